@@ -1,0 +1,350 @@
+"""One order judged by one policy revision: facts in, findings and what they come to out.
+
+The pathway is chosen by diagnosis and request type, every criterion of it is evaluated without short-circuit, and
+the result carries its own explanation. Pure: nothing is read, fetched or timed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from cds_service.criteria.criterion import FactTest
+from cds_service.criteria.dose import Verdict
+from cds_service.criteria.evaluate import Context, evaluate, missing_from
+from cds_service.criteria.outcome import Outcome, all_of
+from cds_service.criteria.quantity import Between, plain
+from cds_service.dosing import dose_assessment, dose_context, dose_notes, ordered
+from cds_service.evidence import Absence, Known, Unknown
+from cds_service.facts.derive import EARLIER_STAGES, derive, derive_for_disease
+from cds_service.policies.load import dose_tables
+from cds_service.referral import numbers_for, refer
+from cds_service.result import (
+    Assessment,
+    DoseAssessment,
+    OrderOutcome,
+    PhaseDose,
+    PolicyRef,
+    Regimen,
+)
+
+if TYPE_CHECKING:
+    from cds_service.criteria.dose import DoseJudgement
+    from cds_service.criteria.finding import Finding, Missing
+    from cds_service.evidence import AnyFact, Facts
+    from cds_service.policies.revision import Pathway, Revision
+    from cds_service.terminology.diagnosis import Diagnosis
+
+__all__ = ["Assessment", "DoseAssessment", "OrderOutcome", "PhaseDose", "PolicyRef", "Regimen", "Verdict", "assess"]
+
+ADULT = 18
+ADULT_LIGHT_KG = 30
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The diagnosis an order is judged for: a disease of the policy, another one, or none that is usable."""
+
+    disease: str | None
+    diagnosis: Diagnosis | None
+    other: Diagnosis | None = None
+
+
+def assess(facts: Facts, revision: Revision, *, order: str | None = None, notes: tuple[str, ...] = ()) -> Assessment:
+    """Judge one order by one revision of a policy.
+
+    ``facts`` are the policy inputs as recorded; ``order`` is the order's reference for the answer. Pure: the day of
+    the order is the fact ``order_date``. Raises nothing for any facts.
+    """
+    facts = derive(facts)
+    choice = _choose(facts, revision)
+    if choice.disease is not None and choice.diagnosis is not None:
+        return _Judging(facts, revision, order, notes).covered(choice.disease, choice.diagnosis)
+    if choice.other is not None:
+        return _Judging(facts, revision, order, notes).referred(choice.other)
+    return _Judging(facts, revision, order, notes).without_diagnosis()
+
+
+def _choose(facts: Facts, revision: Revision) -> _Choice:
+    """Which of the recorded diagnoses the order is judged for; never one of several covered ones picked."""
+    found: tuple[Diagnosis, ...] = facts.value("indication") or ()
+    diseases = revision.document.diseases
+    titles = {word.title.lower(): key for key, word in diseases.items()}
+    candidates = [(d.disease if d.disease in diseases else titles.get(d.shown.lower()), d) for d in found]
+    if any(d.named_by_order for _, d in candidates):
+        candidates = [(key, d) for key, d in candidates if d.named_by_order]
+    covered = [(key, d) for key, d in candidates if key is not None]
+    ranked = sorted(covered, key=lambda pair: _rank(pair[1]))
+    if ranked:
+        best = {key for key, d in ranked if _rank(d) == _rank(ranked[0][1])}
+        if len(best) > 1:
+            return _Choice(None, None)
+        return _Choice(*ranked[0])
+    others = [d for key, d in candidates if key is None and d.status != "refuted"]
+    return _Choice(None, None, others[0] if others else None)
+
+
+def _rank(diagnosis: Diagnosis) -> int:
+    """How much a diagnosis counts beside others: settled and confirmed first, refuted last."""
+    if diagnosis.status == "refuted":
+        return 3
+    if diagnosis.status != "confirmed":
+        return 2
+    return 0 if diagnosis.settled else 1
+
+
+class _Judging:
+    """One assessment while it is made."""
+
+    def __init__(self, facts: Facts, revision: Revision, order: str | None, notes: tuple[str, ...]) -> None:
+        self.facts = facts
+        self.revision = revision
+        self.order = order
+        self.notes = list(notes)
+        line = facts.value("line_of_business")
+        lines = revision.document.lines_of_business
+        if line in lines:
+            if lines[line].note:
+                self.notes.append(lines[line].note)
+        elif line is not None:
+            self.notes.append(revision.document.other_line_of_business)
+
+    # -- the three kinds of answer -------------------------------------------------------------------------------
+
+    def covered(self, disease: str, diagnosis: Diagnosis) -> Assessment:
+        """A disease the policy has criteria for."""
+        self.facts = _with_diagnosis(self.facts, disease, diagnosis)
+        self._remarks(diagnosis)
+        request = self.facts["request_type"]
+        if isinstance(request, Known):
+            pathway = self.revision.pathway(request.value, disease)
+            if pathway is not None:
+                return self._judged(pathway, *self._evaluate(pathway))
+        first = self.revision.pathway("initial", disease)
+        later = self.revision.pathway("continuation", disease)
+        pathway = first or later
+        if pathway is None:
+            return self.referred(diagnosis)
+        findings, judgement = self._evaluate(pathway)
+        missing: tuple[Missing, ...] = ()
+        outcome = _root(findings)
+        if isinstance(request, Unknown) and first is not None and later is not None:
+            alternative, _ = self._evaluate(later)
+            if _root(alternative) is not outcome:
+                outcome = OrderOutcome.NEEDS_DOCUMENTATION
+                missing = missing_from(request, "request_type", "whether this is a first or a continued request")
+                needs = ", ".join(dict.fromkeys(m.fact for f in alternative for m in f.missing)) or "nothing more"
+                self.notes.append(
+                    f"Earlier treatment with {self.revision.drug.name} is not known: judged as a first request; "
+                    f"a continued one goes by {later.section}, which would need {needs}."
+                )
+        return self._judged(pathway, findings, judgement, outcome, missing)
+
+    def referred(self, diagnosis: Diagnosis) -> Assessment:
+        """Another disease: the payer's other policies, by line of business."""
+        request = self.facts.value("request_type") or "initial"
+        referral = next((r for r in self.revision.document.referrals if r.request == request), None)
+        for note in self.revision.document.notes:
+            if note.when == "other disease" or diagnosis.withdrawn:
+                self.notes.append(note.text)
+        if referral is None:
+            return self._finished(None, OrderOutcome.NEEDS_DOCUMENTATION, self._no_verdict(), (), ())
+        routed = refer(self.facts, referral, diagnosis)
+        self.notes += routed.notes
+        outcome = OrderOutcome.NEEDS_DOCUMENTATION
+        return self._finished(
+            routed.section, outcome, self._no_verdict(), routed.findings, routed.missing, routed.refer_to
+        )
+
+    def without_diagnosis(self) -> Assessment:
+        """No usable diagnosis: nothing is picked, and the first criterion of every section stays open."""
+        fact = self.facts["indication"]
+        several = isinstance(fact, Known) and len(fact.value) > 0
+        unknown = (
+            Unknown(Absence.CONFLICTING, "the one diagnosis this order is for (several are recorded)", fact.evidence)
+            if several
+            else fact
+            if isinstance(fact, Unknown)
+            else Unknown(Absence.NOT_RECORDED, "the diagnosis this order is for")
+        )
+        blank = self.facts.including({"indication": unknown, "disease": unknown})
+        context = Context(blank)
+        findings = tuple(
+            replace(evaluate(p.criteria[0], context), outcome=Outcome.UNDOCUMENTED, missing=_indication(unknown))
+            for p in self.revision.pathways
+            if p.disease is not None
+        )
+        missing = _indication(unknown)
+        dose = self._no_verdict()
+        return self._finished(None, OrderOutcome.NEEDS_DOCUMENTATION, dose, findings, missing)
+
+    # -- parts ---------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, pathway: Pathway) -> tuple[tuple[Finding, ...], DoseJudgement]:
+        judgement, context = dose_context(self.facts, self.revision, pathway)
+        return tuple(evaluate(criterion, context) for criterion in pathway.criteria), judgement
+
+    def _judged(
+        self,
+        pathway: Pathway,
+        findings: tuple[Finding, ...],
+        judgement: DoseJudgement,
+        outcome: OrderOutcome | None = None,
+        first_missing: tuple[Missing, ...] = (),
+    ) -> Assessment:
+        document = self.revision.document
+        root = _root(findings)
+        outcome = outcome or root
+        missing = {m.fact: m for m in first_missing}
+        for finding in findings:
+            if finding.outcome is Outcome.UNDOCUMENTED:
+                for item in finding.missing:
+                    missing.setdefault(item.fact, item)
+        refer_to: tuple[str, ...] = ()
+        routes: tuple[str, ...] = ()
+        referral = next((r for r in document.referrals if r.request == pathway.request), None)
+        refuted = [f for f in findings if f.outcome is Outcome.NOT_MET]
+        if refuted and referral is not None and pathway.request == "initial":
+            refer_to = numbers_for(self.facts, referral.off_label.policies)
+            outside = [f.section for f in refuted if _is_age_or_dose(f.section, pathway)]
+            if outside:
+                routes = (referral.off_label.cite,)
+                self.notes.append(
+                    f"{', '.join(outside)}: a request outside age or dose can be made under the off-label policy "
+                    f"({referral.off_label.cite})."
+                )
+        approval = _approval(pathway, self.facts) if outcome is OrderOutcome.MEETS else None
+        dose = dose_assessment(self.facts, judgement)
+        self.notes += dose_notes(self.facts, judgement, self.revision)
+        return self._finished(
+            pathway.section, outcome, dose, findings, tuple(missing.values()), refer_to, approval, routes
+        )
+
+    def _no_verdict(self) -> DoseAssessment:
+        return DoseAssessment(Verdict.UNDETERMINED, ordered(self.facts), weight=self.facts.value("weight_kg"))
+
+    def _remarks(self, diagnosis: Diagnosis) -> None:
+        facts = self.facts
+        if facts.value("reason_linked") is False:
+            self.notes.append("The order names no reason; the diagnosis is taken from the record.")
+        stage = facts.value("stage")
+        if facts.value("metastatic") is True and stage is not None and EARLIER_STAGES.fullmatch(stage):
+            self.notes.append(f"Metastatic disease is recorded; it outranks the recorded stage {stage}.")
+        if diagnosis.why:
+            self.notes.append(diagnosis.why)
+
+    def _finished(
+        self,
+        section: str | None,
+        outcome: OrderOutcome,
+        dose: DoseAssessment,
+        findings: tuple[Finding, ...],
+        missing: tuple[Missing, ...],
+        refer_to: tuple[str, ...] = (),
+        approval: Decimal | None = None,
+        routes: tuple[str, ...] = (),
+    ) -> Assessment:
+        revision = self.revision
+        other = self.facts.value("other_active_orders")
+        if other:
+            shown = ", ".join(line.shown for line in other if line.shown) or "dose not stated"
+            self.notes.append(f"Another active order for {revision.drug.name} is recorded ({shown}); it is not added.")
+        if dose.weight is not None:
+            self.notes += dose.weight.notes
+            age = self.facts.value("age")
+            low = age.low if isinstance(age, Between) else age
+            if low is not None and low >= ADULT and dose.weight.kg < ADULT_LIGHT_KG:
+                kg = plain(dose.weight.kg)
+                self.notes.append(f"A weight of {kg} kg is unusual for an adult: check weight and unit.")
+        return Assessment(
+            order=self.order,
+            policy=PolicyRef(
+                revision.policy,
+                revision.revision.isoformat(),
+                revision.sha256,
+                revision.title,
+                revision.drug.name,
+                revision.payer,
+            ),
+            section=section,
+            outcome=outcome,
+            dose=dose,
+            missing=missing,
+            refer_to=refer_to,
+            approval_months=approval,
+            findings=findings,
+            notes=tuple(dict.fromkeys(self.notes)),
+            could_not_check=any(m.absence in {Absence.UNREACHABLE, Absence.NOT_PERMITTED} for m in missing),
+            routes=routes,
+        )
+
+
+def _root(findings: tuple[Finding, ...]) -> OrderOutcome:
+    return {
+        Outcome.MET: OrderOutcome.MEETS,
+        Outcome.NOT_MET: OrderOutcome.DOES_NOT_MEET,
+        Outcome.UNDOCUMENTED: OrderOutcome.NEEDS_DOCUMENTATION,
+    }[all_of(f.outcome for f in findings)]
+
+
+def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
+    """The facts of the chosen diagnosis: what it settles, what it leaves open, what its code already says."""
+    recorded = facts["indication"]
+    mine = tuple(e for e in recorded.evidence if diagnosis.reference and e.reference == diagnosis.reference)
+    evidence = mine or recorded.evidence
+    more: dict[str, AnyFact] = {"disease": Known(disease, evidence)}
+    if diagnosis.settled:
+        more["indication"] = Known(disease, evidence)
+    else:
+        looked_for = diagnosis.why or f"a diagnosis more exact than {diagnosis.shown}"
+        more["indication"] = Unknown(Absence.NOT_RECORDED, looked_for, evidence, diagnosis.ask)
+    if not facts.knows("diagnosis_status") or len(facts.value("indication") or ()) > 1:
+        more["diagnosis_status"] = Known(diagnosis.status, evidence)
+    recorded_stage = facts["stage"]
+    conflicting = isinstance(recorded_stage, Unknown) and recorded_stage.absence is Absence.CONFLICTING
+    if diagnosis.stage and not facts.knows("stage") and not conflicting:
+        more["stage"] = Known(diagnosis.stage, evidence)
+    if diagnosis.histology and not facts.knows("histology"):
+        more["histology"] = Known(diagnosis.histology, evidence)
+    stage = more.get("stage", facts["stage"])
+    if isinstance(stage, Known) and stage.value in {"extensive", "limited"}:
+        more["sclc_extent"] = stage
+    elif diagnosis.extent is not None:
+        more["sclc_extent"] = Known(diagnosis.extent, evidence)
+    elif isinstance(stage, Unknown) and "stage" in facts:
+        more["sclc_extent"] = stage
+    if not facts.knows("covered_indication") and diagnosis.settled and diagnosis.status == "confirmed":
+        # Receiving it for this very diagnosis is receiving it for a covered indication.
+        more["covered_indication"] = Known(True)
+    return derive_for_disease(facts.including(more))
+
+
+def _indication(unknown: Unknown) -> tuple[Missing, ...]:
+    return missing_from(unknown, "indication", "the diagnosis this order is for")
+
+
+def _is_age_or_dose(section: str, pathway: Pathway) -> bool:
+    for criterion in pathway.criteria:
+        if criterion.cite == section:
+            clause = criterion.clause
+            if isinstance(clause, FactTest):
+                return clause.fact == "age"
+            return any(True for _ in dose_tables((criterion,)))
+    return False
+
+
+def _approval(pathway: Pathway, facts: Facts) -> Decimal | None:
+    disease = facts.value("disease")
+    word = next((a for a in pathway.approval if a.disease in {None, disease}), None)
+    if word is None:
+        return None
+    if word.less is None:
+        return word.months
+    received = facts[word.less]
+    if not isinstance(received, Known) or isinstance(received.value, Between):
+        return None
+    months: Decimal = received.value
+    if facts.knows("therapy_start") or facts.knows("days_on_therapy"):
+        months = Decimal(int(months))  # between two dates only full months count
+    return max(Decimal(0), word.months - months)

@@ -1,0 +1,1 @@
+"""Criteria and how they are evaluated. Knows nothing of FHIR, HTTP or any drug."""

@@ -1,0 +1,166 @@
+"""The closed vocabulary a policy is written in, as values.
+
+A :class:`Criterion` is a clause with a citation and a label; clauses without a citation are conditions of the
+criterion around them and are folded into its finding. There is no expression language: what does not fit these
+words gets a word of its own, with tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from cds_service.criteria.quantity import Amount
+
+
+@dataclass(frozen=True, slots=True)
+class FactTest:
+    """A fact against a requirement. Exactly one of the requirements is set.
+
+    ``meaning`` and ``asked`` come from the fact catalogue: the words for the fact and the name it is listed under
+    when missing. ``open_if`` lists values that do not settle the question (stable disease is neither response nor
+    progression).
+    """
+
+    fact: str
+    meaning: str
+    asked: str
+    requirement: str
+    equals: tuple[str | bool, ...] | None = None
+    at_least: Decimal | None = None
+    at_most: Decimal | None = None
+    more_than: Decimal | None = None
+    documented: bool = False
+    open_if: tuple[str | bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Companions:
+    """The regimen's companion drugs: each of ``drugs`` (alternatives in one tuple) is given with the ordered one.
+
+    ``not_instead`` are drugs whose presence shows that a required one was replaced by something the policy does not
+    take for it.
+    """
+
+    drugs: tuple[tuple[str, ...], ...]
+    requirement: str
+    not_instead: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Every part. With ``in_order`` a part is only asked about once those before it are settled.
+
+    ``also_ask`` names a fact that is asked for beside the parts when nothing of them is known.
+    """
+
+    parts: tuple[Criterion, ...]
+    in_order: bool = False
+    also_ask: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """One of the parts. With ``in_order`` a part is only asked about when those before it are ruled out.
+
+    When nothing of any part is known, ``also_ask`` names a fact to ask for beside them, ``ask_instead`` the only one.
+    """
+
+    parts: tuple[Criterion, ...]
+    in_order: bool = False
+    also_ask: str | None = None
+    ask_instead: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The clause counts only where the condition holds; where it does not, the criterion is met."""
+
+    condition: Criterion
+    then: Criterion
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """The policy's words do not decide this; a person has to. ``because`` says which words are unclear."""
+
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """Evidence for an off-label dose: a reviewer judges it, so it is never met here; known to be missing is not met."""
+
+    fact: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Body weights in kg: ``at_least`` included, ``below`` not; None is open."""
+
+    at_least: Decimal | None = None
+    below: Decimal | None = None
+
+    def holds(self, kg: Decimal) -> bool:
+        """Whether the weight lies in the band. Never rounded before."""
+        return (self.at_least is None or kg >= self.at_least) and (self.below is None or kg < self.below)
+
+    def __str__(self) -> str:
+        from cds_service.criteria.quantity import plain  # noqa: PLC0415
+
+        parts = []
+        if self.at_least is not None:
+            parts.append(f"{plain(self.at_least)} kg and above")
+        if self.below is not None:
+            parts.append(f"below {plain(self.below)} kg")
+        return " and ".join(parts) or "any weight"
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """The drug a dose row is tied to: its cap per administration and the number of doses the regimen has."""
+
+    drug: str
+    cap: Amount | None = None
+    doses: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DoseRow:
+    """One row of a dose table: a cap per administration and the shortest interval, for a weight band and a phase.
+
+    ``partner_doses`` bounds the partner's doses over the whole regimen, also in rows that ask for no partner.
+    """
+
+    cite: str
+    band: Band
+    cap: Amount
+    every_days: Decimal
+    shown: str
+    phase: str | None = None
+    cycles: int | None = None
+    partner: Partner | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DoseWithin:
+    """The order's dose lies within the rows of the setting. ``setting`` None: the rows hold for the whole pathway."""
+
+    rows: tuple[DoseRow, ...]
+    setting: str | None = None
+
+
+Clause = FactTest | Companions | AllOf | AnyOf | Given | Unclear | Attached | DoseWithin
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A clause, with the section that states it. Without ``cite`` it is a condition of the criterion around it."""
+
+    clause: Clause
+    cite: str | None = None
+    label: str = ""

@@ -1,0 +1,464 @@
+"""Judges whether a dose lies within the rows of a dose table (contract, section 3).
+
+Whatever is not known - weight, phase, setting, amount, interval - is tried in every way that could make a
+difference. If all ways agree, that is the answer; only disagreement is undetermined. Within one such *world*
+everything is decided by exact arithmetic, without tolerance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+from itertools import pairwise, product
+from typing import TYPE_CHECKING
+
+from cds_service.criteria.outcome import Outcome, agreed, all_of
+from cds_service.criteria.quantity import Amount, Interval, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from cds_service.criteria.criterion import DoseRow
+    from cds_service.criteria.finding import Missing
+    from cds_service.criteria.quantity import Companion, DoseLine, Weight
+
+
+class Verdict(StrEnum):
+    """Amount and interval against the rows of the band and phase."""
+
+    OK = "ok"
+    EXCEEDS = "exceeds"
+    WRONG_INTERVAL = "wrong-interval"
+    UNDETERMINED = "undetermined"
+
+
+WORST_FIRST = (Verdict.EXCEEDS, Verdict.WRONG_INTERVAL, Verdict.UNDETERMINED, Verdict.OK)
+COMBINATION, MAINTENANCE = "combination", "maintenance"
+
+# Stand-ins for what is not known: none, some and far too much; so long that every interval is kept, and none.
+SOME = Amount(mg=Decimal(1000))
+HUGE = Amount(mg=Decimal(10) ** 9)
+NOTHING = Amount()
+NEVER = Interval(days=Decimal(10) ** 6)
+ALWAYS = Interval(days=Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The instructions that are given together, as one dose: amounts added, one rhythm.
+
+    ``amounts`` and ``intervals`` hold every possibility that matters: one where the value is known, the extremes
+    where it is not.
+    """
+
+    sequence: int | None
+    amounts: tuple[Amount, ...]
+    intervals: tuple[Interval, ...]
+    names_interval: bool
+    first: int | None
+    last: int | None
+    dose_number: int | None
+    phase: str | None
+    week: Decimal | None
+    shown: str
+    missing: tuple[Missing, ...]
+    known_amount: Amount | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Everything the dose rows are asked about. ``settings`` are the possible ones; None where the table has none.
+
+    ``combination_completed`` settles the phase where it is known. ``companions`` None means the list is unknown;
+    ``companions_closed`` that nothing else is given.
+    """
+
+    steps: tuple[Step, ...]
+    weight: Weight | None
+    settings: tuple[str | None, ...]
+    combination_completed: bool | None = None
+    combination_now: bool = False
+    companions: tuple[Companion, ...] | None = None
+    companions_closed: bool = False
+    partner_dose_number: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepJudgement:
+    """One step in one world."""
+
+    verdict: Verdict
+    limit: Amount | None
+    limit_at: Decimal | None
+    row: DoseRow | None
+    phase: str | None
+    candidates: tuple[DoseRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One way the unknowns could turn out, and what the table says then."""
+
+    setting: str | None
+    kg: Decimal
+    phases: tuple[str | None, ...]
+    amounts: tuple[Amount, ...]
+    intervals: tuple[Interval, ...]
+    steps: tuple[StepJudgement, ...]
+    verdict: Verdict
+    partner: Outcome
+    partner_because: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class DoseJudgement:
+    """What the table says of the order, over all worlds.
+
+    ``outcome`` is that of the dose criterion (verdict and partner); ``pivotal`` names the unknowns that could change
+    it: ``amount``, ``interval``, ``weight``, ``phase``, ``setting``, ``partner``.
+    """
+
+    worlds: tuple[World, ...]
+    verdict: Verdict
+    outcome: Outcome
+    limit_mg: Decimal | None
+    limit_mg_per_kg: Decimal | None
+    row: str | None
+    step_judgements: tuple[tuple[Verdict, Decimal | None, Decimal | None, str | None, str], ...]
+    open_rows: tuple[str, ...]
+    pivotal: frozenset[str]
+    notes: tuple[str, ...] = field(default=())
+
+    def setting_outcome(self, setting: str | None) -> Outcome:
+        """The dose criterion of one setting's rows: not met in worlds where another setting applies."""
+        return self._known(agreed(w.outcome if w.setting == setting else Outcome.NOT_MET for w in self.worlds))
+
+    def row_outcome(self, setting: str | None, rows: Sequence[DoseRow]) -> Outcome:
+        """The finding of rows that share a citation: not met where another band or setting applies."""
+        applies = [w.setting == setting and any(r.band.holds(w.kg) for r in rows) for w in self.worlds]
+        outcome = agreed(w.outcome if here else Outcome.NOT_MET for w, here in zip(self.worlds, applies, strict=True))
+        return self._known(outcome) if any(applies) else outcome
+
+    def _known(self, outcome: Outcome) -> Outcome:
+        """Not more certain than the judgement as a whole, where an amount is not known."""
+        unsettled = self.outcome is Outcome.UNDOCUMENTED and self.verdict is Verdict.UNDETERMINED
+        return Outcome.UNDOCUMENTED if unsettled and "amount" in self.pivotal else outcome
+
+
+def steps_of(lines: Sequence[DoseLine]) -> tuple[Step, ...]:
+    """Group dose lines into steps: lines given together are added, lines in sequence follow each other."""
+    groups: dict[tuple[int | None, str | None], list[DoseLine]] = {}
+    for line in lines:
+        groups.setdefault((line.sequence, line.phase), []).append(line)
+    ordered = sorted(groups.items(), key=lambda item: (item[0][0] is None, item[0][0] or 0))
+    return tuple(_step(key[0], key[1], group) for key, group in ordered)
+
+
+def _step(sequence: int | None, phase: str | None, lines: list[DoseLine]) -> Step:
+    head = lines[0]
+    lows = [
+        NOTHING if line.amount is None and line.at_least is None else line.amount or line.at_least for line in lines
+    ]
+    low = sum((a for a in lows if a is not None), NOTHING)
+    highs = [line.amount or (line.ceiling if line.at_least is not None else None) for line in lines]
+    high = HUGE if any(a is None for a in highs) else sum((a for a in highs if a is not None), NOTHING)
+    known = sum((line.amount for line in lines if line.amount), NOTHING) if all(line.amount for line in lines) else None
+    amounts: tuple[Amount, ...] = (
+        (known,) if known is not None else (low, high) if low != NOTHING else (low, SOME, high)
+    )
+
+    once = all(line.once for line in lines)
+    intervals: tuple[Interval, ...]
+    named = [line.interval for line in lines if line.interval is not None]
+    one_rhythm = len(named) == len(lines) and all(named[0].same_rhythm(other) for other in named)
+    if once:
+        intervals = (NEVER,)
+    elif one_rhythm:
+        intervals = (named[0],)
+    else:
+        intervals = (NEVER, ALWAYS)
+    first = head.cycle_number if head.cycle_number is not None else head.dose_number
+    runs = [n for line in lines for n in (line.cycles,) if n is not None]
+    counts = [(first or 1) - 1 + line.count for line in lines if line.count is not None]
+    last = max([*runs, *counts, *([first] if first is not None else [])], default=None)
+    missing = tuple({m.fact: m for line in lines for m in line.missing}.values())
+    shown = " + ".join(dict.fromkeys(line.shown for line in lines)) if len(lines) > 1 else head.shown
+    if len(lines) > 1 and known is not None and one_rhythm:
+        shown = f"{known} {named[0]} ({len(lines)} lines)"
+    return Step(
+        sequence=sequence,
+        amounts=amounts,
+        intervals=intervals,
+        names_interval=one_rhythm and not once,
+        first=first,
+        last=last,
+        dose_number=head.dose_number,
+        phase=phase,
+        week=head.week,
+        shown=shown,
+        missing=missing,
+        known_amount=known,
+    )
+
+
+def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> DoseJudgement:
+    """Judge the steps of an order against the tables (rows by setting) in every possible world."""
+    worlds = tuple(_worlds(tables, question))
+    if not worlds:
+        return DoseJudgement((), Verdict.UNDETERMINED, Outcome.UNDOCUMENTED, None, None, None, (), (), frozenset())
+    verdicts = {w.verdict for w in worlds}
+    verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.UNDETERMINED
+    outcome = agreed(w.outcome for w in worlds)
+    pivotal = frozenset(_pivotal(worlds))
+    if verdict is Verdict.UNDETERMINED and any(step.known_amount is None for step in question.steps):
+        # Without an amount nothing is refuted either, even where no amount could be right so often.
+        outcome = Outcome.UNDOCUMENTED
+        pivotal |= {"amount"}
+    weight_known = question.weight is not None
+    steps = tuple(
+        (*_step_summary([w.steps[i] for w in worlds], weight_known=weight_known), step.shown)
+        for i, step in enumerate(question.steps)
+    )
+    deciding = [deciding_step(w) for w in worlds]
+    _, limit_mg, limit_mg_per_kg, row = _step_summary(deciding, weight_known=weight_known)
+    open_rows = tuple(dict.fromkeys(r.cite for j in deciding for r in ([j.row] if j.row else j.candidates)))
+    return DoseJudgement(
+        worlds=worlds,
+        verdict=verdict,
+        outcome=outcome,
+        limit_mg=limit_mg,
+        limit_mg_per_kg=limit_mg_per_kg,
+        row=row,
+        step_judgements=steps,
+        open_rows=open_rows,
+        pivotal=pivotal,
+    )
+
+
+def deciding_step(world: World) -> StepJudgement:
+    """The step whose verdict counts for the whole order: the worst."""
+    return min(world.steps, key=lambda judged: WORST_FIRST.index(judged.verdict))
+
+
+def _step_summary(
+    judged: Sequence[StepJudgement], *, weight_known: bool
+) -> tuple[Verdict, Decimal | None, Decimal | None, str | None]:
+    """Verdict, limit in mg, limit in mg per kg and row on which all worlds agree."""
+    verdicts = {j.verdict for j in judged}
+    verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.UNDETERMINED
+    rows = {j.row.cite if j.row else None for j in judged}
+    row = rows.pop() if len(rows) == 1 else None
+    limits = {j.limit for j in judged}
+    limit = next(iter(limits)) if len(limits) == 1 else None
+    if weight_known:
+        values = {j.limit_at for j in judged}
+        return verdict, values.pop() if len(values) == 1 else None, None, row
+    if limit is None:
+        return verdict, None, None, row
+    if not limit.mg_per_kg:
+        return verdict, limit.mg, None, row
+    return verdict, None, limit.mg_per_kg if not limit.mg else None, row
+
+
+def _pivotal(worlds: Sequence[World]) -> Iterator[str]:
+    """The unknowns of which two values, all others equal, lead to different outcomes."""
+    views: dict[str, Callable[[World], object]] = {
+        "amount": lambda w: (w.setting, w.kg, w.phases, w.intervals),
+        "interval": lambda w: (w.setting, w.kg, w.phases, w.amounts),
+        "weight": lambda w: (w.setting, w.phases, w.amounts, w.intervals),
+        "phase": lambda w: (w.setting, w.kg, w.amounts, w.intervals),
+    }
+    if len(worlds) > 1:
+        for name, others in views.items():
+            seen: dict[object, Outcome] = {}
+            for world in worlds:
+                if seen.setdefault(others(world), world.outcome) is not world.outcome:
+                    yield name
+                    break
+        by_setting: dict[str | None, set[tuple[object, Outcome]]] = {}
+        for world in worlds:
+            by_setting.setdefault(world.setting, set()).add(((world.kg, world.amounts, world.intervals), world.outcome))
+        if len({frozenset(outcomes) for outcomes in by_setting.values()}) > 1:
+            yield "setting"
+    if any(w.verdict is Verdict.OK and w.partner is Outcome.UNDOCUMENTED for w in worlds):
+        yield "partner"
+
+
+def _worlds(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> Iterator[World]:
+    if not question.steps:
+        return
+    weights = _weights([r for setting in question.settings for r in tables.get(setting, ())], question)
+    for setting in question.settings:
+        rows = tables.get(setting, ())
+        if not rows:
+            continue
+        for kg in weights:
+            band = tuple(r for r in rows if r.band.holds(kg))
+            if not band:
+                continue
+            for phases in _phase_paths(band, question):
+                for amounts in product(*(step.amounts for step in question.steps)):
+                    for intervals in product(*(step.intervals for step in question.steps)):
+                        yield _world(setting, kg, band, phases, amounts, intervals, question)
+
+
+def _weights(rows: Iterable[DoseRow], question: Question) -> tuple[Decimal, ...]:
+    """The known weight; else one weight for every stretch between the weights at which anything changes."""
+    if question.weight is not None:
+        return (question.weight.kg,)
+    points: set[Decimal] = set()
+    partners = {c.name: c.amount for c in question.companions or () if c.amount is not None}
+    for row in rows:
+        points.update(p for p in (row.band.at_least, row.band.below) if p is not None)
+        for step in question.steps:
+            points.update(_crossings(amount, row.cap) for amount in step.amounts if amount is not HUGE)
+        if row.partner is not None and row.partner.cap is not None and row.partner.drug in partners:
+            points.add(_crossings(partners[row.partner.drug], row.partner.cap))
+    marks = sorted(p for p in points if p > 0)
+    if not marks:
+        return (Decimal(70),)
+    between = [(a + b) / 2 for a, b in pairwise(marks)]
+    return tuple(sorted({marks[0] / 2, *marks, *between, marks[-1] * 2}))
+
+
+def _crossings(amount: Amount, cap: Amount) -> Decimal:
+    """The body weight at which the amount equals the cap, or 0 if there is none."""
+    slope = amount.mg_per_kg - cap.mg_per_kg
+    return (cap.mg - amount.mg) / slope if slope else Decimal(0)
+
+
+def _phase_paths(band: tuple[DoseRow, ...], question: Question) -> tuple[tuple[str | None, ...], ...]:
+    """The phases the steps of the order may be in, one path for each possibility."""
+    phased = {r.phase for r in band}
+    if phased == {None}:
+        return ((None,) * len(question.steps),)
+    options = [_phases(step, _combination_row(band), question) for step in question.steps]
+    if len(options) > 1 and any(len(o) > 1 for o in options):
+        # Steps in sequence follow the regimen: the first open one starts with the combination, the rest maintain.
+        options = [o if len(o) == 1 else (COMBINATION,) if i == 0 else (MAINTENANCE,) for i, o in enumerate(options)]
+    return tuple(
+        product(*(tuple(p for p in o if p in phased) or tuple(sorted(p for p in phased if p)) for o in options))
+    )
+
+
+def _combination_row(band: Sequence[DoseRow]) -> DoseRow | None:
+    """The row that bounds the combination phase by a number of cycles, if there is one."""
+    return next((r for r in band if r.phase == COMBINATION and r.cycles), None)
+
+
+def _phases(step: Step, combined: DoseRow | None, question: Question) -> tuple[str, ...]:
+    """The phases a step may be in: as recorded, else as its number or week says, else both."""
+    if step.phase is not None:
+        return (COMBINATION,) if step.phase == COMBINATION else (MAINTENANCE,)
+    if combined is not None and combined.cycles is not None:
+        if step.first is not None:
+            return (COMBINATION,) if step.first <= combined.cycles else (MAINTENANCE,)
+        if step.week is not None and combined.cycles > 1:
+            if step.week * 7 >= combined.every_days * combined.cycles:
+                return (MAINTENANCE,)
+            if step.week * 7 <= combined.every_days * (combined.cycles - 1):
+                return (COMBINATION,)
+    if question.combination_completed is not None and len(question.steps) == 1:
+        return (MAINTENANCE,) if question.combination_completed else (COMBINATION,)
+    if question.combination_completed:
+        return (MAINTENANCE,)
+    if question.combination_now and len(question.steps) == 1:
+        return (COMBINATION,)
+    return (COMBINATION, MAINTENANCE)
+
+
+def _world(
+    setting: str | None,
+    kg: Decimal,
+    band: tuple[DoseRow, ...],
+    phases: tuple[str | None, ...],
+    amounts: tuple[Amount, ...],
+    intervals: tuple[Interval, ...],
+    question: Question,
+) -> World:
+    judged = tuple(
+        _judge_step(step, phase, amount, interval, band, kg)
+        for step, phase, amount, interval in zip(question.steps, phases, amounts, intervals, strict=True)
+    )
+    verdict = min((j.verdict for j in judged), key=WORST_FIRST.index)
+    partner, because = _partner(band, phases, kg, question)
+    dose = Outcome.MET if verdict is Verdict.OK else Outcome.NOT_MET
+    if verdict is Verdict.UNDETERMINED:
+        dose = Outcome.UNDOCUMENTED
+    return World(setting, kg, phases, amounts, intervals, judged, verdict, partner, because, all_of((dose, partner)))
+
+
+def _judge_step(
+    step: Step, phase: str | None, amount: Amount, interval: Interval, band: tuple[DoseRow, ...], kg: Decimal
+) -> StepJudgement:
+    """Judge one step in one world; administrations beyond the combination's cycles go by the maintenance row."""
+    rows = tuple(r for r in band if r.phase == phase) or band
+    combined = _combination_row(band)
+    if combined is None or combined.cycles is None:
+        return _judge_rows(rows, step, amount, interval, kg)
+    if phase == COMBINATION:
+        first = _judge_rows(rows, step, amount, interval, kg)
+        kept = tuple(r for r in band if r.phase == MAINTENANCE)
+        if step.last is None or step.last <= combined.cycles or not kept:
+            return first
+        beyond = _judge_rows(kept, step, amount, interval, kg)
+        return min(first, beyond, key=lambda j: WORST_FIRST.index(j.verdict))
+    after_last = combined.cycles + 1
+    if combined.cycles > 1 and step.dose_number == after_last and step.last in {None, after_last}:
+        # The first dose after the combination comes at the combination's interval (section V).
+        rows = tuple(replace(r, every_days=min(r.every_days, combined.every_days)) for r in rows)
+    return _judge_rows(rows, step, amount, interval, kg)
+
+
+def _judge_rows(
+    rows: tuple[DoseRow, ...], step: Step, amount: Amount, interval: Interval, kg: Decimal
+) -> StepJudgement:
+    mg = amount.at(kg)
+    caps = {id(r): r.cap.at(kg) for r in rows}
+    respected = [r for r in rows if interval.respects(r.every_days)]
+    carrying = [r for r in respected if mg <= caps[id(r)]]
+    if carrying:
+        verdict = Verdict.OK
+    elif respected or all(mg > cap for cap in caps.values()):
+        verdict = Verdict.EXCEEDS
+    else:
+        verdict = Verdict.WRONG_INTERVAL
+    among = (
+        respected if respected and (step.names_interval or (interval is NEVER and len(step.intervals) == 1)) else rows
+    )
+    limiting = max(among, key=lambda r: caps[id(r)])
+    row = max(carrying, key=lambda r: caps[id(r)]) if carrying else limiting
+    return StepJudgement(verdict, limiting.cap, caps[id(limiting)], row, row.phase, tuple(rows))
+
+
+def _partner(
+    band: tuple[DoseRow, ...], phases: tuple[str | None, ...], kg: Decimal, question: Question
+) -> tuple[Outcome, str]:
+    """Whether the drug that the row is tied to is given with it, in an amount and number the row has."""
+    partners = {r.phase: r.partner for r in band if r.partner is not None}
+    if not partners:
+        return Outcome.MET, ""
+    doses = next((p.doses for p in partners.values() if p.doses is not None), None)
+    number = question.partner_dose_number
+    if doses is not None and number is not None and number > doses:
+        drug = next(iter(partners.values())).drug
+        return Outcome.NOT_MET, f"{drug} dose {plain(number)} is ordered; the regimen has {doses}"
+    partner = next((partners[p] for p in phases if p in partners), None)
+    if partner is None:
+        return Outcome.MET, ""
+    found = next((c for c in question.companions or () if c.name == partner.drug), None)
+    if found is None:
+        if question.companions is not None and question.companions_closed:
+            return Outcome.NOT_MET, f"the regimen is recorded without {partner.drug}"
+        return Outcome.UNDOCUMENTED, f"no {partner.drug} is recorded with it"
+    if partner.cap is None:
+        return Outcome.MET, f"given with {partner.drug}"
+    if found.amount is None:
+        return Outcome.UNDOCUMENTED, f"the amount of {partner.drug} is not recorded"
+    given, cap = found.amount.at(kg), partner.cap.at(kg)
+    if given > cap:
+        return Outcome.NOT_MET, f"{partner.drug} {found.amount} is above {partner.cap}"
+    below = "below" if given < cap else "as"
+    return Outcome.MET, f"given with {partner.drug} {found.amount}, {below} the row's {partner.cap}"

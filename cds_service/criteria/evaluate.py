@@ -1,0 +1,332 @@
+"""Criteria against facts: one tree of findings, without short-circuit.
+
+Every part is evaluated, so that a refuted request still says what else is missing. Outcomes join by strong
+Kleene's rules; dose rows are judged over every possibility (:mod:`cds_service.criteria.dose`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from cds_service.criteria.criterion import (
+    AllOf,
+    AnyOf,
+    Attached,
+    Companions,
+    Criterion,
+    DoseRow,
+    DoseWithin,
+    FactTest,
+    Given,
+    Unclear,
+)
+from cds_service.criteria.finding import Finding, Missing
+from cds_service.criteria.outcome import Outcome, all_of, any_of
+from cds_service.criteria.quantity import Between, Weight, plain
+from cds_service.evidence import Absence, Known, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cds_service.criteria.dose import DoseJudgement
+    from cds_service.evidence import Evidence, Facts
+
+MET, NOT_MET, UNDOCUMENTED = Outcome.MET, Outcome.NOT_MET, Outcome.UNDOCUMENTED
+
+CAUSES = {
+    Absence.NOT_RECORDED: "not recorded",
+    Absence.NOT_SENT: "not sent with the request",
+    Absence.NOT_PERMITTED: "this service may not read it",
+    Absence.UNREACHABLE: "could not be read for technical reasons",
+    Absence.CONFLICTING: "the record contradicts itself",
+    Absence.TOO_OLD: "too old to be used",
+    Absence.NOT_UNDERSTOOD: "recorded in a form that is not understood",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What criteria are evaluated against: the facts and, where the pathway has a dose table, its judgement."""
+
+    facts: Facts
+    dose: DoseJudgement | None = None
+    dose_missing: tuple[Missing, ...] = ()
+    dose_because: str = ""
+    dose_evidence: tuple[Evidence, ...] = ()
+    row_because: Mapping[str, str] | None = None
+
+
+def evaluate(criterion: Criterion, context: Context) -> Finding:
+    """Evaluate a criterion with all its parts."""
+    clause = criterion.clause
+    match clause:
+        case FactTest():
+            found = _fact_test(clause, context.facts)
+        case AllOf():
+            found = _all(clause, context)
+        case AnyOf():
+            found = _any(clause, context)
+        case Given():
+            found = _given(clause, context)
+        case Companions():
+            found = _companions(clause, context.facts)
+        case DoseWithin():
+            found = _dose_within(clause, criterion.cite, context)
+        case Attached():
+            found = _attached(clause, context.facts)
+        case Unclear():
+            found = Finding("", "", UNDOCUMENTED, clause.because)
+    return Finding(
+        criterion.cite or "", criterion.label, found.outcome, found.because, found.missing, found.evidence, found.parts
+    )
+
+
+def missing_from(fact: Unknown, asked: str, meaning: str) -> tuple[Missing, ...]:
+    """What to list for an unknown fact: its own name, or the names of the facts that would settle it."""
+    looked_for = fact.looked_for or meaning
+    return tuple(Missing(name, fact.absence, looked_for) for name in fact.asks or (asked,))
+
+
+def shown(value: Any) -> str:
+    """A fact's value in words."""
+    if value is True:
+        return "yes"
+    if value is False:
+        return "no"
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, Weight):
+        return f"{plain(value.kg)} kg"
+    return str(value)
+
+
+def cited(evidence: Sequence[Evidence]) -> str:
+    """Where a value stands, for a sentence: `` (Observation/wt-1, 2026-11-02)``."""
+    for item in evidence:
+        if item.reference and item.origin.value != "given":
+            return f" ({item.reference}, {item.recorded})" if item.recorded else f" ({item.reference})"
+    return ""
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _fact_test(test: FactTest, facts: Facts) -> Finding:
+    fact = facts[test.fact]
+    name = _capital(test.meaning)
+    if isinstance(fact, Unknown):
+        why = CAUSES[fact.absence]
+        if fact.evidence:
+            why += f": {', '.join(e.shown for e in fact.evidence[:2] if e.shown)}"
+        because = f"{name}: {why}; {test.requirement} is required"
+        return Finding("", "", UNDOCUMENTED, because, missing_from(fact, test.asked, test.meaning), fact.evidence)
+    outcome = _compare(test, fact.value)
+    said = f"{name}: {shown(fact.value)}{cited(fact.evidence)}"
+    if outcome is MET:
+        return Finding("", "", MET, said, (), fact.evidence)
+    if outcome is NOT_MET:
+        return Finding("", "", NOT_MET, f"{said}; {test.requirement} is required", (), fact.evidence)
+    missing = (Missing(test.asked, Absence.NOT_RECORDED, f"{test.meaning}: {shown(fact.value)} does not settle it"),)
+    because = f"{said}; this does not settle it, {test.requirement} is required"
+    return Finding("", "", UNDOCUMENTED, because, missing, fact.evidence)
+
+
+def _compare(test: FactTest, value: Any) -> Outcome:
+    if test.open_if and value in test.open_if:
+        return UNDOCUMENTED
+    if test.documented:
+        return MET
+    if test.equals is not None:
+        return MET if value in test.equals else NOT_MET
+    low, high = (value.low, value.high) if isinstance(value, Between) else (value, value)
+    if test.at_least is not None:
+        return MET if low >= test.at_least else NOT_MET if high < test.at_least else UNDOCUMENTED
+    if test.more_than is not None:
+        return MET if low > test.more_than else NOT_MET if high <= test.more_than else UNDOCUMENTED
+    if test.at_most is not None:
+        return MET if high <= test.at_most else NOT_MET if low > test.at_most else UNDOCUMENTED
+    return UNDOCUMENTED
+
+
+def _companions(clause: Companions, facts: Facts) -> Finding:
+    completed = facts["prior_combination_completed"]
+    if isinstance(completed, Known) and completed.value:
+        because = f"The combination phase was completed{cited(completed.evidence)}"
+        return Finding("", "", MET, because, (), completed.evidence)
+    fact = facts["combination_drugs"]
+    if isinstance(fact, Unknown):
+        because = f"Companion drugs: {CAUSES[fact.absence]}; {clause.requirement} is required"
+        return Finding(
+            "", "", UNDOCUMENTED, because, missing_from(fact, "combination_drugs", clause.requirement), fact.evidence
+        )
+    names = [c.name for c in fact.value]
+    lacking = [group for group in clause.drugs if not any(drug in names for drug in group)]
+    listed = f"Companion drugs: {', '.join(names) or 'none'}{cited(fact.evidence)}"
+    if not lacking:
+        return Finding("", "", MET, listed, (), fact.evidence)
+    instead = [drug for drug in clause.not_instead if drug in names]
+    if instead:
+        because = f"{listed}; {clause.requirement} is required and {instead[0]} does not take its place"
+        return Finding("", "", NOT_MET, because, (), fact.evidence)
+    wanted = " and ".join(" or ".join(group) for group in lacking)
+    if facts.value("regimen_complete"):
+        return Finding("", "", NOT_MET, f"{listed}, and the list is complete; {wanted} is required", (), fact.evidence)
+    missing = (Missing("combination_drugs", Absence.NOT_RECORDED, f"an order or administration of {wanted}"),)
+    return Finding("", "", UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence)
+
+
+def _attached(clause: Attached, facts: Facts) -> Finding:
+    fact = facts[clause.fact]
+    if isinstance(fact, Unknown):
+        because = f"{_capital(clause.meaning)}: {CAUSES[fact.absence]}"
+        return Finding("", "", UNDOCUMENTED, because, missing_from(fact, clause.fact, clause.meaning), fact.evidence)
+    if fact.value:
+        return Finding("", "", UNDOCUMENTED, "Evidence is attached; a reviewer judges it", (), fact.evidence)
+    because = "No evidence is attached; attach practice guidelines or literature, or change the dose"
+    return Finding("", "", NOT_MET, because, (), fact.evidence)
+
+
+def _joined(parts: Iterable[Finding]) -> str:
+    return "; ".join(dict.fromkeys(p.because for p in parts if p.because))
+
+
+def _union(parts: Iterable[Finding]) -> tuple[Missing, ...]:
+    seen: dict[str, Missing] = {}
+    for part in parts:
+        for item in part.missing:
+            seen.setdefault(item.fact, item)
+    return tuple(seen.values())
+
+
+def _evidence(parts: Iterable[Finding]) -> tuple[Evidence, ...]:
+    return tuple(dict.fromkeys(e for p in parts for e in p.evidence))
+
+
+def _lifted(parts: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The findings with a citation; conditions without one give up theirs."""
+    return tuple(found for p in parts for found in ((p,) if p.section else p.parts))
+
+
+def _all(clause: AllOf, context: Context) -> Finding:
+    parts = [evaluate(part, context) for part in clause.parts]
+    words = {MET: "Met:", NOT_MET: "Not met:", UNDOCUMENTED: "Open:"}
+    return _join(parts, all_of(p.outcome for p in parts), words, clause)
+
+
+def _any(clause: AnyOf, context: Context) -> Finding:
+    parts = [evaluate(part, context) for part in clause.parts]
+    has_dose = [isinstance(part.clause, DoseWithin) for part in clause.parts]
+    if any(has_dose) and context.dose is not None:
+        return _any_dose(clause, parts, has_dose, context)
+    words = {MET: "Met by", NOT_MET: "None is met:", UNDOCUMENTED: "Open:"}
+    return _join(parts, any_of(p.outcome for p in parts), words, clause, clause.ask_instead)
+
+
+def _join(
+    parts: list[Finding],
+    outcome: Outcome,
+    words: Mapping[Outcome, str],
+    clause: AllOf | AnyOf,
+    ask_instead: str | None = None,
+) -> Finding:
+    """Join parts: the reason is that of the parts that decide, what is missing that of the parts that are open."""
+    deciding = [p for p in parts if p.outcome is outcome]
+    if clause.in_order and outcome is UNDOCUMENTED:
+        deciding = deciding[:1]
+    missing: tuple[Missing, ...] = ()
+    if outcome is UNDOCUMENTED:
+        missing = _union(deciding)
+        if missing and all(p.outcome is UNDOCUMENTED and not p.evidence for p in parts):
+            first = missing[0]
+            if ask_instead:
+                missing = (Missing(ask_instead, first.absence, first.looked_for),)
+            elif clause.also_ask:
+                missing = (Missing(clause.also_ask, first.absence, first.looked_for), *missing)
+    conditions = _joined(p for p in deciding if not p.section)
+    sections = ", ".join(p.section for p in deciding if p.section)
+    because = "; ".join(text for text in (conditions, f"{words[outcome]} {sections}" if sections else "") if text)
+    return Finding("", "", outcome, because, missing, _evidence(p for p in parts if not p.section), _lifted(parts))
+
+
+def _any_dose(clause: AnyOf, parts: list[Finding], has_dose: list[bool], context: Context) -> Finding:
+    """Alternatives of dose rows follow the judgement as a whole: open bands may still agree.
+
+    Evidence for an off-label dose is asked for only when the rows are ruled out, and carries nothing when they hold.
+    """
+    dose = context.dose
+    assert dose is not None  # noqa: S101  # narrowed by the caller
+    if dose.outcome is MET:
+        not_needed = "The dose is within the rows; no evidence is needed"
+        parts = [
+            Finding(p.section, p.label, NOT_MET, not_needed, (), p.evidence) if isinstance(c.clause, Attached) else p
+            for p, c in zip(parts, clause.parts, strict=True)
+        ]
+    others = [p for p, is_dose in zip(parts, has_dose, strict=True) if not is_dose]
+    outcome = any_of([dose.outcome, *(p.outcome for p in others)])
+    missing: tuple[Missing, ...] = ()
+    because = context.dose_because
+    if dose.outcome is UNDOCUMENTED:
+        missing = context.dose_missing
+    elif dose.outcome is NOT_MET:
+        missing = _union(p for p in others if p.outcome is UNDOCUMENTED)
+        because = "; ".join(t for t in (because, _joined(others)) if t)
+    if outcome is not UNDOCUMENTED:
+        missing = ()
+    return Finding("", "", outcome, because, missing, context.dose_evidence, _lifted(parts))
+
+
+def _given(clause: Given, context: Context) -> Finding:
+    condition = evaluate(clause.condition, context)
+    then = evaluate(clause.then, context)
+    if condition.outcome is NOT_MET:
+        because = f"Does not apply ({condition.because})"
+        return Finding("", "", MET, because, (), condition.evidence, then.parts)
+    evidence = _evidence((condition, then))
+    if condition.outcome is MET or then.outcome is MET:
+        return Finding("", "", then.outcome, then.because, then.missing, evidence, then.parts)
+    missing = _union((condition, then))
+    return Finding("", "", UNDOCUMENTED, _joined((condition, then)), missing, evidence, then.parts)
+
+
+def _dose_within(clause: DoseWithin, cite: str | None, context: Context) -> Finding:
+    """The rows of one setting as findings; rows that share a citation are one."""
+    dose = context.dose
+    by_cite: dict[str, list[DoseRow]] = {}
+    for row in clause.rows:
+        by_cite.setdefault(row.cite, []).append(row)
+    parts = []
+    for section, rows in by_cite.items():
+        if dose is None or not dose.worlds:
+            outcome, because = UNDOCUMENTED, context.dose_because
+        else:
+            outcome = dose.row_outcome(clause.setting, rows)
+            because = _row_because(clause.setting, rows, outcome, context)
+        label = " or ".join(dict.fromkeys(row.shown for row in rows))
+        missing = context.dose_missing if outcome is UNDOCUMENTED else ()
+        parts.append(Finding(section, _capital(label), outcome, because, missing, context.dose_evidence))
+    if cite is None:
+        return Finding("", "", any_of(p.outcome for p in parts), "", (), (), tuple(parts))
+    if dose is None or not dose.worlds:
+        outcome, because = UNDOCUMENTED, context.dose_because
+    else:
+        outcome = dose.setting_outcome(clause.setting)
+        applies = any(w.setting == clause.setting for w in dose.worlds)
+        because = context.dose_because if applies else f"Does not apply: the recorded disease is not {clause.setting}"
+    missing = context.dose_missing if outcome is UNDOCUMENTED else ()
+    return Finding("", "", outcome, because, missing, context.dose_evidence, tuple(parts))
+
+
+def _row_because(setting: str | None, rows: list[DoseRow], outcome: Outcome, context: Context) -> str:
+    dose = context.dose
+    assert dose is not None  # noqa: S101  # narrowed by the caller
+    mine = [w for w in dose.worlds if w.setting == setting and any(r.band.holds(w.kg) for r in rows)]
+    if not any(w.setting == setting for w in dose.worlds):
+        return f"Does not apply: the recorded disease is not {setting}"
+    if not mine:
+        return f"Does not apply: this row is for {rows[0].band}"
+    if outcome is UNDOCUMENTED and len(mine) < len(dose.worlds):
+        return f"Cannot be told yet; {context.dose_because}"
+    return context.dose_because

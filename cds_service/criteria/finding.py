@@ -1,0 +1,40 @@
+"""The result of a criterion: outcome, reason, citation, evidence and what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cds_service.criteria.outcome import Outcome
+    from cds_service.evidence import Absence, Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A fact whose value could change the outcome: its name in the contract, the cause, where it was looked for."""
+
+    fact: str
+    absence: Absence
+    looked_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one section of the policy comes to for this order. ``because`` is a sentence a clinician can check."""
+
+    section: str
+    label: str
+    outcome: Outcome
+    because: str
+    missing: tuple[Missing, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    parts: tuple[Finding, ...] = ()
+
+    def walk(self) -> Iterator[Finding]:
+        """This finding and all below it, outermost first, in the policy's order."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()

@@ -1,0 +1,155 @@
+"""Amounts, intervals and dose lines: exact clinical quantities, before anybody judges them.
+
+An amount may depend on body weight, so it is kept as ``mg + mg_per_kg x weight`` and only
+becomes milligrams once a weight is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from cds_service.criteria.finding import Missing
+    from cds_service.evidence import Evidence
+
+ZERO = Decimal(0)
+
+
+def plain(number: Decimal) -> str:
+    """A number as a person writes it: no exponent, no trailing zeros.
+
+    >>> plain(Decimal("1500.0")), plain(Decimal("1E+3")), plain(Decimal("67.50"))
+    ('1500', '1000', '67.5')
+    """
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A drug amount per administration: a fixed part in mg and a part in mg per kg of body weight."""
+
+    mg: Decimal = ZERO
+    mg_per_kg: Decimal = ZERO
+
+    def at(self, kg: Decimal) -> Decimal:
+        """Milligrams for a body weight in kg."""
+        return self.mg + self.mg_per_kg * kg
+
+    def __add__(self, other: Amount) -> Amount:
+        return Amount(self.mg + other.mg, self.mg_per_kg + other.mg_per_kg)
+
+    def __str__(self) -> str:
+        parts = []
+        if self.mg or not self.mg_per_kg:
+            parts.append(f"{plain(self.mg)} mg")
+        if self.mg_per_kg:
+            parts.append(f"{plain(self.mg_per_kg)} mg/kg")
+        return " + ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """How often a dose is given: ``times`` administrations in ``days`` (the shortest length the period can have).
+
+    Kept as two numbers so that "three times in four weeks" is compared without division.
+    """
+
+    days: Decimal
+    times: int = 1
+    shown: str = ""
+
+    def respects(self, days: Decimal) -> bool:
+        """Whether administrations are at least ``days`` apart."""
+        return self.days >= days * self.times
+
+    def same_rhythm(self, other: Interval) -> bool:
+        """Whether both give the same number of administrations in the same time."""
+        return self.days * other.times == other.days * self.times
+
+    def __str__(self) -> str:
+        return self.shown or f"{self.times} in {plain(self.days)} d"
+
+
+@dataclass(frozen=True, slots=True)
+class DoseLine:
+    """One dosage instruction, read. What could not be read is None, with the reason in ``missing``.
+
+    ``amount`` is the upper end per administration; ``at_least`` the lower end where only that is known (it can
+    prove an overage, never its absence); ``ceiling`` a maximum per administration (it can prove a dose within,
+    never replace a missing one). ``once`` means a single administration: the amount alone decides.
+    ``phase`` is ``single``, ``combination`` or ``maintenance`` where the order or the record says so.
+    ``missing`` names ``dose.value``, ``dose.unit`` or ``dose.interval`` with the cause, only for what is None.
+    ``shown`` is the instruction in short words: ``1500 mg every 2 wk``.
+    """
+
+    amount: Amount | None = None
+    at_least: Amount | None = None
+    ceiling: Amount | None = None
+    interval: Interval | None = None
+    once: bool = False
+    count: int | None = None
+    cycles: int | None = None
+    cycle_number: int | None = None
+    dose_number: int | None = None
+    week: Decimal | None = None
+    phase: str | None = None
+    sequence: int | None = None
+    drug: str | None = None
+    shown: str = ""
+    missing: tuple[Missing, ...] = ()
+    notes: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """The newest usable body weight, exact in kg, with the day and the resource it was read from.
+
+    ``notes`` are remarks that never change a verdict (age of the weight, jumps, pound suspicion); they are
+    complete sentences.
+    """
+
+    kg: Decimal
+    observed_on: date | None = None
+    reference: str | None = None
+    shown: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """A drug given with the ordered one: ``name`` in lower case (generic where known), amount where recorded."""
+
+    name: str
+    amount: Amount | None = None
+    evidence: tuple[Evidence, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """A number only known to lie in a range, both ends included (a partial birth date gives such an age)."""
+
+    low: Decimal
+    high: Decimal
+
+    def __str__(self) -> str:
+        return f"between {plain(self.low)} and {plain(self.high)}"
+
+
+@dataclass(frozen=True, slots=True)
+class PartialDate:
+    """A calendar date of which the day, or the month and day, may be unknown: every day from earliest to latest."""
+
+    earliest: date
+    latest: date
+    shown: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is one single day."""
+        return self.earliest == self.latest

@@ -1,0 +1,275 @@
+"""The dose of an order against a pathway's dose tables: facts to question, judgement to numbers and words."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from cds_service.criteria.dose import COMBINATION, Question, Verdict, deciding_step, judge, steps_of
+from cds_service.criteria.evaluate import CAUSES, Context, cited, evaluate, missing_from
+from cds_service.criteria.finding import Missing
+from cds_service.criteria.outcome import Outcome
+from cds_service.criteria.quantity import DoseLine, plain
+from cds_service.evidence import Absence, Known, Unknown
+from cds_service.result import DoseAssessment, PhaseDose, Regimen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cds_service.criteria.criterion import DoseRow
+    from cds_service.criteria.dose import DoseJudgement, Step, StepJudgement, World
+    from cds_service.criteria.quantity import Amount, Weight
+    from cds_service.evidence import Evidence, Facts
+    from cds_service.policies.revision import Pathway, Revision
+
+PHASE_QUESTION = "whether this is the combination or the maintenance phase"
+
+
+def steps(facts: Facts) -> tuple[Step, ...]:
+    """The order's steps; an order without any dose is one step of which nothing is known."""
+    dose = facts["dose"]
+    if isinstance(dose, Known) and dose.value:
+        return steps_of(dose.value)
+    absence = dose.absence if isinstance(dose, Unknown) else Absence.NOT_RECORDED
+    looked_for = (dose.looked_for if isinstance(dose, Unknown) else "") or "the order's dosage instruction"
+    missing = (Missing("dose.value", absence, looked_for), Missing("dose.interval", absence, looked_for))
+    return steps_of((DoseLine(missing=missing),))
+
+
+def ordered(facts: Facts) -> str:
+    """What is ordered, in short words."""
+    return "; then ".join(step.shown for step in steps(facts) if step.shown)
+
+
+def dose_context(facts: Facts, revision: Revision, pathway: Pathway) -> tuple[DoseJudgement, Context]:
+    """Judge the order's dose in every possible setting; the context lets dose criteria follow the judgement."""
+    plain_context = Context(facts)
+    settings: list[str | None] = []
+    open_settings: list[Missing] = []
+    for setting in pathway.tables:
+        if setting is None:
+            settings.append(None)
+            continue
+        finding = evaluate(revision.settings[setting], plain_context)
+        if finding.outcome is Outcome.MET:
+            settings, open_settings = [setting], []
+            break
+        if finding.outcome is Outcome.UNDOCUMENTED:
+            settings.append(setting)
+            open_settings += finding.missing
+    number = facts.value("tremelimumab_dose_number")
+    question = Question(
+        steps=steps(facts),
+        weight=facts.value("weight_kg"),
+        settings=tuple(settings),
+        combination_completed=facts.value("prior_combination_completed"),
+        combination_now=bool(facts.value("combination_ordered_now")),
+        companions=facts.value("combination_drugs"),
+        companions_closed=bool(facts.value("regimen_complete")),
+        partner_dose_number=number,
+    )
+    judgement = judge(pathway.tables, question)
+    missing = tuple(_missing(facts, judgement, question, open_settings))
+    context = Context(
+        facts, judgement, missing, _because(facts, judgement, question, missing), tuple(_evidence(facts, judgement))
+    )
+    return judgement, context
+
+
+def _missing(
+    facts: Facts, judgement: DoseJudgement, question: Question, open_settings: list[Missing]
+) -> Iterator[Missing]:
+    """The facts that could change the dose criterion, in the order in which a prescriber would supply them."""
+    found = [m for step in question.steps for m in step.missing]
+    pivotal = judgement.pivotal
+    if "amount" in pivotal:
+        yield from (m for m in found if m.fact != "dose.interval")
+    if "interval" in pivotal:
+        intervals = [m for m in found if m.fact == "dose.interval"]
+        yield from intervals or [Missing("dose.interval", Absence.CONFLICTING, "one interval for all dose lines")]
+    weight = facts["weight_kg"]
+    if "weight" in pivotal and isinstance(weight, Unknown):
+        yield from missing_from(weight, "weight_kg", "body weight")
+    if "phase" in pivotal:
+        yield Missing("dose.phase", Absence.NOT_RECORDED, PHASE_QUESTION)
+    if "setting" in pivotal or not judgement.worlds:
+        yield from open_settings
+    if "partner" in pivotal:
+        drugs = facts["combination_drugs"]
+        because = next((w.partner_because for w in judgement.worlds if w.partner is Outcome.UNDOCUMENTED), "")
+        if isinstance(drugs, Unknown):
+            yield from missing_from(drugs, "combination_drugs", because)
+        else:
+            yield Missing("combination_drugs", Absence.NOT_RECORDED, because)
+
+
+def _evidence(facts: Facts, judgement: DoseJudgement) -> Iterator[Evidence]:
+    yield from facts["dose"].evidence
+    yield from facts["weight_kg"].evidence
+    if not judgement.worlds:
+        yield from facts["stage"].evidence
+
+
+def _weeks(days: Decimal) -> str:
+    weeks = days / 7
+    return f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(days)} days"
+
+
+def cap_in_words(cap: Amount, weight: Weight | None) -> str:
+    """A cap with its arithmetic: ``10 mg/kg x 70 kg = 700 mg``."""
+    if weight is None or not cap.mg_per_kg:
+        return str(cap)
+    return f"{cap} x {plain(weight.kg)} kg = {plain(cap.at(weight.kg))} mg"
+
+
+def _arithmetic(judged: StepJudgement, amount: Amount | None, shown: str, weight: Weight | None) -> str:
+    row = judged.row
+    if row is None:
+        return ""
+    text = f"{cap_in_words(row.cap, weight)} every {_weeks(row.every_days)}; ordered {shown or 'dose not stated'}"
+    if amount is not None and weight is not None:
+        mg, cap = amount.at(weight.kg), row.cap.at(weight.kg)
+        if amount.mg_per_kg:
+            text += f" ({amount} x {plain(weight.kg)} kg = {plain(mg)} mg)"
+        if mg > cap and cap:
+            over = ((mg - cap) / cap * 100).quantize(Decimal("0.1"))
+            text += f", {plain(mg - cap)} mg over (+{plain(over)} %)"
+    return text
+
+
+def _because(facts: Facts, judgement: DoseJudgement, question: Question, missing: tuple[Missing, ...]) -> str:
+    """The sentence behind the dose criterion: arithmetic, weight with its date, the row, and the verdict."""
+    shown = ordered(facts) or "dose not stated"
+    if not judgement.worlds:
+        if question.settings:
+            return f"Ordered {shown}; no row of the dose table could be chosen"
+        return f"Ordered {shown}; the recorded disease setting has no row in the dose table"
+    weight = question.weight
+    if judgement.verdict is Verdict.UNDETERMINED:
+        names = ", ".join(dict.fromkeys(f"{m.fact} ({CAUSES[m.absence]})" for m in missing))
+        rows = ", ".join(judgement.open_rows)
+        text = f"Ordered {shown}; open rows: {rows}"
+        text += f"; open: {names}" if names else ""
+        return text + _partner_words(judgement.worlds)
+    world = judgement.worlds[0]
+    judged = deciding_step(world)
+    step = question.steps[world.steps.index(judged)]
+    words = {
+        Verdict.OK: "within the limit",
+        Verdict.EXCEEDS: "above the limit",
+        Verdict.WRONG_INTERVAL: "the amount is allowed, but not this often",
+    }[judgement.verdict]
+    if judgement.row is None and len(judgement.worlds) > 1:
+        text = f"Ordered {step.shown}; {words} in every row that is possible ({', '.join(judgement.open_rows)})"
+    else:
+        at = f" at {plain(weight.kg)} kg{cited(facts['weight_kg'].evidence)}" if weight else ""
+        row = f"{judged.row.cite}: " if judged.row else ""
+        text = f"{row}{_arithmetic(judged, step.known_amount, step.shown, weight)}{at}; {words}"
+    return text + _partner_words(judgement.worlds)
+
+
+def _partner_words(worlds: tuple[World, ...]) -> str:
+    words = dict.fromkeys(w.partner_because for w in worlds if w.partner_because)
+    return "".join(f"; {text}" for text in words)
+
+
+def dose_assessment(facts: Facts, judgement: DoseJudgement) -> DoseAssessment:
+    """The verdict with its numbers, for cards and explanation."""
+    weight: Weight | None = facts.value("weight_kg")
+    question_steps = steps(facts)
+    shown = ordered(facts)
+    if not judgement.worlds:
+        return DoseAssessment(Verdict.UNDETERMINED, shown, weight=weight)
+    phases: tuple[PhaseDose, ...] = ()
+    if len(question_steps) > 1:
+        phases = tuple(
+            PhaseDose(_phase_name(judgement.worlds, i), verdict, mg, per_kg, row, words)
+            for i, (verdict, mg, per_kg, row, words) in enumerate(judgement.step_judgements)
+        )
+    world = judgement.worlds[0]
+    judged = deciding_step(world)
+    step = question_steps[world.steps.index(judged)]
+    arithmetic = ""
+    if judgement.row is not None or len(judgement.worlds) == 1:
+        arithmetic = _arithmetic(judged, step.known_amount, step.shown, weight)
+    return DoseAssessment(
+        verdict=judgement.verdict,
+        ordered=shown,
+        limit_mg=judgement.limit_mg,
+        limit_mg_per_kg=judgement.limit_mg_per_kg,
+        row=judgement.row,
+        weight=weight,
+        phases=phases,
+        arithmetic=arithmetic,
+        open_rows=judgement.open_rows,
+        compliant=_compliant(judgement, weight) if len(question_steps) == 1 else None,
+    )
+
+
+def _phase_name(worlds: tuple[World, ...], index: int) -> str:
+    names = {w.phases[index] for w in worlds}
+    name = names.pop() if len(names) == 1 else None
+    return name or ("single" if not names else "undetermined")
+
+
+def _compliant(judgement: DoseJudgement, weight: Weight | None) -> Regimen | None:
+    """The one regimen that the possible rows allow, for an order that is over them; None unless it is certain."""
+    if weight is None or judgement.verdict not in {Verdict.EXCEEDS, Verdict.WRONG_INTERVAL}:
+        return None
+    rows: list[DoseRow] = [r for w in judgement.worlds for s in w.steps for r in s.candidates]
+    regimens = {(r.cap.at(weight.kg), r.every_days) for r in rows}
+    if len(regimens) != 1 or len({r.cite for r in rows}) != 1:
+        return None
+    (mg, days), row = regimens.pop(), rows[0]
+    shown = f"{plain(mg)} mg every {_weeks(days)}"
+    return Regimen(mg, row.cap.mg_per_kg or None, int(days), row.cite, shown)
+
+
+def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> list[str]:
+    """Remarks on the dose that are no verdict (readings: dose input, footnote, Appendix E, section V)."""
+    notes = [note for line in facts.value("dose") or () for note in line.notes]
+    worlds = judgement.worlds
+    if not worlds:
+        return notes
+    question_steps = steps(facts)
+    for index, step in enumerate(question_steps):
+        rows = {r for w in worlds for r in w.steps[index].candidates if w.phases[index] == COMBINATION}
+        certain = all(w.phases[index] == COMBINATION for w in worlds)
+        cycles = {r.cycles for r in rows if r.cycles and r.cycles > 1}
+        if certain and step.last is None and len(cycles) == 1:
+            n = cycles.pop()
+            notes.append(f"The order names no number of cycles: judged as one of {n}; the combination stops after {n}.")
+    single = worlds[0] if len(worlds) == 1 and len(question_steps) == 1 else None
+    if single is not None and judgement.verdict is Verdict.OK and question_steps[0].known_amount is not None:
+        row = single.steps[0].row
+        if row is not None:
+            mg, cap = question_steps[0].known_amount.at(single.kg), row.cap.at(single.kg)
+            interval = question_steps[0].intervals[0]
+            longer = question_steps[0].names_interval and interval.days != row.every_days * interval.times
+            if mg < cap or longer:
+                notes.append(
+                    f"Lower or less frequent than the regimen of {row.cite} ({row.shown}): within the limit; whether "
+                    "the regimen is approved or recommended is not decided here."
+                )
+    partner = next(
+        (w.partner_because for w in worlds if w.partner is Outcome.MET and "below the row" in w.partner_because), ""
+    )
+    if partner:
+        notes.append(f"{partner[:1].upper()}{partner[1:]}.")
+    notes += _partner_notes(facts, judgement, revision)
+    return notes
+
+
+def _partner_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> Iterator[str]:
+    """A platinum doublet that the appendix does not list for the histology."""
+    listed = revision.document.listed_partners
+    companions = facts.value("combination_drugs")
+    if listed is None or not companions or not all(w.setting == listed.setting for w in judgement.worlds):
+        return
+    given = sorted(c.name for c in companions if c.name in listed.drugs)
+    histology = facts.value("histology")
+    doublets = listed.histology.get(histology) or tuple(d for names in listed.histology.values() for d in names)
+    wanted = [sorted(d.split(" + ")) for d in dict.fromkeys(doublets)]
+    if given and given not in wanted:
+        of = f"for {histology} disease" if histology in listed.histology else "there"
+        yield f"{listed.section}: {' + '.join(given)} is not one of the partners listed {of}."

@@ -1,0 +1,121 @@
+"""What is known, what is not, and why: the values every other module speaks in.
+
+A fact is either :class:`Known` with its evidence or :class:`Unknown` with the cause of its
+absence. Nothing stands in for a missing fact, so there is no default anywhere in this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from datetime import date
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Origin(StrEnum):
+    """Where a piece of evidence came from (explain extension, ``evidence[].origin``)."""
+
+    CONTEXT = "context"
+    PREFETCH = "prefetch"
+    FETCHED = "fetched"
+    ATTESTED = "attested"
+    GIVEN = "given"
+
+
+class Absence(StrEnum):
+    """Why a fact is not known. The cause decides the wording: our trouble is never the clinician's omission."""
+
+    NOT_RECORDED = "not-recorded"
+    NOT_SENT = "not-sent"
+    NOT_PERMITTED = "not-permitted"
+    UNREACHABLE = "unreachable"
+    CONFLICTING = "conflicting"
+    TOO_OLD = "too-old"
+    NOT_UNDERSTOOD = "not-understood"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One place in the record that a clinician can open and check.
+
+    ``reference`` names the resource (``Observation/wt-1``), ``path`` the element in it, ``shown`` its
+    value as the record words it, ``recorded`` the clinical day it belongs to.
+    """
+
+    reference: str
+    path: str
+    shown: str
+    recorded: date | None = None
+    origin: Origin = Origin.PREFETCH
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Generic[T_co]):
+    """A fact with its value and the evidence for it."""
+
+    value: T_co
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A fact without a usable value: the cause, where it was looked for, and what was found instead.
+
+    ``asks`` names the facts that would settle it, where those are not the fact itself.
+    """
+
+    absence: Absence
+    looked_for: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    asks: tuple[str, ...] = ()
+
+
+Fact = Known[T] | Unknown
+AnyFact = Known[Any] | Unknown
+
+NOT_IN_RECORD = Unknown(Absence.NOT_RECORDED)
+
+
+class Facts(Mapping[str, AnyFact]):
+    """The policy inputs by name (contract, section 4). A name that was never read is not in the record.
+
+    >>> facts = Facts({"responding": Known(True)})
+    >>> facts["responding"].value, facts["resectable"].absence.value
+    (True, 'not-recorded')
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self, facts: Mapping[str, AnyFact]) -> None:
+        self._known = dict(facts)
+
+    def __getitem__(self, name: str) -> AnyFact:
+        return self._known.get(name, NOT_IN_RECORD)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._known
+
+    def value(self, name: str) -> Any:
+        """The value of a known fact, else None. For places where None and unknown mean the same."""
+        fact = self._known.get(name)
+        return fact.value if isinstance(fact, Known) else None
+
+    def knows(self, name: str) -> bool:
+        """Whether the fact has a value."""
+        return isinstance(self._known.get(name), Known)
+
+    def including(self, more: Mapping[str, AnyFact]) -> Facts:
+        """These facts with others added or replaced."""
+        return Facts({**self._known, **more})

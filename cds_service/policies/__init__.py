@@ -1,0 +1,1 @@
+"""Policies as dated, cited documents: model, loading, checking, rendering."""

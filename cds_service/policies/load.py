@@ -1,0 +1,285 @@
+"""From a YAML file to a revision; every problem says file and line.
+
+Scalars are read as text and typed by the models, because YAML's own guesses turn ``NO`` into false and ``1:30``
+into 90. Duplicate keys are refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import ValidationError
+
+from cds_service.criteria.criterion import (
+    AllOf,
+    AnyOf,
+    Attached,
+    Clause,
+    Companions,
+    Criterion,
+    DoseRow,
+    DoseWithin,
+    FactTest,
+    Given,
+    Partner,
+    Unclear,
+)
+from cds_service.criteria.quantity import plain
+from cds_service.errors import PolicyError
+from cds_service.facts.catalogue import FACTS
+from cds_service.policies.check import problems_of
+from cds_service.policies.model import CriterionWord, PolicyWord
+from cds_service.policies.revision import InForce, Pathway, Revision
+from cds_service.terminology.drug import Drug
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from cds_service.policies.model import DrugWord, RowWord
+
+Loc = tuple[int | str, ...]
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass
+class Source:
+    """A policy file while it is read: where each value stands, and the problems found so far."""
+
+    name: str
+    lines: dict[Loc, int] = field(default_factory=dict)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+
+    def line(self, loc: Loc) -> int:
+        """The line of a value, or of the nearest one around it."""
+        while loc and loc not in self.lines:
+            loc = loc[:-1]
+        return self.lines.get(loc, 1)
+
+    def problem(self, loc: Loc, text: str) -> None:
+        """Note a problem at a value."""
+        self.problems.append((self.line(loc), text))
+
+    def raise_problems(self) -> None:
+        """Raise PolicyError if there are any, in the order of the file."""
+        if self.problems:
+            found = sorted(dict.fromkeys(self.problems))
+            raise PolicyError([f"{self.name}:{line}: {text}" for line, text in found])
+
+
+def load_revision(path: Path) -> Revision:
+    """Load, type and check one policy file. PolicyError lists every problem with file and line."""
+    raw = path.read_bytes()
+    source = Source(f"{path.parent.name}/{path.name}")
+    try:
+        document = _plain(yaml.compose(raw, Loader=_Loader), (), source)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        raise PolicyError([f"{source.name}:{mark.line + 1 if mark else 1}: {error.problem}"]) from error
+    source.raise_problems()
+    try:
+        word = PolicyWord.model_validate(document)
+    except ValidationError as error:
+        for item in error.errors():
+            loc = tuple(item["loc"])
+            where = f"{loc[-1]}: " if loc else ""
+            source.problem(loc, where + str(item["msg"]).removeprefix("Value error, "))
+        source.raise_problems()
+        raise
+    build = Build(source, word)
+    settings = {name: build.criterion(setting, ("settings", name)) for name, setting in word.settings.items()}
+    pathways = tuple(build.pathway(index) for index in range(len(word.pathways)))
+    for loc, text in problems_of(word):
+        source.problem(loc, text)
+    source.raise_problems()
+    return Revision(
+        policy=word.policy,
+        title=word.title,
+        payer=word.payer,
+        revision=word.revision,
+        in_force=InForce(word.in_force.start, word.in_force.until),
+        sha256=hashlib.sha256(raw).hexdigest(),
+        drug=_drug(word.drug),
+        document=word,
+        settings=settings,
+        pathways=pathways,
+        file=source.name,
+    )
+
+
+def _plain(node: yaml.Node | None, loc: Loc, source: Source) -> Any:
+    """A YAML node as dict, list and text, remembering lines; an empty scalar is empty text."""
+    if node is None:
+        return {}
+    source.lines[loc] = node.start_mark.line + 1
+    if isinstance(node, yaml.MappingNode):
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            if key in result:
+                source.lines[(*loc, key)] = key_node.start_mark.line + 1
+                source.problem((*loc, key), f"{key!r} is given twice")
+            result[key] = _plain(value_node, (*loc, key), source)
+            source.lines[(*loc, key)] = key_node.start_mark.line + 1
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(child, (*loc, index), source) for index, child in enumerate(node.value)]
+    return str(node.value)
+
+
+def _drug(word: DrugWord) -> Drug:
+    return Drug(
+        name=word.name,
+        brand=word.brand,
+        names=tuple(n.lower() for n in word.names),
+        value_set=word.value_set,
+        codes=frozenset((c.system, c.code) for c in word.codes),
+        mg_per_ml=word.strength,
+        vials=word.vials,
+        billing_code=word.billing.code if word.billing else None,
+        billing_unit_mg=word.billing.unit.mg if word.billing else None,
+    )
+
+
+@dataclass
+class Build:
+    """Turns the words of one document into criteria; what makes no sense becomes a problem at its line."""
+
+    source: Source
+    word: PolicyWord
+
+    def pathway(self, index: int) -> Pathway:
+        """One pathway with its criteria and dose tables."""
+        word = self.word.pathways[index]
+        loc: Loc = ("pathways", index)
+        criteria = tuple(self.criterion(c, (*loc, "criteria", i)) for i, c in enumerate(word.criteria))
+        for i, criterion in enumerate(word.criteria):
+            if not criterion.cite:
+                self.source.problem((*loc, "criteria", i), f"a criterion of {word.section} has no citation")
+        tables: dict[str | None, tuple[DoseRow, ...]] = {}
+        for within in dose_tables(criteria):
+            if within.setting in tables:
+                self.source.problem(loc, f"{word.section} has two dose tables for {within.setting}")
+            tables[within.setting] = within.rows
+        for i, approval in enumerate(word.approval):
+            if approval.less is not None and approval.less not in FACTS:
+                self.source.problem((*loc, "approval", i), f"unknown fact {approval.less!r}")
+        return Pathway(word.section, word.request, word.disease, word.label, word.approval, criteria, tables)
+
+    def criterion(self, word: CriterionWord, loc: Loc) -> Criterion:
+        """A criterion with everything below it."""
+        return Criterion(self._clause(word, loc), word.cite, word.label)
+
+    def _clause(self, word: CriterionWord, loc: Loc) -> Clause:
+        in_order = word.ask == "in order"
+        for name in (word.also_ask, word.ask_instead):
+            self._known_fact(name, loc)
+        if word.all_of is not None:
+            parts = tuple(self.criterion(p, (*loc, "all", i)) for i, p in enumerate(word.all_of))
+            return AllOf(parts, in_order, word.also_ask)
+        if word.any_of is not None:
+            parts = tuple(self.criterion(p, (*loc, "any", i)) for i, p in enumerate(word.any_of))
+            return AnyOf(parts, in_order, word.also_ask, word.ask_instead)
+        if word.given is not None and word.then is not None:
+            return Given(self.criterion(word.given, (*loc, "given")), self.criterion(word.then, (*loc, "then")))
+        if word.given_with is not None:
+            return Companions(
+                tuple(tuple(d.strip() for d in group.split(" or ")) for group in word.given_with),
+                " and ".join(word.given_with),
+                word.not_instead,
+            )
+        if word.dose_within is not None:
+            return self._dose_within(word, loc)
+        if word.attached is not None:
+            self._known_fact(word.attached, (*loc, "attached"))
+            definition = FACTS.get(word.attached)
+            return Attached(word.attached, definition.meaning if definition else "")
+        if word.unclear is not None:
+            return Unclear(word.unclear)
+        return self._fact_test(word, loc)
+
+    def _dose_within(self, word: CriterionWord, loc: Loc) -> DoseWithin:
+        if word.setting is not None and word.setting not in self.word.settings:
+            self.source.problem((*loc, "setting"), f"unknown setting {word.setting!r}")
+        rows = tuple(_row(row) for row in word.dose_within or ())
+        return DoseWithin(rows, word.setting)
+
+    def _known_fact(self, name: str | None, loc: Loc) -> None:
+        if name is not None and name not in FACTS:
+            self.source.problem(loc, f"unknown fact {name!r}")
+
+    def _fact_test(self, word: CriterionWord, loc: Loc) -> FactTest:
+        name = word.fact or ""
+        self._known_fact(name, (*loc, "fact"))
+        definition = FACTS.get(name)
+        values = definition.values if definition else ()
+        answers_yes = definition is not None and (definition.kind == "boolean" or "true" in values)
+
+        def typed(text: str, key: str) -> str | bool:
+            if answers_yes and text in {"yes", "no"}:
+                return _yes_no(text)
+            if (definition is not None and definition.kind == "boolean") or (values and text not in values):
+                allowed = ", ".join(values) if values else "yes, no"
+                self.source.problem((*loc, key), f"{name} is never {text!r}; it may be {allowed}")
+            return text
+
+        equals: tuple[str | bool, ...] | None = None
+        if word.equals is not None:
+            equals = (typed(word.equals, "is"),)
+        elif word.is_one_of is not None:
+            equals = tuple(typed(text, "is_one_of") for text in word.is_one_of)
+        return FactTest(
+            fact=name,
+            meaning=definition.meaning if definition else name,
+            asked=definition.asked if definition else name,
+            requirement=_requirement(word),
+            equals=equals,
+            at_least=word.at_least,
+            at_most=word.at_most,
+            more_than=word.more_than,
+            documented=word.documented is not None,
+            open_if=tuple(_yes_no(text) for text in word.open_if) if answers_yes else word.open_if,
+        )
+
+
+def _yes_no(text: str) -> str | bool:
+    return text == "yes" if text in {"yes", "no"} else text
+
+
+def _requirement(word: CriterionWord) -> str:
+    if word.equals is not None:
+        return word.equals
+    if word.is_one_of is not None:
+        return f"one of {', '.join(word.is_one_of)}"
+    if word.at_least is not None:
+        return f"at least {plain(word.at_least)}"
+    if word.at_most is not None:
+        return f"at most {plain(word.at_most)}"
+    if word.more_than is not None:
+        return f"more than {plain(word.more_than)}"
+    return "a value"
+
+
+def _row(row: RowWord) -> DoseRow:
+    weeks = row.every / 7
+    every = f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(row.every)} days"
+    shown = f"{row.limit} every {every}"
+    if row.phase:
+        shown += f" ({row.phase}{f', {row.cycles} cycles' if row.cycles else ''})"
+    partner = Partner(row.partner[0], row.partner[1], row.partner_doses) if row.partner else None
+    return DoseRow(row.cite, row.weight, row.limit, row.every, shown, row.phase, row.cycles, partner)
+
+
+def dose_tables(criteria: tuple[Criterion, ...]) -> Iterator[DoseWithin]:
+    """Every dose table in a tree of criteria."""
+    for criterion in criteria:
+        match criterion.clause:
+            case DoseWithin() as within:
+                yield within
+            case AllOf(parts=parts) | AnyOf(parts=parts):
+                yield from dose_tables(parts)
+            case Given(then=then):
+                yield from dose_tables((then,))

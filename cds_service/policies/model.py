@@ -1,0 +1,329 @@
+"""A policy document as written: the closed vocabulary of its YAML, typed.
+
+Everything is text until a model here types it; unknown words are errors. :mod:`.load` turns a document into a
+:class:`~cds_service.policies.revision.Revision`.
+"""
+
+from __future__ import annotations
+
+from datetime import date  # noqa: TC003  # pydantic reads the annotations
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, model_validator
+
+from cds_service.criteria.criterion import Band
+from cds_service.criteria.quantity import Amount
+from cds_service.terminology.drug import Vial
+
+Phase = Literal["combination", "maintenance"]
+DAYS = {"day": 1, "days": 1, "week": 7, "weeks": 7}
+
+
+def _number(text: str) -> Decimal:
+    if not text.replace(".", "", 1).isdecimal():
+        msg = f"{text!r} is not a number"
+        raise ValueError(msg)
+    return Decimal(text)
+
+
+def _amount(text: str) -> Amount:
+    """``10 mg/kg`` or ``1500 mg``."""
+    match str(text).split():
+        case [number, "mg"]:
+            return Amount(mg=_number(number))
+        case [number, "mg/kg"]:
+            return Amount(mg_per_kg=_number(number))
+    msg = f"{text!r} is no amount; write it as '1500 mg' or '10 mg/kg'"
+    raise ValueError(msg)
+
+
+def _days(text: str) -> Decimal:
+    """``4 weeks`` as days."""
+    match str(text).split():
+        case [number, unit] if unit in DAYS:
+            return _number(number) * DAYS[unit]
+    msg = f"{text!r} is no interval; write it as '4 weeks' or '28 days'"
+    raise ValueError(msg)
+
+
+def _band(text: str) -> Band:
+    """``< 30 kg``, ``>= 30 kg`` or ``>= 30 kg and < 50 kg``."""
+    low = high = None
+    for part in str(text).split(" and "):
+        match part.split():
+            case ["<", number, "kg"]:
+                high = _number(number)
+            case [">=", number, "kg"]:
+                low = _number(number)
+            case _:
+                msg = f"{text!r} is no weight band; write it as '< 30 kg', '>= 30 kg' or '>= 30 kg and < 50 kg'"
+                raise ValueError(msg)
+    return Band(low, high)
+
+
+def _vial(text: str) -> Vial:
+    match str(text).replace("/", " ").split():
+        case [mg, "mg", ml, "mL"]:
+            return Vial(_number(mg), _number(ml))
+    msg = f"{text!r} is no vial; write it as '500 mg/10 mL'"
+    raise ValueError(msg)
+
+
+def _strength(text: str) -> Decimal:
+    match str(text).split():
+        case [number, "mg/mL"]:
+            return _number(number)
+    msg = f"{text!r} is no strength; write it as '50 mg/mL'"
+    raise ValueError(msg)
+
+
+def _partner(text: str) -> tuple[str, Amount | None]:
+    """``tremelimumab 75 mg`` or, without an amount, ``tremelimumab``."""
+    name, _, amount = str(text).partition(" ")
+    return name, _amount(amount) if amount else None
+
+
+AmountText = Annotated[InstanceOf[Amount], BeforeValidator(_amount)]
+DaysText = Annotated[Decimal, BeforeValidator(_days)]
+PartnerText = Annotated[tuple[str, InstanceOf[Amount] | None], BeforeValidator(_partner)]
+BandText = Annotated[InstanceOf[Band], BeforeValidator(_band)]
+
+
+class Word(BaseModel):
+    """Base of every construct: nothing beyond its own words."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, populate_by_name=True)
+
+
+class RowWord(Word):
+    """One row of a dose table."""
+
+    cite: str
+    weight: BandText = Band()
+    phase: Phase | None = None
+    cycles: int | None = Field(default=None, ge=1)
+    limit: AmountText
+    every: DaysText
+    partner: PartnerText | None = Field(default=None, alias="with")
+    partner_doses: int | None = Field(default=None, ge=1)
+
+
+CLAUSES = ("fact", "all_of", "any_of", "given", "given_with", "dose_within", "attached", "unclear")
+REQUIREMENTS = ("equals", "is_one_of", "at_least", "at_most", "more_than", "documented")
+
+
+class CriterionWord(Word):
+    """A criterion or a condition: exactly one clause, and a citation with a label where the policy states it."""
+
+    cite: str | None = None
+    label: str = ""
+
+    fact: str | None = None
+    equals: str | None = Field(default=None, alias="is")
+    is_one_of: tuple[str, ...] | None = None
+    at_least: Decimal | None = None
+    at_most: Decimal | None = None
+    more_than: Decimal | None = None
+    documented: Literal["yes"] | None = None
+    open_if: tuple[str, ...] = ()
+
+    all_of: tuple[CriterionWord, ...] | None = Field(default=None, alias="all", min_length=1)
+    any_of: tuple[CriterionWord, ...] | None = Field(default=None, alias="any", min_length=1)
+    ask: Literal["in order"] | None = None
+    also_ask: str | None = None
+    ask_instead: str | None = None
+
+    given: CriterionWord | None = None
+    then: CriterionWord | None = None
+
+    given_with: tuple[str, ...] | None = Field(default=None, min_length=1)
+    not_instead: tuple[str, ...] = ()
+
+    setting: str | None = None
+    dose_within: tuple[RowWord, ...] | None = Field(default=None, min_length=1)
+
+    attached: str | None = None
+    unclear: str | None = None
+
+    @model_validator(mode="after")
+    def _one_clause(self) -> CriterionWord:
+        clauses = [name for name in CLAUSES if getattr(self, name) is not None]
+        if len(clauses) != 1:
+            known = ", ".join(_yaml_name(c) for c in CLAUSES)
+            here = ", ".join(_yaml_name(c) for c in clauses) or "none"
+            msg = f"a criterion has exactly one clause of {known}; here: {here}"
+            raise ValueError(msg)
+        requirements = [name for name in REQUIREMENTS if getattr(self, name) is not None]
+        if (clauses == ["fact"]) != (len(requirements) == 1) or (clauses != ["fact"] and requirements):
+            msg = "a fact is tested by exactly one of is, is_one_of, at_least, at_most, more_than, documented"
+            raise ValueError(msg)
+        if (self.given is None) != (self.then is None):
+            msg = "given and then go together"
+            raise ValueError(msg)
+        if self.cite and not self.label:
+            msg = f"{self.cite} has no label"
+            raise ValueError(msg)
+        return self
+
+
+def _yaml_name(name: str) -> str:
+    return {"all_of": "all", "any_of": "any", "equals": "is"}.get(name, name)
+
+
+class ApprovalWord(Word):
+    """How long the policy would approve: months, less the months of a fact, for one disease or for the rest."""
+
+    months: Decimal
+    disease: str | None = None
+    less: str | None = None
+
+
+class PathwayWord(Word):
+    """The criteria of one section, all of which have to be met."""
+
+    section: str
+    request: Literal["initial", "continuation"]
+    disease: str | None = None
+    label: str
+    approval: tuple[ApprovalWord, ...] = Field(min_length=1)
+    criteria: tuple[CriterionWord, ...] = Field(min_length=1)
+
+
+class PoliciesWord(Word):
+    """The payer's other policies, one for each line of business."""
+
+    cite: str
+    label: str
+    policies: dict[str, str] = Field(min_length=1)
+
+
+class LabelChangeWord(Word):
+    """The route for a label change that the policy does not reflect yet."""
+
+    cite: str
+    label: str
+    within_months: int = Field(ge=1)
+    formulary: PoliciesWord
+    non_formulary: PoliciesWord
+
+
+class ReferralWord(Word):
+    """Where requests for other diseases go."""
+
+    section: str
+    request: Literal["initial", "continuation"]
+    label: str
+    label_change: LabelChangeWord
+    off_label: PoliciesWord
+
+
+class NoteWord(Word):
+    """A remark that goes with an answer."""
+
+    section: str
+    when: Literal["other disease", "withdrawn indication"]
+    text: str
+
+
+class ListedPartnersWord(Word):
+    """Partner drugs that the policy lists by histology; they inform and decide nothing."""
+
+    section: str
+    setting: str
+    drugs: tuple[str, ...]
+    histology: dict[str, tuple[str, ...]]
+
+
+class ReadingWord(Word):
+    """How an unclear place is read."""
+
+    section: str
+    trouble: str
+    reading: str
+
+
+class NotEncodedWord(Word):
+    """A section from which no criterion follows, and why."""
+
+    section: str
+    why: str
+
+
+class BillingWord(Word):
+    """The billing code and the amount of one unit."""
+
+    code: str
+    unit: AmountText
+
+
+class CodeWord(Word):
+    """A code by which the drug is recognised."""
+
+    system: str
+    code: str
+
+
+class DrugWord(Word):
+    """The drug: how it is recognised, its strength, vials and billing."""
+
+    name: str
+    brand: str
+    names: tuple[str, ...] = Field(min_length=1)
+    value_set: str | None = None
+    codes: tuple[CodeWord, ...] = ()
+    strength: Annotated[Decimal, BeforeValidator(_strength)] | None = None
+    vials: tuple[Annotated[InstanceOf[Vial], BeforeValidator(_vial)], ...] = ()
+    billing: BillingWord | None = None
+
+
+class InForceWord(Word):
+    """The days on which the revision is in force, both included."""
+
+    start: date = Field(alias="from")
+    until: date | None = None
+
+
+class SourceWord(Word):
+    """The document the facts come from and the hash of its text."""
+
+    document: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class LineOfBusinessWord(Word):
+    """A line of business the policy covers, and a note that goes with every answer for it."""
+
+    title: str
+    note: str = ""
+
+
+class DiseaseWord(Word):
+    """A disease the policy covers and the pathway of its first request."""
+
+    title: str
+    pathway: str
+
+
+class PolicyWord(Word):
+    """The whole document."""
+
+    policy: str
+    title: str
+    payer: str
+    revision: date
+    in_force: InForceWord
+    source: SourceWord
+    reviewed_by: str = ""
+    drug: DrugWord
+    lines_of_business: dict[str, LineOfBusinessWord] = Field(min_length=1)
+    other_line_of_business: str
+    diseases: dict[str, DiseaseWord] = Field(min_length=1)
+    settings: dict[str, CriterionWord] = {}
+    pathways: tuple[PathwayWord, ...] = Field(min_length=1)
+    referrals: tuple[ReferralWord, ...] = ()
+    notes: tuple[NoteWord, ...] = ()
+    listed_partners: ListedPartnersWord | None = None
+    readings: tuple[ReadingWord, ...] = ()
+    not_encoded: tuple[NotEncodedWord, ...] = ()
+    outline: tuple[tuple[str, ...], ...] = Field(min_length=1)

@@ -1,0 +1,210 @@
+"""A policy as a page that a pharmacist reads and checks: tables first, then criteria, then readings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cds_service.criteria.criterion import (
+    AllOf,
+    AnyOf,
+    Attached,
+    Companions,
+    Criterion,
+    DoseWithin,
+    FactTest,
+    Given,
+    Unclear,
+)
+from cds_service.criteria.quantity import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from cds_service.policies.revision import Pathway, Revision
+
+
+def render(revision: Revision) -> str:
+    """The revision as GitHub-flavoured Markdown, made from the loaded policy alone."""
+    return "\n".join(_page(revision)) + "\n"
+
+
+def _page(revision: Revision) -> Iterator[str]:
+    document = revision.document
+    until = revision.in_force.end
+    yield f"# {revision.policy}: {revision.title}"
+    yield ""
+    yield f"Revision {revision.revision}, in force from {revision.in_force.start}" + (f" to {until}." if until else ".")
+    lines = document.lines_of_business
+    yield f"Payer: {revision.payer}. Lines of business: {_listed(w.title for w in lines.values())}."
+    yield f"Source: {document.source.document} (SHA-256 `{document.source.sha256}`)."
+    yield f"Reviewed by: {document.reviewed_by or 'not yet signed'}."
+    yield ""
+    drug = revision.drug
+    vials = _listed(f"{plain(v.mg)} mg/{plain(v.ml)} mL" for v in drug.vials)
+    if vials:
+        unit = f", one unit is {plain(drug.billing_unit_mg)} mg" if drug.billing_unit_mg is not None else ""
+        yield f"Vials: {vials}. Billing: {drug.billing_code or 'not stated'}{unit}."
+        yield ""
+    yield "## Dose tables"
+    yield ""
+    yield "An administration may not be above the limit, nor come sooner than the interval."
+    yield ""
+    for pathway in revision.pathways:
+        yield from _dose_table(pathway)
+    yield "## Criteria"
+    yield ""
+    for pathway in revision.pathways:
+        yield f"### {pathway.section} {pathway.label}"
+        yield ""
+        yield f"All of these; approval {_approval(pathway)}."
+        yield ""
+        for criterion in pathway.criteria:
+            yield from _criterion(criterion, 0)
+        yield ""
+    for referral in document.referrals:
+        change, off_label = referral.label_change, referral.off_label
+        yield f"### {referral.section} {referral.label}"
+        yield ""
+        yield f"| section | when | {' | '.join(w.title for w in document.lines_of_business.values())} |"
+        yield f"|---|---|{'---|' * len(document.lines_of_business)}"
+        for word, when in (
+            (change.formulary, f"label changed within {change.within_months} months; on the formulary"),
+            (change.non_formulary, f"label changed within {change.within_months} months; not on the formulary"),
+            (off_label, "otherwise"),
+        ):
+            yield f"| {word.cite} | {when} | {' | '.join(word.policies[k] for k in document.lines_of_business)} |"
+        yield ""
+    if document.listed_partners:
+        listed = document.listed_partners
+        yield f"### {listed.section}: partners by histology"
+        yield ""
+        for histology, partners in listed.histology.items():
+            yield f"- {histology}: {_listed(partners, ' or ')}"
+        yield ""
+    yield "## Settings"
+    yield ""
+    for name, criterion in revision.settings.items():
+        yield f"- **{name}**: {_inline(criterion)}"
+    yield ""
+    yield "## Readings of unclear places"
+    yield ""
+    yield "| section | trouble | reading |"
+    yield "|---|---|---|"
+    for item in document.readings:
+        yield f"| {item.section} | {item.trouble} | {item.reading} |"
+    yield ""
+    yield "## Not encoded"
+    yield ""
+    yield "| section | why |"
+    yield "|---|---|"
+    for left_out in document.not_encoded:
+        yield f"| {left_out.section} | {left_out.why} |"
+    if document.notes:
+        yield ""
+        yield "## Notes that go with answers"
+        yield ""
+        for note in document.notes:
+            yield f"- {note.section} ({note.when}): {note.text}"
+
+
+def _listed(words: Iterable[str], joint: str = ", ") -> str:
+    return joint.join(words)
+
+
+def _approval(pathway: Pathway) -> str:
+    texts = []
+    for word in pathway.approval:
+        text = f"{plain(word.months)} months"
+        if word.less:
+            text += f" in total, months received taken off ({word.disease})"
+        elif len(pathway.approval) > 1:
+            text += " otherwise"
+        texts.append(text)
+    return ", ".join(texts)
+
+
+def _dose_table(pathway: Pathway) -> Iterator[str]:
+    yield f"### {pathway.section} {pathway.label}"
+    yield ""
+    yield "| section | setting | body weight | phase | limit | shortest interval | cycles | with |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for setting, rows in pathway.tables.items():
+        for row in rows:
+            partner = ""
+            if row.partner is not None:
+                partner = row.partner.drug + (f" {row.partner.cap}" if row.partner.cap else "")
+                partner += f", {row.partner.doses} doses at most" if row.partner.doses else ""
+            days = plain(row.every_days)
+            yield (
+                f"| {row.cite} | {setting or ''} | {row.band} | {row.phase or ''} | {row.cap} | {days} days "
+                f"| {row.cycles or ''} | {partner} |"
+            )
+    yield ""
+
+
+def _criterion(criterion: Criterion, depth: int) -> Iterator[str]:
+    """A cited criterion as a list item; conditions without a citation are written into it."""
+    indent = "  " * depth
+    parts = list(_cited(criterion))
+    head = f"{indent}- **{criterion.cite}** {criterion.label}"
+    words = _inline(criterion, cited=False)
+    yield f"{head}: {words}" if words else head
+    for part in parts:
+        yield from _criterion(part, depth + 1)
+
+
+def _cited(criterion: Criterion) -> Iterator[Criterion]:
+    """The nearest cited criteria below one."""
+    match criterion.clause:
+        case AllOf(parts=parts) | AnyOf(parts=parts):
+            below: tuple[Criterion, ...] = parts
+        case Given(condition=condition, then=then):
+            below = (condition, then)
+        case _:
+            below = ()
+    for part in below:
+        if part.cite:
+            yield part
+        else:
+            yield from _cited(part)
+
+
+def _inline(criterion: Criterion, *, cited: bool = True) -> str:
+    """A clause in words. With ``cited`` false, cited parts are only named."""
+    match criterion.clause:
+        case FactTest() as test:
+            return f"{test.meaning}: {_requirement(test)}" + (
+                f" ({', '.join('no' if v is False else str(v) for v in test.open_if)}: ask)" if test.open_if else ""
+            )
+        case AllOf(parts=parts):
+            return _joined(parts, " **and** ", cited=cited)
+        case AnyOf(parts=parts):
+            return _joined(parts, " **or** ", cited=cited)
+        case Given(condition=condition, then=then):
+            return f"if {_inline(condition)}, then {_inline(then, cited=False) if not then.cite else then.cite}"
+        case Companions() as companions:
+            text = f"given with {companions.requirement}"
+            return text + (f" ({', '.join(companions.not_instead)} is no substitute)" if companions.not_instead else "")
+        case DoseWithin() as within:
+            return f"dose within the rows for {within.setting}" if within.setting else "dose within the rows"
+        case Attached() as attached:
+            return f"{attached.meaning} (a reviewer judges it)"
+        case Unclear() as unclear:
+            return f"*{unclear.because}*"
+
+
+def _joined(parts: tuple[Criterion, ...], joint: str, *, cited: bool) -> str:
+    texts = []
+    for part in parts:
+        if part.cite:
+            texts.append(part.cite)
+        else:
+            text = _inline(part, cited=cited)
+            texts.append(f"({text})" if isinstance(part.clause, AllOf | AnyOf) and len(parts) > 1 else text)
+    return joint.join(texts)
+
+
+def _requirement(test: FactTest) -> str:
+    if test.equals in {(True,), (False,)}:
+        return "yes" if test.equals == (True,) else "no"
+    return test.requirement

@@ -1,0 +1,63 @@
+"""A loaded policy revision: what an order is judged by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from cds_service.criteria.criterion import Criterion, DoseRow
+    from cds_service.policies.model import ApprovalWord, PolicyWord
+    from cds_service.terminology.drug import Drug
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The days on which a revision is in force, both included; ``end`` None: until further notice."""
+
+    start: date
+    end: date | None
+
+    def holds(self, day: date) -> bool:
+        """Whether the revision is in force on the day."""
+        return self.start <= day and (self.end is None or day <= self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Pathway:
+    """The criteria of one section, with its dose tables by setting."""
+
+    section: str
+    request: str
+    disease: str | None
+    label: str
+    approval: tuple[ApprovalWord, ...]
+    criteria: tuple[Criterion, ...]
+    tables: Mapping[str | None, tuple[DoseRow, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One dated revision of one policy. ``document`` is the file as written, ``sha256`` the hash of its bytes."""
+
+    policy: str
+    title: str
+    payer: str
+    revision: date
+    in_force: InForce
+    sha256: str
+    drug: Drug
+    document: PolicyWord
+    settings: Mapping[str, Criterion]
+    pathways: tuple[Pathway, ...]
+    file: str
+
+    def pathway(self, request: str, disease: str) -> Pathway | None:
+        """The pathway for a request type and a disease; one without a disease is for all the policy covers."""
+        return next(
+            (p for p in self.pathways if p.request == request and p.disease in {None, disease}),
+            None,
+        )

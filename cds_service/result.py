@@ -1,0 +1,105 @@
+"""What judging an order comes to: the values that cards, explanation, coverage-information and record render."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from cds_service.criteria.dose import Verdict
+    from cds_service.criteria.finding import Finding, Missing
+    from cds_service.criteria.quantity import Weight
+
+
+class OrderOutcome(StrEnum):
+    """What the policy comes to for an order. It informs; it neither approves nor denies."""
+
+    MEETS = "meets"
+    DOES_NOT_MEET = "does-not-meet"
+    NEEDS_DOCUMENTATION = "needs-documentation"
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseDose:
+    """The verdict on one instruction of several in sequence."""
+
+    phase: str
+    verdict: Verdict
+    limit_mg: Decimal | None
+    limit_mg_per_kg: Decimal | None
+    row: str | None
+    ordered: str
+
+
+@dataclass(frozen=True, slots=True)
+class Regimen:
+    """A regimen the policy allows, in the words and numbers of its row: for a suggestion."""
+
+    mg: Decimal | None
+    mg_per_kg: Decimal | None
+    every_days: int
+    row: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class DoseAssessment:
+    """The dose verdict with its arithmetic.
+
+    ``arithmetic`` is one sentence with the numbers (``10 mg/kg x 70 kg = 700 mg; ordered 1500 mg every 2 wk``).
+    ``open_rows`` names every row that is still possible where facts are missing. ``compliant`` is set only where
+    exactly one regimen of the policy fits weight, setting and phase for certain. ``ordered_mg`` is the amount that was
+    judged, in mg, where it is known; ``allowed`` the regimens of the weight band and phase that decided, in the
+    policy's order (empty where several are still possible).
+    """
+
+    verdict: Verdict
+    ordered: str = ""
+    limit_mg: Decimal | None = None
+    limit_mg_per_kg: Decimal | None = None
+    row: str | None = None
+    weight: Weight | None = None
+    phases: tuple[PhaseDose, ...] = ()
+    arithmetic: str = ""
+    open_rows: tuple[str, ...] = ()
+    compliant: Regimen | None = None
+    ordered_mg: Decimal | None = None
+    allowed: tuple[Regimen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRef:
+    """Which policy, revision and file content an assessment rests on."""
+
+    id: str
+    revision: str
+    sha256: str
+    title: str
+    drug: str
+    payer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The explained result for one order. Cards, coverage-information, explanation and record render this.
+
+    ``missing`` lists each fact once, in the policy's order. ``could_not_check`` is true where data could not be had
+    for a technical reason, so that cards never phrase our trouble as the clinician's omission.
+    ``routes`` names further sections that apply to a failed criterion (readings, I.E.2).
+    """
+
+    order: str | None
+    policy: PolicyRef
+    section: str | None
+    outcome: OrderOutcome
+    dose: DoseAssessment
+    missing: tuple[Missing, ...]
+    refer_to: tuple[str, ...]
+    approval_months: Decimal | None
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    could_not_check: bool = False
+    routes: tuple[str, ...] = ()

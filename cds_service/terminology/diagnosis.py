@@ -1,0 +1,35 @@
+"""A diagnosis as the policies need it: which disease, how certain, and what the code itself already says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import date
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One diagnosis, classified.
+
+    ``disease`` is a policy's disease key (``nsclc``, ``es-sclc``, ``btc``, ``hcc``) or None for any other disease.
+    ``settled`` is false for a diagnosis that only comes near it (lung cancer without histology, large cell
+    neuroendocrine, ampulla): ``why`` then says what is open and ``ask`` names the facts that would settle it.
+    ``extent`` is ``extensive`` or ``limited`` where the diagnosis itself says so (small cell lung cancer).
+    ``withdrawn`` marks urothelial cancer, whose indication was withdrawn.
+    """
+
+    disease: str | None
+    shown: str
+    settled: bool = True
+    status: str = "confirmed"
+    why: str = ""
+    ask: tuple[str, ...] = ("indication",)
+    extent: str | None = None
+    stage: str | None = None
+    histology: str | None = None
+    withdrawn: bool = False
+    named_by_order: bool = False
+    recorded: date | None = None
+    reference: str | None = None
