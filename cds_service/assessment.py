@@ -32,7 +32,7 @@ from cds_service.result import (
 if TYPE_CHECKING:
     from cds_service.criteria.dose import DoseJudgement
     from cds_service.criteria.finding import Finding, Missing
-    from cds_service.evidence import AnyFact, Facts
+    from cds_service.evidence import AnyFact, Evidence, Facts
     from cds_service.policies.revision import Pathway, Revision
     from cds_service.terminology.diagnosis import Diagnosis
 
@@ -259,14 +259,7 @@ class _Judging:
                 self.notes.append(f"A weight of {kg} kg is unusual for an adult: check weight and unit.")
         return Assessment(
             order=self.order,
-            policy=PolicyRef(
-                revision.policy,
-                revision.revision.isoformat(),
-                revision.sha256,
-                revision.title,
-                revision.drug.name,
-                revision.payer,
-            ),
+            policy=PolicyRef.of(revision),
             section=section,
             outcome=outcome,
             dose=dose,
@@ -314,10 +307,23 @@ def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
         more["sclc_extent"] = Known(diagnosis.extent, evidence)
     elif isinstance(stage, Unknown) and "stage" in facts:
         more["sclc_extent"] = stage
+    more["diagnosis_covered"] = _covered(diagnosis, facts.including(more), evidence)
     if not facts.knows("covered_indication") and diagnosis.settled and diagnosis.status == "confirmed":
         # Receiving it for this very diagnosis is receiving it for a covered indication.
         more["covered_indication"] = Known(True)
     return derive_for_disease(facts.including(more))
+
+
+def _covered(diagnosis: Diagnosis, facts: Facts, evidence: tuple[Evidence, ...]) -> AnyFact:
+    """Whether the diagnosis is one of section I: settled, confirmed and, where it has an extent, in scope."""
+    status = facts.value("diagnosis_status")
+    if status == "refuted" or facts.value("sclc_extent") == "limited":
+        return Known(False, evidence)
+    if not diagnosis.settled:
+        return facts["indication"]
+    if status != "confirmed":
+        return Unknown(Absence.NOT_RECORDED, "a confirmed diagnosis", evidence, ("diagnosis_status",))
+    return Known(True, evidence)
 
 
 def _indication(unknown: Unknown) -> tuple[Missing, ...]:

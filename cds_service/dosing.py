@@ -38,7 +38,11 @@ def steps(facts: Facts) -> tuple[Step, ...]:
 
 def ordered(facts: Facts) -> str:
     """What is ordered, in short words."""
-    return "; then ".join(step.shown for step in steps(facts) if step.shown)
+    return _in_words(steps(facts))
+
+
+def _in_words(order: tuple[Step, ...]) -> str:
+    return "; then ".join(step.shown for step in order if step.shown)
 
 
 def dose_context(facts: Facts, revision: Revision, pathway: Pathway) -> tuple[DoseJudgement, Context]:
@@ -71,7 +75,7 @@ def dose_context(facts: Facts, revision: Revision, pathway: Pathway) -> tuple[Do
     judgement = judge(pathway.tables, question)
     missing = tuple(_missing(facts, judgement, question, open_settings))
     context = Context(
-        facts, judgement, missing, _because(facts, judgement, question, missing), tuple(_evidence(facts, judgement))
+        facts, judgement, missing, _because(facts, judgement, missing), tuple(_evidence(facts, judgement))
     )
     return judgement, context
 
@@ -104,10 +108,12 @@ def _missing(
 
 
 def _evidence(facts: Facts, judgement: DoseJudgement) -> Iterator[Evidence]:
-    yield from facts["dose"].evidence
-    yield from facts["weight_kg"].evidence
-    if not judgement.worlds:
-        yield from facts["stage"].evidence
+    """Dose and weight; where neither is recorded, or no row applies, what the choice of rows rests on."""
+    found = (*facts["dose"].evidence, *facts["weight_kg"].evidence)
+    yield from found
+    if not found or not judgement.worlds:
+        for name in ("stage", "metastatic", "disease"):
+            yield from facts[name].evidence
 
 
 def _weeks(days: Decimal) -> str:
@@ -137,9 +143,10 @@ def _arithmetic(judged: StepJudgement, amount: Amount | None, shown: str, weight
     return text
 
 
-def _because(facts: Facts, judgement: DoseJudgement, question: Question, missing: tuple[Missing, ...]) -> str:
+def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...]) -> str:
     """The sentence behind the dose criterion: arithmetic, weight with its date, the row, and the verdict."""
-    shown = ordered(facts) or "dose not stated"
+    question = judgement.question
+    shown = _in_words(question.steps) or "dose not stated"
     if not judgement.worlds:
         if question.settings:
             return f"Ordered {shown}; no row of the dose table could be chosen"
@@ -159,7 +166,7 @@ def _because(facts: Facts, judgement: DoseJudgement, question: Question, missing
         Verdict.EXCEEDS: "above the limit",
         Verdict.WRONG_INTERVAL: "the amount is allowed, but not this often",
     }[judgement.verdict]
-    if judgement.row is None and len(judgement.worlds) > 1:
+    if judgement.summary.row is None and len(judgement.worlds) > 1:
         text = f"Ordered {step.shown}; {words} in every row that is possible ({', '.join(judgement.open_rows)})"
     else:
         at = f" at {plain(weight.kg)} kg{cited(facts['weight_kg'].evidence)}" if weight else ""
@@ -176,33 +183,62 @@ def _partner_words(worlds: tuple[World, ...]) -> str:
 def dose_assessment(facts: Facts, judgement: DoseJudgement) -> DoseAssessment:
     """The verdict with its numbers, for cards and explanation."""
     weight: Weight | None = facts.value("weight_kg")
-    question_steps = steps(facts)
-    shown = ordered(facts)
+    question_steps = judgement.question.steps
+    shown = _in_words(question_steps)
     if not judgement.worlds:
         return DoseAssessment(Verdict.UNDETERMINED, shown, weight=weight)
     phases: tuple[PhaseDose, ...] = ()
     if len(question_steps) > 1:
         phases = tuple(
-            PhaseDose(_phase_name(judgement.worlds, i), verdict, mg, per_kg, row, words)
-            for i, (verdict, mg, per_kg, row, words) in enumerate(judgement.step_judgements)
+            PhaseDose(
+                _phase_name(judgement.worlds, i),
+                step.verdict,
+                step.limit_mg,
+                step.limit_mg_per_kg,
+                step.row,
+                question_steps[i].shown,
+            )
+            for i, step in enumerate(judgement.steps)
         )
     world = judgement.worlds[0]
     judged = deciding_step(world)
     step = question_steps[world.steps.index(judged)]
     arithmetic = ""
-    if judgement.row is not None or len(judgement.worlds) == 1:
+    summary = judgement.summary
+    if summary.row is not None or len(judgement.worlds) == 1:
         arithmetic = _arithmetic(judged, step.known_amount, step.shown, weight)
     return DoseAssessment(
         verdict=judgement.verdict,
         ordered=shown,
-        limit_mg=judgement.limit_mg,
-        limit_mg_per_kg=judgement.limit_mg_per_kg,
-        row=judgement.row,
+        limit_mg=summary.limit_mg,
+        limit_mg_per_kg=summary.limit_mg_per_kg,
+        row=summary.row,
         weight=weight,
         phases=phases,
         arithmetic=arithmetic,
         open_rows=judgement.open_rows,
         compliant=_compliant(judgement, weight) if len(question_steps) == 1 else None,
+        ordered_mg=_in_mg(step.known_amount, weight),
+        allowed=_allowed(judgement, weight),
+        partner_because=next((w.partner_because for w in judgement.worlds if w.partner is Outcome.NOT_MET), ""),
+    )
+
+
+def _in_mg(amount: Amount | None, weight: Weight | None) -> Decimal | None:
+    """An amount in mg, None where it depends on a weight that is not known."""
+    if amount is None or (amount.mg_per_kg and weight is None):
+        return None
+    return amount.mg if weight is None else amount.at(weight.kg)
+
+
+def _allowed(judgement: DoseJudgement, weight: Weight | None) -> tuple[Regimen, ...]:
+    """The regimens an order in this band and phase may follow; empty where different ones are still possible."""
+    candidates = {deciding_step(world).candidates for world in judgement.worlds}
+    if len(candidates) != 1:
+        return ()
+    return tuple(
+        Regimen(_in_mg(row.cap, weight), row.cap.mg_per_kg or None, int(row.every_days), row.cite, row.shown)
+        for row in candidates.pop()
     )
 
 
@@ -231,7 +267,7 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> li
     worlds = judgement.worlds
     if not worlds:
         return notes
-    question_steps = steps(facts)
+    question_steps = judgement.question.steps
     for index, step in enumerate(question_steps):
         rows = {r for w in worlds for r in w.steps[index].candidates if w.phases[index] == COMBINATION}
         certain = all(w.phases[index] == COMBINATION for w in worlds)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cds_service.criteria.dose import Verdict
     from cds_service.criteria.finding import Finding, Missing
     from cds_service.criteria.quantity import Weight
+    from cds_service.policies.revision import Revision
 
 
 class OrderOutcome(StrEnum):
@@ -53,7 +54,8 @@ class DoseAssessment:
     ``open_rows`` names every row that is still possible where facts are missing. ``compliant`` is set only where
     exactly one regimen of the policy fits weight, setting and phase for certain. ``ordered_mg`` is the amount that was
     judged, in mg, where it is known; ``allowed`` the regimens of the weight band and phase that decided, in the
-    policy's order (empty where several are still possible).
+    policy's order (empty where several are still possible). ``partner_because`` says how the row's partner drug is over
+    what the row allows, empty where it is not.
     """
 
     verdict: Verdict
@@ -68,6 +70,7 @@ class DoseAssessment:
     compliant: Regimen | None = None
     ordered_mg: Decimal | None = None
     allowed: tuple[Regimen, ...] = ()
+    partner_because: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,12 @@ class PolicyRef:
     title: str
     drug: str
     payer: str
+
+    @classmethod
+    def of(cls, revision: Revision) -> PolicyRef:
+        """Name a loaded revision."""
+        day = revision.revision.isoformat()
+        return cls(revision.policy, day, revision.sha256, revision.title, revision.drug.name, revision.payer)
 
 
 @dataclass(frozen=True, slots=True)

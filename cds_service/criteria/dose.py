@@ -7,7 +7,7 @@ everything is decided by exact arithmetic, without tolerance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise, product
@@ -113,6 +113,16 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """What all worlds agree on for one step, or for the step that decides; None where they differ."""
+
+    verdict: Verdict
+    limit_mg: Decimal | None = None
+    limit_mg_per_kg: Decimal | None = None
+    row: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DoseJudgement:
     """What the table says of the order, over all worlds.
 
@@ -120,16 +130,14 @@ class DoseJudgement:
     it: ``amount``, ``interval``, ``weight``, ``phase``, ``setting``, ``partner``.
     """
 
+    question: Question
     worlds: tuple[World, ...]
     verdict: Verdict
     outcome: Outcome
-    limit_mg: Decimal | None
-    limit_mg_per_kg: Decimal | None
-    row: str | None
-    step_judgements: tuple[tuple[Verdict, Decimal | None, Decimal | None, str | None, str], ...]
-    open_rows: tuple[str, ...]
-    pivotal: frozenset[str]
-    notes: tuple[str, ...] = field(default=())
+    summary: Summary
+    steps: tuple[Summary, ...] = ()
+    open_rows: tuple[str, ...] = ()
+    pivotal: frozenset[str] = frozenset()
 
     def setting_outcome(self, setting: str | None) -> Outcome:
         """The dose criterion of one setting's rows: not met in worlds where another setting applies."""
@@ -158,6 +166,9 @@ def steps_of(lines: Sequence[DoseLine]) -> tuple[Step, ...]:
 
 def _step(sequence: int | None, phase: str | None, lines: list[DoseLine]) -> Step:
     head = lines[0]
+    if len(lines) == 1 and head.amount is not None and (head.once or head.interval is not None):
+        rhythm = NEVER if head.once or head.interval is None else head.interval
+        return _numbered(sequence, phase, lines, (head.amount,), (rhythm,), head.amount, head.shown)
     lows = [
         NOTHING if line.amount is None and line.at_least is None else line.amount or line.at_least for line in lines
     ]
@@ -170,35 +181,47 @@ def _step(sequence: int | None, phase: str | None, lines: list[DoseLine]) -> Ste
     )
 
     once = all(line.once for line in lines)
-    intervals: tuple[Interval, ...]
     named = [line.interval for line in lines if line.interval is not None]
     one_rhythm = len(named) == len(lines) and all(named[0].same_rhythm(other) for other in named)
+    intervals: tuple[Interval, ...]
     if once:
         intervals = (NEVER,)
     elif one_rhythm:
         intervals = (named[0],)
     else:
         intervals = (NEVER, ALWAYS)
-    first = head.cycle_number if head.cycle_number is not None else head.dose_number
-    runs = [n for line in lines for n in (line.cycles,) if n is not None]
-    counts = [(first or 1) - 1 + line.count for line in lines if line.count is not None]
-    last = max([*runs, *counts, *([first] if first is not None else [])], default=None)
-    missing = tuple({m.fact: m for line in lines for m in line.missing}.values())
-    shown = " + ".join(dict.fromkeys(line.shown for line in lines)) if len(lines) > 1 else head.shown
+    shown = " + ".join(dict.fromkeys(line.shown for line in lines))
     if len(lines) > 1 and known is not None and one_rhythm:
         shown = f"{known} {named[0]} ({len(lines)} lines)"
+    return _numbered(sequence, phase, lines, amounts, intervals, known, shown)
+
+
+def _numbered(
+    sequence: int | None,
+    phase: str | None,
+    lines: list[DoseLine],
+    amounts: tuple[Amount, ...],
+    intervals: tuple[Interval, ...],
+    known: Amount | None,
+    shown: str,
+) -> Step:
+    """A step with its place in the course: first and last administration, as far as they are named."""
+    head = lines[0]
+    first = head.cycle_number if head.cycle_number is not None else head.dose_number
+    ends = [n for n in (first, *(line.cycles for line in lines)) if n is not None]
+    ends += [(first or 1) - 1 + line.count for line in lines if line.count is not None]
     return Step(
         sequence=sequence,
         amounts=amounts,
         intervals=intervals,
-        names_interval=one_rhythm and not once,
+        names_interval=len(intervals) == 1 and intervals[0] is not NEVER,
         first=first,
-        last=last,
+        last=max(ends, default=None),
         dose_number=head.dose_number,
         phase=phase,
         week=head.week,
         shown=shown,
-        missing=missing,
+        missing=tuple({m.fact: m for line in lines for m in line.missing}.values()),
         known_amount=known,
     )
 
@@ -207,9 +230,9 @@ def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) 
     """Judge the steps of an order against the tables (rows by setting) in every possible world."""
     worlds = tuple(_worlds(tables, question))
     if not worlds:
-        return DoseJudgement((), Verdict.UNDETERMINED, Outcome.UNDOCUMENTED, None, None, None, (), (), frozenset())
-    verdicts = {w.verdict for w in worlds}
-    verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.UNDETERMINED
+        undetermined = Summary(Verdict.UNDETERMINED)
+        return DoseJudgement(question, (), Verdict.UNDETERMINED, Outcome.UNDOCUMENTED, undetermined)
+    verdict = _agreed_verdict(w.verdict for w in worlds)
     outcome = agreed(w.outcome for w in worlds)
     pivotal = frozenset(_pivotal(worlds))
     if verdict is Verdict.UNDETERMINED and any(step.known_amount is None for step in question.steps):
@@ -217,49 +240,51 @@ def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) 
         outcome = Outcome.UNDOCUMENTED
         pivotal |= {"amount"}
     weight_known = question.weight is not None
-    steps = tuple(
-        (*_step_summary([w.steps[i] for w in worlds], weight_known=weight_known), step.shown)
-        for i, step in enumerate(question.steps)
-    )
     deciding = [deciding_step(w) for w in worlds]
-    _, limit_mg, limit_mg_per_kg, row = _step_summary(deciding, weight_known=weight_known)
-    open_rows = tuple(dict.fromkeys(r.cite for j in deciding for r in ([j.row] if j.row else j.candidates)))
+    several = len(question.steps) > 1
     return DoseJudgement(
+        question=question,
         worlds=worlds,
         verdict=verdict,
         outcome=outcome,
-        limit_mg=limit_mg,
-        limit_mg_per_kg=limit_mg_per_kg,
-        row=row,
-        step_judgements=steps,
-        open_rows=open_rows,
+        summary=_summary(deciding, weight_known=weight_known),
+        steps=tuple(
+            _summary([w.steps[i] for w in worlds], weight_known=weight_known) for i in range(len(question.steps))
+        )
+        if several
+        else (),
+        open_rows=tuple(dict.fromkeys(r.cite for j in deciding for r in ([j.row] if j.row else j.candidates))),
         pivotal=pivotal,
     )
 
 
 def deciding_step(world: World) -> StepJudgement:
     """The step whose verdict counts for the whole order: the worst."""
+    if len(world.steps) == 1:
+        return world.steps[0]
     return min(world.steps, key=lambda judged: WORST_FIRST.index(judged.verdict))
 
 
-def _step_summary(
-    judged: Sequence[StepJudgement], *, weight_known: bool
-) -> tuple[Verdict, Decimal | None, Decimal | None, str | None]:
-    """Verdict, limit in mg, limit in mg per kg and row on which all worlds agree."""
-    verdicts = {j.verdict for j in judged}
-    verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.UNDETERMINED
+def _agreed_verdict(verdicts: Iterable[Verdict]) -> Verdict:
+    seen = set(verdicts)
+    return seen.pop() if len(seen) == 1 else Verdict.UNDETERMINED
+
+
+def _summary(judged: Sequence[StepJudgement], *, weight_known: bool) -> Summary:
+    """Verdict, limit and row on which all worlds agree; the limit in mg/kg where only the weight keeps it from mg."""
+    verdict = _agreed_verdict(j.verdict for j in judged)
     rows = {j.row.cite if j.row else None for j in judged}
     row = rows.pop() if len(rows) == 1 else None
-    limits = {j.limit for j in judged}
-    limit = next(iter(limits)) if len(limits) == 1 else None
     if weight_known:
         values = {j.limit_at for j in judged}
-        return verdict, values.pop() if len(values) == 1 else None, None, row
+        return Summary(verdict, values.pop() if len(values) == 1 else None, None, row)
+    limits = {j.limit for j in judged}
+    limit = limits.pop() if len(limits) == 1 else None
     if limit is None:
-        return verdict, None, None, row
+        return Summary(verdict, None, None, row)
     if not limit.mg_per_kg:
-        return verdict, limit.mg, None, row
-    return verdict, None, limit.mg_per_kg if not limit.mg else None, row
+        return Summary(verdict, limit.mg, None, row)
+    return Summary(verdict, None, limit.mg_per_kg if not limit.mg else None, row)
 
 
 def _pivotal(worlds: Sequence[World]) -> Iterator[str]:
@@ -382,7 +407,7 @@ def _world(
         _judge_step(step, phase, amount, interval, band, kg)
         for step, phase, amount, interval in zip(question.steps, phases, amounts, intervals, strict=True)
     )
-    verdict = min((j.verdict for j in judged), key=WORST_FIRST.index)
+    verdict = judged[0].verdict if len(judged) == 1 else min((j.verdict for j in judged), key=WORST_FIRST.index)
     partner, because = _partner(band, phases, kg, question)
     dose = Outcome.MET if verdict is Verdict.OK else Outcome.NOT_MET
     if verdict is Verdict.UNDETERMINED:

@@ -78,8 +78,10 @@ def evaluate(criterion: Criterion, context: Context) -> Finding:
             found = _attached(clause, context.facts)
         case Unclear():
             found = Finding("", "", UNDOCUMENTED, clause.because)
+    if criterion.cite is None:
+        return found
     return Finding(
-        criterion.cite or "", criterion.label, found.outcome, found.because, found.missing, found.evidence, found.parts
+        criterion.cite, criterion.label, found.outcome, found.because, found.missing, found.evidence, found.parts
     )
 
 
@@ -259,10 +261,12 @@ def _any_dose(clause: AnyOf, parts: list[Finding], has_dose: list[bool], context
     dose = context.dose
     assert dose is not None  # noqa: S101  # narrowed by the caller
     if dose.outcome is MET:
-        not_needed = "The dose is within the rows; no evidence is needed"
+        within = "The dose is within the rows; no evidence is needed"
         parts = [
-            Finding(p.section, p.label, NOT_MET, not_needed, (), p.evidence) if isinstance(c.clause, Attached) else p
-            for p, c in zip(parts, clause.parts, strict=True)
+            Finding(p.section, p.label, NOT_MET, within, (), context.dose_evidence)
+            if isinstance(alternative.clause, Attached)
+            else p
+            for p, alternative in zip(parts, clause.parts, strict=True)
         ]
     others = [p for p, is_dose in zip(parts, has_dose, strict=True) if not is_dose]
     outcome = any_of([dose.outcome, *(p.outcome for p in others)])
@@ -326,7 +330,7 @@ def _row_because(setting: str | None, rows: list[DoseRow], outcome: Outcome, con
     if not any(w.setting == setting for w in dose.worlds):
         return f"Does not apply: the recorded disease is not {setting}"
     if not mine:
-        return f"Does not apply: this row is for {rows[0].band}"
+        return f"Does not apply: this row is for body weight {rows[0].band}"
     if outcome is UNDOCUMENTED and len(mine) < len(dose.worlds):
         return f"Cannot be told yet; {context.dose_because}"
     return context.dose_because

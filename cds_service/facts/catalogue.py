@@ -125,6 +125,9 @@ _DEFINITIONS = (
     # Derived by facts/derive.py; a policy may test them, nobody is asked for them by these names.
     FactDefinition("disease", "text", "disease the request is judged for", "derived", asked_as="indication"),
     FactDefinition(
+        "diagnosis_covered", "boolean", "the diagnosis is one the policy covers", "derived", asked_as="indication"
+    ),
+    FactDefinition(
         "oncologist", "boolean", "the prescriber is an oncologist", "derived", asked_as="prescriber_specialty"
     ),
     FactDefinition("sclc_extent", "text", "extent of small cell lung cancer", "derived", asked_as="stage"),

@@ -29,6 +29,7 @@ SENSITIZING = re.compile(
     r"l858r|leu858arg|e746_a750|(exon|ex)[ -]?19[ -]?del|del(etion)?s?[ -]*(in |of )?(exon|ex)[ -]?19"
     r"|sensiti[sz]ing|activating"
 )
+EGFR_ASKS = ("biomarkers.egfr", "biomarkers.egfr_detail")
 NOT_SENSITIZING = re.compile(r"\b(non|not)[ -]*(a )?(sensiti[sz]ing|activating)")
 
 
@@ -115,7 +116,7 @@ def _egfr(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
             yield "egfr_sensitizing", Known(True, evidence)
         else:
             looked_for = f"whether the EGFR finding is sensitizing ({detail})"
-            yield "egfr_sensitizing", Unknown(Absence.NOT_RECORDED, looked_for, evidence, ("biomarkers.egfr_detail",))
+            yield "egfr_sensitizing", Unknown(Absence.NOT_RECORDED, looked_for, evidence, EGFR_ASKS)
 
 
 def _chemoradiation(facts: Facts) -> Iterator[tuple[str, AnyFact]]:

@@ -22,12 +22,16 @@ Problem = tuple[Loc, str]
 TOP = Decimal(10) ** 6  # kg; above every weight, stands for "no upper end"
 
 
-def check(path: Path) -> list[str]:
-    """Every problem of a policy file, each with file and line; empty if it may be used."""
-    from cds_service.policies.load import load_revision  # noqa: PLC0415  # load uses problems_of
+def check(path: Path | None = None) -> list[str]:
+    """Every problem of a policy file or folder (default: the shipped policies), each with file and line."""
+    from cds_service.policies.library import load_library  # noqa: PLC0415  # loading uses problems_of
+    from cds_service.policies.load import load_revision  # noqa: PLC0415
 
     try:
-        load_revision(path)
+        if path is not None and path.is_file():
+            load_revision(path)
+        else:
+            load_library(path)
     except PolicyError as error:
         return error.problems
     return []
@@ -79,7 +83,7 @@ def _citations(word: PolicyWord) -> Iterator[Problem]:
                 yield ("referrals", r), f"{cite} is cited twice"
             cited[cite] = ("referrals", r)
     listed = {item.section for item in word.not_encoded}
-    elsewhere = {note.section for note in word.notes} | {s for item in word.readings for s in _sections(item.section)}
+    elsewhere = {note.section for note in word.notes} | {item.section for item in word.restated}
     if word.listed_partners:
         elsewhere.add(word.listed_partners.section)
     if word.drug.vials:
@@ -94,11 +98,6 @@ def _citations(word: PolicyWord) -> Iterator[Problem]:
     for index, item in enumerate(word.not_encoded):
         if item.section in cited:
             yield ("not_encoded", index), f"{item.section} is listed as not encoded, but it is cited"
-
-
-def _sections(text: str) -> list[str]:
-    """``I.A.5.b.i, V`` as its sections."""
-    return [part.strip() for part in text.split(",")]
 
 
 def _bands(word: PolicyWord) -> Iterator[Problem]:

@@ -250,6 +250,13 @@ class NotEncodedWord(Word):
     why: str
 
 
+class RestatedWord(Word):
+    """A section that says again what is encoded elsewhere, and where."""
+
+    section: str
+    where: str
+
+
 class BillingWord(Word):
     """The billing code and the amount of one unit."""
 
@@ -325,5 +332,6 @@ class PolicyWord(Word):
     notes: tuple[NoteWord, ...] = ()
     listed_partners: ListedPartnersWord | None = None
     readings: tuple[ReadingWord, ...] = ()
+    restated: tuple[RestatedWord, ...] = ()
     not_encoded: tuple[NotEncodedWord, ...] = ()
     outline: tuple[tuple[str, ...], ...] = Field(min_length=1)

@@ -99,6 +99,8 @@ def _page(revision: Revision) -> Iterator[str]:
     yield "|---|---|"
     for left_out in document.not_encoded:
         yield f"| {left_out.section} | {left_out.why} |"
+    for restated in document.restated:
+        yield f"| {restated.section} | Restated: {restated.where} |"
     if document.notes:
         yield ""
         yield "## Notes that go with answers"
@@ -133,10 +135,13 @@ def _dose_table(pathway: Pathway) -> Iterator[str]:
             partner = ""
             if row.partner is not None:
                 partner = row.partner.drug + (f" {row.partner.cap}" if row.partner.cap else "")
-                partner += f", {row.partner.doses} doses at most" if row.partner.doses else ""
-            days = plain(row.every_days)
+                doses = row.partner.doses
+                partner += f", {doses} dose{'s' if doses > 1 else ''} at most" if doses else ""
+            weeks = row.every_days / 7
+            whole = weeks == weeks.to_integral_value()
+            every = f"{plain(weeks)} weeks" if whole else f"{plain(row.every_days)} days"
             yield (
-                f"| {row.cite} | {setting or ''} | {row.band} | {row.phase or ''} | {row.cap} | {days} days "
+                f"| {row.cite} | {setting or ''} | {row.band} | {row.phase or ''} | {row.cap} | {every} "
                 f"| {row.cycles or ''} | {partner} |"
             )
     yield ""

@@ -1,0 +1,196 @@
+"""Loading policies: what is right loads, what is wrong is named with file and line."""
+
+import re
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from cds_service.assessment import OrderOutcome, Verdict, assess
+from cds_service.errors import NotFoundError, PolicyError
+from cds_service.facts.given import read_given
+from cds_service.policies.check import check
+from cds_service.policies.diff import diff
+from cds_service.policies.library import SHIPPED, load_library
+from cds_service.policies.load import load_revision
+from cds_service.policies.render import render
+
+GOOD = Path(__file__).parent / "good"
+SHIPPED_FILE = SHIPPED / "cp_phar_339" / "2022-12-02.yaml"
+TODAY = date(2026, 11, 22)
+
+
+def edited(tmp_path: Path, old: str, new: str, source: Path = SHIPPED_FILE) -> Path:
+    """A copy of a policy with one passage replaced, which has to be there exactly once."""
+    text = source.read_text()
+    assert text.count(old) == 1, f"{old!r} is there {text.count(old)} times"
+    folder = tmp_path / source.parent.name
+    folder.mkdir(exist_ok=True)
+    path = folder / source.name
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def line_of(path: Path, text: str) -> int:
+    return next(n for n, line in enumerate(path.read_text().splitlines(), 1) if text in line)
+
+
+def test_the_shipped_policies_have_no_problems() -> None:
+    assert check() == []
+
+
+def test_every_problem_names_file_and_line(tmp_path: Path) -> None:
+    path = edited(
+        tmp_path,
+        "{cite: I.A.3, label: Adult, fact: age, at_least: 18}",
+        "{cite: I.A.3, label: Adult, fact: agee, at_least: 18}",
+    )
+    assert check(path) == [f"cp_phar_339/2022-12-02.yaml:{line_of(path, 'agee')}: unknown fact 'agee'"]
+
+
+ROWS = [
+    line.strip()
+    for line in SHIPPED_FILE.read_text().splitlines()
+    if line.strip().startswith("- {cite:") and "limit:" in line
+]
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_without_the_only_row_of_a_band_and_phase_the_policy_does_not_load(row: str, tmp_path: Path) -> None:
+    band, phase = re.search(r'weight: "([^"]+)"', row), re.search(r"phase: (\w+)", row)
+    cite = re.search(r"cite: ([\w.]+)", row)
+    assert band and cite
+    alone = [
+        r
+        for r in ROWS
+        if f"cite: {cite[1]}," in r and f'"{band[1]}"' in r and (phase is None or f"phase: {phase[1]}" in r)
+    ]
+    path = edited(
+        tmp_path, "\n" + next(x for x in SHIPPED_FILE.read_text().splitlines() if x.strip() == row) + "\n", "\n"
+    )
+    problems = check(path)
+    if len(alone) > 1:
+        assert problems == []
+    else:
+        assert problems
+        assert all(re.match(r"cp_phar_339/2022-12-02\.yaml:\d+: ", p) for p in problems)
+        assert any("has no row for weights" in p for p in problems)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "trouble"),
+    [
+        ("cite: I.B.3, label: Adult", "cite: I.A.3, label: Adult", "I.A.3 is cited twice"),
+        ('{cite: I.A.5.a.i,  weight: "< 30 kg",', '{cite: I.A.5.a.i,  weight: "< 35 kg",', "overlapping weight bands at 30 kg"),
+        ('{cite: I.A.5.a.i,  weight: "< 30 kg",', '{cite: I.A.5.a.i,  weight: "< 25 kg",', "no row for weights from 25 kg to 30 kg"),
+        ("{fact: resectable, is: no}\n              - {fact: metastatic, is: no}", "{fact: resectable, is: maybe}\n              - {fact: metastatic, is: no}", "resectable is never 'maybe'"),
+        ("      - {cite: I.B.3, label: Adult, fact: age, at_least: 18}\n", "", "section I.B.3 is neither encoded nor listed"),
+        ("  - {section: Appendix C, why: No contraindications are listed.}\n", "", "section Appendix C is neither encoded"),
+        ("payer: Centene", "payer: Centene\npayer: Other", "'payer' is given twice"),
+        ("payer: Centene", "payer: Centene\ncolour: blue", "Extra inputs are not permitted"),
+        ("revision: 2022-12-02\n", "revision: soon\n", "revision"),
+        ("at_most: 12}\n            - all:\n                - {fact: months_less_holds, at_most: 12}", "at_most: twelve}\n            - all:\n                - {fact: months_less_holds, at_most: 12}", "at_most"),
+        ("limit: 10 mg/kg, every: 2 weeks}\n              - {cite: I.A.5.a.ii, weight: \">= 30 kg\", limit: 1500 mg,", "limit: 10 mg/m2, every: 2 weeks}\n              - {cite: I.A.5.a.ii, weight: \">= 30 kg\", limit: 1500 mg,", "is no amount"),
+        ("            setting: stage II-III\n            dose_within:", "            setting: stage V\n            dose_within:", "unknown setting 'stage V'"),
+        ("- cite: I.A.2\n        label: An oncologist prescribes or was consulted\n", "- cite: I.A.2\n        label: An oncologist prescribes or was consulted\n        unclear: too\n", "exactly one clause"),
+        ("- {cite: I.A.3, label: Adult, fact: age, at_least: 18}", "- {label: Adult, fact: age, at_least: 18}", "a criterion of I.A has no citation"),
+        ("- {cite: I.A.3, label: Adult,", "- {cite: I.A.3,", "I.A.3 has no label"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_refused(old: str, new: str, trouble: str, tmp_path: Path) -> None:
+    problems = check(edited(tmp_path, old, new))
+    assert any(trouble in p for p in problems), problems
+    assert all(re.match(r"cp_phar_339/2022-12-02\.yaml:\d+: ", p) for p in problems)
+
+
+def test_broken_yaml_is_a_problem_with_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("policy: [unclosed\nrevision: x\n")
+    assert re.match(r".*broken\.yaml:\d+: ", check(path)[0])
+
+
+def test_an_empty_folder_is_no_library(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="holds no policy file"):
+        load_library(tmp_path)
+
+
+def test_one_revision_twice_is_a_problem(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "2022-12-02.yaml").write_bytes(SHIPPED_FILE.read_bytes())
+    with pytest.raises(PolicyError, match="is also in"):
+        load_library(tmp_path)
+
+
+def test_the_revision_in_force_on_a_day() -> None:
+    library = load_library(GOOD)
+    revision, notes = library.revision("XX.PHAR.001", date(2025, 6, 1))
+    assert (revision.revision, notes) == (date(2025, 3, 1), ())
+
+
+def test_before_the_first_revision_the_earliest_is_used_with_a_note() -> None:
+    revision, notes = load_library().revision("CP.PHAR.339", date(2020, 1, 1))
+    assert revision.revision == date(2022, 12, 2)
+    assert len(notes) == 1
+    assert "2020-01-01" in notes[0]
+
+
+@pytest.mark.parametrize(("policy", "named"), [("CP.PHAR.000", None), ("CP.PHAR.339", "1999-01-01")])
+def test_unknown_policies_and_revisions_are_not_found(policy: str, named: str | None) -> None:
+    with pytest.raises(NotFoundError):
+        load_library().revision(policy, named=named)
+
+
+def test_a_named_revision_is_used_whatever_the_day() -> None:
+    revision, notes = load_library().revision("CP.PHAR.339", date(1999, 1, 1), "2022-12-02")
+    assert (str(revision.revision), notes) == ("2022-12-02", ())
+
+
+@pytest.mark.parametrize(
+    ("weight", "dose", "verdict", "limit", "row"),
+    [
+        (Decimal("39.9"), 200, Verdict.EXCEEDS, Decimal("199.5"), "P.3.a"),
+        (40, 200, Verdict.OK, 200, "P.3.b"),
+        (79, 201, Verdict.EXCEEDS, 200, "P.3.b"),
+        (80, 300, Verdict.OK, 300, "P.3.c"),
+    ],
+)
+def test_another_drug_needs_no_code(weight: object, dose: int, verdict: Verdict, limit: object, row: str) -> None:
+    revision = load_revision(GOOD / "melanoma.yaml")
+    facts = {
+        "indication": "malignant melanoma",
+        "request_type": "initial",
+        "age": 40,
+        "weight_kg": weight,
+        "dose": {"value": dose, "unit": "mg", "interval_value": 3, "interval_unit": "wk"},
+    }
+    result = assess(read_given(facts, TODAY).facts, revision)
+    assert (result.dose.verdict, result.dose.limit_mg, result.dose.row) == (verdict, limit, row)
+    assert result.section == "1"
+    assert result.outcome is (OrderOutcome.MEETS if verdict is Verdict.OK else OrderOutcome.DOES_NOT_MEET)
+
+
+def test_a_difference_names_section_old_and_new(tmp_path: Path) -> None:
+    row = '{cite: I.B.5.a, weight: "< 30 kg",  phase: maintenance,            limit: 10 mg/kg, every: 2 weeks}'
+    changed = load_revision(edited(tmp_path, row, row.replace("10 mg/kg", "20 mg/kg").replace("2 weeks", "4 weeks")))
+    lines = diff(load_revision(SHIPPED_FILE), changed)
+    assert len(lines) == 2
+    assert all("I.B.5.a maintenance" in line and "->" in line for line in lines)
+    assert diff(changed, changed) == []
+
+
+def test_the_rendered_page_is_fresh() -> None:
+    page = Path(__file__).parents[2] / "docs" / "policies" / "CP.PHAR.339.md"
+    assert page.read_text() == render(load_revision(SHIPPED_FILE)), "run: make docs"
+
+
+def test_every_dose_row_is_on_the_rendered_page() -> None:
+    revision = load_revision(SHIPPED_FILE)
+    page = render(revision)
+    for pathway in revision.pathways:
+        for rows in pathway.tables.values():
+            for row in rows:
+                assert any(
+                    row.cite in line and str(row.cap) in line and str(row.band) in line for line in page.splitlines()
+                )
