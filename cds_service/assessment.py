@@ -6,13 +6,14 @@ the result carries its own explanation. Pure: nothing is read, fetched or timed 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import FactTest
 from cds_service.criteria.dose import Verdict
-from cds_service.criteria.evaluate import Context, evaluate, missing_from
+from cds_service.criteria.evaluate import CAUSES, evaluate, missing_from
+from cds_service.criteria.finding import Finding
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
 from cds_service.dosing import dose_assessment, dose_context, dose_notes, ordered
@@ -31,7 +32,7 @@ from cds_service.result import (
 
 if TYPE_CHECKING:
     from cds_service.criteria.dose import DoseJudgement
-    from cds_service.criteria.finding import Finding, Missing
+    from cds_service.criteria.finding import Missing
     from cds_service.evidence import AnyFact, Evidence, Facts
     from cds_service.policies.revision import Pathway, Revision
     from cds_service.terminology.diagnosis import Diagnosis
@@ -168,10 +169,16 @@ class _Judging:
             if isinstance(fact, Unknown)
             else Unknown(Absence.NOT_RECORDED, "the diagnosis this order is for")
         )
-        blank = self.facts.including({"indication": unknown, "disease": unknown})
-        context = Context(blank)
+        why = f"The diagnosis this order is for: {CAUSES[unknown.absence]}"
         findings = tuple(
-            replace(evaluate(p.criteria[0], context), outcome=Outcome.UNDOCUMENTED, missing=_indication(unknown))
+            Finding(
+                p.criteria[0].cite or p.section,
+                p.criteria[0].label,
+                Outcome.UNDOCUMENTED,
+                why,
+                _indication(unknown),
+                unknown.evidence,
+            )
             for p in self.revision.pathways
             if p.disease is not None
         )

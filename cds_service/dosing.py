@@ -220,7 +220,7 @@ def dose_assessment(facts: Facts, judgement: DoseJudgement) -> DoseAssessment:
         compliant=_compliant(judgement, weight) if len(question_steps) == 1 else None,
         ordered_mg=_in_mg(step.known_amount, weight),
         allowed=_allowed(judgement, weight),
-        partner_because=next((w.partner_because for w in judgement.worlds if w.partner is Outcome.NOT_MET), ""),
+        partner_because=world.partner_because if all(w.partner is Outcome.NOT_MET for w in judgement.worlds) else "",
     )
 
 

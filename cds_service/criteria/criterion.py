@@ -148,10 +148,22 @@ class DoseRow:
 
 @dataclass(frozen=True, slots=True)
 class DoseWithin:
-    """The order's dose lies within the rows of the setting. ``setting`` None: the rows hold for the whole pathway."""
+    """The order's dose lies within the rows of the setting. ``setting`` None: the rows hold for the whole pathway.
+
+    ``by_citation`` holds the rows by their citation, each with a label: rows that share one are one finding.
+    """
 
     rows: tuple[DoseRow, ...]
     setting: str | None = None
+    by_citation: tuple[tuple[str, str, tuple[DoseRow, ...]], ...] = ()
+
+    @classmethod
+    def of(cls, rows: tuple[DoseRow, ...], setting: str | None) -> DoseWithin:
+        """The rows with their labels."""
+        cites = dict.fromkeys(row.cite for row in rows)
+        groups = [(cite, tuple(row for row in rows if row.cite == cite)) for cite in cites]
+        labelled = tuple((cite, " or ".join(dict.fromkeys(r.shown for r in group)), group) for cite, group in groups)
+        return cls(rows, setting, labelled)
 
 
 Clause = FactTest | Companions | AllOf | AnyOf | Given | Unclear | Attached | DoseWithin

@@ -28,8 +28,9 @@ from cds_service.criteria.quantity import Between, Weight, plain
 from cds_service.evidence import Absence, Known, Unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from cds_service.criteria.criterion import Clause
     from cds_service.criteria.dose import DoseJudgement
     from cds_service.evidence import Evidence, Facts
 
@@ -55,29 +56,12 @@ class Context:
     dose_missing: tuple[Missing, ...] = ()
     dose_because: str = ""
     dose_evidence: tuple[Evidence, ...] = ()
-    row_because: Mapping[str, str] | None = None
 
 
 def evaluate(criterion: Criterion, context: Context) -> Finding:
     """Evaluate a criterion with all its parts."""
     clause = criterion.clause
-    match clause:
-        case FactTest():
-            found = _fact_test(clause, context.facts)
-        case AllOf():
-            found = _all(clause, context)
-        case AnyOf():
-            found = _any(clause, context)
-        case Given():
-            found = _given(clause, context)
-        case Companions():
-            found = _companions(clause, context.facts)
-        case DoseWithin():
-            found = _dose_within(clause, criterion.cite, context)
-        case Attached():
-            found = _attached(clause, context.facts)
-        case Unclear():
-            found = Finding("", "", UNDOCUMENTED, clause.because)
+    found = _EVALUATORS[type(clause)](clause, context)
     if criterion.cite is None:
         return found
     return Finding(
@@ -116,8 +100,8 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _fact_test(test: FactTest, facts: Facts) -> Finding:
-    fact = facts[test.fact]
+def _fact_test(test: FactTest, context: Context) -> Finding:
+    fact = context.facts[test.fact]
     name = _capital(test.meaning)
     if isinstance(fact, Unknown):
         why = CAUSES[fact.absence]
@@ -153,7 +137,8 @@ def _compare(test: FactTest, value: Any) -> Outcome:
     return UNDOCUMENTED
 
 
-def _companions(clause: Companions, facts: Facts) -> Finding:
+def _companions(clause: Companions, context: Context) -> Finding:
+    facts = context.facts
     completed = facts["prior_combination_completed"]
     if isinstance(completed, Known) and completed.value:
         because = f"The combination phase was completed{cited(completed.evidence)}"
@@ -180,8 +165,8 @@ def _companions(clause: Companions, facts: Facts) -> Finding:
     return Finding("", "", UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence)
 
 
-def _attached(clause: Attached, facts: Facts) -> Finding:
-    fact = facts[clause.fact]
+def _attached(clause: Attached, context: Context) -> Finding:
+    fact = context.facts[clause.fact]
     if isinstance(fact, Unknown):
         because = f"{_capital(clause.meaning)}: {CAUSES[fact.absence]}"
         return Finding("", "", UNDOCUMENTED, because, missing_from(fact, clause.fact, clause.meaning), fact.evidence)
@@ -191,8 +176,12 @@ def _attached(clause: Attached, facts: Facts) -> Finding:
     return Finding("", "", NOT_MET, because, (), fact.evidence)
 
 
-def _joined(parts: Iterable[Finding]) -> str:
-    return "; ".join(dict.fromkeys(p.because for p in parts if p.because))
+def _unclear(clause: Unclear, context: Context) -> Finding:  # noqa: ARG001  # evaluators are called alike
+    return Finding("", "", UNDOCUMENTED, clause.because)
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(text for text in texts if text))
 
 
 def _union(parts: Iterable[Finding]) -> tuple[Missing, ...]:
@@ -203,54 +192,65 @@ def _union(parts: Iterable[Finding]) -> tuple[Missing, ...]:
     return tuple(seen.values())
 
 
-def _evidence(parts: Iterable[Finding]) -> tuple[Evidence, ...]:
-    return tuple(dict.fromkeys(e for p in parts for e in p.evidence))
-
-
-def _lifted(parts: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The findings with a citation; conditions without one give up theirs."""
-    return tuple(found for p in parts for found in ((p,) if p.section else p.parts))
+def _folded(parts: Sequence[Finding]) -> tuple[tuple[Evidence, ...], tuple[Finding, ...]]:
+    """The evidence of conditions without a citation, and the findings with one (conditions give up theirs)."""
+    evidence: dict[int, Evidence] = {}
+    cited_parts: list[Finding] = []
+    for part in parts:
+        if part.section:
+            cited_parts.append(part)
+        else:
+            evidence.update((id(e), e) for e in part.evidence)
+            cited_parts += part.parts
+    return tuple(evidence.values()), tuple(cited_parts)
 
 
 def _all(clause: AllOf, context: Context) -> Finding:
     parts = [evaluate(part, context) for part in clause.parts]
-    words = {MET: "Met:", NOT_MET: "Not met:", UNDOCUMENTED: "Open:"}
-    return _join(parts, all_of(p.outcome for p in parts), words, clause)
+    return _join(parts, all_of(p.outcome for p in parts), clause)
 
 
 def _any(clause: AnyOf, context: Context) -> Finding:
     parts = [evaluate(part, context) for part in clause.parts]
-    has_dose = [isinstance(part.clause, DoseWithin) for part in clause.parts]
-    if any(has_dose) and context.dose is not None:
-        return _any_dose(clause, parts, has_dose, context)
-    words = {MET: "Met by", NOT_MET: "None is met:", UNDOCUMENTED: "Open:"}
-    return _join(parts, any_of(p.outcome for p in parts), words, clause, clause.ask_instead)
+    if context.dose is not None:
+        has_dose = [isinstance(part.clause, DoseWithin) for part in clause.parts]
+        if any(has_dose):
+            return _any_dose(clause, parts, has_dose, context)
+    return _join(parts, any_of(p.outcome for p in parts), clause)
 
 
-def _join(
-    parts: list[Finding],
-    outcome: Outcome,
-    words: Mapping[Outcome, str],
-    clause: AllOf | AnyOf,
-    ask_instead: str | None = None,
-) -> Finding:
+def _join(parts: list[Finding], outcome: Outcome, clause: AllOf | AnyOf) -> Finding:
     """Join parts: the reason is that of the parts that decide, what is missing that of the parts that are open."""
     deciding = [p for p in parts if p.outcome is outcome]
-    if clause.in_order and outcome is UNDOCUMENTED:
-        deciding = deciding[:1]
     missing: tuple[Missing, ...] = ()
     if outcome is UNDOCUMENTED:
-        missing = _union(deciding)
-        if missing and all(p.outcome is UNDOCUMENTED and not p.evidence for p in parts):
-            first = missing[0]
-            if ask_instead:
-                missing = (Missing(ask_instead, first.absence, first.looked_for),)
-            elif clause.also_ask:
-                missing = (Missing(clause.also_ask, first.absence, first.looked_for), *missing)
-    conditions = _joined(p for p in deciding if not p.section)
+        if clause.in_order:
+            deciding = deciding[:1]
+        missing = _asked(clause, parts, deciding)
     sections = ", ".join(p.section for p in deciding if p.section)
-    because = "; ".join(text for text in (conditions, f"{words[outcome]} {sections}" if sections else "") if text)
-    return Finding("", "", outcome, because, missing, _evidence(p for p in parts if not p.section), _lifted(parts))
+    conditions = [p.because for p in deciding if not p.section]
+    if sections:
+        every = isinstance(clause, AllOf)
+        if outcome is MET:
+            conditions.append(f"Met: {sections}" if every else f"Met by {sections}")
+        elif outcome is NOT_MET:
+            conditions.append(f"Not met: {sections}" if every else f"None is met: {sections}")
+        else:
+            conditions.append(f"Open: {sections}")
+    evidence, cited_parts = _folded(parts)
+    return Finding("", "", outcome, _joined(conditions), missing, evidence, cited_parts)
+
+
+def _asked(clause: AllOf | AnyOf, parts: list[Finding], deciding: list[Finding]) -> tuple[Missing, ...]:
+    """What the open parts ask for, and what is asked beside or instead of it when nothing at all is known."""
+    missing = _union(deciding)
+    if missing and all(p.outcome is UNDOCUMENTED and not p.evidence for p in parts):
+        first = missing[0]
+        if isinstance(clause, AnyOf) and clause.ask_instead:
+            return (Missing(clause.ask_instead, first.absence, first.looked_for),)
+        if clause.also_ask:
+            return (Missing(clause.also_ask, first.absence, first.looked_for), *missing)
+    return missing
 
 
 def _any_dose(clause: AnyOf, parts: list[Finding], has_dose: list[bool], context: Context) -> Finding:
@@ -276,10 +276,10 @@ def _any_dose(clause: AnyOf, parts: list[Finding], has_dose: list[bool], context
         missing = context.dose_missing
     elif dose.outcome is NOT_MET:
         missing = _union(p for p in others if p.outcome is UNDOCUMENTED)
-        because = "; ".join(t for t in (because, _joined(others)) if t)
+        because = _joined([because, *(p.because for p in others)])
     if outcome is not UNDOCUMENTED:
         missing = ()
-    return Finding("", "", outcome, because, missing, context.dose_evidence, _lifted(parts))
+    return Finding("", "", outcome, because, missing, context.dose_evidence, _folded(parts)[1])
 
 
 def _given(clause: Given, context: Context) -> Finding:
@@ -288,31 +288,25 @@ def _given(clause: Given, context: Context) -> Finding:
     if condition.outcome is NOT_MET:
         because = f"Does not apply ({condition.because})"
         return Finding("", "", MET, because, (), condition.evidence, then.parts)
-    evidence = _evidence((condition, then))
+    evidence = tuple(dict.fromkeys((*condition.evidence, *then.evidence)))
     if condition.outcome is MET or then.outcome is MET:
         return Finding("", "", then.outcome, then.because, then.missing, evidence, then.parts)
     missing = _union((condition, then))
-    return Finding("", "", UNDOCUMENTED, _joined((condition, then)), missing, evidence, then.parts)
+    return Finding("", "", UNDOCUMENTED, _joined((condition.because, then.because)), missing, evidence, then.parts)
 
 
-def _dose_within(clause: DoseWithin, cite: str | None, context: Context) -> Finding:
+def _dose_within(clause: DoseWithin, context: Context) -> Finding:
     """The rows of one setting as findings; rows that share a citation are one."""
     dose = context.dose
-    by_cite: dict[str, list[DoseRow]] = {}
-    for row in clause.rows:
-        by_cite.setdefault(row.cite, []).append(row)
     parts = []
-    for section, rows in by_cite.items():
+    for section, label, rows in clause.by_citation:
         if dose is None or not dose.worlds:
             outcome, because = UNDOCUMENTED, context.dose_because
         else:
             outcome = dose.row_outcome(clause.setting, rows)
             because = _row_because(clause.setting, rows, outcome, context)
-        label = " or ".join(dict.fromkeys(row.shown for row in rows))
         missing = context.dose_missing if outcome is UNDOCUMENTED else ()
-        parts.append(Finding(section, _capital(label), outcome, because, missing, context.dose_evidence))
-    if cite is None:
-        return Finding("", "", any_of(p.outcome for p in parts), "", (), (), tuple(parts))
+        parts.append(Finding(section, label, outcome, because, missing, context.dose_evidence))
     if dose is None or not dose.worlds:
         outcome, because = UNDOCUMENTED, context.dose_because
     else:
@@ -323,7 +317,7 @@ def _dose_within(clause: DoseWithin, cite: str | None, context: Context) -> Find
     return Finding("", "", outcome, because, missing, context.dose_evidence, tuple(parts))
 
 
-def _row_because(setting: str | None, rows: list[DoseRow], outcome: Outcome, context: Context) -> str:
+def _row_because(setting: str | None, rows: tuple[DoseRow, ...], outcome: Outcome, context: Context) -> str:
     dose = context.dose
     assert dose is not None  # noqa: S101  # narrowed by the caller
     mine = [w for w in dose.worlds if w.setting == setting and any(r.band.holds(w.kg) for r in rows)]
@@ -334,3 +328,15 @@ def _row_because(setting: str | None, rows: list[DoseRow], outcome: Outcome, con
     if outcome is UNDOCUMENTED and len(mine) < len(dose.worlds):
         return f"Cannot be told yet; {context.dose_because}"
     return context.dose_because
+
+
+_EVALUATORS: Mapping[type[Clause], Callable[[Any, Context], Finding]] = {
+    FactTest: _fact_test,
+    Companions: _companions,
+    AllOf: _all,
+    AnyOf: _any,
+    Given: _given,
+    Unclear: _unclear,
+    Attached: _attached,
+    DoseWithin: _dose_within,
+}

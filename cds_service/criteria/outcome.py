@@ -44,5 +44,10 @@ def any_of(outcomes: Iterable[Outcome]) -> Outcome:
 
 def agreed(outcomes: Iterable[Outcome]) -> Outcome:
     """What every possibility agrees on; disagreement is undocumented."""
-    seen = set(outcomes)
-    return seen.pop() if len(seen) == 1 else Outcome.UNDOCUMENTED
+    found: Outcome | None = None
+    for outcome in outcomes:
+        if found is None:
+            found = outcome
+        elif outcome is not found:
+            return Outcome.UNDOCUMENTED
+    return Outcome.UNDOCUMENTED if found is None else found

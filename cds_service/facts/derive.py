@@ -65,7 +65,9 @@ def years_between(birth: date, day: date) -> int:
 def derive(facts: Facts) -> Facts:
     """All facts that follow from the recorded ones, whatever the disease."""
     for rule in _RULES:
-        facts = facts.including(dict(rule(facts)))
+        more = dict(rule(facts))
+        if more:
+            facts = facts.including(more)
     return facts
 
 

@@ -30,7 +30,7 @@ from cds_service.criteria.criterion import (
 from cds_service.criteria.quantity import plain
 from cds_service.errors import PolicyError
 from cds_service.facts.catalogue import FACTS
-from cds_service.policies.check import problems_of
+from cds_service.policies.consistency import problems_of
 from cds_service.policies.model import CriterionWord, PolicyWord
 from cds_service.policies.revision import InForce, Pathway, Revision
 from cds_service.terminology.drug import Drug
@@ -205,7 +205,7 @@ class Build:
         if word.setting is not None and word.setting not in self.word.settings:
             self.source.problem((*loc, "setting"), f"unknown setting {word.setting!r}")
         rows = tuple(_row(row) for row in word.dose_within or ())
-        return DoseWithin(rows, word.setting)
+        return DoseWithin.of(rows, word.setting)
 
     def _known_fact(self, name: str | None, loc: Loc) -> None:
         if name is not None and name not in FACTS:

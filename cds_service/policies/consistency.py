@@ -1,0 +1,142 @@
+"""What must hold in a policy document beyond its form: no gap, no overlap, no citation twice or forgotten."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from cds_service.criteria.quantity import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cds_service.policies.model import CriterionWord, PolicyWord, RowWord
+
+Loc = tuple[int | str, ...]
+Problem = tuple[Loc, str]
+
+TOP = Decimal(10) ** 6  # kg; above every weight, stands for "no upper end"
+
+
+def problems_of(word: PolicyWord) -> Iterator[Problem]:
+    """Every problem of a typed document, with the place of the value it is about."""
+    yield from _citations(word)
+    yield from _bands(word)
+    yield from _names(word)
+
+
+def _criteria(word: CriterionWord, loc: Loc) -> Iterator[tuple[CriterionWord, Loc]]:
+    yield word, loc
+    for key, parts in (("all", word.all_of), ("any", word.any_of)):
+        for index, part in enumerate(parts or ()):
+            yield from _criteria(part, (*loc, key, index))
+    if word.given is not None and word.then is not None:
+        yield from _criteria(word.given, (*loc, "given"))
+        yield from _criteria(word.then, (*loc, "then"))
+
+
+def _all_criteria(word: PolicyWord) -> Iterator[tuple[CriterionWord, Loc]]:
+    for p, pathway in enumerate(word.pathways):
+        for c, criterion in enumerate(pathway.criteria):
+            yield from _criteria(criterion, ("pathways", p, "criteria", c))
+
+
+def _citations(word: PolicyWord) -> Iterator[Problem]:
+    """Each citation once; each section of the outline cited or listed; nothing cited that the outline lacks."""
+    seen: dict[str, Loc] = {}
+    row_tables: dict[str, Loc] = {}
+    for criterion, loc in _all_criteria(word):
+        if criterion.cite:
+            if criterion.cite in seen:
+                yield loc, f"{criterion.cite} is cited twice"
+            seen.setdefault(criterion.cite, loc)
+        for index, row in enumerate(criterion.dose_within or ()):
+            table = row_tables.setdefault(row.cite, loc)
+            if table != loc:
+                yield (*loc, "dose_within", index), f"{row.cite} is cited by rows of two tables"
+            if row.cite in seen:
+                yield (*loc, "dose_within", index), f"{row.cite} is cited by a criterion and by a row"
+    cited = {**row_tables, **seen}
+    for r, referral in enumerate(word.referrals):
+        change = referral.label_change
+        for cite in (change.cite, change.formulary.cite, change.non_formulary.cite, referral.off_label.cite):
+            if cite in cited:
+                yield ("referrals", r), f"{cite} is cited twice"
+            cited[cite] = ("referrals", r)
+    listed = {item.section for item in word.not_encoded}
+    elsewhere = {note.section for note in word.notes} | {item.section for item in word.restated}
+    if word.listed_partners:
+        elsewhere.add(word.listed_partners.section)
+    if word.drug.vials:
+        elsewhere.add("VI")
+    outline = [section for line in word.outline for section in line]
+    for section in outline:
+        if section not in cited and section not in listed and section not in elsewhere:
+            yield ("outline",), f"section {section} is neither encoded nor listed under not_encoded"
+    for section, loc in cited.items():
+        if section not in outline:
+            yield loc, f"{section} is cited, but the outline has no such section"
+    for index, item in enumerate(word.not_encoded):
+        if item.section in cited:
+            yield ("not_encoded", index), f"{item.section} is listed as not encoded, but it is cited"
+
+
+def _bands(word: PolicyWord) -> Iterator[Problem]:
+    for criterion, loc in _all_criteria(word):
+        rows = criterion.dose_within
+        if rows is None:
+            continue
+        name = criterion.cite or _common(rows)
+        for phase in dict.fromkeys(row.phase for row in rows):
+            yield from _band_problems([r for r in rows if r.phase == phase], phase, name, (*loc, "dose_within"))
+        phases = {row.phase for row in rows}
+        if None in phases and len(phases) > 1:
+            yield (*loc, "dose_within"), f"{name} has rows with and without a phase"
+
+
+def _band_problems(rows: list[RowWord], phase: str | None, name: str, loc: Loc) -> Iterator[Problem]:
+    """Weights that no row is for, and weights that bands with different ends share."""
+    bands = sorted({(row.weight.at_least or Decimal(0), row.weight.below or TOP) for row in rows})
+    of_phase = f" in the {phase} phase" if phase else ""
+    reached = Decimal(0)
+    for (low, high), following in [*pairwise([*bands, (TOP, TOP)])]:
+        if low > reached:
+            yield loc, f"{name} has no row for weights from {plain(reached)} kg to {plain(low)} kg{of_phase}"
+        if following[0] < high:
+            yield loc, f"{name} has overlapping weight bands at {plain(following[0])} kg{of_phase}"
+        reached = max(reached, high)
+    if reached < TOP:
+        yield loc, f"{name} has no row for weights from {plain(reached)} kg{of_phase}"
+
+
+def _common(rows: tuple[RowWord, ...]) -> str:
+    """The section that the rows' citations have in common: ``I.B.5`` for ``I.B.5.a`` and ``I.B.5.b``."""
+    parts = [row.cite.split(".") for row in rows]
+    shared = [group[0] for group in zip(*parts, strict=False) if len(set(group)) == 1]
+    return ".".join(shared)
+
+
+def _names(word: PolicyWord) -> Iterator[Problem]:
+    """Diseases, pathways, lines of business and settings that are named have to exist."""
+    sections = {pathway.section for pathway in word.pathways}
+    for name, disease in word.diseases.items():
+        if disease.pathway not in sections:
+            yield ("diseases", name), f"{name} names the pathway {disease.pathway}, which does not exist"
+    for p, pathway in enumerate(word.pathways):
+        if pathway.disease is not None and pathway.disease not in word.diseases:
+            yield ("pathways", p, "disease"), f"unknown disease {pathway.disease!r}"
+        for a, approval in enumerate(pathway.approval):
+            if approval.disease is not None and approval.disease not in word.diseases:
+                yield ("pathways", p, "approval", a), f"unknown disease {approval.disease!r}"
+    lines = set(word.lines_of_business)
+    for r, referral in enumerate(word.referrals):
+        for where in (referral.label_change.formulary, referral.label_change.non_formulary, referral.off_label):
+            if set(where.policies) != lines:
+                yield ("referrals", r), f"{where.cite} does not name a policy for each line of business"
+    if word.listed_partners and word.listed_partners.setting not in word.settings:
+        yield ("listed_partners", "setting"), f"unknown setting {word.listed_partners.setting!r}"
+    for criterion, loc in _all_criteria(word):
+        if criterion.cite and not re.fullmatch(r"[A-Z][A-Za-z0-9.\- ]*", criterion.cite):
+            yield loc, f"{criterion.cite!r} is no section number"
