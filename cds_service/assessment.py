@@ -239,7 +239,7 @@ class _Judging:
         if facts.value("metastatic") is True and stage is not None and EARLIER_STAGES.fullmatch(stage):
             self.notes.append(f"Metastatic disease is recorded; it outranks the recorded stage {stage}.")
         if diagnosis.why:
-            self.notes.append(diagnosis.why)
+            self.notes.append(f"{diagnosis.why[:1].upper()}{diagnosis.why[1:].rstrip('.')}.")
 
     def _finished(
         self,
@@ -315,8 +315,8 @@ def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
     elif isinstance(stage, Unknown) and "stage" in facts:
         more["sclc_extent"] = stage
     more["diagnosis_covered"] = _covered(diagnosis, facts.including(more), evidence)
-    if not facts.knows("covered_indication") and diagnosis.settled and diagnosis.status == "confirmed":
-        # Receiving it for this very diagnosis is receiving it for a covered indication.
+    if not facts.knows("covered_indication"):
+        # Receiving it for this diagnosis is receiving it for a covered indication, as far as that one is covered.
         more["covered_indication"] = Known(True)
     return derive_for_disease(facts.including(more))
 

@@ -252,6 +252,8 @@ def _compliant(judgement: DoseJudgement, weight: Weight | None) -> Regimen | Non
     """The one regimen that the possible rows allow, for an order that is over them; None unless it is certain."""
     if weight is None or judgement.verdict not in {Verdict.EXCEEDS, Verdict.WRONG_INTERVAL}:
         return None
+    if any(s.phase not in {None, p} for w in judgement.worlds for s, p in zip(w.steps, w.phases, strict=True)):
+        return None  # the order runs on into the next phase: no single regimen replaces it
     rows: list[DoseRow] = [r for w in judgement.worlds for s in w.steps for r in s.candidates]
     regimens = {(r.cap.at(weight.kg), r.every_days) for r in rows}
     if len(regimens) != 1 or len({r.cite for r in rows}) != 1:
@@ -288,7 +290,7 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> li
                     "the regimen is approved or recommended is not decided here."
                 )
     partner = next(
-        (w.partner_because for w in worlds if w.partner is Outcome.MET and "below the row" in w.partner_because), ""
+        (w.partner_because for w in worlds if w.partner is Outcome.MET and "less than" in w.partner_because), ""
     )
     if partner:
         notes.append(f"{partner[:1].upper()}{partner[1:]}.")
@@ -306,6 +308,7 @@ def _partner_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -
     histology = facts.value("histology")
     doublets = listed.histology.get(histology) or tuple(d for names in listed.histology.values() for d in names)
     wanted = [sorted(d.split(" + ")) for d in dict.fromkeys(doublets)]
-    if given and given not in wanted:
+    complete = len(given) > 1 or bool(facts.value("regimen_complete"))
+    if given and complete and given not in wanted:
         of = f"for {histology} disease" if histology in listed.histology else "there"
         yield f"{listed.section}: {' + '.join(given)} is not one of the partners listed {of}."

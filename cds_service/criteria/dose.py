@@ -139,6 +139,11 @@ class DoseJudgement:
     open_rows: tuple[str, ...] = ()
     pivotal: frozenset[str] = frozenset()
 
+    @property
+    def within(self) -> bool:
+        """Whether the dose is within the rows for certain, and nothing recorded speaks against the partner."""
+        return self.verdict is Verdict.OK and all(w.partner is not Outcome.NOT_MET for w in self.worlds)
+
     def setting_outcome(self, setting: str | None) -> Outcome:
         """The dose criterion of one setting's rows: not met in worlds where another setting applies."""
         return self._known(agreed(w.outcome if w.setting == setting else Outcome.NOT_MET for w in self.worlds))
@@ -485,5 +490,5 @@ def _partner(
     given, cap = found.amount.at(kg), partner.cap.at(kg)
     if given > cap:
         return Outcome.NOT_MET, f"{partner.drug} {found.amount} is above {partner.cap}"
-    below = "below" if given < cap else "as"
-    return Outcome.MET, f"given with {partner.drug} {found.amount}, {below} the row's {partner.cap}"
+    less = f", less than {partner.cap}" if given < cap else ""
+    return Outcome.MET, f"given with {partner.drug} {found.amount}{less}"

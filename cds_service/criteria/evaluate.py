@@ -213,7 +213,7 @@ def _all(clause: AllOf, context: Context) -> Finding:
 def _any(clause: AnyOf, context: Context) -> Finding:
     parts = [evaluate(part, context) for part in clause.parts]
     if context.dose is not None:
-        has_dose = [isinstance(part.clause, DoseWithin) for part in clause.parts]
+        has_dose = [_is_dose(part) for part in clause.parts]
         if any(has_dose):
             return _any_dose(clause, parts, has_dose, context)
     return _join(parts, any_of(p.outcome for p in parts), clause)
@@ -282,13 +282,25 @@ def _any_dose(clause: AnyOf, parts: list[Finding], has_dose: list[bool], context
     return Finding("", "", outcome, because, missing, context.dose_evidence, _folded(parts)[1])
 
 
+def _is_dose(criterion: Criterion) -> bool:
+    return isinstance(criterion.clause, DoseWithin)
+
+
+def _has_dose(criterion: Criterion) -> bool:
+    return isinstance(criterion.clause, AnyOf) and any(_is_dose(part) for part in criterion.clause.parts)
+
+
 def _given(clause: Given, context: Context) -> Finding:
     condition = evaluate(clause.condition, context)
     then = evaluate(clause.then, context)
     if condition.outcome is NOT_MET:
-        because = f"Does not apply ({condition.because})"
+        because = f"Does not apply: {condition.because.partition(';')[0]}"
         return Finding("", "", MET, because, (), condition.evidence, then.parts)
     evidence = tuple(dict.fromkeys((*condition.evidence, *then.evidence)))
+    dose = context.dose
+    if condition.outcome is UNDOCUMENTED and _has_dose(clause.then) and dose is not None and dose.within:
+        # Unknown whether the condition holds, and a dose within the rows meets it either way.
+        return Finding("", "", MET, context.dose_because, (), evidence, then.parts)
     if condition.outcome is MET or then.outcome is MET:
         return Finding("", "", then.outcome, then.because, then.missing, evidence, then.parts)
     missing = _union((condition, then))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import calendar
 import re
 from datetime import date, timedelta
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.dose import steps_of
@@ -47,14 +47,15 @@ def add_months(day: date, months: int) -> date:
 def months_between(start: date, end: date) -> Decimal:
     """Calendar months from start to end; the same day of the month counts as full, days beyond it as a part.
 
-    >>> months_between(date(2025, 1, 15), date(2026, 1, 15)), months_between(date(2025, 1, 15), date(2026, 1, 16)) > 12
-    (Decimal('12'), True)
+    >>> months_between(date(2025, 1, 15), date(2026, 1, 15)), months_between(date(2025, 1, 15), date(2026, 1, 16))
+    (Decimal('12'), Decimal('12.04'))
     """
     full = (end.year - start.year) * 12 + end.month - start.month
     if add_months(start, full) > end:
         full -= 1
     beyond = (end - add_months(start, full)).days
-    return Decimal(full) + (Decimal(beyond) / 31 if beyond else 0)
+    part = (Decimal(beyond) / 31).quantize(Decimal("0.01"), ROUND_UP)
+    return full + part if beyond else Decimal(full)
 
 
 def years_between(birth: date, day: date) -> int:
