@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import FactTest
 from cds_service.criteria.dose import Verdict
-from cds_service.criteria.evaluate import CAUSES, evaluate, missing_from
+from cds_service.criteria.evaluate import CAUSES, evaluate, missing_from, outcome_of
 from cds_service.criteria.finding import Finding
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
@@ -31,6 +31,8 @@ from cds_service.result import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cds_service.criteria.dose import DoseJudgement
     from cds_service.criteria.finding import Missing
     from cds_service.evidence import AnyFact, Evidence, Facts
@@ -129,12 +131,13 @@ class _Judging:
             return self.referred(diagnosis)
         findings, judgement = self._evaluate(pathway)
         missing: tuple[Missing, ...] = ()
-        outcome = _root(findings)
+        outcome = _root(f.outcome for f in findings)
         if isinstance(request, Unknown) and first is not None and later is not None:
-            alternative, _ = self._evaluate(later)
-            if _root(alternative) is not outcome:
+            _, context = dose_context(self.facts, self.revision, later)
+            if _root(outcome_of(criterion, context) for criterion in later.criteria) is not outcome:
                 outcome = OrderOutcome.NEEDS_DOCUMENTATION
                 missing = missing_from(request, "request_type", "whether this is a first or a continued request")
+                alternative, _ = self._evaluate(later)
                 needs = ", ".join(dict.fromkeys(m.fact for f in alternative for m in f.missing)) or "nothing more"
                 self.notes.append(
                     f"Earlier treatment with {self.revision.drug.name} is not known: judged as a first request; "
@@ -201,7 +204,7 @@ class _Judging:
         first_missing: tuple[Missing, ...] = (),
     ) -> Assessment:
         document = self.revision.document
-        root = _root(findings)
+        root = _root(f.outcome for f in findings)
         outcome = outcome or root
         missing = {m.fact: m for m in first_missing}
         for finding in findings:
@@ -280,12 +283,12 @@ class _Judging:
         )
 
 
-def _root(findings: tuple[Finding, ...]) -> OrderOutcome:
-    return {
-        Outcome.MET: OrderOutcome.MEETS,
-        Outcome.NOT_MET: OrderOutcome.DOES_NOT_MEET,
-        Outcome.UNDOCUMENTED: OrderOutcome.NEEDS_DOCUMENTATION,
-    }[all_of(f.outcome for f in findings)]
+def _root(outcomes: Iterable[Outcome]) -> OrderOutcome:
+    """What all criteria of a section come to together."""
+    outcome = all_of(outcomes)
+    if outcome is Outcome.MET:
+        return OrderOutcome.MEETS
+    return OrderOutcome.DOES_NOT_MEET if outcome is Outcome.NOT_MET else OrderOutcome.NEEDS_DOCUMENTATION
 
 
 def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:

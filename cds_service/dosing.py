@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.dose import COMBINATION, Question, Verdict, deciding_step, judge, steps_of
-from cds_service.criteria.evaluate import CAUSES, Context, cited, evaluate, missing_from
+from cds_service.criteria.evaluate import CAUSES, Context, cited, evaluate, missing_from, outcome_of
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import DoseLine, plain
@@ -54,13 +55,14 @@ def dose_context(facts: Facts, revision: Revision, pathway: Pathway) -> tuple[Do
         if setting is None:
             settings.append(None)
             continue
-        finding = evaluate(revision.settings[setting], plain_context)
-        if finding.outcome is Outcome.MET:
+        criterion = revision.settings[setting]
+        outcome = outcome_of(criterion, plain_context)
+        if outcome is Outcome.MET:
             settings, open_settings = [setting], []
             break
-        if finding.outcome is Outcome.UNDOCUMENTED:
+        if outcome is Outcome.UNDOCUMENTED:
             settings.append(setting)
-            open_settings += finding.missing
+            open_settings += evaluate(criterion, plain_context).missing
     number = facts.value("tremelimumab_dose_number")
     question = Question(
         steps=steps(facts),
@@ -74,10 +76,12 @@ def dose_context(facts: Facts, revision: Revision, pathway: Pathway) -> tuple[Do
     )
     judgement = judge(pathway.tables, question)
     missing = tuple(_missing(facts, judgement, question, open_settings))
-    context = Context(
-        facts, judgement, missing, _because(facts, judgement, missing), tuple(_evidence(facts, judgement))
-    )
-    return judgement, context
+
+    @cache
+    def because() -> str:
+        return _because(facts, judgement, missing)
+
+    return judgement, Context(facts, judgement, missing, because, tuple(_evidence(facts, judgement)))
 
 
 def _missing(

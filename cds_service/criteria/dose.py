@@ -148,11 +148,12 @@ class DoseJudgement:
         """The dose criterion of one setting's rows: not met in worlds where another setting applies."""
         return self._known(agreed(w.outcome if w.setting == setting else Outcome.NOT_MET for w in self.worlds))
 
-    def row_outcome(self, setting: str | None, rows: Sequence[DoseRow]) -> Outcome:
-        """The finding of rows that share a citation: not met where another band or setting applies."""
-        applies = [w.setting == setting and any(r.band.holds(w.kg) for r in rows) for w in self.worlds]
-        outcome = agreed(w.outcome if here else Outcome.NOT_MET for w, here in zip(self.worlds, applies, strict=True))
-        return self._known(outcome) if any(applies) else outcome
+    def row_outcome(self, worlds: Sequence[World]) -> Outcome:
+        """The outcome of rows that apply in some of the worlds: not met in the others."""
+        outcome = agreed(w.outcome for w in worlds)
+        if len(worlds) < len(self.worlds) and outcome is not Outcome.NOT_MET:
+            outcome = Outcome.UNDOCUMENTED
+        return self._known(outcome)
 
     def _known(self, outcome: Outcome) -> Outcome:
         """Not more certain than the judgement as a whole, where an amount is not known."""

@@ -47,6 +47,10 @@ CAUSES = {
 }
 
 
+def _no_words() -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What criteria are evaluated against: the facts and, where the pathway has a dose table, its judgement."""
@@ -54,7 +58,7 @@ class Context:
     facts: Facts
     dose: DoseJudgement | None = None
     dose_missing: tuple[Missing, ...] = ()
-    dose_because: str = ""
+    dose_because: Callable[[], str] = _no_words
     dose_evidence: tuple[Evidence, ...] = ()
 
 
@@ -62,11 +66,23 @@ def evaluate(criterion: Criterion, context: Context) -> Finding:
     """Evaluate a criterion with all its parts."""
     clause = criterion.clause
     found = _EVALUATORS[type(clause)](clause, context)
-    if criterion.cite is None:
+    cite = criterion.cite
+    if cite is None:
         return found
-    return Finding(
-        criterion.cite, criterion.label, found.outcome, found.because, found.missing, found.evidence, found.parts
-    )
+    return Finding(cite, criterion.label, *found[2:])
+
+
+def outcome_of(criterion: Criterion, context: Context) -> Outcome:
+    """The outcome alone, where nobody reads the finding; always that of :func:`evaluate`."""
+    clause = criterion.clause
+    if isinstance(clause, FactTest):
+        fact = context.facts[clause.fact]
+        return UNDOCUMENTED if isinstance(fact, Unknown) else _compare(clause, fact.value)
+    if isinstance(clause, AllOf):
+        return all_of(outcome_of(part, context) for part in clause.parts)
+    if isinstance(clause, AnyOf) and not (context.dose is not None and _has_dose(criterion)):
+        return any_of(outcome_of(part, context) for part in clause.parts)
+    return evaluate(criterion, context).outcome
 
 
 def missing_from(fact: Unknown, asked: str, meaning: str) -> tuple[Missing, ...]:
@@ -102,22 +118,31 @@ def _capital(text: str) -> str:
 
 def _fact_test(test: FactTest, context: Context) -> Finding:
     fact = context.facts[test.fact]
-    name = _capital(test.meaning)
     if isinstance(fact, Unknown):
-        why = CAUSES[fact.absence]
-        if fact.evidence:
-            why += f": {', '.join(e.shown for e in fact.evidence[:2] if e.shown)}"
-        because = f"{name}: {why}; {test.requirement} is required"
-        return Finding("", "", UNDOCUMENTED, because, missing_from(fact, test.asked, test.meaning), fact.evidence)
+        missing = missing_from(fact, test.asked, test.meaning)
+        return Finding("", "", UNDOCUMENTED, lambda: _unknown_words(test, fact), missing, fact.evidence)
     outcome = _compare(test, fact.value)
-    said = f"{name}: {shown(fact.value)}{cited(fact.evidence)}"
+    missing = ()
+    if outcome is UNDOCUMENTED:
+        looked_for = f"{test.meaning}: {shown(fact.value)} does not settle it"
+        missing = (Missing(test.asked, Absence.NOT_RECORDED, looked_for),)
+    return Finding("", "", outcome, lambda: _known_words(test, fact, outcome), missing, fact.evidence)
+
+
+def _unknown_words(test: FactTest, fact: Unknown) -> str:
+    why = CAUSES[fact.absence]
+    if fact.evidence:
+        why += f": {', '.join(e.shown for e in fact.evidence[:2] if e.shown)}"
+    return f"{_capital(test.meaning)}: {why}; {test.requirement} is required"
+
+
+def _known_words(test: FactTest, fact: Known[Any], outcome: Outcome) -> str:
+    said = f"{_capital(test.meaning)}: {shown(fact.value)}{cited(fact.evidence)}"
     if outcome is MET:
-        return Finding("", "", MET, said, (), fact.evidence)
+        return said
     if outcome is NOT_MET:
-        return Finding("", "", NOT_MET, f"{said}; {test.requirement} is required", (), fact.evidence)
-    missing = (Missing(test.asked, Absence.NOT_RECORDED, f"{test.meaning}: {shown(fact.value)} does not settle it"),)
-    because = f"{said}; this does not settle it, {test.requirement} is required"
-    return Finding("", "", UNDOCUMENTED, because, missing, fact.evidence)
+        return f"{said}; {test.requirement} is required"
+    return f"{said}; this does not settle it, {test.requirement} is required"
 
 
 def _compare(test: FactTest, value: Any) -> Outcome:
@@ -194,15 +219,17 @@ def _union(parts: Iterable[Finding]) -> tuple[Missing, ...]:
 
 def _folded(parts: Sequence[Finding]) -> tuple[tuple[Evidence, ...], tuple[Finding, ...]]:
     """The evidence of conditions without a citation, and the findings with one (conditions give up theirs)."""
-    evidence: dict[int, Evidence] = {}
+    evidence: tuple[Evidence, ...] = ()
     cited_parts: list[Finding] = []
     for part in parts:
         if part.section:
             cited_parts.append(part)
-        else:
-            evidence.update((id(e), e) for e in part.evidence)
+            continue
+        if part.evidence and part.evidence is not evidence:
+            evidence = (*evidence, *(e for e in part.evidence if e not in evidence)) if evidence else part.evidence
+        if part.parts:
             cited_parts += part.parts
-    return tuple(evidence.values()), tuple(cited_parts)
+    return evidence, tuple(cited_parts)
 
 
 def _all(clause: AllOf, context: Context) -> Finding:
@@ -227,18 +254,24 @@ def _join(parts: list[Finding], outcome: Outcome, clause: AllOf | AnyOf) -> Find
         if clause.in_order:
             deciding = deciding[:1]
         missing = _asked(clause, parts, deciding)
-    sections = ", ".join(p.section for p in deciding if p.section)
-    conditions = [p.because for p in deciding if not p.section]
-    if sections:
-        every = isinstance(clause, AllOf)
-        if outcome is MET:
-            conditions.append(f"Met: {sections}" if every else f"Met by {sections}")
-        elif outcome is NOT_MET:
-            conditions.append(f"Not met: {sections}" if every else f"None is met: {sections}")
-        else:
-            conditions.append(f"Open: {sections}")
     evidence, cited_parts = _folded(parts)
-    return Finding("", "", outcome, _joined(conditions), missing, evidence, cited_parts)
+    every = isinstance(clause, AllOf)
+    return Finding(
+        "", "", outcome, lambda: _joined_words(deciding, outcome, every=every), missing, evidence, cited_parts
+    )
+
+
+def _joined_words(deciding: list[Finding], outcome: Outcome, *, every: bool) -> str:
+    words = [p.because for p in deciding if not p.section]
+    sections = ", ".join(p.section for p in deciding if p.section)
+    if sections:
+        if outcome is MET:
+            words.append(f"Met: {sections}" if every else f"Met by {sections}")
+        elif outcome is NOT_MET:
+            words.append(f"Not met: {sections}" if every else f"None is met: {sections}")
+        else:
+            words.append(f"Open: {sections}")
+    return _joined(words)
 
 
 def _asked(clause: AllOf | AnyOf, parts: list[Finding], deciding: list[Finding]) -> tuple[Missing, ...]:
@@ -276,7 +309,10 @@ def _any_dose(clause: AnyOf, parts: list[Finding], has_dose: list[bool], context
         missing = context.dose_missing
     elif dose.outcome is NOT_MET:
         missing = _union(p for p in others if p.outcome is UNDOCUMENTED)
-        because = _joined([because, *(p.because for p in others)])
+
+        def because() -> str:
+            return _joined([context.dose_because(), *(p.because for p in others)])
+
     if outcome is not UNDOCUMENTED:
         missing = ()
     return Finding("", "", outcome, because, missing, context.dose_evidence, _folded(parts)[1])
@@ -294,52 +330,64 @@ def _given(clause: Given, context: Context) -> Finding:
     condition = evaluate(clause.condition, context)
     then = evaluate(clause.then, context)
     if condition.outcome is NOT_MET:
-        because = f"Does not apply: {condition.because.partition(';')[0]}"
-        return Finding("", "", MET, because, (), condition.evidence, then.parts)
-    evidence = tuple(dict.fromkeys((*condition.evidence, *then.evidence)))
+        words = condition.reason
+        return Finding("", "", MET, lambda: _does_not_apply(words), (), condition.evidence, then.parts)
+    evidence = (*condition.evidence, *(e for e in then.evidence if e not in condition.evidence))
     dose = context.dose
     if condition.outcome is UNDOCUMENTED and _has_dose(clause.then) and dose is not None and dose.within:
         # Unknown whether the condition holds, and a dose within the rows meets it either way.
         return Finding("", "", MET, context.dose_because, (), evidence, then.parts)
     if condition.outcome is MET or then.outcome is MET:
-        return Finding("", "", then.outcome, then.because, then.missing, evidence, then.parts)
+        return Finding("", "", then.outcome, then.reason, then.missing, evidence, then.parts)
     missing = _union((condition, then))
-    return Finding("", "", UNDOCUMENTED, _joined((condition.because, then.because)), missing, evidence, then.parts)
+
+    def because() -> str:
+        return _joined((condition.because, then.because))
+
+    return Finding("", "", UNDOCUMENTED, because, missing, evidence, then.parts)
+
+
+def _does_not_apply(reason: str | Callable[[], str]) -> str:
+    words = reason if isinstance(reason, str) else reason()
+    return f"Does not apply: {words.partition(';')[0]}"
 
 
 def _dose_within(clause: DoseWithin, context: Context) -> Finding:
     """The rows of one setting as findings; rows that share a citation are one."""
-    dose = context.dose
-    parts = []
-    for section, label, rows in clause.by_citation:
-        if dose is None or not dose.worlds:
-            outcome, because = UNDOCUMENTED, context.dose_because
-        else:
-            outcome = dose.row_outcome(clause.setting, rows)
-            because = _row_because(clause.setting, rows, outcome, context)
-        missing = context.dose_missing if outcome is UNDOCUMENTED else ()
-        parts.append(Finding(section, label, outcome, because, missing, context.dose_evidence))
+    dose, setting, evidence = context.dose, clause.setting, context.dose_evidence
     if dose is None or not dose.worlds:
-        outcome, because = UNDOCUMENTED, context.dose_because
-    else:
-        outcome = dose.setting_outcome(clause.setting)
-        applies = any(w.setting == clause.setting for w in dose.worlds)
-        because = context.dose_because if applies else f"Does not apply: the recorded disease is not {clause.setting}"
+        parts = tuple(
+            Finding(cite, label, UNDOCUMENTED, context.dose_because, context.dose_missing, evidence)
+            for cite, label, _ in clause.by_citation
+        )
+        return Finding("", "", UNDOCUMENTED, context.dose_because, context.dose_missing, evidence, parts)
+    if not any(w.setting == setting for w in dose.worlds):
+        other = f"Does not apply: the recorded disease is not {setting}"
+        parts = tuple(Finding(cite, label, NOT_MET, other, (), evidence) for cite, label, _ in clause.by_citation)
+        return Finding("", "", NOT_MET, other, (), evidence, parts)
+    parts = tuple(_row_finding(cite, label, rows, setting, context) for cite, label, rows in clause.by_citation)
+    outcome = dose.setting_outcome(setting)
     missing = context.dose_missing if outcome is UNDOCUMENTED else ()
-    return Finding("", "", outcome, because, missing, context.dose_evidence, tuple(parts))
+    return Finding("", "", outcome, context.dose_because, missing, evidence, parts)
 
 
-def _row_because(setting: str | None, rows: tuple[DoseRow, ...], outcome: Outcome, context: Context) -> str:
-    dose = context.dose
+def _row_finding(cite: str, label: str, rows: tuple[DoseRow, ...], setting: str | None, context: Context) -> Finding:
+    dose, evidence = context.dose, context.dose_evidence
     assert dose is not None  # noqa: S101  # narrowed by the caller
     mine = [w for w in dose.worlds if w.setting == setting and any(r.band.holds(w.kg) for r in rows)]
-    if not any(w.setting == setting for w in dose.worlds):
-        return f"Does not apply: the recorded disease is not {setting}"
     if not mine:
-        return f"Does not apply: this row is for body weight {rows[0].band}"
-    if outcome is UNDOCUMENTED and len(mine) < len(dose.worlds):
-        return f"Cannot be told yet; {context.dose_because}"
-    return context.dose_because
+        other = f"Does not apply: this row is for body weight {rows[0].band}"
+        return Finding(cite, label, NOT_MET, other, (), evidence)
+    outcome = dose.row_outcome(mine)
+    if outcome is not UNDOCUMENTED:
+        return Finding(cite, label, outcome, context.dose_because, (), evidence)
+    if len(mine) == len(dose.worlds):
+        return Finding(cite, label, outcome, context.dose_because, context.dose_missing, evidence)
+
+    def because() -> str:
+        return f"Cannot be told yet; {context.dose_because()}"
+
+    return Finding(cite, label, outcome, because, context.dose_missing, evidence)
 
 
 _EVALUATORS: Mapping[type[Clause], Callable[[Any, Context], Finding]] = {

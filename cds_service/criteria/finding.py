@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from cds_service.criteria.outcome import Outcome
     from cds_service.evidence import Absence, Evidence
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(NamedTuple):
     """A fact whose value could change the outcome: its name in the contract, the cause, where it was looked for."""
 
     fact: str
@@ -22,18 +20,25 @@ class Missing:
 
 
 class Finding(NamedTuple):
-    """What one section of the policy comes to for this order. ``because`` is a sentence a clinician can check.
+    """What one section of the policy comes to for this order.
 
-    A named tuple: as immutable as the other values, and made some forty times for every order.
+    ``reason`` is a sentence a clinician can check, or what makes one: most findings of most calls are never read, so
+    their words are made only when :attr:`because` is. A named tuple: as immutable as the other values, and made some
+    forty times for every order.
     """
 
     section: str
     label: str
     outcome: Outcome
-    because: str
+    reason: str | Callable[[], str]
     missing: tuple[Missing, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     parts: tuple[Finding, ...] = ()
+
+    @property
+    def because(self) -> str:
+        """The reason in words."""
+        return self.reason if isinstance(self.reason, str) else self.reason()
 
     def walk(self) -> Iterator[Finding]:
         """This finding and all below it, outermost first, in the policy's order."""
