@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import FactTest
 from cds_service.criteria.dose import Verdict
-from cds_service.criteria.evaluate import CAUSES, evaluate, missing_from, outcome_of
+from cds_service.criteria.evaluate import CAUSES, Context, evaluate, missing_from, outcome_of
 from cds_service.criteria.finding import Finding
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
-from cds_service.dosing import dose_assessment, dose_context, dose_notes, ordered
+from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.derive import EARLIER_STAGES, derive, derive_for_disease
 from cds_service.policies.load import dose_tables
@@ -133,8 +133,9 @@ class _Judging:
         missing: tuple[Missing, ...] = ()
         outcome = _root(f.outcome for f in findings)
         if isinstance(request, Unknown) and first is not None and later is not None:
-            _, context = dose_context(self.facts, self.revision, later)
-            if _root(outcome_of(criterion, context) for criterion in later.criteria) is not outcome:
+            judged = judge_dose(self.facts, self.revision, later, judgement.question.steps)
+            context = Context(self.facts, judged)
+            if _root([outcome_of(criterion, context) for criterion in later.criteria]) is not outcome:
                 outcome = OrderOutcome.NEEDS_DOCUMENTATION
                 missing = missing_from(request, "request_type", "whether this is a first or a continued request")
                 alternative, _ = self._evaluate(later)
@@ -192,7 +193,8 @@ class _Judging:
     # -- parts ---------------------------------------------------------------------------------------------------
 
     def _evaluate(self, pathway: Pathway) -> tuple[tuple[Finding, ...], DoseJudgement]:
-        judgement, context = dose_context(self.facts, self.revision, pathway)
+        judgement = judge_dose(self.facts, self.revision, pathway, steps(self.facts))
+        context = dose_context(self.facts, self.revision, judgement)
         return tuple(evaluate(criterion, context) for criterion in pathway.criteria), judgement
 
     def _judged(

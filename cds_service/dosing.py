@@ -46,42 +46,45 @@ def _in_words(order: tuple[Step, ...]) -> str:
     return "; then ".join(step.shown for step in order if step.shown)
 
 
-def dose_context(facts: Facts, revision: Revision, pathway: Pathway) -> tuple[DoseJudgement, Context]:
-    """Judge the order's dose in every possible setting; the context lets dose criteria follow the judgement."""
-    plain_context = Context(facts)
+def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[Step, ...]) -> DoseJudgement:
+    """Judge the order's steps by the pathway's dose tables, in every possible setting."""
     settings: list[str | None] = []
-    open_settings: list[Missing] = []
     for setting in pathway.tables:
-        if setting is None:
-            settings.append(None)
-            continue
-        criterion = revision.settings[setting]
-        outcome = outcome_of(criterion, plain_context)
+        outcome = Outcome.UNDOCUMENTED
+        if setting is not None:
+            outcome = outcome_of(revision.settings[setting], Context(facts))
         if outcome is Outcome.MET:
-            settings, open_settings = [setting], []
+            settings = [setting]
             break
         if outcome is Outcome.UNDOCUMENTED:
             settings.append(setting)
-            open_settings += evaluate(criterion, plain_context).missing
-    number = facts.value("tremelimumab_dose_number")
     question = Question(
-        steps=steps(facts),
+        steps=order,
         weight=facts.value("weight_kg"),
         settings=tuple(settings),
         combination_completed=facts.value("prior_combination_completed"),
         combination_now=bool(facts.value("combination_ordered_now")),
         companions=facts.value("combination_drugs"),
         companions_closed=bool(facts.value("regimen_complete")),
-        partner_dose_number=number,
+        partner_dose_number=facts.value("tremelimumab_dose_number"),
     )
-    judgement = judge(pathway.tables, question)
-    missing = tuple(_missing(facts, judgement, question, open_settings))
+    return judge(pathway.tables, question)
+
+
+def dose_context(facts: Facts, revision: Revision, judgement: DoseJudgement) -> Context:
+    """What criteria are evaluated against, so that dose criteria follow the judgement."""
+    open_settings: list[Missing] = []
+    if "setting" in judgement.pivotal:
+        for setting in judgement.question.settings:
+            if setting is not None:
+                open_settings += evaluate(revision.settings[setting], Context(facts)).missing
+    missing = tuple(_missing(facts, judgement, judgement.question, open_settings))
 
     @cache
     def because() -> str:
         return _because(facts, judgement, missing)
 
-    return judgement, Context(facts, judgement, missing, because, tuple(_evidence(facts, judgement)))
+    return Context(facts, judgement, missing, because, _evidence(facts, judgement))
 
 
 def _missing(
@@ -100,8 +103,7 @@ def _missing(
         yield from missing_from(weight, "weight_kg", "body weight")
     if "phase" in pivotal:
         yield Missing("dose.phase", Absence.NOT_RECORDED, PHASE_QUESTION)
-    if "setting" in pivotal or not judgement.worlds:
-        yield from open_settings
+    yield from open_settings
     if "partner" in pivotal:
         drugs = facts["combination_drugs"]
         because = next((w.partner_because for w in judgement.worlds if w.partner is Outcome.UNDOCUMENTED), "")
@@ -111,13 +113,12 @@ def _missing(
             yield Missing("combination_drugs", Absence.NOT_RECORDED, because)
 
 
-def _evidence(facts: Facts, judgement: DoseJudgement) -> Iterator[Evidence]:
+def _evidence(facts: Facts, judgement: DoseJudgement) -> tuple[Evidence, ...]:
     """Dose and weight; where neither is recorded, or no row applies, what the choice of rows rests on."""
     found = (*facts["dose"].evidence, *facts["weight_kg"].evidence)
-    yield from found
-    if not found or not judgement.worlds:
-        for name in ("stage", "metastatic", "disease"):
-            yield from facts[name].evidence
+    if found and judgement.worlds:
+        return found
+    return (*found, *(e for name in ("stage", "metastatic", "disease") for e in facts[name].evidence))
 
 
 def _weeks(days: Decimal) -> str:

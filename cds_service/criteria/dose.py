@@ -235,6 +235,8 @@ def _numbered(
 def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> DoseJudgement:
     """Judge the steps of an order against the tables (rows by setting) in every possible world."""
     worlds = tuple(_worlds(tables, question))
+    if len(worlds) == 1 and len(question.steps) == 1 and question.steps[0].known_amount is not None:
+        return _judged_alone(question, worlds[0])
     if not worlds:
         undetermined = Summary(Verdict.UNDETERMINED)
         return DoseJudgement(question, (), Verdict.UNDETERMINED, Outcome.UNDOCUMENTED, undetermined)
@@ -261,6 +263,29 @@ def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) 
         else (),
         open_rows=tuple(dict.fromkeys(r.cite for j in deciding for r in ([j.row] if j.row else j.candidates))),
         pivotal=pivotal,
+    )
+
+
+def _judged_alone(question: Question, world: World) -> DoseJudgement:
+    """The judgement where everything that matters is known."""
+    step = world.steps[0]
+    row = step.row.cite if step.row else None
+    limit_mg = step.limit_at if question.weight is not None else None
+    limit_mg_per_kg = None
+    if question.weight is None and step.limit is not None:
+        if not step.limit.mg_per_kg:
+            limit_mg = step.limit.mg
+        elif not step.limit.mg:
+            limit_mg_per_kg = step.limit.mg_per_kg
+    open_partner = world.verdict is Verdict.OK and world.partner is Outcome.UNDOCUMENTED
+    return DoseJudgement(
+        question=question,
+        worlds=(world,),
+        verdict=world.verdict,
+        outcome=world.outcome,
+        summary=Summary(world.verdict, limit_mg, limit_mg_per_kg, row),
+        open_rows=(row,) if row else tuple(dict.fromkeys(r.cite for r in step.candidates)),
+        pivotal=frozenset({"partner"}) if open_partner else frozenset(),
     )
 
 

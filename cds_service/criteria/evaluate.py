@@ -75,20 +75,45 @@ def evaluate(criterion: Criterion, context: Context) -> Finding:
 def outcome_of(criterion: Criterion, context: Context) -> Outcome:
     """The outcome alone, where nobody reads the finding; always that of :func:`evaluate`."""
     clause = criterion.clause
-    if isinstance(clause, FactTest):
-        fact = context.facts[clause.fact]
-        return UNDOCUMENTED if isinstance(fact, Unknown) else _compare(clause, fact.value)
-    if isinstance(clause, AllOf):
-        return all_of(outcome_of(part, context) for part in clause.parts)
-    if isinstance(clause, AnyOf) and not (context.dose is not None and _has_dose(criterion)):
-        return any_of(outcome_of(part, context) for part in clause.parts)
+    match clause:
+        case FactTest():
+            fact = context.facts[clause.fact]
+            return UNDOCUMENTED if isinstance(fact, Unknown) else _compare(clause, fact.value)
+        case AllOf():
+            return all_of([outcome_of(part, context) for part in clause.parts])
+        case AnyOf():
+            if context.dose is not None and _has_dose(criterion):
+                return _dose_outcome(clause, context.dose, context)
+            return any_of([outcome_of(part, context) for part in clause.parts])
+        case Given():
+            condition = outcome_of(clause.condition, context)
+            if condition is MET:
+                return outcome_of(clause.then, context)
+            if condition is NOT_MET or _holds_either_way(clause, context):
+                return MET
+            return MET if outcome_of(clause.then, context) is MET else UNDOCUMENTED
     return evaluate(criterion, context).outcome
+
+
+def _dose_outcome(clause: AnyOf, dose: DoseJudgement, context: Context) -> Outcome:
+    """Dose rows as one alternative, and evidence for an off-label dose where the rows do not hold."""
+    if dose.outcome is MET:
+        return MET
+    others = [outcome_of(part, context) for part in clause.parts if not isinstance(part.clause, DoseWithin)]
+    return any_of([dose.outcome, *others])
+
+
+def _holds_either_way(clause: Given, context: Context) -> bool:
+    """Whether a dose within the rows meets the clause, whether or not its condition holds."""
+    return context.dose is not None and context.dose.within and _has_dose(clause.then)
 
 
 def missing_from(fact: Unknown, asked: str, meaning: str) -> tuple[Missing, ...]:
     """What to list for an unknown fact: its own name, or the names of the facts that would settle it."""
     looked_for = fact.looked_for or meaning
-    return tuple(Missing(name, fact.absence, looked_for) for name in fact.asks or (asked,))
+    if not fact.asks:
+        return (Missing(asked, fact.absence, looked_for),)
+    return tuple(Missing(name, fact.absence, looked_for) for name in fact.asks)
 
 
 def shown(value: Any) -> str:
@@ -234,7 +259,7 @@ def _folded(parts: Sequence[Finding]) -> tuple[tuple[Evidence, ...], tuple[Findi
 
 def _all(clause: AllOf, context: Context) -> Finding:
     parts = [evaluate(part, context) for part in clause.parts]
-    return _join(parts, all_of(p.outcome for p in parts), clause)
+    return _join(parts, all_of([p.outcome for p in parts]), clause)
 
 
 def _any(clause: AnyOf, context: Context) -> Finding:
@@ -243,7 +268,7 @@ def _any(clause: AnyOf, context: Context) -> Finding:
         has_dose = [_is_dose(part) for part in clause.parts]
         if any(has_dose):
             return _any_dose(clause, parts, has_dose, context)
-    return _join(parts, any_of(p.outcome for p in parts), clause)
+    return _join(parts, any_of([p.outcome for p in parts]), clause)
 
 
 def _join(parts: list[Finding], outcome: Outcome, clause: AllOf | AnyOf) -> Finding:
@@ -333,9 +358,7 @@ def _given(clause: Given, context: Context) -> Finding:
         words = condition.reason
         return Finding("", "", MET, lambda: _does_not_apply(words), (), condition.evidence, then.parts)
     evidence = (*condition.evidence, *(e for e in then.evidence if e not in condition.evidence))
-    dose = context.dose
-    if condition.outcome is UNDOCUMENTED and _has_dose(clause.then) and dose is not None and dose.within:
-        # Unknown whether the condition holds, and a dose within the rows meets it either way.
+    if condition.outcome is UNDOCUMENTED and _holds_either_way(clause, context):
         return Finding("", "", MET, context.dose_because, (), evidence, then.parts)
     if condition.outcome is MET or then.outcome is MET:
         return Finding("", "", then.outcome, then.reason, then.missing, evidence, then.parts)
