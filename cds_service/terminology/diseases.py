@@ -1,0 +1,483 @@
+"""Which disease a diagnosis means to the policies: by codes, by words, and by a histology that goes with it.
+
+A code says more than the words beside it, unless it only comes near (lung cancer without histology). Codes, words
+and histology that name different diseases leave the diagnosis open; nothing is picked.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cds_service.terminology.codes import ICD10, ICDO3, Coding, canonical_code, lookup
+from cds_service.terminology.diagnosis import Diagnosis
+from cds_service.terminology.stages import stage_in_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ASK_HISTOLOGY = ("histology", "indication")
+_ASK_DIAGNOSIS = ("indication",)
+
+
+@dataclass(frozen=True, slots=True)
+class Histology:
+    """What a morphology says.
+
+    ``group`` is nsclc, sclc, hcc, btc, urothelial, neuroendocrine, unspecified or other; ``kind`` is ``squamous``,
+    ``non-squamous``, another text, or None.
+    """
+
+    group: str
+    kind: str | None
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """One reading of one code or text, before readings are joined.
+
+    Kinds are nsclc sclc btc hcc urothelial other: the disease itself; lung liver ampulla neuroendocrine: only near one;
+    morphology: a histology without a site.
+    """
+
+    kind: str
+    extent: str | None = None
+    stage: str | None = None
+    histology: str | None = None
+    group: str = ""
+
+
+_DEFINITE = ("nsclc", "sclc", "btc", "hcc", "urothelial", "other")
+_KIND_OF_VALUE_SET = {
+    "dx_nsclc": "nsclc",
+    "dx_sclc": "sclc",
+    "dx_es_sclc": "sclc",
+    "dx_btc": "btc",
+    "dx_btc_ampulla": "ampulla",
+    "dx_hcc": "hcc",
+    "liver_cancer_ambiguous": "liver",
+    "liver_other_not_hcc_btc": "other",
+    "dx_urothelial_withdrawn": "urothelial",
+    "lung_cancer_histology_unspecified": "lung",
+}
+_NEUROENDOCRINE = ("8013/3", "8246/3")  # large cell and unspecified high grade: near NSCLC and SCLC, neither
+_UNSPECIFIED = ("8000/3", "8010/3", "8020/3")
+_KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
+
+
+def _marks_of(coding: Coding) -> tuple[list[_Mark], bool]:
+    """The readings of one code, and whether they come from confirmed entries."""
+    marks: list[_Mark] = []
+    confirmed = True
+    for entry in lookup(coding.system, coding.code):
+        found = entry.value_set
+        histology = _KINDS.get(entry.attributes.get("histology", ""))
+        if found == "histology_morphology_snomed":
+            mark = _Mark("morphology", histology=histology, group=entry.attributes["group"])
+        elif found == "lung_other_not_nsclc_sclc":
+            mark = _other_lung(entry.code, entry.system)
+        elif found in _KIND_OF_VALUE_SET:
+            kind = _KIND_OF_VALUE_SET[found]
+            if "needs_site" in entry.attributes:
+                mark = _Mark("morphology", histology=histology, group=kind)
+            else:
+                extent = "extensive" if found == "dx_es_sclc" else None
+                mark = _Mark(kind, extent, entry.attributes.get("stage"), histology)
+        elif found == "stage_in_nsclc_dx_code":
+            mark = _Mark("nsclc", stage=entry.attributes["stage"])
+        else:
+            continue
+        confirmed = confirmed and entry.verified
+        marks.append(mark)
+    if not marks and coding.system == ICD10:
+        marks = _icd10(canonical_code(ICD10, coding.code))
+    return marks, confirmed
+
+
+def _other_lung(code: str, system: str) -> _Mark:
+    if system != ICDO3:
+        return _Mark("neuroendocrine") if code == "C7A.1" else _Mark("other")
+    if code in _NEUROENDOCRINE:
+        return _Mark("morphology", group="neuroendocrine")
+    return _Mark("morphology", group="unspecified" if code in _UNSPECIFIED else "other")
+
+
+def _icd10(code: str) -> list[_Mark]:
+    """ICD-10 by chapter, for codes the tables do not list: extensions of ours, and other cancers."""
+    for length in (len(code) - 1, 3):  # national extensions and category level
+        for entry in lookup(ICD10, code[:length]) if length >= 3 else ():
+            if kind := _KIND_OF_VALUE_SET.get(entry.value_set):
+                return [_Mark(kind)]
+    if len(code) >= 3 and code[0] == "C" and code[1].isdigit() and not "C77" <= code[:3] <= "C80":
+        return [_Mark("other")]
+    return [_Mark("other")] if code[:3] in {"C7A", "C7B", "C4A"} else []
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+_HCC_CATEGORY = re.compile(r"[(\[] ?(?:cms|hhs|rxhcc)?[ /-]*hcc[ 0-9.]*[)\]]")  # a billing category, not the tumour
+_DENIED = re.compile(
+    r"\b(?:no (?:evidence|history|signs?|diagnosis) of|no|not|negative for|denies|without|ruled? out|r/o|excluded?|"
+    r"unlikely|(?:(?:family|personal|past|prior) )?(?:history|hx) of|h/o|fh of|s/p|screening for|risk of|at risk for|"
+    r"fear of|rather than|instead of|other than)\b[^,;.]*|"
+    r"[^,;.]*\b(?:ruled out|excluded|screening)\b"
+)
+_SPREAD = re.compile(
+    r"\b(?:secondary (?:malignant )?(?:neoplasm|tumou?r|cancer|malignancy|carcinoma)s?|metastas[ie]s|mets?|"
+    r"metastatic (?:disease|lesions?|malignan\w+|cancer|carcinoma|neoplasm|tumou?r)s?)\b"
+    r"[^,;.]*?\b(?:of|to|in|involving)\b (?:the )?[^,;.]*?(?=$|[,;.]|\bfrom\b)|"
+    r"\bmetastatic (?:to|in) [^,;.]*|"
+    r"\b(?:lung|liver|hepatic|pulmonary|brain|bone|adrenal|nodal|bladder) (?:metastas[ie]s|mets?|metastatic)\b"
+)
+
+
+def _word(*alternatives: str) -> re.Pattern[str]:
+    """Any of these as whole words."""
+    return re.compile(rf"\b(?:{'|'.join(alternatives)})\b")
+
+
+_BLOOD = "lymphomas?|leuk[ae]e?mias?|myelomas?"
+_CANCER = _word(
+    r"cancers?|carcinomas?|ca|scc|malignan(?:t|cy|cies)|neoplasms?|tumou?rs?|adenocarcinomas?|metastatic",
+    r"sarcomas?|melanomas?|gliomas?|glioblastomas?|mesotheliomas?|carcinoids?|thymomas?|seminomas?|hepatomas?",
+    r"\w+(?:carcinomas?|sarcomas?|blastomas?|lymphomas?|leuk[ae]e?mias?)",
+    _BLOOD,
+)
+_BENIGN = _word("benign|adenoma|hemangioma|hamartoma|polyps?|cysts?|nodules?|in situ|dysplasia|premalignant")
+_LUNG = _word(r"lungs?|pulmonary|bronch\w*")
+_LUNG_ACRONYM = _word("nsclc", "(?:[el]s ?)?sclc")
+_NON_SMALL = _word("non ?small(?: ?cell)?", "nsclc")
+_SMALL = _word("small ?cell", "(?:[el]s)?sclc", "oat ?cell")
+_SMALL_SQUAMOUS = _word("small cell,? non ?keratini[sz]ing", "non ?keratini[sz]ing,? small cell")
+_LARGE_NEUROENDOCRINE = _word("large ?cell neuroendocrine", "lcnec")
+_NEUROENDOCRINE_WORD = _word("neuroendocrine")
+_OTHER_LUNG = _word(
+    "carcinoids?|mesothelioma|thym(?:oma|ic)|sarcoma|carcinosarcoma|adenoid cystic|mucoepidermoid|salivary|melanoma",
+    "neuroendocrine tumou?r",
+    _BLOOD,
+)
+_SQUAMOUS = _word("squamous|scc|epidermoid")
+_NON_SQUAMOUS = _word(
+    "non ?squamous|adeno ?carcinomas?|cystadenocarcinomas?|adenoca|large ?cell|bronchi?olo ?alveolar|lepidic",
+    "pleomorphic|sarcomatoid|spindle cell|giant cell",
+)
+_ADENOSQUAMOUS = _word("adeno ?squamous")
+_HCC = _word("u?hcc|hepato ?cellular|hepatomas?|liver cell carcinoma|fibrolamellar|hepato ?carcinoma")
+_BTC_NAMED = _word("cholangio ?carcinomas?|cholangioca|klatskin|btc|[ie]?cca")
+_BTC_SITE = _word(r"gall ?bladder|bile ducts?|biliary|choledoch\w*|perihilar|hepatic ducts?")
+_AMPULLA = _word(r"ampull\w*|papilla of vater|vaters?")
+_LIVER = _word("liver|hepatic|intrahepatic")
+_OTHER_LIVER = _word("hepatoblastoma|angiosarcoma|sarcoma", _BLOOD)
+_UROTHELIAL = _word(r"urothelial|transitional cell|bladder|ureter\w*|renal pelvis|urethra\w*|n?mibc")
+_TRANSITIONAL = _word("urothelial|transitional cell")
+_LIMITED = _word("limited(?: stage| disease)?", "ls ?sclc")
+_EXTENSIVE = _word("extensive(?: stage| disease)?", "es ?sclc")
+_OTHER_SITE = _word(
+    r"\w*(?:blastoma|sarcoma)s?",
+    r"breast|mamma\w*|prostat\w*|colo\w*|rect\w*|anal|anus|gastr\w*|stomach|o?esophag\w*|pancrea\w*|small intestine",
+    r"duoden\w*|appendi\w*|peritone\w*|kidney|renal|adrenal|ovar\w*|uter\w*|endometri\w*|cervi\w*|vulva\w*|vagina\w*",
+    r"testic\w*|testis|penis|penile|thyroid|head|neck|oral|tongue|tonsil\w*|\w*pharyn\w*|laryn\w*|parotid|salivary|nasal",
+    r"sinus|lip|mouth|skin|cutaneous|basal cell|merkel|melanoma|eye|uveal|brain|cerebr\w*|glio\w*|spinal|bones?",
+    r"soft tissue|mesothelioma|pleura\w*|thymoma|thymus|seminoma|germ cell|wilms",
+    r"blood|marrow|unknown primary|cup|rcc|crc|hnscc|gist|tnbc|aml|cll|cml|all|dlbcl|gbm",
+    _BLOOD,
+)
+_PROVISIONAL = _word("suspected|suspicious for|suspicion of|possible|probable|presumed|presumptive|likely|provisional")
+
+
+def _plain(text: str) -> str:
+    """Lower case, hyphens and dashes as blanks, billing-category marks and denied or historical mentions removed."""
+    words = _HCC_CATEGORY.sub(" ", text.lower())
+    for dash in "-\u2010\u2011\u2012\u2013\u2014_":
+        words = words.replace(dash, " ")
+    return " ".join(words.split())
+
+
+def _marks_in(text: str) -> tuple[_Mark, ...]:
+    """The readings of a text. None for a text that names no cancer."""
+    words = _DENIED.sub(" ", _plain(text))
+    words = _SPREAD.sub(" ", words)
+    named = bool(
+        _HCC.search(words)
+        or _BTC_NAMED.search(words)
+        or _NON_SMALL.search(words)
+        or "sclc" in words
+        or _SMALL.search(words)
+    )
+    if not named and not _CANCER.search(words) and not _LARGE_NEUROENDOCRINE.search(words):
+        return ()
+    if not named and _BENIGN.search(words):
+        return (_Mark("other"),) if "in situ" in words else ()
+    marks = [*_lung(words), *_liver_and_bile(words)]
+    if not marks and _UROTHELIAL.search(words):
+        marks = [_Mark("urothelial")]
+    if not marks and _OTHER_SITE.search(words):
+        marks = [_Mark("other")]
+    if not marks:
+        marks = _morphology(words)
+    return tuple(marks)
+
+
+def _lung(words: str) -> list[_Mark]:
+    lung = bool(_LUNG.search(words))
+    if not lung and not _LUNG_ACRONYM.search(words):
+        return []
+    histology = _kind_in(words)
+    if _LARGE_NEUROENDOCRINE.search(words):
+        return [_Mark("neuroendocrine")]
+    rest = _SMALL_SQUAMOUS.sub(" squamous ", words)
+    non_small = bool(_NON_SMALL.search(rest))
+    rest = _NON_SMALL.sub(" ", rest)
+    small = bool(_SMALL.search(rest))
+    marks = []
+    if small:
+        limited, extensive = _LIMITED.search(rest), _EXTENSIVE.search(rest)
+        extent = None if bool(limited) == bool(extensive) else "limited" if limited else "extensive"
+        marks.append(_Mark("sclc", extent, stage_in_text(words)))
+    if non_small or (not small and histology):
+        marks.append(_Mark("nsclc", stage=stage_in_text(words), histology=histology))
+    if marks:
+        return marks
+    if _OTHER_LUNG.search(words):
+        return [_Mark("other")]
+    if _NEUROENDOCRINE_WORD.search(words):
+        return [_Mark("neuroendocrine")]
+    return [_Mark("lung", stage=stage_in_text(words))]
+
+
+def _liver_and_bile(words: str) -> list[_Mark]:
+    hcc, bile = bool(_HCC.search(words)), bool(_BTC_NAMED.search(words))
+    stage = stage_in_text(words)
+    if hcc and (bile or re.search(r"\b(?:mixed|combined)\b", words)):
+        return [_Mark("liver", stage=stage)]
+    if hcc:
+        return [_Mark("hcc", stage=stage)]
+    if _AMPULLA.search(words):
+        return [_Mark("ampulla", stage=stage)]
+    if bile or _BTC_SITE.search(words):
+        return [_Mark("btc", stage=stage)]
+    if _LIVER.search(words) and not _LUNG.search(words):
+        return [_Mark("other" if _OTHER_LIVER.search(words) else "liver", stage=stage)]
+    return []
+
+
+def _kind_in(words: str) -> str | None:
+    if _ADENOSQUAMOUS.search(words):
+        return "adenosquamous"
+    squamous = bool(_SQUAMOUS.search(re.sub(r"\bnon ?squamous\b", " ", words)))
+    other = bool(_NON_SQUAMOUS.search(re.sub(r"\blarge cell,? non ?keratini[sz]ing\b", " ", words)))
+    if squamous and other:
+        return None
+    return "squamous" if squamous else "non-squamous" if other else None
+
+
+def _morphology(words: str) -> list[_Mark]:
+    """A tumour type without a site."""
+    if _LARGE_NEUROENDOCRINE.search(words):
+        return [_Mark("neuroendocrine")]
+    rest = _SMALL_SQUAMOUS.sub(" squamous ", words)
+    if _NON_SMALL.search(rest):
+        return [_Mark("nsclc", stage=stage_in_text(words), histology=_kind_in(words))]  # said of the lung only
+    if _SMALL.search(rest):
+        return [_Mark("morphology", group="sclc")]
+    kind = _kind_in(words)
+    return [_Mark("morphology", histology=kind, group="nsclc")] if kind else []
+
+
+# --- joining -------------------------------------------------------------------------------------------------------
+
+
+def diagnosis_from_text(text: str) -> Diagnosis | None:
+    """The diagnosis a text names; None if it names no cancer (or only denies one, or only its history).
+
+    >>> diagnosis_from_text("Non-small cell lung cancer, stage IIIB").disease
+    'nsclc'
+    """
+    marks = _marks_in(text)
+    return _joined(marks, text.strip(), _status_in(text)) if marks else None
+
+
+def diagnosis_from_codings(
+    codings: Iterable[Coding], text: str = "", histology: Histology | None = None
+) -> Diagnosis | None:
+    """The diagnosis of a coded concept with its text and, where the record has one, the histology of the tumour.
+
+    None if it is no cancer, a metastasis, a history or a treatment encounter, or nothing recognisable.
+    """
+    seen = tuple(codings)
+    marks: list[_Mark] = []
+    doubtful: list[_Mark] = []
+    for coding in seen:
+        found, confirmed = _marks_of(coding)
+        (marks if confirmed else doubtful).extend(found)
+    if not marks and not doubtful and any(_is_no_primary(coding) for coding in seen):
+        return None
+    shown = text.strip() or next((c.display for c in seen if c.display), "") or _our_display(seen)
+    texts = tuple(dict.fromkeys(filter(None, (text.strip(), *(coding.display for coding in seen)))))
+    if not texts and not doubtful:
+        texts = (_our_display(seen),)  # a code we know for something else still has a name
+    spoken = next((said for words in texts if (said := _marks_in(words))), ())
+    status = "provisional" if any(_status_in(words) == "provisional" for words in texts) else "confirmed"
+    if not marks and not spoken and doubtful:
+        diagnosis = _joined(tuple(doubtful), shown, status)
+        return replace(diagnosis, settled=False, why="its code is not confirmed in a source", ask=_ASK_DIAGNOSIS)
+    every = (*marks, *(mark for mark in spoken if _adds(mark, marks)))
+    if not every:
+        return None
+    if histology is not None:
+        every = (*every, _Mark("morphology", histology=histology.kind, group=histology.group))
+    return _joined(every, shown, status)
+
+
+def _adds(spoken: _Mark, coded: list[_Mark]) -> bool:
+    """Words beside codes count where they name a disease; a vague word beside a definite code adds nothing."""
+    if spoken.kind in {"lung", "liver", "other"} and coded:
+        return False
+    return not (spoken.kind == "morphology" and any(mark.kind == "other" for mark in coded))
+
+
+def _is_no_primary(coding: Coding) -> bool:
+    code = canonical_code(ICD10, coding.code) if coding.system == ICD10 else ""
+    if code and ("C77" <= code[:3] <= "C80" or code[:3] == "C7B" or code.startswith(("Z", "D1", "D2", "D3"))):
+        return True
+    return any(
+        entry.value_set
+        in {"metastatic_secondary_condition", "nodal_secondary_not_m1", "history_of", "encounter_for_treatment"}
+        for entry in lookup(coding.system, coding.code)
+    )
+
+
+def _our_display(codings: tuple[Coding, ...]) -> str:
+    for coding in codings:
+        for entry in lookup(coding.system, coding.code):
+            return entry.display
+    return next((coding.code for coding in codings), "")
+
+
+def _status_in(text: str) -> str:
+    return "provisional" if _PROVISIONAL.search(text.lower()) else "confirmed"
+
+
+def _one(values: set[str]) -> str | None:
+    return values.pop() if len(values) == 1 else None
+
+
+def _joined(marks: tuple[_Mark, ...], shown: str, status: str) -> Diagnosis:
+    """One diagnosis from all readings of one concept."""
+    kinds = {mark.kind for mark in marks}
+    groups = {mark.group for mark in marks if mark.kind == "morphology"} - {"unspecified", "neither", "other"}
+    groups |= {"neuroendocrine"} if any(m.kind == "morphology" and m.group == "neither" for m in marks) else set()
+    definite = kinds & set(_DEFINITE)
+    near = kinds - set(_DEFINITE) - {"morphology"}
+    definite |= _settled_by(near, groups)
+    if definite - {"other"}:
+        definite.discard("other")
+    stage = _one({mark.stage for mark in marks if mark.stage})
+    extent = _one({mark.extent for mark in marks if mark.extent})
+    kind = _one({mark.histology for mark in marks if mark.histology})
+    base = Diagnosis(None, shown, status=status, stage=stage, histology=kind)
+    if len(definite) > 1:
+        first = next(name for name in _DEFINITE if name in definite)
+        return _open(base, first, "it is recorded as two different diseases")
+    if definite:
+        disease = definite.pop()
+        if _contradicts(disease, groups):
+            return _open(base, disease, "the recorded histology belongs to another disease")
+        if disease == "urothelial":
+            return replace(base, withdrawn=True)
+        if disease == "sclc":
+            return replace(base, disease="es-sclc", extent=extent)
+        return replace(base, disease=None if disease == "other" else disease)
+    return _near(base, near, groups, kind)
+
+
+def _settled_by(near: set[str], groups: set[str]) -> set[str]:
+    """The disease that a histology makes of a diagnosis that only came near it."""
+    settled: set[str] = set()
+    if near & {"lung"}:
+        settled |= groups & {"nsclc", "sclc"}
+    if near & {"liver"}:
+        settled |= groups & {"hcc", "btc"}
+    return settled
+
+
+def _contradicts(disease: str, groups: set[str]) -> bool:
+    own = {"nsclc": {"nsclc"}, "sclc": {"sclc"}, "hcc": {"hcc"}, "btc": {"btc", "nsclc"}, "urothelial": {"uc", "nsclc"}}
+    # Adenocarcinoma and squamous carcinoma (group nsclc) also occur in bile ducts and bladder.
+    return disease in own and bool(groups - own[disease])
+
+
+def _open(base: Diagnosis, disease: str, why: str) -> Diagnosis:
+    named = {"sclc": "es-sclc", "urothelial": "nsclc", "other": "nsclc"}.get(disease, disease)
+    return replace(base, disease=named, settled=False, why=why, ask=_ASK_DIAGNOSIS)
+
+
+def _near(base: Diagnosis, near: set[str], groups: set[str], kind: str | None) -> Diagnosis:
+    if "neuroendocrine" in near | groups:
+        return _open(base, "nsclc", "a neuroendocrine carcinoma of the lung settles neither NSCLC nor SCLC")
+    if "lung" in near:
+        why = "lung cancer without a histology may be NSCLC or SCLC"
+        return replace(base, disease="nsclc", settled=False, why=why, ask=_ASK_HISTOLOGY)
+    if "ampulla" in near:
+        return _open(base, "btc", "the policy does not say whether the ampulla counts as biliary tract")
+    if "liver" in near:
+        return _open(base, "hcc", "liver cancer without a type may be hepatocellular or biliary")
+    only = _one(set(groups))
+    disease = {"sclc": "sclc", "hcc": "hcc", "btc": "btc"}.get(only or "", "nsclc")
+    if only in {"hcc", "btc"}:  # these morphologies occur nowhere else
+        return replace(base, disease=disease)
+    if not groups and kind is None:
+        return base
+    return _open(base, disease, "its site is not recorded")
+
+
+def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
+    """What a histology (an mCODE extension, an Observation's value, a text) says; None if nothing is understood.
+
+    Codes that disagree say nothing.
+    """
+    seen = tuple(codings)
+    found: set[tuple[str, str | None]] = set()
+    for coding in seen:
+        marks, confirmed = _marks_of(coding)
+        for mark in marks if confirmed else ():
+            group = mark.group if mark.kind == "morphology" else mark.kind
+            found.add(
+                (
+                    {"neither": "neuroendocrine", "uc": "urothelial", "lung": "unspecified"}.get(group, group),
+                    mark.histology,
+                )
+            )
+    shown = text.strip() or next((coding.display for coding in seen if coding.display), "") or _our_display(seen)
+    if not found and shown:
+        found = {_histology_in(_DENIED.sub(" ", _plain(shown)))} - {("", None)}
+    groups, kinds = {group for group, _ in found}, {kind for _, kind in found if kind}
+    groups -= {"unspecified"} if len(groups) > 1 else set()
+    if len(groups) != 1 or len(kinds) > 1:
+        return None
+    return Histology(groups.pop(), kinds.pop() if kinds else None, shown)
+
+
+def _histology_in(words: str) -> tuple[str, str | None]:
+    if _LARGE_NEUROENDOCRINE.search(words) or _NEUROENDOCRINE_WORD.search(words):
+        return "neuroendocrine", None
+    if _HCC.search(words):
+        return "hcc", None
+    if _BTC_NAMED.search(words):
+        return "btc", None
+    if _TRANSITIONAL.search(words):
+        return "urothelial", None
+    rest = _SMALL_SQUAMOUS.sub(" squamous ", words)
+    non_small = bool(_NON_SMALL.search(rest))
+    small = bool(_SMALL.search(_NON_SMALL.sub(" ", rest)))
+    kind = _kind_in(words)
+    if small:
+        return ("", None) if non_small or kind else ("sclc", None)
+    return ("nsclc", kind) if non_small or kind else ("", None)
+
+
+def histology_kind(text: str) -> str:
+    """A histology text as the fact carries it: ``squamous``, ``non-squamous``, else the text itself in lower case."""
+    return _kind_in(_DENIED.sub(" ", _plain(text))) or text.strip().lower()

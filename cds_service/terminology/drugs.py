@@ -1,0 +1,141 @@
+"""Which drug an order means: codes first, text by whole words only where codes say nothing."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cds_service.terminology.codes import Coding, lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cds_service.terminology.drug import Drug
+
+_GENERIC_OF_VALUE_SET = {
+    "drug_durvalumab": "durvalumab",
+    "drug_tremelimumab": "tremelimumab",
+    "drug_cisplatin": "cisplatin",
+    "drug_carboplatin": "carboplatin",
+    "drug_etoposide_iv": "etoposide",
+    "drug_etoposide_oral": "etoposide",
+    "drug_gemcitabine": "gemcitabine",
+    "drug_gemcitabine_implant_excluded": "gemcitabine implant",
+    "drug_pemetrexed": "pemetrexed",
+    "drug_paclitaxel": "paclitaxel",
+    "drug_nab_paclitaxel": "nab-paclitaxel",
+}
+
+_GENERIC_OF_WORD = {
+    "durvalumab": "durvalumab",
+    "imfinzi": "durvalumab",
+    "tremelimumab": "tremelimumab",
+    "imjudo": "tremelimumab",
+    "cisplatin": "cisplatin",
+    "cisplatinum": "cisplatin",
+    "platinol": "cisplatin",
+    "carboplatin": "carboplatin",
+    "paraplatin": "carboplatin",
+    "kyxata": "carboplatin",
+    "etoposide": "etoposide",
+    "toposar": "etoposide",
+    "etopophos": "etoposide",
+    "vepesid": "etoposide",
+    "gemcitabine": "gemcitabine",
+    "gemzar": "gemcitabine",
+    "infugem": "gemcitabine",
+    "avgemsi": "gemcitabine",
+    "inlexzo": "gemcitabine implant",
+    "pemetrexed": "pemetrexed",
+    "alimta": "pemetrexed",
+    "pemfexy": "pemetrexed",
+    "pemrydi": "pemetrexed",
+    "axtle": "pemetrexed",
+    "paclitaxel": "paclitaxel",
+    "taxol": "paclitaxel",
+    "abraxane": "nab-paclitaxel",
+}
+
+_WORD = re.compile(r"[a-z]+")
+_ALBUMIN_BOUND = re.compile(r"\bnab\b|\bnab-?paclitaxel\b|\b(?:protein|albumin)[ -]*bound\b|\balbumin\b")
+# What turns the mention of a drug into something else than an order of it: words just before it, words anywhere.
+_DENIED = re.compile(
+    r"\b(?:no|not|non|without|avoid|hold|stop|discontinue|instead of|rather than|versus|vs\.?|anti|off)[ -]+$"
+)
+_OTHERWISE = re.compile(r"\bplacebo\b|\ballerg|\bintoleran|\bantibod|\blevels?\b")
+
+
+def is_drug(drug: Drug, codings: Iterable[Coding], text: str = "") -> bool:
+    """Whether a medication is the drug.
+
+    A confirmed code of its value set or its policy says so; else, if no code names another drug we know, unmistakable
+    text (a name as a whole word, in the text or in a display).
+    """
+    seen = tuple(codings)
+    another = False
+    for coding in seen:
+        if (coding.system, coding.code) in drug.codes:
+            return True
+        for entry in lookup(coding.system, coding.code):
+            if not entry.verified:
+                continue
+            if entry.value_set == drug.value_set:
+                return True
+            another = another or entry.value_set in _GENERIC_OF_VALUE_SET
+    if another:
+        return False
+    return any(_names(words.lower(), drug.names) for words in (text, *(coding.display for coding in seen)) if words)
+
+
+@lru_cache(maxsize=256)
+def _names(words: str, names: tuple[str, ...]) -> bool:
+    if not any(name in words for name in names):
+        return False
+    return not _OTHERWISE.search(words) and any(
+        not _DENIED.search(words[: match.start()])
+        for name in names
+        for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", words)
+    )
+
+
+def generic_name(found: str | Iterable[Coding], text: str = "") -> str | None:
+    """The generic name of a drug in lower case, from its text or its codings (with their text); None if unknown.
+
+    Paclitaxel's ingredient code is shared by the albumin-bound form, so words decide between the two.
+
+    >>> generic_name("Paclitaxel protein-bound (Abraxane) 100 mg")
+    'nab-paclitaxel'
+    """
+    if isinstance(found, str):
+        return _from_words(found.lower())
+    codings = tuple(found)
+    named = {
+        _GENERIC_OF_VALUE_SET[entry.value_set]
+        for coding in codings
+        for entry in lookup(coding.system, coding.code)
+        if entry.verified and entry.value_set in _GENERIC_OF_VALUE_SET
+    }
+    words = " ; ".join(filter(None, (text, *(coding.display for coding in codings)))).lower()
+    if named & {"paclitaxel", "nab-paclitaxel"}:
+        bound = "nab-paclitaxel" in named or "abraxane" in words or bool(_ALBUMIN_BOUND.search(words))
+        named = (named - {"paclitaxel", "nab-paclitaxel"}) | {"nab-paclitaxel" if bound else "paclitaxel"}
+    if named:
+        return named.pop() if len(named) == 1 else None
+    return _from_words(words)
+
+
+def _from_words(words: str) -> str | None:
+    """The one drug a text names by whole words; None if it names none, several, or says it is not given."""
+    named = {
+        _GENERIC_OF_WORD[match.group()]
+        for match in _WORD.finditer(words)
+        if match.group() in _GENERIC_OF_WORD and not _DENIED.search(words[: match.start()])
+    }
+    if "paclitaxel" in named and ("nab-paclitaxel" in named or _ALBUMIN_BOUND.search(words)):
+        named = (named - {"paclitaxel"}) | {"nab-paclitaxel"}
+    if "gemcitabine" in named and ("implant" in words or "intravesical" in words):
+        named = {"gemcitabine implant"}
+    if len(named) != 1 or _OTHERWISE.search(words):
+        return None
+    return named.pop()

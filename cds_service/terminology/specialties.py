@@ -1,0 +1,46 @@
+"""Who is an oncologist: by the words of a specialty, which codes are turned into by their display."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cds_service.terminology.codes import Coding, lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ONCOLOGY = re.compile(
+    r"\boncolog(?:y|ist|ists|ic|ical)\b|\b(?:hem|haem|heme|haeme|med|rad|surg|gyn|peds?)[ /&-]+onc\b"
+)
+_SHORT = re.compile(r"(?:med(?:ical)?|rad(?:iation)?|surg(?:ical)?|gyn|thoracic)[ -]?onc|onc|radonc|hem[ /-]?onc")
+_NOT_A_PHYSICIAN = re.compile(
+    r"\bnurs(?:e|es|ing)\b|\brn\b|\bnp\b|\baprn\b|\bcnp\b|\bphysician[' ]?s? assistants?\b|\bpa(?:-c)?\b|\bpharmac\w*|"
+    r"\bassistants?\b|\btechn\w+|\btherapists?\b|\bsocial\b|\bdieti\w+|\bcoordinator\b|\bnavigator\b|\bclinics?\b|"
+    r"\bcent(?:er|re)s?\b|\bclerk\b|\bsecretary\b|\bveterinar\w+|\bpsycho-?\s?oncolog\w+|\bstudent\b|"
+    r"\bnon[- ]oncolog\w+|\bnot\b|\bno\b|\bunder\b|\breferr\w+"
+)
+
+
+def is_oncology_specialty(text: str) -> bool:
+    """Whether a specialty is an oncologist's: of any branch of oncology, or haematology-oncology.
+
+    Haematology alone is not, nor is a nurse, assistant or pharmacist of oncology.
+
+    >>> is_oncology_specialty("Internal Medicine, Hematology & Oncology"), is_oncology_specialty("Oncology nurse")
+    (True, False)
+    """
+    words = " ".join(text.lower().replace("(", " ").replace(")", " ").split())
+    if _NOT_A_PHYSICIAN.search(words):
+        return False
+    return bool(_ONCOLOGY.search(words) or _SHORT.fullmatch(words))
+
+
+def specialty_display(codings: Iterable[Coding], text: str = "") -> str:
+    """A specialty in words: our display of a code we know (senders mislabel some), else the record's own words."""
+    seen = tuple(codings)
+    for coding in seen:
+        for entry in lookup(coding.system, coding.code):
+            if entry.verified and entry.value_set.startswith("specialty_"):
+                return entry.display
+    return text or next((coding.display for coding in seen if coding.display), "")

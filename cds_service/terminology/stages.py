@@ -1,0 +1,88 @@
+"""Stage groups as charts write them: a text counts only if all of it is understood."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cds_service.terminology.codes import AJCC, Coding, lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_ARABIC = {"1": "I", "2": "II", "3": "III", "4": "IV"}
+_SUBSTAGES = {"I": "ABC", "II": "ABC", "III": "ABCD", "IV": "ABC"}
+_GROUP = r"(?P<group>0|(?:iv|i{1,3}|[1-4])[ -]?(?:[a-d](?:[1-3])?)?)"
+_TNM = r"[cpy]{0,2}t(?:is|x|[0-4])[a-d]?(?:\([^)]*\))?[, ]*(?:[cpy]{0,2}n[x0-3][a-c]?)?[, ]*(?:[cpy]{0,2}m[x01][a-c]?)?"
+_BEFORE = (
+    r"(?:(?:ajcc|uicc|tnm|figo|clinical(?:ly)?|pathologic(?:al)?(?:ly)?|anatomic|prognostic|overall|tumou?r|cancer|disease|"
+    r"(?:6|7|8|9)(?:th)?(?: ed(?:\.|ition)?)?|v[6-9]|edition|version)[ ,:;-]*)*"
+)
+_AFTER = r"(?:[ ,;-]*(?:disease|ajcc|uicc|tnm|v[6-9]|(?:6|7|8|9)th(?: ed(?:\.|ition)?)?|edition|\(qualifier value\)))*"
+_STAGE = re.compile(
+    rf"{_BEFORE}(?:{_TNM}[ ,;:-]*)?{_BEFORE}(?:stage|stg\.?)?[ :,-]*(?:group(?:ing)?[ :,-]*)?(?:is )?[cpy]{{0,2}}"
+    rf"{_GROUP}{_AFTER}[ ,;:-]*(?:\(?{_TNM}\)?)?{_AFTER}\.?"
+)
+_EXTENT = re.compile(
+    r"(?:small cell )?(?:lung cancer[ ,-]*)?(?P<extent>extensive|limited)(?:[ -](?:stage|disease|stage disease))?"
+)
+_IN_TEXT = re.compile(rf"\b(?:stage|stg\.?)[ :-]*(?:group[ :-]*)?{_GROUP}(?![\w/+&-])")
+
+
+def _group(found: str) -> str | None:
+    """One form for a stage group: roman number, letter, number. None for a group that no cancer has here."""
+    compact = found.replace(" ", "").replace("-", "")
+    if compact == "0":
+        return "0"
+    number = re.match(r"iv|i{1,3}|[1-4]", compact)
+    if number is None:
+        return None
+    roman = _ARABIC.get(number.group(), number.group().upper())
+    rest = compact[number.end() :].upper()
+    if rest and rest[0] not in _SUBSTAGES[roman]:
+        return None
+    if len(rest) > 1 and (roman, rest[0]) != ("I", "A"):
+        return None
+    return roman + rest
+
+
+def stage_from_text(text: str) -> str | None:
+    """The stage group a text says, in the form of the catalogue; None unless the whole text is understood.
+
+    >>> stage_from_text("3B"), stage_from_text("cT2 N2 M0, stage IIIA"), stage_from_text("IIIA/B")
+    ('IIIB', 'IIIA', None)
+    """
+    words = " ".join(text.lower().replace("\u2013", "-").split())
+    if extent := _EXTENT.fullmatch(words.removesuffix(" (finding)")):
+        return extent["extent"]
+    found = _STAGE.fullmatch(words.removesuffix(" (finding)"))
+    return _group(found["group"]) if found else None
+
+
+def stage_in_text(text: str) -> str | None:
+    """The one stage group that a longer text names with the word "stage"; None if it names none or several.
+
+    >>> stage_in_text("NSCLC of the right upper lobe, stage IIIB, unresectable")
+    'IIIB'
+    """
+    groups = {_group(match["group"]) for match in _IN_TEXT.finditer(" ".join(text.lower().split()))}
+    return groups.pop() if len(groups) == 1 else None
+
+
+def stage_from_codings(codings: Iterable[Coding], text: str = "") -> str | None:
+    """The stage group of a coded concept: a known code, else a display or the text that parses completely.
+
+    None if nothing does, or if two readings disagree.
+    """
+    seen = tuple(codings)
+    groups: set[str | None] = set()
+    for coding in seen:
+        for entry in lookup(coding.system, coding.code):
+            if entry.value_set in {"stage_group_value", "stage_in_nsclc_dx_code"}:
+                groups.add(entry.attributes["stage"])
+        if coding.system == AJCC or not coding.system:
+            groups.add(stage_from_text(coding.code))
+    groups.discard(None)
+    if not groups:
+        groups = {stage_from_text(words) for words in (text, *(coding.display for coding in seen)) if words} - {None}
+    return groups.pop() if len(groups) == 1 else None

@@ -1,0 +1,374 @@
+"""Which disease a diagnosis is: words, codes, histology, and what none of them settles."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_service.facts.catalogue import STAGES
+from cds_service.terminology import (
+    Coding,
+    diagnosis_from_codings,
+    diagnosis_from_text,
+    histology_kind,
+    histology_of,
+    is_oncology_specialty,
+    specialty_display,
+    stage_from_codings,
+    stage_from_text,
+    stage_in_text,
+)
+from cds_service.terminology.codes import ICD10, ICDO3, SNOMED
+
+NUCC = "http://nucc.org/provider-taxonomy"
+
+
+def short(diagnosis):
+    """A diagnosis in a word: the disease, "?" if it is open, its extent; "other" and "withdrawn" are other diseases."""
+    if diagnosis is None:
+        return None
+    name = "withdrawn" if diagnosis.withdrawn else diagnosis.disease or "other"
+    return name + ("" if diagnosis.settled else "?") + (f" {diagnosis.extent}" if diagnosis.extent else "")
+
+
+@pytest.mark.parametrize(
+    ("text", "disease"),
+    [
+        ("NSCLC", "nsclc"),
+        ("Non-small cell lung cancer", "nsclc"),
+        ("Non small cell carcinoma of lung, TNM stage 3", "nsclc"),
+        ("nonsmall cell lung carcinoma", "nsclc"),
+        ("Non\u2011small\u2011cell lung cancer, right upper lobe", "nsclc"),
+        ("Adenocarcinoma of lung", "nsclc"),
+        ("Squamous cell carcinoma of the left lung", "nsclc"),
+        ("SCC of lung", "nsclc"),
+        ("Large cell carcinoma of lung", "nsclc"),
+        ("adenosquamous carcinoma of lung", "nsclc"),
+        ("Bronchioloalveolar carcinoma", "nsclc"),
+        ("Metastatic non-small cell lung cancer to brain", "nsclc"),
+        ("NSCLC, not small cell", "nsclc"),
+        ("squamous carcinoma of lung, small cell non-keratinizing", "nsclc"),
+        ("Lung adenocarcinoma (HCC)", "nsclc"),
+        ("SCLC", "es-sclc"),
+        ("small cell lung cancer", "es-sclc"),
+        ("Oat cell carcinoma of lung", "es-sclc"),
+        ("ES-SCLC", "es-sclc extensive"),
+        ("Extensive-stage small cell lung cancer", "es-sclc extensive"),
+        ("small cell carcinoma of lung, extensive disease", "es-sclc extensive"),
+        ("LS-SCLC", "es-sclc limited"),
+        ("Limited stage SCLC", "es-sclc limited"),
+        ("Lung cancer", "nsclc?"),
+        ("Malignant neoplasm of upper lobe, right bronchus or lung", "nsclc?"),
+        ("Malignant neoplasm of unspecified part of lung (CMS/HCC)", "nsclc?"),
+        ("carcinoma NOS of lung", "nsclc?"),
+        ("bronchogenic carcinoma", "nsclc?"),
+        ("Large cell neuroendocrine carcinoma of lung", "nsclc?"),
+        ("LCNEC", "nsclc?"),
+        ("combined small cell and non-small cell lung cancer", "nsclc?"),
+        ("NSCLC vs SCLC", "nsclc?"),
+        ("adenocarcinoma", "nsclc?"),
+        ("small cell carcinoma", "es-sclc?"),
+        ("BTC", "btc"),
+        ("biliary tract cancer", "btc"),
+        ("Cholangiocarcinoma", "btc"),
+        ("intrahepatic cholangiocarcinoma", "btc"),
+        ("Gallbladder carcinoma", "btc"),
+        ("cancer of the gall bladder", "btc"),
+        ("bile duct cancer", "btc"),
+        ("Klatskin tumor", "btc"),
+        ("carcinoma of the ampulla of Vater", "btc?"),
+        ("HCC", "hcc"),
+        ("uHCC", "hcc"),
+        ("Hepatocellular carcinoma (HCC)", "hcc"),
+        ("fibrolamellar carcinoma", "hcc"),
+        ("liver cancer", "hcc?"),
+        ("Malignant neoplasm of liver", "hcc?"),
+        ("mixed hepatocellular-cholangiocarcinoma", "hcc?"),
+        ("Bladder cancer", "withdrawn"),
+        ("urothelial carcinoma", "withdrawn"),
+        ("transitional cell carcinoma of renal pelvis", "withdrawn"),
+        ("Breast cancer", "other"),
+        ("melanoma", "other"),
+        ("squamous cell carcinoma of tongue", "other"),
+        ("malignant pleural mesothelioma", "other"),
+        ("carcinoid tumor of lung", "other"),
+        ("colon cancer metastatic to lung", "other"),
+        ("colon cancer with liver metastases", "other"),
+        ("hepatoblastoma", "other"),
+        ("carcinoma in situ of bronchus", "other"),
+        ("Hypertension", None),
+        ("Type 2 diabetes mellitus (HCC)", None),
+        ("COPD", None),
+        ("lung nodule", None),
+        ("gallbladder polyp", None),
+        ("primary biliary cholangitis", None),
+        ("pulmonary embolism", None),
+        ("history of lung cancer", None),
+        ("family history of lung cancer", None),
+        ("no evidence of lung cancer", None),
+        ("lung cancer screening", None),
+        ("lung cancer ruled out", None),
+        ("rule out lung cancer", None),
+        ("liver metastases", None),
+        ("Secondary malignant neoplasm of lung", None),
+        ("cancer", None),
+        ("", None),
+    ],
+)
+def test_words(text, disease):
+    assert short(diagnosis_from_text(text)) == disease
+
+
+def test_words_carry_stage_histology_and_doubt():
+    found = diagnosis_from_text("suspected lung adenocarcinoma, stage IIIB")
+    assert found is not None
+    assert (found.stage, found.histology, found.status) == ("IIIB", "non-squamous", "provisional")
+
+
+def test_what_an_open_diagnosis_asks_for():
+    lung, neuroendocrine = diagnosis_from_text("lung cancer"), diagnosis_from_text("LCNEC")
+    assert lung is not None
+    assert lung.ask == ("histology", "indication")
+    assert neuroendocrine is not None
+    assert neuroendocrine.ask == ("indication",)
+    assert lung.why
+
+
+@pytest.mark.parametrize(
+    ("codes", "text", "disease"),
+    [
+        ([(SNOMED, "254637007")], "", "nsclc"),
+        ([(ICD10, "C34.11")], "", "nsclc?"),
+        ([(ICD10, "C3411")], "", "nsclc?"),
+        ([(ICD10, "C34.119")], "", "nsclc?"),
+        ([(ICD10, "C34.11"), (SNOMED, "254637007")], "Non-small cell lung cancer, right upper lobe", "nsclc"),
+        ([(ICD10, "C34.90")], "Adenocarcinoma of lung (HCC)", "nsclc"),
+        ([(ICD10, "C34.90", "Small cell lung cancer")], "", "es-sclc"),
+        ([(ICD10, "C34.90")], "Malignant neoplasm of lung", "nsclc?"),
+        ([(SNOMED, "254632001")], "", "es-sclc"),
+        ([(SNOMED, "683991000119103")], "", "es-sclc extensive"),
+        ([(SNOMED, "254632001")], "limited stage small cell lung cancer", "es-sclc limited"),
+        ([(SNOMED, "707408006")], "", "nsclc"),
+        ([(ICD10, "C34.10"), (ICDO3, "8140/3")], "", "nsclc"),
+        ([(ICD10, "C34.10"), (ICDO3, "80463/3")], "", "nsclc"),
+        ([(ICD10, "C34.10"), (ICDO3, "8041/3")], "", "es-sclc"),
+        ([(ICD10, "C34.10"), (ICDO3, "8013/3")], "", "nsclc?"),
+        ([(ICDO3, "8070/3")], "", "nsclc?"),
+        ([(SNOMED, "254637007"), (SNOMED, "254632001")], "", "nsclc?"),
+        ([(SNOMED, "254637007")], "Small cell lung cancer", "nsclc?"),
+        ([(SNOMED, "457721000124104")], "", "nsclc?"),
+        ([(SNOMED, "457721000124104")], "Metastatic NSCLC", "nsclc"),
+        ([(ICD10, "C22.0")], "", "hcc"),
+        ([(ICD10, "C22.1")], "", "btc"),
+        ([(ICD10, "C22.9")], "", "hcc?"),
+        ([(ICD10, "C22.9")], "Hepatocellular carcinoma", "hcc"),
+        ([(ICD10, "C23")], "", "btc"),
+        ([(ICD10, "C24.0")], "", "btc"),
+        ([(ICD10, "C24.1")], "", "btc?"),
+        ([(ICD10, "C24.9")], "", "btc"),
+        ([(ICD10, "C67.9")], "", "withdrawn"),
+        ([(ICD10, "C67")], "", "withdrawn"),
+        ([(SNOMED, "399326009")], "", "withdrawn"),
+        ([(ICD10, "C50.911")], "", "other"),
+        ([(ICD10, "C7A.090")], "", "other"),
+        ([(ICD10, "C22.2")], "", "other"),
+        ([("http://local.example", "1", "Breast cancer")], "", "other"),
+        ([(ICD10, "C78.01")], "Secondary malignant neoplasm of right lung", None),
+        ([(ICD10, "C79.31", "Secondary malignant neoplasm of brain")], "", None),
+        ([(SNOMED, "94225005")], "Metastasis to brain", None),
+        ([(ICD10, "Z85.118")], "Personal history of lung cancer", None),
+        ([(ICD10, "Z51.11")], "Encounter for antineoplastic chemotherapy", None),
+        ([(ICD10, "E11.9")], "Type 2 diabetes mellitus (HCC)", None),
+        ([(SNOMED, "38341003")], "Hypertension", None),
+        ([(ICD10, "D3A.090")], "", None),
+        ([(SNOMED, "314954002")], "", "nsclc?"),
+        ([], "", None),
+    ],
+)
+def test_codes(codes, text, disease):
+    assert short(diagnosis_from_codings([Coding(*code) for code in codes], text)) == disease
+
+
+@pytest.mark.parametrize(
+    ("code", "histology", "disease", "kind"),
+    [
+        ((ICD10, "C34.11"), (ICDO3, "8140/3"), "nsclc", "non-squamous"),
+        ((ICD10, "C34.11"), (ICDO3, "8070/3"), "nsclc", "squamous"),
+        ((ICD10, "C34.11"), (ICDO3, "8046/3"), "nsclc", None),
+        ((ICD10, "C34.11"), (ICDO3, "8041/3"), "es-sclc", None),
+        ((ICD10, "C34.11"), (ICDO3, "8013/3"), "nsclc?", None),
+        ((ICD10, "C34.11"), (ICDO3, "8010/3"), "nsclc?", None),
+        ((ICD10, "C34.11"), (SNOMED, "1187332001"), "nsclc", "non-squamous"),
+        ((SNOMED, "254637007"), (ICDO3, "8070/3"), "nsclc", "squamous"),
+        ((SNOMED, "254637007"), (ICDO3, "8041/3"), "nsclc?", None),
+        ((ICD10, "C22.9"), (ICDO3, "8170/3"), "hcc", None),
+        ((ICD10, "C22.9"), (ICDO3, "8160/3"), "btc", None),
+        ((ICD10, "C23"), (ICDO3, "8140/3"), "btc", "non-squamous"),
+        ((ICD10, "C22.0"), (ICDO3, "8160/3"), "hcc?", None),
+        ((ICD10, "C50.911"), (ICDO3, "8140/3"), "other", "non-squamous"),
+    ],
+)
+def test_histology_settles_what_a_site_leaves_open(code, histology, disease, kind):
+    found = diagnosis_from_codings([Coding(*code)], "", histology_of([Coding(*histology)]))
+    assert short(found) == disease
+    assert found is not None
+    assert found.histology == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "group", "kind"),
+    [
+        ("Adenocarcinoma", "nsclc", "non-squamous"),
+        ("Squamous cell carcinoma, keratinizing", "nsclc", "squamous"),
+        ("Small cell carcinoma", "sclc", None),
+        ("Non-small cell carcinoma", "nsclc", None),
+        ("Large cell neuroendocrine carcinoma", "neuroendocrine", None),
+        ("Hepatocellular carcinoma", "hcc", None),
+    ],
+)
+def test_histology_text(text, group, kind):
+    found = histology_of([], text)
+    assert found is not None
+    assert (found.group, found.kind) == (group, kind)
+
+
+def test_histology_that_says_nothing():
+    assert histology_of([], "awaited") is None
+    assert histology_of([Coding(ICDO3, "8070/3"), Coding(ICDO3, "8041/3")]) is None
+    assert histology_of([], "not squamous") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("Squamous", "squamous"),
+        ("non-squamous", "non-squamous"),
+        ("nonsquamous", "non-squamous"),
+        ("Adenocarcinoma", "non-squamous"),
+        ("adenosquamous", "adenosquamous"),
+        ("Sarcoma", "sarcoma"),
+    ],
+)
+def test_histology_as_the_fact_carries_it(text, kind):
+    assert histology_kind(text) == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "stage"),
+    [
+        ("IIIB", "IIIB"),
+        ("3B", "IIIB"),
+        ("3b", "IIIB"),
+        ("Stage IV", "IV"),
+        ("stage 4", "IV"),
+        ("Stage IIIA (cT2 cN2 cM0)", "IIIA"),
+        ("cT2N2M0, stage IIIA", "IIIA"),
+        ("cT2 N2 M0 stage IIIA", "IIIA"),
+        ("AJCC 8th edition stage IIIC", "IIIC"),
+        ("AJCC stage IIB", "IIB"),
+        ("Clinical stage IIB", "IIB"),
+        ("pathologic stage IA3", "IA3"),
+        ("American Joint Committee on Cancer stage IIIA", None),
+        ("cIIIA", "IIIA"),
+        ("Stage group IVA", "IVA"),
+        ("Stage: IVB", "IVB"),
+        ("Stage 3C (qualifier value)", "IIIC"),
+        ("0", "0"),
+        ("extensive", "extensive"),
+        ("Extensive stage", "extensive"),
+        ("limited disease", "limited"),
+        ("IIIE", None),
+        ("V", None),
+        ("IB1", None),
+        ("II-III", None),
+        ("IIIA/B", None),
+        ("IIIA or IIIB", None),
+        ("not stage IV", None),
+        ("stage unknown", None),
+        ("T2N2M0", None),
+        ("grade 3", None),
+        ("", None),
+    ],
+)
+def test_stage_text_must_parse_completely(text, stage):
+    assert stage_from_text(text) == stage
+
+
+def test_every_parsed_stage_is_in_the_catalogue():
+    for form in STAGES:
+        assert stage_from_text(form) == form
+    for number in ("I", "II", "III", "IV", "1", "2", "3", "4"):
+        for letter in ("", "A", "B", "C", "D"):
+            for digit in ("", "1", "2", "3"):
+                found = stage_from_text(number + letter + digit)
+                assert found is None or found in STAGES
+
+
+def test_stage_of_codes():
+    assert stage_from_codings([Coding(SNOMED, "1222806003")]) == "IIIC"
+    assert stage_from_codings([Coding("http://cancerstaging.org", "3C")]) == "IIIC"
+    assert stage_from_codings([Coding(SNOMED, "422968005")]) == "III"
+    assert stage_from_codings([Coding("http://local.example", "77", "Stage IIIA")]) == "IIIA"
+    assert stage_from_codings([], "Stage IV") == "IV"
+    assert stage_from_codings([Coding(SNOMED, "1222806003"), Coding(SNOMED, "1222769001")]) is None
+    assert stage_from_codings([Coding(SNOMED, "1222593007")]) is None
+
+
+def test_stage_in_a_longer_text():
+    assert stage_in_text("NSCLC, stage IIIB, unresectable") == "IIIB"
+    assert stage_in_text("stage II-III NSCLC") is None
+    assert stage_in_text("stage IIIA, now stage IV") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("Medical Oncology", True),
+        ("Internal Medicine, Medical Oncology", True),
+        ("Internal Medicine, Hematology & Oncology", True),
+        ("Haematology and Oncology", True),
+        ("Hem/Onc", True),
+        ("Radiation Oncology", True),
+        ("Surgical oncology", True),
+        ("Gynecologic Oncology", True),
+        ("Gynaecological oncology", True),
+        ("Pediatric oncologist", True),
+        ("Pediatrics, Hematology-Oncology", True),
+        ("Thoracic oncologist", True),
+        ("oncologist", True),
+        ("Hematology", False),
+        ("Clinical hematology", False),
+        ("Pulmonology", False),
+        ("Internal Medicine", False),
+        ("Nurse practitioner, oncology", False),
+        ("Oncology nurse", False),
+        ("Clinical nurse specialist, oncology", False),
+        ("Physician Assistant - Oncology", False),
+        ("Oncology pharmacist", False),
+        ("Clinic/Center, Oncology", False),
+        ("Diagnostic radiology", False),
+        ("not an oncologist", False),
+        ("non-oncology", False),
+        ("", False),
+    ],
+)
+def test_who_is_an_oncologist(text, counts):
+    assert is_oncology_specialty(text) is counts
+
+
+def test_known_specialty_codes_speak_for_themselves():
+    assert is_oncology_specialty(specialty_display([Coding(NUCC, "207RX0202X")]))
+    mislabelled = Coding(NUCC, "2085R0202X", "Radiation Oncology")
+    assert not is_oncology_specialty(specialty_display([mislabelled]))
+    assert specialty_display([], "Cardiology") == "Cardiology"
+
+
+@given(st.text(max_size=60))
+def test_no_text_raises(text):
+    diagnosis_from_text(text)
+    histology_of([], text)
+    histology_kind(text)
+    stage_from_text(text)
+    stage_in_text(text)
+    is_oncology_specialty(text)
