@@ -1,0 +1,1 @@
+"""FHIR as EHRs really send it: tolerant readers, the chart, quantities and timing."""

@@ -1,0 +1,340 @@
+"""The chart of one call: every resource of this patient, found by type, and what is known of those not found.
+
+Nothing of another patient's resources is kept: they are set aside before anybody reads them, and named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cds_service.evidence import Absence, Origin
+from cds_service.fhir.prefetch import (
+    RESOURCE_TYPES,
+    Answer,
+    KeyState,
+    keys_shown_by,
+    read_value,
+    searches_another_patient,
+)
+from cds_service.fhir.read import as_object, objects, text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cds_service.fhir.read import Json
+
+_WITHOUT_PATIENT = frozenset(
+    {
+        "Medication",
+        "Practitioner",
+        "PractitionerRole",
+        "Organization",
+        "Location",
+        "HealthcareService",
+        "Questionnaire",
+        "InsurancePlan",
+        "Substance",
+        "MedicationKnowledge",
+    }
+)
+_PRECEDENCE = (
+    Absence.NOT_PERMITTED,
+    Absence.UNREACHABLE,
+    Absence.NOT_UNDERSTOOD,
+    Absence.NOT_SENT,
+    Absence.NOT_RECORDED,
+)
+_MOST_NAMED = 20
+_RANK = {cause: rank for rank, cause in enumerate(_PRECEDENCE)}
+_ABSENCE_OF = {
+    KeyState.ABSENT: Absence.NOT_SENT,
+    KeyState.NOTHING: Absence.NOT_RECORDED,
+    KeyState.DATA: Absence.NOT_RECORDED,
+    KeyState.FAILED: Absence.UNREACHABLE,
+    KeyState.REFUSED: Absence.NOT_PERMITTED,
+    KeyState.UNUSABLE: Absence.NOT_UNDERSTOOD,
+}
+
+
+class Resource(NamedTuple):
+    """One resource as it came. ``reference`` is ``Type/id``, or the type alone for a resource without id.
+
+    ``key`` is the prefetch key it came under (empty for draft orders), ``position`` its place among the draft
+    orders counted from 0 (-1 elsewhere), ``full_url`` the entry's fullUrl.
+    """
+
+    raw: Json
+    type: str
+    id: str | None
+    reference: str
+    origin: Origin
+    key: str = ""
+    position: int = -1
+    full_url: str = ""
+
+
+@dataclass(slots=True)
+class Chart:
+    """What the client sent about one patient. Build it with :meth:`from_call`."""
+
+    patient_id: str
+    user_id: str
+    drafts: tuple[Resource, ...] = ()
+    """The entries of ``draftOrders`` in their order, companions and other patients' included (see ``is_foreign``)."""
+    notes: tuple[str, ...] = ()
+    _by_type: dict[str, list[Resource]] = field(default_factory=dict)
+    _by_reference: dict[str, Resource] = field(default_factory=dict)
+    _answers: dict[str, Answer] = field(default_factory=dict)
+    _causes: dict[str, Absence] = field(default_factory=dict)
+    _others: frozenset[int] = frozenset()
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What readers work out of this chart once and share (an index by code, the cancers)."""
+
+    @classmethod
+    def from_call(
+        cls,
+        context: Mapping[str, Any],
+        prefetch: Mapping[str, Any] | None,
+        *,
+        key_names: Mapping[str, str] | None = None,
+        fetched: Mapping[str, Any] | None = None,
+    ) -> Chart:
+        """Read context and prefetch of a call.
+
+        ``key_names`` maps a site's own prefetch keys to the contract's. ``fetched`` holds what the service itself
+        read from the FHIR server, by contract key; it is used only for keys the client left out.
+        """
+        return _Builder(context, key_names or {}).build(prefetch, fetched or {})
+
+    def of(self, *types: str) -> tuple[Resource, ...]:
+        """This patient's resources of these types, draft orders first, each type and id once."""
+        if len(types) == 1:
+            return tuple(self._by_type.get(types[0], ()))
+        return tuple(resource for kind in types for resource in self._by_type.get(kind, ()))
+
+    def is_foreign(self, draft: Resource) -> bool:
+        """Whether a draft order belongs to another patient than that of the call."""
+        return id(draft.raw) in self._others
+
+    def resolve(self, reference: object, within: Mapping[str, Any] | None = None) -> Resource | None:
+        """The resource a Reference (or its string) points to; None if it did not come with the call.
+
+        Contained, by fullUrl, relative, absolute or versioned, else by its identifier.
+        """
+        target = reference if isinstance(reference, str) else text(as_object(reference).get("reference"))
+        if target.startswith("#"):
+            return _contained(within, target[1:])
+        if target:
+            return self._by_reference.get(target) or self._by_reference.get(short_reference(target))
+        return self._by_identifier(as_object(reference)) if isinstance(reference, dict) else None
+
+    def _by_identifier(self, reference: Json) -> Resource | None:
+        wanted = as_object(reference.get("identifier"))
+        value, system = wanted.get("value"), wanted.get("system")
+        if not isinstance(value, str) or not value:
+            return None
+        kind = text(reference.get("type"))
+        matches = [
+            resource
+            for resources in ([self._by_type.get(kind, [])] if kind else self._by_type.values())
+            for resource in resources
+            if any(
+                i.get("value") == value and i.get("system") == system for i in objects(resource.raw.get("identifier"))
+            )
+        ]
+        return matches[0] if len(matches) == 1 else None
+
+    def state(self, key: str) -> KeyState:
+        """What the client answered under a contract key (or a name the site configured for it)."""
+        answer = self._answers.get(key)
+        return answer.state if answer is not None else KeyState.ABSENT
+
+    def answered(self, key: str) -> bool:
+        """Whether the client looked.
+
+        Data, null or an empty Bundle under the key, or a Bundle anywhere whose self link shows the search. A failed
+        or unresolved query is no answer.
+        """
+        return self.absence(key) is Absence.NOT_RECORDED
+
+    def absence(self, *keys: str) -> Absence:
+        """Why nothing was found for a fact that these contract keys feed.
+
+        The first cause that leaves it open, else not recorded. One page of several is not enough for "not recorded".
+        """
+        first = Absence.NOT_RECORDED
+        for key in keys:
+            cause = self._causes.get(key, Absence.NOT_SENT)
+            if _RANK[cause] < _RANK[first]:
+                first = cause
+        return first
+
+
+def _cause(answer: Answer) -> Absence:
+    if answer.failure is not None:
+        return _ABSENCE_OF[answer.failure]
+    if answer.state is KeyState.NOTHING and answer.unresolved:
+        return Absence.NOT_SENT
+    if answer.partial and answer.state in {KeyState.NOTHING, KeyState.DATA}:
+        return Absence.NOT_SENT
+    return _ABSENCE_OF[answer.state]
+
+
+def short_reference(reference: str) -> str:
+    """``Type/id`` of a relative, absolute or versioned reference; the text itself where it has no such form."""
+    if reference.count("/") == 1 and "|" not in reference:
+        return reference
+    bare = reference.partition("/_history/")[0].partition("|")[0]
+    parts = bare.rsplit("/", 2)
+    return "/".join(parts[-2:]) if len(parts) >= 2 else bare
+
+
+def _contained(within: Mapping[str, Any] | None, wanted: str) -> Resource | None:
+    for raw in objects(within.get("contained")) if within is not None else ():
+        if text(raw.get("id")).lstrip("#") == wanted:
+            kind = text(raw.get("resourceType"))
+            return Resource(raw, kind, wanted, f"#{wanted}", Origin.CONTEXT)
+    return None
+
+
+class _Builder:
+    """Collects resources in the order draft orders, prefetch, fetched; the first of a type and id counts."""
+
+    def __init__(self, context: Mapping[str, Any], key_names: Mapping[str, str]) -> None:
+        self.context = context
+        self.key_names = key_names
+        self.notes: list[str] = []
+        patient = text(context.get("patientId"))
+        self.patient_id = patient.rpartition("/")[2]
+        self.own = f"Patient/{self.patient_id}"
+        self.by_type: dict[str, list[Resource]] = {}
+        self.by_reference: dict[str, Resource] = {}
+        self.others: set[int] = set()
+        self.unnamed = 0
+
+    def build(self, prefetch: Mapping[str, Any] | None, fetched: Mapping[str, Any]) -> Chart:
+        answers: dict[str, Answer] = {}
+        causes: dict[str, Absence] = {}
+        drafts = self._drafts()
+        collected = list(drafts)
+        if prefetch is not None and not isinstance(prefetch, dict):
+            self.notes.append("prefetch is no object and was set aside")
+            prefetch = None
+        sources = [(key, value, Origin.PREFETCH) for key, value in (prefetch or {}).items()]
+        own = {self.key_names.get(key, key) for key, _, _ in sources}
+        sources += [(key, value, Origin.FETCHED) for key, value in fetched.items() if key not in own]
+        for key, value, origin in sources:
+            answer = read_value(value, f"prefetch key {key}")
+            self.notes += answer.notes
+            collected += [_resource(raw, origin, key, url=url) for url, raw in answer.entries]
+            contract_key = self.key_names.get(key, key)
+            if contract_key in RESOURCE_TYPES:
+                answer = self._fitting(contract_key, answer)
+                cause = _cause(answer)
+                if _RANK[cause] >= _RANK[causes.get(contract_key, cause)]:  # two keys for one: the better answer
+                    answers[contract_key], causes[contract_key] = answer, cause
+            elif answer.query and answer.state in {KeyState.NOTHING, KeyState.DATA} and not answer.partial:
+                for shown in keys_shown_by(answer.query, self.patient_id):
+                    causes.setdefault(shown, Absence.NOT_RECORDED)
+        self._file(collected)
+        if self.unnamed:
+            self.notes.append(
+                f"{self.unnamed} resource(s) name no patient; they were taken for the patient's of the call"
+            )
+        return Chart(
+            self.patient_id,
+            text(self.context.get("userId")),
+            drafts,
+            tuple(dict.fromkeys(self.notes)),
+            self.by_type,
+            self.by_reference,
+            answers,
+            causes,
+            frozenset(self.others),
+        )
+
+    def _fitting(self, key: str, answer: Answer) -> Answer:
+        """An answer that holds nothing of the type its key asks for, or is about another patient, answers nothing."""
+        wanted = RESOURCE_TYPES[key]
+        strays = answer.state is KeyState.DATA and not any(
+            raw.get("resourceType") in wanted for _, raw in answer.entries
+        )
+        if strays or searches_another_patient(answer, self.patient_id):
+            self.notes.append(f"prefetch key {key} does not hold what it asks for")
+            return Answer(KeyState.UNUSABLE)
+        return answer
+
+    def _drafts(self) -> tuple[Resource, ...]:
+        bundle = self.context.get("draftOrders")
+        if bundle is None:
+            return ()
+        answer = read_value(bundle, "draftOrders")
+        self.notes += answer.notes
+        return tuple(
+            _resource(raw, Origin.CONTEXT, "", position, url) for position, (url, raw) in enumerate(answer.entries)
+        )
+
+    def _file(self, collected: list[Resource]) -> None:
+        """Index everything by reference first (a subject may be a urn:uuid of the Bundle), then sort by patient."""
+        for resource in collected:
+            if resource.id is not None:
+                self.by_reference.setdefault(resource.reference, resource)
+            if resource.full_url:
+                self.by_reference.setdefault(resource.full_url, resource)
+        filed: set[str] = set()
+        foreign: list[Resource] = []
+        for resource in collected:
+            if not self._is_ours(resource):
+                foreign.append(resource)
+                continue
+            if resource.id is not None:
+                if resource.reference in filed:
+                    continue
+                filed.add(resource.reference)
+            self.by_type.setdefault(resource.type, []).append(resource)
+        if foreign:
+            self._set_aside(foreign)
+
+    def _set_aside(self, foreign: list[Resource]) -> None:
+        for resource in foreign:
+            self.others.add(id(resource.raw))
+            for name in (resource.reference, resource.full_url):
+                if self.by_reference.get(name) is resource:
+                    del self.by_reference[name]
+        named = [resource.reference for resource in foreign[:_MOST_NAMED]]
+        self.notes += [f"{name} belongs to another patient and was set aside" for name in named]
+        if len(foreign) > len(named):
+            self.notes.append(f"{len(foreign) - len(named)} more resources belong to other patients")
+
+    def _is_ours(self, resource: Resource) -> bool:
+        raw = resource.raw
+        owner = raw.get("subject")
+        if isinstance(owner, dict) and owner.get("reference") == self.own:
+            return True
+        if resource.type == "Patient":
+            if resource.id is None:
+                self.unnamed += 1
+            return resource.id is None or resource.id == self.patient_id
+        if resource.type in _WITHOUT_PATIENT:
+            return True
+        owner = owner or raw.get("patient") or raw.get("beneficiary") or raw.get("for")
+        target = owner if isinstance(owner, str) else text(as_object(owner).get("reference"))
+        if not target:
+            self.unnamed += 1
+            return True
+        if target.startswith("#"):
+            inner = _contained(raw, target[1:])
+            return inner is not None and inner.type == "Patient"
+        if target.startswith("urn:"):
+            known = self.by_reference.get(target)
+            return known is not None and known.type == "Patient" and known.id == self.patient_id
+        kind, _, found = short_reference(target).rpartition("/")
+        return found == self.patient_id and kind in {"", "Patient"}
+
+
+def _resource(raw: Json, origin: Origin, key: str, position: int = -1, url: str = "") -> Resource:
+    kind = raw["resourceType"]
+    found = raw.get("id")
+    identity = found if isinstance(found, str) and found else None
+    return Resource(raw, kind, identity, f"{kind}/{identity}" if identity else kind, origin, key, position, url)

@@ -1,0 +1,180 @@
+"""What a client answered for one prefetch key.
+
+CDS Hooks knows five answers and they mean different things: the key is absent (the client did not or could not
+supply it), null or an empty Bundle (it looked and found nothing), an OperationOutcome (the query failed), data.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from cds_service.fhir.read import as_list, objects, text
+
+if TYPE_CHECKING:
+    from cds_service.fhir.read import Json
+
+RESOURCE_TYPES: dict[str, tuple[str, ...]] = {
+    "patient": ("Patient",),
+    "conditions": ("Condition",),
+    "weight": ("Observation",),
+    "oncologyObservations": ("Observation",),
+    "medicationRequests": ("MedicationRequest", "MedicationOrder"),
+    "medicationAdministrations": ("MedicationAdministration",),
+    "procedures": ("Procedure",),
+    "coverage": ("Coverage",),
+    "practitionerRole": ("PractitionerRole",),
+    "questionnaireResponses": ("QuestionnaireResponse",),
+}
+"""The contract's prefetch keys (section 1) and the resource types each asks for."""
+
+_WEIGHT_CODES = ("29463-7", "3141-9")
+_REFUSED = frozenset({"forbidden", "security", "login", "suppressed"})
+_FAILED = frozenset({"error", "fatal"})
+_DEPTH = 3
+
+
+class KeyState(Enum):
+    """The five answers; REFUSED is the OperationOutcome that says the client may not read the data."""
+
+    ABSENT = "absent"
+    NOTHING = "nothing"
+    FAILED = "failed"
+    REFUSED = "refused"
+    DATA = "data"
+    UNUSABLE = "unusable"
+
+
+class Answer(NamedTuple):
+    """One prefetch value, read. ``entries`` are (fullUrl, resource) pairs.
+
+    ``partial`` says that there are more pages or matches than came, ``failure`` how a part of the search failed beside
+    data. ``query`` is the search the Bundle's own self link shows, ``unresolved`` that this link still holds a template
+    token (then an empty Bundle proves nothing).
+    """
+
+    state: KeyState
+    entries: tuple[tuple[str, Json], ...] = ()
+    partial: bool = False
+    query: str = ""
+    unresolved: bool = False
+    notes: tuple[str, ...] = ()
+    failure: KeyState | None = None
+
+
+def read_value(value: object, named: str) -> Answer:
+    """Read the value of one key. ``named`` is how notes call it (``prefetch key weight``)."""
+    if value is None:
+        return Answer(KeyState.NOTHING)
+    if not isinstance(value, dict):
+        return Answer(KeyState.UNUSABLE, notes=(f"{named} is no FHIR resource and was set aside",))
+    kind = value.get("resourceType")
+    if kind == "OperationOutcome":
+        return Answer(_outcome(value))
+    if kind == "Bundle" or (kind is None and "entry" in value):
+        return _bundle(value, named)
+    if not isinstance(kind, str) or not kind:
+        return Answer(KeyState.UNUSABLE, notes=(f"{named} has no resourceType and was set aside",))
+    return Answer(KeyState.DATA, (("", value),))
+
+
+def _outcome(outcome: Json) -> KeyState:
+    codes = {text(issue.get("code")) for issue in objects(outcome.get("issue"))}
+    return KeyState.REFUSED if codes & _REFUSED else KeyState.FAILED
+
+
+def _is_failure(outcome: Json) -> bool:
+    """An OperationOutcome inside a searchset: only an error means that the search failed."""
+    return any(text(issue.get("severity")) in _FAILED for issue in objects(outcome.get("issue")))
+
+
+def _bundle(bundle: Json, named: str) -> Answer:
+    entries: list[tuple[str, Json]] = []
+    notes: list[str] = []
+    failures: list[KeyState] = []
+    _collect(bundle, named, entries, notes, failures, 0)
+    links = {text(link.get("relation")): text(link.get("url")) for link in objects(bundle.get("link"))}
+    total = bundle.get("total")
+    partial = "next" in links
+    if partial:
+        notes.append(f"{named}: only the first page was sent")
+    elif isinstance(total, int) and total > len(entries):
+        partial = True
+    query = links.get("self", "")
+    query = unquote(query) if "%" in query else query
+    state = KeyState.DATA if entries else failures[0] if failures else KeyState.NOTHING
+    if entries and failures:
+        notes.append(f"{named}: part of the search failed")
+    failure = failures[0] if entries and failures else None
+    return Answer(state, tuple(entries), partial, query, "{{" in query, tuple(notes), failure)
+
+
+def _collect(
+    bundle: Json,
+    named: str,
+    entries: list[tuple[str, Json]],
+    notes: list[str],
+    failures: list[KeyState],
+    depth: int,
+) -> None:
+    for entry in as_list(bundle.get("entry")):
+        if not isinstance(entry, dict):
+            notes.append(f"{named}: an entry that is no object was set aside")
+            continue
+        resource = entry.get("resource")
+        if resource is None and isinstance(entry.get("resourceType"), str):
+            resource = entry
+            notes.append(f"{named}: a resource that stood in place of its entry was read")
+        if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
+            if resource is not None:
+                notes.append(f"{named}: an entry without a resource type was set aside")
+            continue
+        kind = resource["resourceType"]
+        if kind == "OperationOutcome":
+            if _is_failure(resource):
+                failures.append(_outcome(resource))
+        elif kind == "Bundle":
+            if depth < _DEPTH:
+                _collect(resource, named, entries, notes, failures, depth + 1)
+        else:
+            entries.append((text(entry.get("fullUrl")), resource))
+
+
+def keys_shown_by(query: str, patient_id: str) -> frozenset[str]:
+    """The contract keys that a Bundle's self link answers, whatever key the Bundle came under.
+
+    The link must search the right type for this patient; an Observation search counts for the codes it names.
+    """
+    if not query or "{{" in query:
+        return frozenset()
+    try:
+        parts = urlsplit(query)
+        parameters = dict(parse_qsl(parts.query))
+    except ValueError:
+        return frozenset()
+    kind = parts.path.rstrip("/").removesuffix("/_search").rpartition("/")[2]
+    owner = parameters.get("patient") or parameters.get("subject") or parameters.get("beneficiary") or ""
+    if kind not in {"PractitionerRole"} and owner.rpartition("/")[2] != patient_id:
+        return frozenset()
+    if kind == "Observation":
+        code, category = parameters.get("code", ""), parameters.get("category", "")
+        if not code and not category:
+            return frozenset({"weight", "oncologyObservations"})
+        if any(weight in code for weight in _WEIGHT_CODES) or "vital-signs" in category:
+            return frozenset({"weight"})
+        return frozenset({"oncologyObservations"}) if code else frozenset()
+    return frozenset(key for key, kinds in RESOURCE_TYPES.items() if kind in kinds)
+
+
+def searches_another_patient(answer: Answer, patient_id: str) -> bool:
+    """Whether the answer's own link searches for another patient: then it says nothing of this one."""
+    query = answer.query + "&"
+    if "?" not in query or f"={patient_id}&" in query or f"/{patient_id}&" in query:
+        return False
+    try:
+        parameters = dict(parse_qsl(urlsplit(answer.query).query))
+    except ValueError:
+        return False
+    owner = parameters.get("patient") or parameters.get("subject") or ""
+    return bool(owner) and owner.rpartition("/")[2] != patient_id

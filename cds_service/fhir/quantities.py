@@ -1,0 +1,281 @@
+"""Dose amounts and body weights: a closed table of units, exact factors, and nothing guessed.
+
+Units are never handed to a UCUM parser: what EHRs display as ``MG`` or ``mcg`` means something else, or nothing, there.
+Two tables: UCUM codes are read as they are written, displayed units without regard to case.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from cds_service.criteria.finding import Missing
+from cds_service.criteria.quantity import Amount, plain
+from cds_service.evidence import Absence
+from cds_service.fhir.read import Json, as_object, decimal, text
+from cds_service.terminology.codes import HCPCS, UCUM, canonical_system, lookup
+
+if TYPE_CHECKING:
+    from cds_service.terminology.drug import Drug
+
+ONE = Decimal(1)
+
+# Kinds: mg (a mass), mg/kg, mL, vial. The factor turns the unit into its kind.
+_UCUM: dict[str, tuple[str, Decimal]] = {
+    "mg": ("mg", ONE),
+    "MG": ("mg", ONE),  # UCUM's case-insensitive form; in the other it is no mass at all
+    "g": ("mg", Decimal(1000)),
+    "ug": ("mg", Decimal("0.001")),
+    "mg/kg": ("mg/kg", ONE),
+    "mg.kg-1": ("mg/kg", ONE),
+    "mL": ("mL", ONE),
+    "ml": ("mL", ONE),
+    "cm3": ("mL", ONE),
+    "{vial}": ("vial", ONE),
+}
+
+_DISPLAY: dict[str, tuple[str, Decimal]] = {
+    **dict.fromkeys(("mg", "mgs", "mg.", "milligram", "milligrams", "mg/dose"), ("mg", ONE)),
+    **dict.fromkeys(("g", "gm", "gms", "gram", "grams"), ("mg", Decimal(1000))),
+    **dict.fromkeys(("ug", "mcg", "mcgs", "\u00b5g", "\u03bcg", "microgram", "micrograms"), ("mg", Decimal("0.001"))),
+    **dict.fromkeys(
+        (
+            "mg/kg",
+            "mg/kg/dose",
+            "mg per kg",
+            "mg/kg of body weight",
+            "mg/kg body weight",
+            "mg/kg bw",
+            "milligram per kilogram",
+            "milligrams per kilogram",
+            "milligram/kilogram",
+            "mg/kg actual weight",
+        ),
+        ("mg/kg", ONE),
+    ),
+    **dict.fromkeys(("ml", "mls", "cc", "milliliter", "milliliters", "millilitre", "millilitres"), ("mL", ONE)),
+    **dict.fromkeys(("vial", "vials", "{vial}", "vial(s)", "single-dose vial", "single-dose vials"), ("vial", ONE)),
+}
+
+_BILLING_CODE = re.compile(r"\b[A-Z]\d{4}\b")
+
+_WEIGHT_UCUM: dict[str, Decimal] = {
+    "kg": ONE,
+    "g": Decimal("0.001"),
+    "[lb_av]": Decimal("0.45359237"),
+    "[oz_av]": Decimal("0.028349523125"),
+    "[stone_av]": Decimal("6.35029318"),
+}
+_WEIGHT_DISPLAY: dict[str, Decimal] = {
+    **_WEIGHT_UCUM,
+    **dict.fromkeys(("kg", "kgs", "kilogram", "kilograms", "kilo", "kilos"), ONE),
+    **dict.fromkeys(("g", "gm", "gram", "grams"), Decimal("0.001")),
+    **dict.fromkeys(("lb", "lbs", "{lb_av}", "lb_av", "pound", "pounds"), Decimal("0.45359237")),
+    **dict.fromkeys(("oz", "ounce", "ounces"), Decimal("0.028349523125")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What a product's label says of its content: concentration, mg per vial, or that it is a diluted bag."""
+
+    mg_per_ml: Decimal | None = None
+    vial_mg: Decimal | None = None
+    bag: bool = False
+
+
+_STRENGTH = re.compile(r"(?P<mg>\d[\d,]*(?:\.\d+)?) ?mg ?(?:/|per|in) ?(?P<ml>\d+(?:\.\d+)?)? ?ml\b")
+_RXNORM_FORM = re.compile(r"^(?P<ml>\d+(?:\.\d+)?) ml .*? (?P<mg>\d+(?:\.\d+)?) mg/ml\b")
+_BAG = re.compile(r"\b(?:bags?|diluted|premix\w*|compounded|ivpb|piggyback|sodium chloride|dextrose|syringe)\b")
+
+
+@lru_cache(maxsize=256)
+def product_of(label: str) -> Product:
+    """Read a product label: ``vial solution 50 mg/mL``, ``500 mg/10 mL vial``, ``diluted infusion bag``, RxNorm's.
+
+    >>> product_of("10 ML durvalumab 50 MG/ML Injection").vial_mg
+    Decimal('500')
+    """
+    words = " ".join(label.lower().split())
+    if _BAG.search(words):
+        return Product(bag=True)
+    if form := _RXNORM_FORM.match(words):
+        ml, concentration = Decimal(form["ml"]), Decimal(form["mg"])
+        return Product(concentration, ml * concentration)
+    for found in _STRENGTH.finditer(words):
+        mg, ml = Decimal(found["mg"].replace(",", "")), Decimal(found["ml"] or 1)
+        if ml:
+            return Product(mg / ml, mg if found["ml"] and ml != 1 else None)
+    return Product()
+
+
+def unit_of(unit: str | None) -> tuple[str, Decimal] | None:
+    """Kind and factor of a unit, or None if the table does not hold it. A billing code named in the unit gives mg."""
+    if not unit:
+        return None
+    exact = unit.strip()
+    known = _UCUM.get(exact) or _DISPLAY.get(" ".join(exact.lower().split()))
+    if known is None and (code := _BILLING_CODE.search(exact.upper())):
+        for entry in lookup(HCPCS, code.group()):
+            if "unit_mg" in entry.attributes:
+                return code.group(), Decimal(entry.attributes["unit_mg"])
+    return known
+
+
+def _no_value(absence: Absence, looked_for: str) -> Missing:
+    return Missing("dose.value", absence, looked_for)
+
+
+def amount(
+    value: Decimal | None, unit: str | None, product: str | None = None, drug: Drug | None = None
+) -> Amount | Missing:
+    """A dose per administration in mg or mg/kg.
+
+    mL count only where the product is the vial solution, vials only where it gives their size, billing units only
+    where the unit names the drug's billing code. Returns what is missing (``dose.value``, ``dose.unit``) otherwise.
+
+    >>> str(amount(Decimal(30), "mL", "vial solution 50 mg/mL"))
+    '1500 mg'
+    """
+    if value is None:
+        return _no_value(Absence.NOT_RECORDED, "amount of the dose")
+    if value <= 0:
+        return _no_value(Absence.NOT_UNDERSTOOD, "amount of the dose (zero or negative)")
+    if not unit or not unit.strip():
+        return Missing("dose.unit", Absence.NOT_RECORDED, "unit of the dose")
+    kind, factor = unit_of(unit) or ("", ONE)
+    if kind == "mg":
+        return Amount(mg=value * factor)
+    if kind == "mg/kg":
+        return Amount(mg_per_kg=value * factor)
+    if kind in {"mL", "vial"}:
+        return _content(value, kind, product, drug)
+    if kind and (drug is None or kind == drug.billing_code):
+        return Amount(mg=value * factor)
+    words = f'unit of the dose ("{unit.strip()[:40]}" is not read as a mass)'
+    return Missing("dose.unit", Absence.NOT_UNDERSTOOD, words)
+
+
+def _content(value: Decimal, kind: str, label: str | None, drug: Drug | None) -> Amount | Missing:
+    """What a volume or a number of vials holds, where the product is known to be what is on the market."""
+    product = product_of(label) if label else Product()
+    marketed = drug.mg_per_ml if drug is not None else None
+    if product.mg_per_ml is None or (marketed is not None and product.mg_per_ml != marketed):
+        product = Product()
+    if kind == "mL":
+        if product.mg_per_ml is None:
+            return _no_value(Absence.NOT_UNDERSTOOD, "amount in mg (a volume of unknown content)")
+        return Amount(mg=value * product.mg_per_ml)
+    if product.vial_mg is None:
+        return _no_value(Absence.NOT_UNDERSTOOD, "amount in mg (vials of unknown size)")
+    return Amount(mg=value * product.vial_mg)
+
+
+class Measured(NamedTuple):
+    """A FHIR Quantity, read: value, the unit to look up, and how a reader would write it."""
+
+    value: Decimal | None
+    unit: str | None
+    shown: str
+    trouble: str = ""
+
+
+def quantity(raw: object) -> Measured | None:
+    """Read a Quantity.
+
+    The UCUM code decides; a displayed unit counts where there is no code or the code is of another system. A code and
+    a unit that mean different things, and a comparator, make it unusable (``trouble``).
+    """
+    found = as_object(raw)
+    if not found:
+        return None
+    value = decimal(found.get("value"))
+    code, unit, system = text(found.get("code")), text(found.get("unit")), text(found.get("system"))
+    system = canonical_system(system) if system else ""
+    ucum = system in {"", UCUM}
+    used = code if code and (ucum or system == HCPCS or not unit) else unit or code
+    shown = (
+        f"{plain(value) if value is not None else text(found.get('value'))[:20] or '?'} {(unit or code)[:40]}".strip()
+    )
+    trouble = ""
+    if comparator := text(found.get("comparator")):
+        trouble, shown = "it is only a bound", f"{comparator} {shown}"
+    elif found.get("value") is not None and value is None:
+        trouble = "its number is not readable"
+    elif ucum and code and unit and not _same_unit(code, unit):
+        trouble = "its code and its unit disagree"
+    elif system == UCUM and code not in _UCUM and code.lower() != code and unit_of(code) is not None:
+        trouble = f"its code {code[:20]} is another unit in UCUM"
+    return Measured(value, used or None, shown, trouble)
+
+
+def _same_unit(code: str, unit: str) -> bool:
+    """Whether a code and the displayed unit beside it mean the same; two that are both unknown are not our business."""
+    if code == unit:
+        return True
+    same = (unit_of(code), weight_unit(code)) == (unit_of(unit), weight_unit(unit))
+    return same or code.lower() == unit.lower()
+
+
+def dose_quantity(raw: object, product: str | None, drug: Drug | None = None) -> tuple[Amount | Missing, str] | None:
+    """A dose Quantity as amount, with the words for it; None if there is no Quantity."""
+    found = quantity(raw)
+    if found is None:
+        return None
+    if found.trouble:
+        absence = Absence.CONFLICTING if "disagree" in found.trouble else Absence.NOT_UNDERSTOOD
+        fact = "dose.unit" if "code" in found.trouble else "dose.value"
+        return Missing(fact, absence, f"dose quantity ({found.trouble})"), found.shown
+    return amount(found.value, found.unit, product, drug), found.shown
+
+
+def dose_range(raw: Json, product: str | None, drug: Drug | None = None) -> tuple[Amount | Missing, Amount | None, str]:
+    """A dose range: its upper end as amount, its lower end (only where the upper is missing), and the words for it."""
+    low, high = quantity(raw.get("low")), quantity(raw.get("high"))
+    if high is not None and low is not None and high.unit is None and high.value is not None:
+        high = Measured(high.value, low.unit, high.shown, high.trouble)  # "5 - 10 mg": one unit for both ends
+    if low is not None and high is not None and low.unit is None and low.value is not None:
+        low = Measured(low.value, high.unit, low.shown, low.trouble)
+    lower = _usable(low, product, drug)
+    shown = f"{low.shown if low else ''} - {high.shown if high else ''}".strip()
+    if high is None or high.value is None:
+        return (
+            _no_value(Absence.NOT_RECORDED, "upper end of the dose range"),
+            lower,
+            f"at least {low.shown if low else '?'}",
+        )
+    upper: Amount | Missing
+    if high.trouble or (low is not None and low.trouble):
+        upper = _no_value(Absence.NOT_UNDERSTOOD, "dose range")
+    else:
+        upper = amount(high.value, high.unit, product, drug)
+    if isinstance(upper, Amount) and lower is not None and (lower.mg > upper.mg or lower.mg_per_kg > upper.mg_per_kg):
+        return _no_value(Absence.NOT_UNDERSTOOD, "dose range (its ends are exchanged)"), None, shown
+    return upper, lower if isinstance(upper, Missing) else None, shown
+
+
+def _usable(measured: Measured | None, product: str | None, drug: Drug | None) -> Amount | None:
+    if measured is None or measured.trouble:
+        return None
+    found = amount(measured.value, measured.unit, product, drug)
+    return found if isinstance(found, Amount) else None
+
+
+def weight_unit(unit: str | None) -> Decimal | None:
+    """Kilograms per unit of body weight, exact; None for no unit or one that is not in the table."""
+    if not unit:
+        return None
+    return _WEIGHT_UCUM.get(unit.strip()) or _WEIGHT_DISPLAY.get(unit.strip().lower())
+
+
+def kilograms(value: Decimal | None, unit: str | None) -> Decimal | None:
+    """A body weight in kg, exact; None for no value, zero, a negative one, or a unit that is not known.
+
+    >>> kilograms(Decimal(100), "[lb_av]")
+    Decimal('45.35923700')
+    """
+    factor = weight_unit(unit)
+    return value * factor if value is not None and factor is not None and value > 0 else None

@@ -1,0 +1,217 @@
+"""Tolerant readers of raw FHIR JSON: they take what has one meaning, return nothing for the rest, and never raise.
+
+Input is what a JSON parser made of a request: dicts, lists, strings, numbers, booleans, None.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any
+
+from cds_service.criteria.quantity import PartialDate
+from cds_service.terminology.codes import Coding, canonical_system
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Json = dict[str, Any]
+"""A JSON object as parsed. Its members may be of any type; every reader here checks before it uses one."""
+
+_NOTHING: Json = {}
+_LONGEST_NUMBER = 40
+_MAGNITUDE = 15
+
+
+def as_object(value: object) -> Json:
+    """The value if it is an object, else an empty one. A list of one object counts as that object."""
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict):
+        return value[0]
+    return _NOTHING
+
+
+def as_list(value: object) -> list[Any]:
+    """A list as it is, an absent value as no element, anything else as a list of one (some senders omit the list)."""
+    if isinstance(value, list):
+        return value
+    return [] if value is None else [value]
+
+
+def objects(value: object) -> list[Json]:
+    """The objects of a list; anything else in it is passed over."""
+    if value is None:
+        return []
+    return [item for item in as_list(value) if isinstance(item, dict)]
+
+
+def text(value: object) -> str:
+    """A string without the blanks around it; empty for anything else."""
+    return value.strip() if isinstance(value, str) else ""
+
+
+def codings(concept: object) -> tuple[Coding, ...]:
+    """The codings of a CodeableConcept (or a bare Coding, or a list of either), systems in canonical form.
+
+    Those without code and display are left out. ``coding`` may be one object where a list belongs.
+    """
+    if not isinstance(concept, dict):
+        return tuple(coding for item in as_list(concept) if isinstance(item, dict) for coding in codings(item))
+    found = concept.get("coding")
+    if found is None and "code" in concept:
+        found = concept
+    result = []
+    for raw in found if isinstance(found, list) else (found,):
+        if not isinstance(raw, dict):
+            continue
+        system, code, display = raw.get("system"), raw.get("code"), raw.get("display")
+        if isinstance(code, int) and not isinstance(code, bool):
+            code = str(code)
+        code = code.strip() if isinstance(code, str) else ""
+        display = display.strip() if isinstance(display, str) else ""
+        if code or display:
+            result.append(Coding(canonical_system(system) if isinstance(system, str) else "", code, display))
+    return tuple(result)
+
+
+def concept_text(concept: object) -> str:
+    """What a CodeableConcept says in words: its text, else the first display; empty if it has neither."""
+    for item in as_list(concept):
+        if isinstance(item, str) and item.strip():
+            return item.strip()
+        if isinstance(item, dict):
+            if words := text(item.get("text")):
+                return words
+            for coding in codings(item):
+                if coding.display:
+                    return coding.display
+    return ""
+
+
+def code_of(concept: object) -> str:
+    """The first code of a concept with one required binding (``clinicalStatus``), or the bare code of old shapes."""
+    if isinstance(concept, str):
+        return concept.strip()
+    return next((coding.code for coding in codings(concept) if coding.code), "")
+
+
+def reference_of(value: object) -> str:
+    """The reference string of a Reference (or a bare string); empty if there is none."""
+    if isinstance(value, str):
+        return value.strip()
+    return text(as_object(value).get("reference"))
+
+
+def extensions(element: object, url: str) -> Iterator[Json]:
+    """The extensions of an element with this URL."""
+    if isinstance(element, dict):
+        for extension in objects(element.get("extension")):
+            if extension.get("url") == url:
+                yield extension
+
+
+def data_absent_reason(element: object) -> str:
+    """Why a primitive has no value, from its companion (``_birthDate``): a code such as ``masked``, else empty."""
+    for extension in extensions(as_object(element), "http://hl7.org/fhir/StructureDefinition/data-absent-reason"):
+        return text(extension.get("valueCode"))
+    return ""
+
+
+def decimal(value: object) -> Decimal | None:
+    """A number exactly as the record writes it.
+
+    Booleans, NaN, infinities and numbers beyond any clinical size are refused; a number written as a string counts.
+    """
+    if value is None or value is True or value is False:
+        return None
+    if isinstance(value, int):
+        number = Decimal(value)
+    elif isinstance(value, float):
+        number = Decimal(repr(value))
+    elif isinstance(value, Decimal):
+        number = value
+    elif isinstance(value, str):
+        written = value.strip()
+        if len(written) > _LONGEST_NUMBER or not written.isascii() or "_" in written:
+            return None
+        try:
+            number = Decimal(written)
+        except InvalidOperation:
+            return None
+    else:
+        return None
+    if not number.is_finite() or (abs(number.adjusted()) > _MAGNITUDE and number):
+        return None
+    return number
+
+
+def whole(value: object) -> int | None:
+    """A whole number, also where it is written 4.0 or "4"."""
+    number = decimal(value)
+    return int(number) if number is not None and number == number.to_integral_value() else None
+
+
+def partial_date(value: object) -> PartialDate | None:
+    """A FHIR date or dateTime, its month and day possibly missing. The day is that of the value's own offset.
+
+    ``19610417`` and a birth date with a time have one meaning each and are read.
+
+    >>> partial_date("2008-02").latest
+    datetime.date(2008, 2, 29)
+    """
+    if not isinstance(value, str):
+        return None
+    written = value.strip()
+    digits = written[:10]
+    if len(written) == 8 and written.isdigit():
+        digits = f"{written[:4]}-{written[4:6]}-{written[6:]}"
+    elif len(written) > 10 and written[10] not in "T ":
+        return None
+    parts = digits.split("-")
+    widths = tuple(map(len, parts))
+    if widths not in {(4,), (4, 2), (4, 2, 2)} or not all(part.isascii() and part.isdigit() for part in parts):
+        return None
+    try:
+        year, month, day = (*map(int, parts), 0, 0)[:3]
+        first = date(year, month or 1, day or 1)
+        last = date(year, month or 12, day or monthrange(year, month or 12)[1])
+    except ValueError:
+        return None
+    return PartialDate(first, last, digits)
+
+
+def clinical_date(value: object) -> date | None:
+    """The calendar day of a date, dateTime or instant, by its own offset; None if the day is not recorded."""
+    if isinstance(value, str) and len(value) >= 10 and value[4] == value[7] == "-" and value[10:11] in {"", "T", " "}:
+        try:
+            return date.fromisoformat(value[:10])
+        except ValueError:
+            return None
+    found = partial_date(value)
+    return found.earliest if found is not None and found.exact else None
+
+
+def moment(value: object) -> datetime | None:
+    """The instant of a dateTime that has a time and an offset; None otherwise. For ordering within a day only."""
+    if not isinstance(value, str) or len(value) < 16:
+        return None
+    try:
+        at = datetime.fromisoformat(value.strip())
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
+
+
+def effective(resource: Mapping[str, Any], name: str = "effective") -> tuple[date | None, object]:
+    """When something was observed or done: the day, and the raw value it was taken from.
+
+    Reads ``<name>DateTime``, ``<name>Instant``, ``<name>Date`` and the end (else the start) of ``<name>Period``.
+    """
+    for suffix in ("DateTime", "Instant", "Date"):
+        if (raw := resource.get(name + suffix)) is not None:
+            return clinical_date(raw), raw
+    period = as_object(resource.get(name + "Period"))
+    raw = period.get("end") or period.get("start")
+    return clinical_date(raw), raw

@@ -1,0 +1,404 @@
+"""Free-text sigs by a closed grammar that must consume the whole text, or says nothing at all.
+
+Used only where the structure is silent. Words with two meanings ("biweekly", "C5D1") are understood as such: they
+give no interval, unless the text also says which is meant ("biweekly (every 2 weeks)").
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cds_service.criteria.finding import Missing
+from cds_service.fhir.quantities import unit_of
+from cds_service.fhir.timing import interval, length, period_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cds_service.criteria.quantity import Interval
+
+    Handler = Callable[["Sig", re.Match[str]], None]
+
+_LONGEST_SIG = 300
+
+
+@dataclass(slots=True)
+class Sig:
+    """What a whole text says. ``amounts`` are (lower, upper, unit) views of one dose: 10 mg/kg (700 mg).
+
+    ``bound`` is the length of the course in days, ``ambiguous`` a schedule with two meanings, ``windowed`` a window
+    around the interval, whose shorter end ``interval`` is.
+    """
+
+    amounts: list[tuple[Decimal | None, Decimal, str]] = field(default_factory=list)
+    ceiling: tuple[Decimal, str] | None = None
+    interval: Interval | None = None
+    once: bool = False
+    count: int | None = None
+    cycles: int | None = None
+    cycle_number: int | None = None
+    bound: Decimal | None = None
+    as_needed: bool = False
+    ambiguous: bool = False
+    windowed: bool = False
+    phase: str | None = None
+
+
+class _NotReadError(Exception):
+    """The text is outside the grammar, or says two things at once."""
+
+
+# --- words ---------------------------------------------------------------------------------------------------------
+
+_NUMBER_WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_COUNTED = {word: Decimal(number) for number, word in enumerate(_NUMBER_WORDS, 1)}
+_ORDINAL = {"other": 2, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "sixth": 6, "6th": 6}
+_TIMES = {"once": 1, "a": 1, "twice": 2, "thrice": 3}
+_ADVERB = {
+    **dict.fromkeys(("daily", "qd"), (1, "d")),
+    "weekly": (1, "wk"),
+    **dict.fromkeys(("fortnightly", "every fortnight"), (2, "wk")),
+    "monthly": (1, "mo"),
+    "quarterly": (3, "mo"),
+    **dict.fromkeys(("yearly", "annually"), (1, "a")),
+}
+
+
+def _any(*alternatives: str) -> str:
+    return "(?:" + "|".join(alternatives) + ")"
+
+
+_END = r"(?![a-z0-9])"
+_NUM = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+_INT = _any(r"\d+", *_NUMBER_WORDS)
+_TO = r" ?(?:-|\u2013|to|or) ?"
+_TIME = _any(
+    "hours?", "hrs?", "h", "days?", "d", "weeks?", "wks?", "w", "months?", "mos?", "mon", "years?", "yrs?", "y"
+)
+_UNIT = (
+    _any(
+        r"mg ?/ ?kg(?: ?/ ?dose| (?:of )?(?:actual )?(?:body )?weight| bw)?",
+        r"(?:mg|milligrams?) per (?:kg|kilogram)",
+        r"mg ?/ ?m(?:2|\u00b2|\^2)",
+        r"mg/dose|mgs?|milligrams?|grams?|gms?|g|mcgs?|ug|\u00b5g|\u03bcg|micrograms?",
+        r"mls?|cc|millilit(?:er|re)s?|vials?",
+        r"(?:billing )?units? (?:of )?[a-z]\d{4}|[a-z]\d{4} (?:billing )?units?",
+        r"iu|international units?|units?|tablets?|tabs?|capsules?|pills?|drops?",
+    )
+    + r"(?![a-z0-9/])"
+)
+_WINDOW = rf"(?: ?\(?(?:\u00b1|\+ ?/ ?-|\+-|plus or minus) ?(?P<window>{_INT}) ?(?P<window_unit>{_TIME}){_END}\)?)?"
+_DILUENT = _any(
+    "ns",
+    "nss",
+    "d5w",
+    "normal saline",
+    r"(?:0\.9 ?% )?(?:sodium chloride|nacl)(?: 0\.9 ?%)?",
+    r"5 ?% dextrose|dextrose 5 ?%",
+)
+_LESS_THAN = _any(
+    r"max(?:imum)?(?: (?:of|single|per|dose))*:?", "not to exceed", "nte", "up to", "no more than", "capped at", "cap"
+)
+
+
+def _number(text: str) -> Decimal:
+    """A number of the text. ``1.500`` might be one and a half or fifteen hundred written the European way."""
+    if re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", text):
+        raise _NotReadError
+    return _COUNTED.get(text) or Decimal(text.replace(",", ""))
+
+
+def _whole(text: str) -> int:
+    number = int(_number(text))
+    if number <= 0:
+        raise _NotReadError
+    return number
+
+
+# --- what a rule does ----------------------------------------------------------------------------------------------
+
+
+def _set(sig: Sig, name: str, value: object) -> None:
+    """Set a part once; a second, different value means that the text is about more than one instruction."""
+    if getattr(sig, name) not in (None, False, value):
+        raise _NotReadError
+    setattr(sig, name, value)
+
+
+def _set_interval(sig: Sig, value: Decimal, unit: str | None, value_max: Decimal | None = None, times: int = 1) -> None:
+    found = interval(value, unit, value_max, times)
+    if isinstance(found, Missing) or (sig.interval is not None and not sig.interval.same_rhythm(found)):
+        raise _NotReadError
+    sig.interval = sig.interval or found
+
+
+def _skip(_: Sig, __: re.Match[str]) -> None:
+    return
+
+
+def _amount(sig: Sig, m: re.Match[str]) -> None:
+    low = _number(m["low"]) if m["low"] else None
+    value, unit = _number(m["value"]), re.sub(r" ?/ ?", "/", m["unit"])
+    known = unit_of(unit)
+    for _, seen, seen_unit in sig.amounts:
+        if unit_of(seen_unit) == known and (seen != value or known is None):
+            raise _NotReadError  # 500 mg + 1000 mg, or two doses in a row
+    sig.amounts.append((low, value, unit))
+
+
+def _ceiling(sig: Sig, m: re.Match[str]) -> None:
+    _set(sig, "ceiling", (_number(m["value"]), re.sub(r" ?/ ?", "/", m["unit"])))
+
+
+def _every(sig: Sig, m: re.Match[str]) -> None:
+    low, high = _number(m["low"]), _number(m["high"]) if m["high"] else None
+    times = 1 if not m["times"] else _TIMES.get(m["times"]) or _whole(m["times"])
+    unit = period_unit(m["time"])
+    if not m["window"]:
+        _set_interval(sig, low, unit, high, times)
+        return
+    whole, part = (
+        length(_number(m[v]), period_unit(m[u]) or "d") for v, u in (("low", "time"), ("window", "window_unit"))
+    )
+    if high or times != 1 or whole is None or part is None or (whole[1], part[1]) != (1, 1) or whole[0] <= part[0]:
+        raise _NotReadError
+    sig.windowed = True
+    _set_interval(sig, whole[0] - part[0], "d")
+
+
+def _every_nth(sig: Sig, m: re.Match[str]) -> None:
+    _set_interval(sig, Decimal(_ORDINAL[m["nth"]] if m["nth"] else 1), period_unit(m["time"]))
+
+
+def _times_per(sig: Sig, m: re.Match[str]) -> None:
+    """Twice a month, 13 times per year, once weekly."""
+    unit = _ADVERB[m["time"]][1] if m["time"] in _ADVERB else period_unit(m["time"])
+    _set_interval(sig, Decimal(1), unit, None, _TIMES[m["times"]] if m["times"] else _whole(m["number"]))
+
+
+def _adverb(sig: Sig, m: re.Match[str]) -> None:
+    value, unit = _ADVERB[m[0]]
+    _set_interval(sig, Decimal(value), unit)
+
+
+def _numbered_adverb(sig: Sig, m: re.Match[str]) -> None:
+    """4-weekly; without the hyphen it may also be four times a week."""
+    _set_interval(sig, _number(m["number"]), _ADVERB[m["time"]][1])
+
+
+def _stretch(sig: Sig, m: re.Match[str]) -> None:
+    """An interval said as a length: day 1 of a 28-day cycle, every 4 weeks (28 days)."""
+    _set_interval(sig, _number(m["number"]), period_unit(m["time"]))
+
+
+def _count(sig: Sig, m: re.Match[str]) -> None:
+    number = _whole(m["number"])
+    if (m["what"] or "").startswith("cycle"):
+        _set(sig, "cycles", number)
+    elif number == 1:
+        sig.once = True
+    else:
+        _set(sig, "count", number)
+
+
+def _course(sig: Sig, m: re.Match[str]) -> None:
+    stretch = length(_number(m["number"]), period_unit(m["time"]) or "d")
+    if stretch is None or stretch[0] <= 0:
+        raise _NotReadError
+    _set(sig, "bound", stretch[0] / stretch[1])
+
+
+def _cycle(sig: Sig, m: re.Match[str]) -> None:
+    """Cycle 5; cycles 1-4, which are the combination; cycles 5 to 13."""
+    first, last = _whole(m["first"]), _whole(m["last"]) if m["last"] else None
+    if last is None or first > 1:
+        _set(sig, "cycle_number", max(first, last or 0))
+    else:
+        _set(sig, "cycles", last)
+        _set(sig, "phase", "combination")
+
+
+def _cycle_onwards(sig: Sig, m: re.Match[str]) -> None:
+    """Cycle 5 onwards: what follows the combination."""
+    _set(sig, "cycle_number", _whole(m["first"]))
+    if _whole(m["first"]) > 1:
+        _set(sig, "phase", "maintenance")
+
+
+def _flag(name: str, value: object = True) -> Handler:
+    def handle(sig: Sig, _: re.Match[str]) -> None:
+        _set(sig, name, value)
+
+    return handle
+
+
+# --- the rules; the longest that fits is taken ------------------------------------------------------------------------
+
+_EVERY = (
+    rf"(?:(?P<times>once|twice|thrice|{_INT}(?= times)|(?:1|one|a)(?= dose))(?: times| dose)? )?"
+    rf"(?:every|each|per|q\.?) ?(?P<low>{_INT})(?:{_TO}(?P<high>{_INT}))?[ -]?(?P<time>{_TIME}){_END}{_WINDOW}"
+)
+_TIMES_PER = (
+    rf"(?:(?P<times>once|twice|thrice)|(?P<number>{_INT}) (?:times|doses)) (?:every |each |per |an? |/ ?)?"
+    rf"(?P<time>daily|weekly|monthly|yearly|annually|day|week|month|year){_END}"
+)
+_CYCLE_LENGTH = (
+    r"(?:(?:on )?days? ?1 )?(?:of )?(?:each |every |an? )?"
+    rf"(?P<number>{_INT})[ -](?P<time>day|week)[ -]cycles?{_END}"
+)
+_TWO_MEANINGS = _any(rf"(?:(?:bi|semi)-?|{_INT} )(?:weekly|monthly)", "bi-?annual(?:ly)?", "biw", r"c\d+ ?d\d+") + _END
+_ONCE = (
+    _any(
+        *("once(?: only)?", "one[- ]time(?: only| dose)?", "1 time(?: only)?", "(?:as )?(?:a )?single[- ]dose"),
+        *("(?:one|1) dose(?: only)?", "stat", "today only"),
+    )
+    + r"(?![a-z])"
+)
+_FOR_DOSES = (
+    rf"(?:x|for|\u00d7) ?(?:a total of |up to |total )?(?P<number>{_INT}) "
+    rf"(?P<what>doses?|cycles?|infusions?|treatments?|administrations?|times)(?: total)?{_END}"
+)
+_FOR_TIME = (
+    r"(?:x|for|\u00d7|max(?:imum)?|up to|not to exceed) ?(?:a total of |a maximum of |up to )?"
+    rf"(?P<number>{_INT})[ -]?(?P<time>{_TIME}){_END}(?: total| max)?"
+)
+_OPEN_END = _any(
+    "until (?:disease )?progression(?: or (?:unacceptable |intolerable )?toxicity)?",
+    "until (?:unacceptable )?toxicity",
+    *("until discontinued", "until further notice", "indefinitely", "ongoing"),
+)
+_ONWARDS = (
+    r"(?:for |from |starting (?:with |at )?)?cycles? (?P<first>\d+) ?"
+    r"(?:\+|(?:and )?(?:beyond|onwards?|subsequent|after|later))(?![a-z])"
+)
+_SINGLE = r"(?:as )?(?:a )?(?:single[- ]agent|monotherapy|consolidation(?: (?:phase|therapy|treatment))?)(?![a-z])"
+_COMBINED = (
+    r"(?:combination|induction)(?: (?:phase|therapy|treatment))?(?![a-z])|"
+    r"(?:in combination )?with (?:chemotherapy|chemo|tremelimumab|platinum[a-z -]{0,20}chemotherapy)(?![a-z])"
+)
+_INFUSED_OVER = (
+    rf"(?:infused |run )?over (?:approximately |about )?{_INT}(?:{_TO}{_INT})? ?"
+    r"(?:minutes?|mins?|hours?|hrs?|hr|h)(?![a-z])"
+)
+_FILTER = (
+    r"(?:through|via|using|with) (?:an? )?(?:sterile,? )?(?:low[- ]protein[- ]binding )?"
+    r"0\.2(?:2|(?: or | to |-)0\.22)? ?-?(?:micron|micrometer|\u00b5m|um) ?(?:in-?line )?filter"
+)
+_FILLERS = (
+    _any(
+        "durvalumab|imfinzi|infuse|give|administer|inject|take|start|starting",
+        "dose|doses|flat dose|fixed dose|weight[- ]based|total|total dose|per dose|each dose",
+        r"iv|i\.v\.|ivpb|intravenously|intravenous|infusions?|piggyback|drip|injection|injectable|solution|slowly|route",
+        "of|an?|the|by|via|through|as|on|at|for|per protocol|and repeat|then repeat|repeat",
+    )
+    + _END
+)
+
+_RULES: tuple[tuple[str, Handler], ...] = (
+    (r"[ ,;:.()\[\]]+|[-\u2013](?= )|/(?= )", _skip),
+    # amounts
+    (rf"(?:(?P<low>{_NUM}){_TO})?(?P<value>{_NUM}) ?(?P<unit>{_UNIT})", _amount),
+    (rf"{_LESS_THAN} (?P<value>{_NUM}) ?(?P<unit>{_UNIT})(?: ?(?:per|/) ?dose)?(?: max(?:imum)?)?", _ceiling),
+    (rf"(?P<value>{_NUM}) ?(?P<unit>{_UNIT}) (?:max(?:imum)?|cap)(?: dose)?(?![a-z]| ?[0-9:]| of| dose)", _ceiling),
+    # how often
+    (_EVERY, _every),
+    (rf"(?:once )?(?:every|each|q) ?(?P<nth>{_any(*_ORDINAL)}) (?P<time>{_TIME}){_END}", _every_nth),
+    (rf"(?:every|each|per|a)(?P<nth>) (?P<time>day|week|wk|month|year){_END}", _every_nth),
+    (_TIMES_PER, _times_per),
+    (rf"(?P<number>{_INT})-(?P<time>weekly|monthly){_END}", _numbered_adverb),
+    (_any(*_ADVERB) + _END, _adverb),
+    (_CYCLE_LENGTH, _stretch),
+    (rf" ?\((?P<number>{_INT})[ -](?P<time>days?|weeks?)\)", _stretch),
+    (r"(?:on )?days? ?1(?: (?:of )?(?:each|every) cycle)?(?![0-9-])|(?:on )?d1(?![0-9])", _skip),
+    (_TWO_MEANINGS, _flag("ambiguous")),
+    (_any("prn", r"p\.r\.n\.?", "(?:as|when|if) needed") + r"(?![a-z])", _flag("as_needed")),
+    (_ONCE, _flag("once")),
+    # how long
+    (_FOR_DOSES, _count),
+    (rf"(?P<number>{_INT}) (?P<what>cycles|doses|infusions)(?: total)?{_END}", _count),
+    (rf"(?:x|\u00d7) ?(?P<number>{_INT})(?P<what>)(?![a-z0-9.,/])", _count),
+    (_FOR_TIME, _course),
+    (_OPEN_END, _skip),
+    # which phase
+    (rf"(?:for )?cycles? (?P<first>\d+)(?:-|\u2013| to | through | thru | - )(?P<last>\d+){_END}", _cycle),
+    (rf"cycle ?#? ?(?P<first>\d+)(?P<last>)(?: of \d+)?{_END}", _cycle),
+    (_ONWARDS, _cycle_onwards),
+    (r"(?:as |for )?maintenance(?: (?:phase|therapy|treatment|dose))?(?![a-z])", _flag("phase", "maintenance")),
+    (_SINGLE, _flag("phase", "single")),
+    (_COMBINED, _flag("phase", "combination")),
+    # what says nothing of dose or schedule
+    (rf"in (?:an? )?{_NUM} ?mls?(?: (?:of )?{_DILUENT})?(?: bag)?(?![a-z])", _skip),
+    (_INFUSED_OVER, _skip),
+    (_FILTER, _skip),
+    (_FILLERS, _skip),
+)
+_COMPILED = tuple((re.compile(pattern), handle) for pattern, handle in _RULES)
+_THEN = re.compile(r"[,;.]? (?:and then|then|followed by) (?!repeat)")
+_SPELLED_INTERVAL = re.compile(rf"\b(?:every|q) ?(?P<low>{_INT})[ -]?(?P<time>{_TIME}){_END}")
+
+
+def _plain(text: str) -> str:
+    for dash in "\u2010\u2011":
+        text = text.replace(dash, "-")
+    return " ".join(text.lower().split())
+
+
+@lru_cache(maxsize=256)
+def parse(text: str) -> Sig | None:
+    """Read a whole sig; None if any part of it is outside the grammar, or if it says nothing. Do not change the result.
+
+    >>> sig = parse("1,500 mg IV q4wk")
+    >>> sig.amounts, sig.interval.days
+    ([(None, Decimal('1500'), 'mg')], Decimal('28'))
+    """
+    if len(text) > _LONGEST_SIG:
+        return None
+    words = _plain(text)
+    sig = Sig()
+    position = 0
+    try:
+        while position < len(words):
+            position = _step(sig, words, position)
+    except _NotReadError:
+        return None
+    if sig.once and sig.interval is not None:
+        return None  # "once every 4 weeks" is one rule; beside an interval "once" contradicts it
+    return sig if sig != Sig() else None
+
+
+def parse_steps(text: str) -> tuple[Sig, ...]:
+    """The steps of a text that names successive doses ("... for 4 cycles, then 1500 mg every 4 weeks").
+
+    Empty unless every step names its own amount and how often: none is taken over from the one before.
+    """
+    parts = _THEN.split(_plain(text)) if len(text) <= _LONGEST_SIG else []
+    sigs = [parse(part) for part in parts]
+    read = [sig for sig in sigs if sig is not None and sig.amounts and (sig.interval or sig.once)]
+    return tuple(read) if 1 < len(read) == len(parts) else ()
+
+
+def _step(sig: Sig, words: str, position: int) -> int:
+    """Consume the longest rule that fits here, and not part of a word."""
+    best: re.Match[str] | None = None
+    chosen: Handler = _skip
+    for pattern, handle in _COMPILED:
+        match = pattern.match(words, position)
+        if match is not None and match.end() > position and (best is None or match.end() > best.end()):
+            best, chosen = match, handle
+    if best is None or (best.end() < len(words) and words[best.end() - 1].isalnum() and words[best.end()].isalnum()):
+        raise _NotReadError
+    chosen(sig, best)
+    return best.end()
+
+
+def spelled_intervals(text: str) -> tuple[Interval, ...]:
+    """Every interval that a text spells, understood as a whole or not: good for a remark, not for a verdict."""
+    found = (
+        interval(_COUNTED.get(m["low"]) or Decimal(m["low"]), period_unit(m["time"]))
+        for m in _SPELLED_INTERVAL.finditer(_plain(text[:_LONGEST_SIG]))
+    )
+    return tuple(item for item in found if not isinstance(item, Missing))

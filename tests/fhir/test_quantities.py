@@ -1,0 +1,81 @@
+"""Units through a closed table: exact, and nothing guessed. The long list is in tests/facts/dose_spellings.yaml."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cds_service.criteria.finding import Missing
+from cds_service.criteria.quantity import Amount
+from cds_service.fhir.quantities import amount, dose_quantity, dose_range, kilograms, product_of, quantity, unit_of
+from cds_service.terminology import entries
+
+UCUM = "http://unitsofmeasure.org"
+
+
+@pytest.mark.parametrize(
+    ("label", "concentration", "vial", "bag"),
+    [
+        ("vial solution 50 mg/mL", 50, None, False),
+        ("500 mg/10 mL vial", 50, 500, False),
+        ("120 mg/2.4 mL vial", 50, 120, False),
+        ("diluted infusion bag", None, None, True),
+        ("10 ML durvalumab 50 MG/ML Injection [Imfinzi]", 50, 500, False),
+        ("2.4 ML durvalumab 50 MG/ML Injection", 50, 120, False),
+        ("durvalumab 50 MG/ML Injectable Solution [Imfinzi]", 50, None, False),
+        ("Imfinzi 500 mg in 10 mL", 50, 500, False),
+        ("1,500 mg/30 mL", 50, 1500, False),
+        ("durvalumab", None, None, False),
+        ("500 mg/0 mL", None, None, False),
+    ],
+)
+def test_product_labels(label, concentration, vial, bag):
+    product = product_of(label)
+    assert (product.mg_per_ml, product.vial_mg, product.bag) == (concentration, vial, bag)
+
+
+def test_every_dose_unit_of_the_terminology_is_in_the_table_or_no_mass():
+    for entry in entries("dose_unit"):
+        assert (unit_of(entry.code) is None) == (entry.code == "mg/m2")
+
+
+def test_every_weight_unit_of_the_terminology_has_the_same_factor():
+    for entry in entries("weight_unit"):
+        assert kilograms(Decimal(1), entry.code) == Decimal(entry.attributes["to_kg"])
+
+
+def test_no_quantity_is_no_view():
+    assert quantity(None) is None
+    assert quantity("1500 mg") is None
+    assert dose_quantity({}, None) is None
+
+
+def test_range_with_one_unit_for_both_ends():
+    upper, lower, shown = dose_range({"low": {"value": 5, "unit": "mg"}, "high": {"value": 10}}, None)
+    assert (upper, lower, shown) == (Amount(Decimal(10)), None, "5 mg - 10")
+
+
+def test_range_of_two_kinds():
+    upper, _, _ = dose_range({"low": {"value": 10, "unit": "mg/kg"}, "high": {"value": 1500, "unit": "mg"}}, None)
+    assert isinstance(upper, Missing)
+
+
+@given(
+    st.decimals(min_value="0.001", max_value="1e6", allow_nan=False),
+    st.sampled_from(
+        [("mg", 1), ("MG", 1), ("g", 1000), ("gm", 1000), ("mcg", Decimal("0.001")), ("ug", Decimal("0.001"))]
+    ),
+)
+def test_masses_convert_exactly(value, unit):
+    found = amount(value, unit[0])
+    assert isinstance(found, Amount)
+    assert found.mg == value * unit[1]
+
+
+@given(st.text(max_size=12))
+def test_an_unlisted_unit_is_never_a_mass(unit):
+    found = amount(Decimal(5), unit)
+    assert isinstance(found, Missing) or unit_of(unit) is not None
