@@ -6,7 +6,7 @@ absence. Nothing stands in for a missing fact, so there is no default anywhere i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -106,6 +106,10 @@ class Facts(Mapping[str, AnyFact]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._known
+
+    def items(self) -> ItemsView[str, AnyFact]:
+        """Names and facts, as quick as a dict's."""
+        return self._known.items()
 
     def value(self, name: str) -> Any:
         """The value of a known fact, else None. For places where None and unknown mean the same."""

@@ -1,0 +1,287 @@
+"""Answers of a questionnaire: facts that somebody attests because no code in the chart can say them.
+
+An item whose ``linkId`` is a fact's name answers it (contract, section 4). The newest answer per fact counts. A chart
+fact that contradicts it makes the fact conflicting, unless the answer is newer and the chart fact is itself text or
+inferred. Parts of the dose (``dose.phase``) complete the order's own lines and never replace what the order says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from cds_service.criteria.finding import Missing
+from cds_service.evidence import Absence, Known, Origin, Unknown
+from cds_service.facts.cancer import site_of
+from cds_service.facts.catalogue import FACTS
+from cds_service.facts.claims import Inferred, conflicting
+from cds_service.facts.given import Place, by_name, read_values
+from cds_service.facts.read import PATIENT, FactSource
+from cds_service.facts.records import status_of
+from cds_service.facts.stage import within
+from cds_service.fhir.read import as_object, clinical_date, moment, objects, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from cds_service.criteria.quantity import Companion, DoseLine, Weight
+    from cds_service.evidence import AnyFact, Evidence
+    from cds_service.facts.read import Reading
+    from cds_service.fhir.chart import Resource
+    from cds_service.fhir.read import Json
+    from cds_service.terminology import Diagnosis
+
+ANSWERED = frozenset({"completed", "amended"})
+NOT_ASKED = frozenset({"order_date", "label_change", "label_change_date"})
+"""The order's own day, and the payer's configuration: no answer changes them."""
+
+LINE_MEMBERS = ("phase", "cycles", "cycle_number", "dose_number", "week", "count", "sequence")
+_DEPTH = 12
+
+
+def read(reading: Reading) -> dict[str, AnyFact]:
+    """The newest answer to each fact, before the chart is heard."""
+    answers: dict[str, AnyFact] = {}
+    when: dict[str, datetime] = {}
+    for response in reading.chart.of("QuestionnaireResponse"):
+        if status_of(response.raw) not in ANSWERED or not _counts(response.raw, reading.policy):
+            continue
+        at = _at(response.raw)
+        for name, fact in _answers(response, reading).items():
+            if name in NOT_ASKED:
+                continue
+            before = answers.get(name)
+            if before is None or at > when[name]:
+                answers[name], when[name] = fact, at
+            elif at == when[name] and not _same(name, before, fact):
+                looked_for = FACTS[name].meaning
+                answers[name] = conflicting((*before.evidence, *fact.evidence), looked_for)
+    return answers
+
+
+def _counts(raw: Json, policy: str) -> bool:
+    """Whether a response answers this policy's questionnaire, or does not say which one it answers."""
+    named = text(raw.get("questionnaire")) or text(as_object(raw.get("questionnaire")).get("reference"))
+    canonical = named.partition("|")[0]
+    return not named or not policy or canonical.endswith(f"/Questionnaire/{policy}")
+
+
+def _at(raw: Json) -> datetime:
+    """When it was answered, for the newest to count; an undated response is older than any."""
+    if at := moment(raw.get("authored")):
+        return at
+    day = clinical_date(raw.get("authored"))
+    return datetime(day.year, day.month, day.day, tzinfo=UTC) if day else datetime.min.replace(tzinfo=UTC)
+
+
+def _answers(response: Resource, reading: Reading) -> dict[str, AnyFact]:
+    raw = response.raw
+    day = clinical_date(raw.get("authored"))
+    values: dict[str, object] = {}
+    for link, answers in _items(raw, 0):
+        if answers:
+            values[link] = answers[0] if len(answers) == 1 else answers
+    author = text(as_object(raw.get("author")).get("display"))
+    place = Place(response.reference, Origin.ATTESTED, day, author)
+    facts = read_values(by_name(values, []), place, reading.order_day, reading.drug, [])
+    weight = facts.get("weight_kg")
+    if isinstance(weight, Known):
+        stated: Weight = weight.value
+        facts["weight_kg"] = Known(replace(stated, observed_on=day, reference=response.reference), weight.evidence)
+    return facts
+
+
+def _items(holder: Json, depth: int) -> Iterator[tuple[str, list[object]]]:
+    """Every item with its answers as plain values, nested ones too."""
+    if depth > _DEPTH:
+        return
+    for item in objects(holder.get("item")):
+        answers = objects(item.get("answer"))
+        yield text(item.get("linkId")), [value for answer in answers if (value := _value(answer)) is not None]
+        for inner in (item, *answers):
+            yield from _items(inner, depth + 1)
+
+
+def _value(answer: Json) -> object:
+    """The plain value of an answer: the code of a coding, the value and unit of a quantity."""
+    for name in ("valueBoolean", "valueInteger", "valueDecimal", "valueDate", "valueDateTime", "valueString"):
+        if name in answer:
+            return answer[name]
+    if coding := as_object(answer.get("valueCoding")):
+        return coding.get("code") or coding.get("display")
+    if quantity := as_object(answer.get("valueQuantity")):
+        return {"value": quantity.get("value"), "unit": quantity.get("code") or quantity.get("unit")}
+    return None
+
+
+# --- answers and chart -----------------------------------------------------------------------------------------------
+
+
+def merge(chart: Mapping[str, AnyFact], answers: Mapping[str, AnyFact]) -> dict[str, AnyFact]:
+    """The facts that answers settle, complete or contradict."""
+    return {name: _merged(name, chart.get(name), answer) for name, answer in answers.items()}
+
+
+def _merged(name: str, chart: AnyFact | None, answer: AnyFact) -> AnyFact:
+    if chart is None:
+        return answer
+    if isinstance(answer, Unknown):
+        return chart if isinstance(chart, Known) else answer
+    if isinstance(chart, Unknown):
+        settles = chart.absence is not Absence.CONFLICTING or _newer(answer, chart.evidence)
+        return answer if settles else replace(chart, evidence=(*chart.evidence, *answer.evidence))
+    if name in _JOIN:
+        return _JOIN[name](chart, answer)
+    if _same(name, chart, answer):
+        return Known(chart.value, (*chart.evidence, *answer.evidence))
+    return _contradicted(name, chart, answer)
+
+
+def _contradicted(name: str, chart: Known[Any], answer: Known[Any]) -> AnyFact:
+    if isinstance(chart, Inferred) and _newer(answer, chart.evidence):
+        return answer
+    return conflicting((*chart.evidence, *answer.evidence), FACTS[name].meaning)
+
+
+def _newer(answer: AnyFact, evidence: tuple[Evidence, ...]) -> bool:
+    """Whether the answer is younger than all this evidence. An undated record may be younger."""
+    day = max((item.recorded for item in answer.evidence if item.recorded), default=None)
+    return day is not None and all(item.recorded is not None and item.recorded < day for item in evidence)
+
+
+def _same(name: str, one: AnyFact, other: AnyFact) -> bool:
+    if isinstance(one, Unknown) or isinstance(other, Unknown):
+        return isinstance(one, Unknown) and isinstance(other, Unknown)
+    if name in {"dose", "previous_dose", "other_active_orders"}:
+        return _rhythm(one.value) == _rhythm(other.value)
+    if name == "weight_kg":
+        return bool(one.value.kg == other.value.kg)
+    if name == "indication":
+        return {d.disease or d.shown.lower() for d in one.value} == {d.disease or d.shown.lower() for d in other.value}
+    if name == "combination_drugs":
+        return {(c.name, c.amount) for c in one.value} == {(c.name, c.amount) for c in other.value}
+    return bool(one.value == other.value)
+
+
+def _rhythm(lines: tuple[DoseLine, ...]) -> list[object]:
+    return [(line.amount, line.interval and (line.interval.days / line.interval.times)) for line in lines]
+
+
+def _stages(chart: Known[str], answer: Known[str]) -> AnyFact:
+    """A group and its subgroup agree; the finer one counts."""
+    for finer, coarser in ((chart.value, answer.value), (answer.value, chart.value)):
+        if within(finer, coarser):
+            return Known(finer, (*chart.evidence, *answer.evidence))
+    return _contradicted("stage", chart, answer)
+
+
+def _weights(chart: Known[Weight], answer: Known[Weight]) -> AnyFact:
+    """Weights change: the newer one counts, and only two of one day contradict each other."""
+    if chart.value.kg == answer.value.kg:
+        return chart
+    on_chart, stated = chart.value.observed_on, answer.value.observed_on
+    if stated is None or (on_chart is not None and on_chart > stated):
+        return chart
+    if on_chart is None or stated > on_chart:
+        return answer
+    return conflicting((*chart.evidence, *answer.evidence), FACTS["weight_kg"].meaning)
+
+
+def _diagnoses(chart: Known[tuple[Diagnosis, ...]], answer: Known[tuple[Diagnosis, ...]]) -> AnyFact:
+    """An answer settles a diagnosis the chart leaves open, or picks one of several; another disease contradicts it."""
+    evidence = (*chart.evidence, *answer.evidence)
+    named = []
+    for said in answer.value:
+        alike = [
+            d
+            for d in chart.value
+            if d.disease == said.disease is not None or (not d.settled and site_of(d) == site_of(said) is not None)
+        ]
+        if alike and all(d.status != "refuted" for d in alike):
+            best = next((d for d in alike if d.disease == said.disease), alike[0])
+            named.append(replace(best, disease=said.disease, settled=said.settled, why=said.why, named_by_order=True))
+    if len(named) == len(answer.value):
+        return Known(tuple(named), evidence)
+    return conflicting(evidence, FACTS["indication"].meaning)
+
+
+def _companions(chart: Known[tuple[Companion, ...]], answer: Known[tuple[Companion, ...]]) -> AnyFact:
+    """Both lists together: neither says that it is complete. Amounts that differ contradict each other."""
+    joined = {companion.name: companion for companion in chart.value}
+    for companion in answer.value:
+        kept = joined.get(companion.name)
+        if kept is None or kept.amount is None:
+            joined[companion.name] = companion
+        elif companion.amount not in (None, kept.amount):
+            return conflicting((*chart.evidence, *answer.evidence), FACTS["combination_drugs"].meaning)
+    return Known(tuple(joined.values()), (*chart.evidence, *answer.evidence))
+
+
+def _doses(chart: Known[tuple[DoseLine, ...]], answer: Known[tuple[DoseLine, ...]]) -> AnyFact:
+    """The order's lines with what only the answers say. What both say differently is open again."""
+    if len(answer.value) != 1:
+        return chart
+    said = answer.value[0]
+    alone = len(chart.value) == 1
+    lines = tuple(_completed(line, said, answer.evidence, alone=alone) for line in chart.value)
+    return Known(lines, (*chart.evidence, *answer.evidence))
+
+
+def _completed(line: DoseLine, said: DoseLine, evidence: tuple[Evidence, ...], *, alone: bool) -> DoseLine:
+    changes: dict[str, Any] = {}
+    notes = list(line.notes)
+    for name in LINE_MEMBERS:
+        own, told = getattr(line, name), getattr(said, name)
+        if told is None or own == told or (name == "sequence" and not alone):
+            continue
+        changes[name] = told if own is None else None
+        if own is not None:
+            notes.append(f"The order and the answers disagree about dose.{name}.")
+    missing = {item.fact: item for item in line.missing}
+    if alone:
+        if said.amount is not None and line.amount is None and line.at_least is None:
+            changes["amount"] = said.amount
+            missing = {fact: item for fact, item in missing.items() if fact == "dose.interval"}
+        elif said.amount is not None and line.amount not in (None, said.amount):
+            changes["amount"] = None
+            missing["dose.value"] = Missing("dose.value", Absence.CONFLICTING, "dose (order and answers disagree)")
+        if said.interval is not None and line.interval is None and not line.once:
+            changes["interval"] = said.interval
+            missing.pop("dose.interval", None)
+        elif said.interval is not None and line.interval is not None and not said.interval.same_rhythm(line.interval):
+            changes["interval"] = None
+            missing["dose.interval"] = Missing(
+                "dose.interval", Absence.CONFLICTING, "timing (order and answers disagree)"
+            )
+    if not changes:
+        return line
+    return replace(
+        line,
+        **changes,
+        missing=tuple(missing.values()),
+        notes=tuple(dict.fromkeys(notes)),
+        evidence=(*line.evidence, *evidence),
+    )
+
+
+_JOIN: dict[str, Callable[[Known[Any], Known[Any]], AnyFact]] = {
+    "combination_drugs": _companions,
+    "dose": _doses,
+    "indication": _diagnoses,
+    "stage": _stages,
+    "weight_kg": _weights,
+}
+
+SOURCE = FactSource(
+    names=("attested",),
+    meaning="answers of the policy's questionnaire",
+    prefetch={"questionnaireResponses": f"QuestionnaireResponse?patient={PATIENT}&_count=50"},
+    read=read,
+    reads=(
+        "QuestionnaireResponse, completed or amended, of this policy's questionnaire or of none: items whose linkId is "
+        "a fact's name. The newest answer counts. A chart fact that contradicts it makes the fact conflicting, unless "
+        "the answer is newer and the chart fact is text or inferred. Two weights are compared by their days."
+    ),
+    merge=merge,
+)

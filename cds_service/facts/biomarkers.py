@@ -1,0 +1,343 @@
+"""EGFR mutation and ALK rearrangement results, and which EGFR mutation was found.
+
+A result needs a genetic code or a gene component: renal eGFR (a filtration rate) and EGFR protein expression carry
+the same letters and are no mutation result. A gene that is only listed as studied has no stated result.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from cds_service.evidence import Absence, Evidence, Known, Unknown
+from cds_service.facts.cancer import concerns, subject
+from cds_service.facts.claims import Claim, conflicting, known, settle
+from cds_service.facts.read import FactSource
+from cds_service.facts.records import (
+    coded,
+    entries_of,
+    evidence,
+    in_words,
+    observations,
+    observed_on,
+    shown,
+    status_of,
+    uncoded,
+    value_of,
+)
+from cds_service.fhir.read import as_list, codings, concept_text, objects, text
+from cds_service.terminology.codes import HGNC, LOINC
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cds_service.evidence import AnyFact
+    from cds_service.facts.read import Reading
+    from cds_service.fhir.chart import Resource
+    from cds_service.fhir.read import Json
+    from cds_service.terminology.codes import Coding
+
+LOOKED_FOR = {
+    "egfr": "an EGFR mutation result (variant LOINC 69548-6 with gene EGFR, LOINC 21665-5 and like)",
+    "alk": "an ALK rearrangement result (variant LOINC 69548-6 with gene ALK, LOINC 78205-2 and like)",
+}
+GENES = {"gene_egfr": "egfr", "gene_alk": "alk"}
+PENDING = frozenset({"registered", "preliminary", "cancelled"})
+GERMLINE = "LA6683-2"
+UNSTATED = "mutation, type not stated"
+
+# Results of a single mutation: its absence alone does not make EGFR negative.
+SINGLE = {
+    "55766-0": "L858R",
+    "55764-5": "exon 19 deletion",
+    "55769-4": "T790M",
+    "55770-2": "exon 20 insertion",
+}
+SENSITIZING = frozenset({"L858R", "exon 19 deletion"})
+"""The single mutations that, when all are absent, leave no sensitizing one (terminology of the single-gene tests)."""
+
+_NEGATIVE = re.compile(
+    r"\bnot[-\s]detected\b|\bnegative\b|\bneg\b|\bwild[-\s]?type\b|\bwt\b|\babsent\b|\bnone(?:\s+(?:detected|found|identified|seen|present))?\b|"
+    r"\bundetected\b|"
+    r"\bno\b[^.;]*?\b(?:mutations?|variants?|rearrangements?|fusions?|alterations?|translocations?|aberrations?|deletions?|"
+    r"insertions?|evidence)\b(?:[^.;]*?\b(?:detected|found|identified|present|seen)\b)?|"
+    r"\bnot\s+(?:found|identified|present|seen|rearranged|mutated)\b|\bunmutated\b|\bnon-?mutated\b"
+)
+_POSITIVE = re.compile(
+    r"\b(?:positive|pos|detected|present|found|identified|seen|mutated|mutant|rearranged|amplified)\b"
+)
+_MENTION = re.compile(
+    r"\bl858r\b|\bp\.\(?[a-z]{1,3}\d|\b(?:exon|ex)[-\s]?(?:18|19|20|21)\b|\bt790m\b|\bg719\w\b|\bl861q\b|\bs768i\b|"
+    r"\beml4[-:/ ]+alk\b"
+)
+_ELSEWHERE = re.compile(r"\bsee\b|\breport\b|\btested for\b|\banaly[sz]ed\b|\bpanel\b")
+_OTHER_GENE = re.compile(r"\b(?:alk|egfr|kras|ros1|braf|met|ret|ntrk\d?|her2|erbb2|pd-?l1)\b")
+_UNTESTED = re.compile(
+    r"\bqns\b|\bquantity not sufficient\b|\binsufficient\b|\binadequate\b|\bpending\b|"
+    r"\bnot\s+(?:tested|performed|done|evaluable|assessed|ordered)\b|"
+    r"\bcancell?ed\b|\bin progress\b|\bto follow\b|\bfailed\b|\bno call\b|\bunable to\b"
+)
+_UNSURE = re.compile(
+    r"\bindeterminate\b|\bequivocal\b|\binconclusive\b|\buncertain\b|\bvus\b|\bunknown significance\b|\bborderline\b"
+)
+_MUTATIONS = (
+    (re.compile(r"\bl858r\b|\bleu858arg\b"), "L858R"),
+    (
+        re.compile(
+            r"\b(?:exon|ex)[-\s]?19\b[^.;,]*\bdel|\bdel\w*\b[^.;,]*\b(?:exon|ex)[-\s]?19\b|\be746_a750|\bglu746_ala750"
+        ),
+        "exon 19 deletion",
+    ),
+    (re.compile(r"\bt790m\b|\bthr790met\b"), "T790M"),
+    (re.compile(r"\b(?:exon|ex)[-\s]?20\b[^.;,]*\bins|\bins\w*\b[^.;,]*\b(?:exon|ex)[-\s]?20\b"), "exon 20 insertion"),
+    (re.compile(r"\bg719\w\b|\bl861q\b|\bs768i\b"), ""),
+)
+_EGFR_TEXT = re.compile(r"\bEGFR\b")
+_ALK_TEXT = re.compile(r"\bALK\b")
+_GENETIC = re.compile(
+    r"mutation|\bgene\b|genetic|exon|L858R|sequenc|rearrange|fusion|translocation|\bFISH\b|\bNGS\b|variant",
+    re.IGNORECASE,
+)
+_PROTEIN = re.compile(r"protein|expression|\bIHC\b|immuno|filtration|creatinin|\bGFR\b|ml/min|phos", re.IGNORECASE)
+
+
+class _Result(NamedTuple):
+    """What one record says of a gene: a result, which mutation, or only that a result is open."""
+
+    gene: str
+    result: str | None
+    said: Evidence
+    mutation: str = ""
+    single: bool = False
+    inferred: bool = False
+
+
+def read(reading: Reading) -> dict[str, AnyFact]:
+    """EGFR, its mutation, and ALK."""
+    results = list(_results(reading))
+    absence = reading.chart.absence("oncologyObservations")
+    facts: dict[str, AnyFact] = {}
+    for gene in ("egfr", "alk"):
+        facts[f"biomarkers.{gene}"] = _settled([r for r in results if r.gene == gene], absence, LOOKED_FOR[gene])
+    egfr = facts["biomarkers.egfr"]
+    if isinstance(egfr, Known) and egfr.value == "positive":
+        found = [r for r in results if r.gene == "egfr" and r.result == "positive"]
+        named = [r for r in found if r.mutation]
+        detail = ", ".join(dict.fromkeys(r.mutation for r in named)) or UNSTATED
+        facts["biomarkers.egfr_detail"] = Known(detail, tuple(r.said for r in named or found))
+    return facts
+
+
+def _settled(results: Sequence[_Result], absence: Absence, looked_for: str) -> AnyFact:
+    """One result from all records. A result outranks "not tested"; negative and positive contradict each other."""
+    claims = [
+        Claim(r.result, r.said, r.inferred) for r in results if r.result in {"positive", "negative"} and not r.single
+    ]
+    singles = [r for r in results if r.single]
+    claims += [Claim(r.result, r.said, r.inferred) for r in singles if r.result == "positive"]
+    absent = [r for r in singles if r.result == "negative"]
+    if not claims and {r.mutation for r in absent} >= SENSITIZING:
+        return known([Claim("negative", r.said) for r in absent])
+    if claims:
+        if len({claim.value for claim in claims}) > 1:
+            return conflicting((claim.evidence for claim in claims), looked_for)
+        return known(claims)
+    untested = [Claim("not-tested", r.said, r.inferred) for r in results if r.result == "not-tested"]
+    if untested:
+        return settle(untested, Unknown(absence, looked_for))
+    seen = tuple(r.said for r in results)
+    return Unknown(Absence.NOT_UNDERSTOOD if seen else absence, looked_for, seen)
+
+
+def _results(reading: Reading) -> Iterator[_Result]:
+    chart = reading.chart
+    for cancer in subject(reading).conditions:
+        for entry in entries_of(codings(cancer.resource.raw.get("code"))):
+            if entry.value_set in {"egfr_mutation_in_dx", "alk_in_dx"}:
+                result = "negative" if entry.attributes["value"] == "negative" else "positive"
+                yield _Result("egfr" if entry.value_set == "egfr_mutation_in_dx" else "alk", result, cancer.evidence)
+    for resource, _ in coded(chart, "Observation", "variant_observation_code"):
+        if concerns(reading, resource.raw):
+            yield from _variant(resource)
+    for resource, _ in coded(chart, "Observation", "region_studied"):
+        yield from _studied(resource)
+    for resource, entry in coded(chart, "Observation", "lab_egfr_mutation", "lab_alk"):
+        gene = "egfr" if entry.value_set == "lab_egfr_mutation" else "alk"
+        yield from _lab(resource, gene, SINGLE.get(entry.code, ""))
+    for resource, _ in coded(chart, "Observation", "lab_egfr_tested_only"):
+        yield _Result("egfr", None, _said(resource, *value_of(resource.raw)))
+    yield from _named_in_words(reading)
+
+
+def _variant(resource: Resource) -> Iterator[_Result]:
+    """A genetic variant with its genes as components. "Absent" is a negative test of every gene it lists."""
+    raw = resource.raw
+    components = objects(raw.get("component"))
+    genes = _genes(components)
+    if not genes or any(_is(c.get("valueCodeableConcept"), GERMLINE) for c in components):
+        return
+    path, found, words = value_of(raw)
+    said = _said(resource, path, found, words)
+    result = _result(raw, found, words)
+    mutation = _mutation_in(_component_words(components)) if result == "positive" else ""
+    for gene in sorted(genes):
+        yield _Result(gene, result, said, mutation if gene == "egfr" else "")
+
+
+def _genes(components: Sequence[Json]) -> set[str]:
+    genes = set()
+    for component in components:
+        if not any(c.system == LOINC and c.code == "48018-6" for c in codings(component.get("code"))):
+            continue
+        value = component.get("valueCodeableConcept")
+        for entry in entries_of(codings(value)):
+            if entry.value_set in GENES:
+                genes.add(GENES[entry.value_set])
+        if not any(coding.system == HGNC for coding in codings(value)):
+            genes |= {gene for gene in ("egfr", "alk") if concept_text(value).strip() == gene.upper()}
+    return genes
+
+
+def _component_words(components: Sequence[Json]) -> str:
+    said = []
+    for component in components:
+        said.append(concept_text(component.get("valueCodeableConcept")) or text(component.get("valueString")))
+        said += [coding.code for coding in codings(component.get("valueCodeableConcept"))]
+    return " ; ".join(said)
+
+
+def _studied(resource: Resource) -> Iterator[_Result]:
+    """Genes listed as studied: no result is stated, which is less than a negative one."""
+    for gene in sorted(_genes(objects(resource.raw.get("component")))):
+        yield _Result(gene, None, evidence(resource, "component", f"{gene.upper()} studied", observed_on(resource.raw)))
+
+
+def _lab(resource: Resource, gene: str, single: str) -> Iterator[_Result]:
+    """A laboratory result, as its value or as components."""
+    raw = resource.raw
+    path, found, words = value_of(raw)
+    said = _said(resource, path, found, words)
+    result = _result(raw, found, words)
+    mutation = single or (_mutation_in(words) if result == "positive" and gene == "egfr" else "")
+    yield _Result(gene, result, said, mutation, single=bool(single), inferred=not found)
+
+
+def _said(resource: Resource, path: str, found: tuple[Coding, ...], words: str) -> Evidence:
+    said = in_words(found, words)
+    if not said:
+        path, said = "status", status_of(resource.raw)
+    return evidence(resource, path, f"{shown(resource.raw.get('code'))}: {said}", observed_on(resource.raw))
+
+
+def _result(raw: Json, found: Sequence[Coding], words: str) -> str | None:
+    """``positive``, ``negative``, ``not-tested``, or None for a result that is open or not understood."""
+    if status_of(raw) in PENDING:
+        return "not-tested"
+    meanings = {e.attributes["means"] for e in entries_of(found) if e.value_set == "variant_value"}
+    if not meanings and not found and not words:
+        meanings = {
+            entry.attributes["means"]
+            for item in as_list(raw.get("interpretation"))
+            for entry in entries_of(codings(item))
+            if entry.value_set == "variant_value"
+        }
+        if not meanings:
+            return "not-tested" if raw.get("dataAbsentReason") else None
+    if meanings:
+        results = {
+            {"present": "positive", "absent": "negative", "no_result": "not-tested", "indeterminate": None}.get(m, m)
+            for m in meanings
+        }
+        return results.pop() if len(results) == 1 else None
+    return result_of_words(words)
+
+
+def result_of_words(words: str) -> str | None:
+    """The result a text states, read with its negations; None where it states none, several or an open one.
+
+    >>> result_of_words("EGFR: no mutation detected"), result_of_words("Exon 19 deletion detected")
+    ('negative', 'positive')
+    """
+    said = words.lower()
+    if _UNSURE.search(said):
+        return None
+    if _UNTESTED.search(said):
+        return "not-tested"
+    rest, denied = _NEGATIVE.subn(" ", said)
+    if denied and _POSITIVE.search(rest):
+        # "L858R detected, T790M not detected" is a positive test; "EGFR negative, ALK positive" is two tests.
+        return None if len(set(_OTHER_GENE.findall(said))) > 1 else "positive"
+    if denied:
+        return "negative"
+    if _POSITIVE.search(said):
+        return "positive"
+    return "positive" if _MENTION.search(said) and not _ELSEWHERE.search(said) else None
+
+
+def _mutation_in(words: str) -> str:
+    """The mutations that a positive result names; of a result that also denies some, only those it affirms."""
+    said = words.lower()
+    if _NEGATIVE.search(said):
+        clauses = re.split(r"[;,.\n]|\band\b|\bbut\b", said)
+        said = " ; ".join(c for c in clauses if not _NEGATIVE.search(c) and _POSITIVE.search(c))
+    names = []
+    for pattern, name in _MUTATIONS:
+        if hit := pattern.search(said):
+            names.append(name or hit.group().upper())
+    return ", ".join(names)
+
+
+def _named_in_words(reading: Reading) -> Iterator[_Result]:
+    """Results without a code we know whose name says the gene, in its own letters, and that it is a genetic test."""
+    for resource in uncoded(reading.chart, "Observation"):
+        concept = resource.raw.get("code")
+        if "EGFR" not in (name := concept_text(concept)) and "ALK" not in name:
+            continue
+        if status_of(resource.raw) == "entered-in-error":
+            continue
+        if _PROTEIN.search(name) or not _GENETIC.search(name):
+            continue
+        path, found, words = value_of(resource.raw)
+        for gene, pattern in (("egfr", _EGFR_TEXT), ("alk", _ALK_TEXT)):
+            if pattern.search(name):
+                result = _result(resource.raw, found, words)
+                mutation = _mutation_in(words) if result == "positive" and gene == "egfr" else ""
+                yield _Result(gene, result, _said(resource, path, found, words), mutation, inferred=True)
+
+
+def _is(concept: object, code: str) -> bool:
+    return any(coding.code == code for coding in codings(concept))
+
+
+SOURCE = FactSource(
+    names=("biomarkers.egfr", "biomarkers.egfr_detail", "biomarkers.alk"),
+    meaning="EGFR mutation and ALK rearrangement",
+    prefetch={
+        "oncologyObservations": observations(
+            "variant_observation_code", "region_studied", "lab_egfr_mutation", "lab_egfr_tested_only", "lab_alk"
+        )
+    },
+    read=read,
+    value_sets=(
+        "variant_observation_code",
+        "variant_component_gene",
+        "variant_value",
+        "region_studied",
+        "gene_egfr",
+        "gene_alk",
+        "lab_egfr_mutation",
+        "lab_egfr_tested_only",
+        "lab_alk",
+        "egfr_mutation_in_dx",
+        "alk_in_dx",
+        "egfr_protein_not_mutation",
+    ),
+    reads=(
+        "Genetic variants (LOINC 69548-6) with gene components: present is positive, absent is a negative test of "
+        "every gene listed; germline findings are passed over. Laboratory results by LOINC with coded values or words "
+        "(wild type, not detected). A negative single-mutation test counts only when L858R and exon 19 deletion are "
+        "both negative. Diagnosis codes that state the result. Registered, preliminary and cancelled results and "
+        "insufficient samples are not tested. Genes listed as studied state no result. Renal eGFR and EGFR protein "
+        "expression are never read."
+    ),
+)

@@ -1,0 +1,459 @@
+"""The cancers of the chart and the one the order is for: what indication, stage, histology and spread all start from.
+
+A Condition counts as active, recurrent or without a clinical status; one in remission or resolved has to be asked
+about, a refuted one only speaks where nothing else does, one entered in error is no record. Secondary tumours,
+nodes, histories and treatment encounters are no diagnosis of their own.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cds_service.evidence import Evidence, Origin
+from cds_service.facts.claims import Claim
+from cds_service.facts.records import (
+    NO_RESULT,
+    coded,
+    entered_in_error,
+    entries_of,
+    evidence,
+    observed_on,
+    references,
+    shown,
+    status_of,
+    value_of,
+)
+from cds_service.fhir.read import (
+    as_list,
+    as_object,
+    clinical_date,
+    code_of,
+    codings,
+    concept_text,
+    extensions,
+    objects,
+    text,
+)
+from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of
+from cds_service.terminology.codes import ICD10, Coding, canonical_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import date
+
+    from cds_service.facts.order import DraftOrder
+    from cds_service.facts.read import Reading
+    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.read import Json
+
+HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
+
+NO_PRIMARY = frozenset(
+    {
+        "metastatic_secondary_condition",
+        "nodal_secondary_not_m1",
+        "disease_extent_finding",
+        "history_of",
+        "encounter_for_treatment",
+    }
+)
+"""Value sets whose codes name no primary tumour: they neither make a diagnosis nor speak against one."""
+
+PAST = frozenset({"inactive", "remission", "resolved"})
+PROVISIONAL = frozenset({"provisional", "differential", "unconfirmed"})
+SITES = {"nsclc": "lung", "es-sclc": "lung", "btc": "liver", "hcc": "liver"}
+
+_GENERAL = re.compile(
+    r"an?|active|adjuvant|advanced|administration|and|antineoplastic|cancer|care|chemo|chemotherapy|consolidation|"
+    r"cycles?|durvalumab|encounter|first|for|imfinzi|immunotherapy|in|infusion|iv|line|maintenance|malignancy|"
+    r"malignant|metastatic|neoplasm|of|oncology|patient|plan|primary|recurrent|regimen|stage|the|therapy|treatment|"
+    r"tumou?r|with",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[^\W\d_]+")
+"""Words that name no disease: a reason made of them alone leaves the chart to say which cancer it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancer:
+    """A primary tumour on the chart. ``disagreeing`` holds the evidence where its own codes name two diseases."""
+
+    resource: Resource
+    diagnosis: Diagnosis
+    past: bool = False
+    histology: tuple[Claim[Histology], ...] = ()
+    disagreeing: tuple[Evidence, ...] = ()
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the record itself says that the patient does not have it."""
+        return self.diagnosis.status == "refuted"
+
+    @property
+    def site(self) -> str | None:
+        """``lung`` or ``liver`` (with the bile ducts) for the diseases a policy may name, else None."""
+        return site_of(self.diagnosis)
+
+    @property
+    def evidence(self) -> Evidence:
+        """The Condition's code."""
+        return evidence(self.resource, "code", self.diagnosis.shown, self.diagnosis.recorded)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The diagnosis an order is for.
+
+    ``conditions`` are the chart's Conditions of that tumour, ``reasons`` what the order itself says of it, ``evidence``
+    both. ``linked`` says that the order names a disease as its reason, ``unread`` what it names in words nobody here
+    knows, ``alone`` that the chart has no other tumour.
+    """
+
+    diagnoses: tuple[Diagnosis, ...] = ()
+    reasons: tuple[tuple[Diagnosis, Evidence], ...] = ()
+    conditions: tuple[Cancer, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    linked: bool = False
+    unread: tuple[Evidence, ...] = ()
+    disagreeing: tuple[Evidence, ...] = ()
+    alone: bool = True
+
+    @property
+    def lung(self) -> bool:
+        """Whether it is a lung tumour."""
+        return any(site_of(diagnosis) == "lung" for diagnosis in self.diagnoses)
+
+
+@dataclass(slots=True)
+class _Reasons:
+    """What the order names as its reason, sorted by what it is worth."""
+
+    named: list[tuple[Diagnosis, Cancer | None, Evidence]] = field(default_factory=list)
+    other: list[Evidence] = field(default_factory=list)
+    unread: list[Evidence] = field(default_factory=list)
+    disagreeing: list[Evidence] = field(default_factory=list)
+
+
+def site_of(diagnosis: Diagnosis) -> str | None:
+    """``lung``, ``liver`` or None."""
+    return SITES.get(diagnosis.disease or "")
+
+
+def names_no_disease(words: str) -> bool:
+    """Whether a text is made of general words alone: "metastatic cancer", "chemotherapy cycle 2"."""
+    return all(_GENERAL.fullmatch(word) for word in _WORD.findall(words))
+
+
+def cancers(chart: Chart) -> tuple[Cancer, ...]:
+    """Every primary tumour of the chart, in the order sent."""
+    found: tuple[Cancer, ...] | None = chart.memo.get("cancers")
+    if found is None:
+        found = chart.memo["cancers"] = tuple(_cancers(chart))
+    return found
+
+
+def subject(reading: Reading) -> Subject:
+    """The diagnosis the order is for, by its reason and the chart's Conditions."""
+    kept: tuple[DraftOrder, Subject] | None = reading.chart.memo.get("subject")
+    if kept is None or kept[0] is not reading.order:
+        kept = reading.chart.memo["subject"] = (reading.order, _subject(reading))
+    return kept[1]
+
+
+def concerns(reading: Reading, raw: Json) -> bool:
+    """Whether a resource with ``focus`` (or a link to the primary) speaks of the tumour the order is for.
+
+    Without a focus it does, as long as the chart has no second tumour it could mean.
+    """
+    about = subject(reading)
+    aimed = [reading.chart.resolve(reference, within=raw) for reference in references(raw.get("focus"))]
+    conditions = [target for target in aimed if target is not None and target.type == "Condition"]
+    if not conditions:
+        return about.alone
+    ours = {id(cancer.resource.raw) for cancer in about.conditions}
+    return any(id(target.raw) in ours for target in conditions)
+
+
+def read_concept(concept: object) -> tuple[Diagnosis | None, bool]:
+    """The diagnosis a concept names, and whether its codes name two diseases."""
+    return _diagnosed(codings(concept), concept_text(concept))
+
+
+@lru_cache(maxsize=1024)
+def _diagnosed(found: tuple[Coding, ...], words: str) -> tuple[Diagnosis | None, bool]:
+    if _no_primary(found):
+        return None, False
+    diagnosis = diagnosis_from_codings(found, words)
+    if diagnosis is None or len(found) < 2:
+        return diagnosis, False
+    each = [diagnosis_from_codings((Coding(coding.system, coding.code),)) for coding in found if coding.code]
+    return diagnosis, len({one.disease for one in each if one is not None and one.settled}) > 1
+
+
+def _no_primary(found: tuple[Coding, ...]) -> bool:
+    """Whether a code names a metastasis, a node, a history or an encounter, and so no tumour of its own."""
+    return any(entry.value_set in NO_PRIMARY for entry in entries_of(found)) or any(
+        coding.system == ICD10 and "C77" <= canonical_code(ICD10, coding.code)[:3] <= "C80" for coding in found
+    )
+
+
+def _cancers(chart: Chart) -> Iterator[Cancer]:
+    found = []
+    for resource in chart.of("Condition"):
+        diagnosis, disagrees = read_concept(resource.raw.get("code"))
+        if diagnosis is not None and not entered_in_error(resource):
+            found.append((resource, diagnosis, disagrees))
+    one_site = len({site_of(diagnosis) for _, diagnosis, _ in found}) == 1
+    reports = list(_reported_histology(chart)) if found else []
+    for resource, plain, disagrees in found:
+        raw = resource.raw
+        histology = tuple(_own_histology(resource)) + tuple(
+            claim for claim, targets in reports if (id(raw) in targets if targets else one_site)
+        )
+        diagnosis = _with_histology(raw.get("code"), plain, histology)
+        certainty = code_of(raw.get("verificationStatus")).lower()
+        if certainty in PROVISIONAL or certainty == "refuted":
+            diagnosis = replace(diagnosis, status="provisional" if certainty in PROVISIONAL else certainty)
+        day = recorded_on(raw)
+        yield Cancer(
+            resource=resource,
+            diagnosis=replace(diagnosis, recorded=day, reference=resource.reference),
+            past=is_past(raw),
+            histology=histology,
+            disagreeing=(evidence(resource, "code", shown(raw.get("code")), day),) if disagrees else (),
+        )
+
+
+def recorded_on(raw: Json) -> date | None:
+    """The day a Condition belongs to: recorded, asserted (STU3) or begun."""
+    for name in ("recordedDate", "assertedDate", "dateRecorded", "onsetDateTime"):
+        if day := clinical_date(raw.get(name)):
+            return day
+    return clinical_date(as_object(raw.get("onsetPeriod")).get("start"))
+
+
+def is_past(raw: Json) -> bool:
+    """Whether a Condition is over: by its clinical status, else by an abatement."""
+    status = code_of(raw.get("clinicalStatus")).lower()
+    return status in PAST if status else any(name.startswith("abatement") for name in raw)
+
+
+def _own_histology(resource: Resource) -> Iterator[Claim[Histology]]:
+    """The mCODE extension of a Condition, and the codes of its evidence."""
+    raw = resource.raw
+    places = [
+        ("extension", extension.get("valueCodeableConcept")) for extension in extensions(raw, HISTOLOGY_EXTENSION)
+    ]
+    places += [
+        ("evidence.code", concept) for item in objects(raw.get("evidence")) for concept in as_list(item.get("code"))
+    ]
+    for path, concept in places:
+        yield from _histology(resource, path, codings(concept), concept_text(concept), recorded_on(raw))
+
+
+def _reported_histology(chart: Chart) -> Iterator[tuple[Claim[Histology], set[int]]]:
+    """Histology Observations with the Conditions they are about (empty: they do not say)."""
+    for resource, _ in coded(chart, "Observation", "histology_observation"):
+        raw = resource.raw
+        if status_of(raw) in NO_RESULT:
+            continue
+        aimed = (chart.resolve(reference, within=raw) for reference in references(raw.get("focus")))
+        targets = {id(target.raw) for target in aimed if target is not None and target.type == "Condition"}
+        for claim in _histology(resource, *value_of(raw), observed_on(raw)):
+            yield claim, targets
+
+
+def _histology(
+    resource: Resource, path: str, found: tuple[Coding, ...], words: str, day: date | None
+) -> Iterator[Claim[Histology]]:
+    meaning = histology_of(found, words)
+    if meaning is not None and meaning.group not in {"other", "unspecified"}:
+        by_code = histology_of(tuple(coding._replace(display="") for coding in found))
+        inferred = by_code is None or by_code.group != meaning.group
+        yield Claim(meaning, evidence(resource, path, meaning.shown, day), inferred)
+
+
+def _with_histology(concept: object, diagnosis: Diagnosis, histology: Sequence[Claim[Histology]]) -> Diagnosis:
+    """The diagnosis as the histology makes it: settled, moved to its group, or open where records disagree."""
+    if not histology:
+        return diagnosis
+    meanings = {(claim.value.group, claim.value.kind): claim.value for claim in histology}
+    if len({group for group, _ in meanings}) > 1:
+        said = ", ".join(dict.fromkeys(claim.evidence.shown for claim in histology))
+        why = f"records of the histology disagree ({said})"
+        return replace(diagnosis, settled=False, why=why, ask=("histology", "indication"))
+    kinds = {kind for _, kind in meanings if kind}
+    one = next(iter(meanings.values()))
+    one = replace(one, kind=kinds.pop() if len(kinds) == 1 else None)
+    return diagnosis_from_codings(codings(concept), concept_text(concept), one) or diagnosis
+
+
+def _subject(reading: Reading) -> Subject:
+    on_chart = cancers(reading.chart)
+    reasons = _reasons(reading, on_chart)
+    current = {cancer.site or cancer.diagnosis.shown for cancer in on_chart if not cancer.refuted and not cancer.past}
+    alone = len(current) < 2
+    if reasons.named:
+        named = _named(reasons, on_chart)
+        return replace(named, disagreeing=tuple(reasons.disagreeing), alone=alone)
+    if reasons.other:
+        other = tuple(
+            Diagnosis(None, item.shown, named_by_order=True, recorded=item.recorded, reference=item.reference)
+            for item in reasons.other
+        )
+        return Subject(other, evidence=tuple(reasons.other), linked=True, alone=alone)
+    chosen = _unnamed(on_chart)
+    diagnoses = _merged(chosen)
+    if reasons.unread and diagnoses:
+        said = ", ".join(item.shown for item in reasons.unread)
+        why = f"the order's reason ({said}) is not recognised"
+        diagnoses = tuple(replace(d, settled=False, why=why, ask=("indication",)) for d in diagnoses)
+    return Subject(
+        diagnoses=diagnoses,
+        conditions=tuple(chosen),
+        evidence=tuple(cancer.evidence for cancer in chosen),
+        linked=bool(reasons.unread),
+        unread=tuple(reasons.unread),
+        disagreeing=tuple(item for cancer in chosen for item in cancer.disagreeing),
+        alone=alone,
+    )
+
+
+def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
+    """The diagnoses the order names, completed by the chart's Conditions of the same tumour."""
+    found: list[Diagnosis] = []
+    conditions: list[Cancer] = []
+    for diagnosis, cancer, item in reasons.named:
+        mine = [cancer] if cancer is not None else []
+        if not mine or not diagnosis.settled or diagnosis.status == "confirmed":
+            mine += [c for c in on_chart if c not in mine and not c.refuted and _same_tumour(diagnosis, c.diagnosis)]
+        conditions += [c for c in mine if c not in conditions]
+        if cancer is None:
+            found.append(diagnosis)
+            against = [c for c in on_chart if c.refuted and c.diagnosis.disease == diagnosis.disease]
+            if against and not mine and diagnosis.disease is not None:
+                reasons.disagreeing += [item, *(c.evidence for c in against)]
+        found += [_asked_if_past(c).diagnosis for c in mine]
+    merged = tuple(replace(d, named_by_order=True) for d in _merge(found))
+    seen = dict.fromkeys([item for _, _, item in reasons.named] + [c.evidence for c in conditions])
+    said = tuple((diagnosis, item) for diagnosis, cancer, item in reasons.named if cancer is None)
+    return Subject(merged, said, tuple(conditions), tuple(seen), linked=True)
+
+
+def _same_tumour(named: Diagnosis, other: Diagnosis) -> bool:
+    if named.disease is None or site_of(named) != site_of(other):
+        return False
+    return named.disease == other.disease or not named.settled or not other.settled
+
+
+def _unnamed(on_chart: Sequence[Cancer]) -> list[Cancer]:
+    """The tumours that count where the order names none: covered before uncovered, current before past."""
+    standing = [c for c in on_chart if not c.refuted]
+    covered = [c for c in standing if c.diagnosis.disease is not None]
+    for group in ([c for c in covered if not c.past], covered, [c for c in standing if not c.past], standing):
+        if group:
+            return group
+    return [c for c in on_chart if c.diagnosis.disease is not None] or list(on_chart)
+
+
+def _asked_if_past(cancer: Cancer) -> Cancer:
+    if not cancer.past:
+        return cancer
+    why = f"recorded as {code_of(cancer.resource.raw.get('clinicalStatus')).lower() or 'abated'}"
+    return replace(cancer, diagnosis=replace(cancer.diagnosis, settled=False, why=why, ask=("indication",)))
+
+
+def _merged(chosen: Iterable[Cancer]) -> tuple[Diagnosis, ...]:
+    return _merge([_asked_if_past(cancer).diagnosis for cancer in chosen])
+
+
+def _merge(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
+    """One diagnosis per disease; a code that only says lung or liver gives way to one that says which tumour."""
+    best: dict[object, Diagnosis] = {}
+    for diagnosis in found:
+        key = diagnosis.disease or diagnosis.shown.lower()
+        kept = best.get(key)
+        best[key] = diagnosis if kept is None else _better(kept, diagnosis)
+    settled_sites = {site_of(d) for d in best.values() if d.settled} - {None}
+    return tuple(d for d in best.values() if d.settled or site_of(d) not in settled_sites)
+
+
+def _better(first: Diagnosis, second: Diagnosis) -> Diagnosis:
+    """The more certain of two records of one disease, with what only the other says."""
+    rank = {"confirmed": 0, "provisional": 1, "refuted": 2}
+    one, two = sorted((first, second), key=lambda d: (not d.settled and "histology" in d.ask, rank.get(d.status, 1)))
+    if not one.settled and two.settled and "histology" not in two.ask:
+        one, two = two, one
+    return replace(
+        one,
+        extent=one.extent if two.extent in (None, one.extent) else two.extent if one.extent is None else None,
+        stage=one.stage or two.stage,
+        histology=one.histology or two.histology,
+        withdrawn=one.withdrawn or two.withdrawn,
+    )
+
+
+def _reasons(reading: Reading, on_chart: Sequence[Cancer]) -> _Reasons:
+    order = reading.order
+    raw = order.raw
+    reasons = _Reasons()
+    for element in ("reasonReference", "reason"):
+        for item in objects(raw.get(element)):
+            target = as_object(item.get("reference")) if isinstance(item.get("reference"), dict) else item
+            for reference in references([target]):
+                _read_reason_reference(reading, reference, text(target.get("display")), element, on_chart, reasons)
+    for element in ("reasonCode", "reasonCodeableConcept", "reason"):
+        for item in as_list(raw.get(element)):
+            concept = item.get("concept") if element == "reason" and isinstance(item, dict) else item
+            if concept:
+                _read_reason(concept, _said_by_order(order, element, shown(concept)), reasons)
+    return reasons
+
+
+def _said_by_order(order: DraftOrder, path: str, said: str) -> Evidence:
+    return Evidence(order.named, path, said, order.authored_on, Origin.CONTEXT)
+
+
+def _read_reason_reference(
+    reading: Reading, reference: str, display: str, path: str, on_chart: Sequence[Cancer], reasons: _Reasons
+) -> None:
+    target = reading.chart.resolve(reference, within=reading.order.raw)
+    if target is None:
+        said = _said_by_order(reading.order, path, display or reference)
+        if display:
+            _read_reason({"text": display}, said, reasons)
+        else:
+            reasons.unread.append(said)
+        return
+    if target.type != "Condition" or entered_in_error(target):
+        return
+    for cancer in on_chart:
+        if cancer.resource.raw is target.raw:
+            reasons.named.append((cancer.diagnosis, cancer, cancer.evidence))
+            reasons.disagreeing += cancer.disagreeing
+            return
+    day = recorded_on(target.raw)
+    _read_reason(target.raw.get("code"), evidence(target, "code", shown(target.raw.get("code")), day), reasons)
+
+
+def _read_reason(concept: object, said: Evidence, reasons: _Reasons) -> None:
+    diagnosis, disagrees = read_concept(concept)
+    if diagnosis is not None:
+        named = replace(diagnosis, recorded=said.recorded, reference=said.reference)
+        reasons.named.append((named, None, said))
+        if disagrees:
+            reasons.disagreeing.append(said)
+        return
+    found, words = codings(concept), concept_text(concept)
+    if _no_primary(found):
+        return
+    chapters = {coding.code[:1].upper() for coding in found if coding.system == ICD10 and coding.code}
+    if chapters and chapters <= set("RZ"):
+        return
+    if chapters and not chapters & set("CD"):
+        reasons.other.append(said)
+    elif not words or not names_no_disease(words):
+        reasons.unread.append(said)

@@ -1,0 +1,76 @@
+"""What the record says of one fact in several places, and how the places are brought together.
+
+Every reader of this package collects claims and settles them here, so that one rule holds everywhere: places that
+agree make a fact, places that disagree make it conflicting, and a place that is silent says nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from cds_service.evidence import Absence, Evidence, Known, Unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import date
+
+    from cds_service.evidence import Fact
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Inferred(Known[T_co]):
+    """A fact read from text or concluded from other records: a newer attested answer may overrule it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim(Generic[T]):
+    """One place's value with its evidence. ``inferred`` marks text and conclusions, as against a code or a number."""
+
+    value: T
+    evidence: Evidence
+    inferred: bool = False
+
+    @property
+    def day(self) -> date | None:
+        """The clinical day the claim belongs to."""
+        return self.evidence.recorded
+
+
+def known(claims: Sequence[Claim[T]]) -> Known[T]:
+    """The value all these claims share, with all their evidence. It is inferred only if every one of them is."""
+    evidence = tuple(dict.fromkeys(claim.evidence for claim in claims))
+    if all(claim.inferred for claim in claims):
+        return Inferred(claims[0].value, evidence)
+    return Known(claims[0].value, evidence)
+
+
+def with_value(fact: Known[Any], value: T) -> Known[T]:
+    """Another value on the same evidence, as strong as it was."""
+    return Inferred(value, fact.evidence) if isinstance(fact, Inferred) else Known(value, fact.evidence)
+
+
+def conflicting(evidence: Iterable[Evidence], looked_for: str) -> Unknown:
+    """A fact that the record states in two ways."""
+    return Unknown(Absence.CONFLICTING, looked_for, tuple(dict.fromkeys(evidence)))
+
+
+def settle(claims: Sequence[Claim[T]], nothing: Unknown) -> Fact[T]:
+    """The value every place agrees on, ``nothing`` if there is no place, else conflicting."""
+    if not claims:
+        return nothing
+    if all(claim.value == claims[0].value for claim in claims):
+        return known(claims)
+    return conflicting((claim.evidence for claim in claims), nothing.looked_for)
+
+
+def newest(claims: Sequence[Claim[T]]) -> Sequence[Claim[T]]:
+    """The claims of the last day, if all are dated; otherwise all of them, since none can be called the newest."""
+    days = [claim.day for claim in claims]
+    if any(day is None for day in days):
+        return claims
+    last = max((day for day in days if day is not None), default=None)
+    return [claim for claim in claims if claim.day == last]

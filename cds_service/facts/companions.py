@@ -1,0 +1,159 @@
+"""The companion drugs of the regimen: ordered with the drug, ordered otherwise and active, or already given with it.
+
+What is not found here may still be ordered elsewhere, so the list is never taken for complete; only an attested
+answer closes it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from cds_service.criteria.quantity import Amount, Companion
+from cds_service.evidence import Absence, Known, Unknown
+from cds_service.facts.claims import Inferred
+from cds_service.facts.dose import dose_lines
+from cds_service.facts.medications import CHEMOTHERAPY, Kind, Use, of_drug, of_others, unresolved
+from cds_service.facts.read import PATIENT, FactSource
+from cds_service.fhir.quantities import dose_quantity
+from cds_service.fhir.read import as_object
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from cds_service.evidence import AnyFact
+    from cds_service.facts.read import Reading
+
+LOOKED_FOR = "companion drugs among the draft orders, active orders and administrations"
+NUMBER = "earlier tremelimumab administrations"
+TREMELIMUMAB = "tremelimumab"
+RECENT = timedelta(days=42)
+"""Two three-week cycles: chemotherapy given longer before the first dose belongs to earlier treatment."""
+
+ACTIVE = frozenset({"active", "draft", ""})
+
+
+def read(reading: Reading) -> dict[str, AnyFact]:
+    """Companions, whether the combination is ordered with this order, and the number of the tremelimumab dose."""
+    chart = reading.chart
+    others = of_others(chart, reading.drug)
+    since = _since(reading)
+    found = [use for use in others if use.known and _belongs(use, reading, since)]
+    facts: dict[str, AnyFact] = {}
+    if found:
+        companions = _joined(found)
+        facts["combination_drugs"] = Known(companions, tuple(use.evidence for use in found))
+    else:
+        unread = tuple(unresolved(chart))
+        absence = chart.absence("medicationRequests", "medicationAdministrations")
+        facts["combination_drugs"] = Unknown(Absence.NOT_UNDERSTOOD if unread else absence, LOOKED_FOR, unread)
+    now = [use for use in found if use.kind is Kind.DRAFTED]
+    if now:
+        facts["ordered_with"] = Known(tuple(dict.fromkeys(use.name for use in now)), tuple(u.evidence for u in now))
+    chemotherapy = [use for use in now if use.name in CHEMOTHERAPY]
+    if chemotherapy:
+        facts["combination_ordered_now"] = Known(value=True, evidence=tuple(use.evidence for use in chemotherapy))
+    facts |= _completed(reading, found, since)
+    facts |= _number(reading, others)
+    return facts
+
+
+def _since(reading: Reading) -> date:
+    """The day from which drugs given belong to this regimen: the first dose of the drug, else two cycles ago."""
+    mine = of_drug(reading.chart, reading.drug)
+    starts = [use.first for use in mine if use.was_given and use.first is not None]
+    return min(starts) - timedelta(days=7) if starts else reading.order_day - RECENT
+
+
+def _belongs(use: Use, reading: Reading, since: date) -> bool:
+    if use.kind is Kind.DRAFTED:
+        return use.status not in {"cancelled", "stopped", "completed"}
+    if use.kind is Kind.ORDERED:
+        if use.status in ACTIVE:
+            return use.resource.raw.get("intent") != "proposal" and not _reported(use)
+        return use.status == "completed" and use.last is not None and since <= use.last <= reading.order_day
+    if use.kind is Kind.STATED and use.status == "active":
+        return True
+    return use.last is not None and since <= use.last <= reading.order_day
+
+
+def _reported(use: Use) -> bool:
+    """An entry that only reports what the patient says to take at home."""
+    raw = use.resource.raw
+    return raw.get("reportedBoolean") is True and raw.get("intent") == "plan"
+
+
+def _joined(found: Sequence[Use]) -> tuple[Companion, ...]:
+    """One companion per drug, with the amount of the strongest record that has one: ordered now, then the newest."""
+    companions: dict[str, Companion] = {}
+    rank = {Kind.DRAFTED: 0, Kind.ORDERED: 1}
+    for use in sorted(found, key=lambda u: (rank.get(u.kind, 2), -(u.last.toordinal() if u.last else 0))):
+        kept = companions.get(use.name)
+        if kept is None:
+            companions[use.name] = Companion(use.name, _amount(use), (use.evidence,))
+        elif kept.amount is None:
+            companions[use.name] = Companion(use.name, _amount(use), (*kept.evidence, use.evidence))
+    return tuple(companions.values())
+
+
+def _amount(use: Use) -> Amount | None:
+    """The amount per administration in mg or mg/kg; doses by body surface or AUC have none here."""
+    if use.kind is Kind.ADMINISTERED:
+        found = dose_quantity(as_object(use.resource.raw.get("dosage")).get("dose"), None)
+        return found[0] if found is not None and isinstance(found[0], Amount) else None
+    amounts = [line.amount for line in dose_lines(use.resource.raw)]
+    return amounts[0] if amounts and all(amount == amounts[0] for amount in amounts) else None
+
+
+def _completed(reading: Reading, found: Sequence[Use], since: date) -> dict[str, AnyFact]:
+    """The combination was completed if its chemotherapy orders are, and none is ordered or active any more."""
+    chemotherapy = [use for use in found if use.name in CHEMOTHERAPY]
+    if any(use.kind is Kind.DRAFTED or (use.kind is Kind.ORDERED and use.status in ACTIVE) for use in chemotherapy):
+        return {}
+    done = [use for use in chemotherapy if use.kind is Kind.ORDERED and use.status == "completed"]
+    begun = any(use.was_given for use in of_drug(reading.chart, reading.drug))
+    if not done or not begun or any(use.last is not None and use.last < since for use in done):
+        return {}
+    return {"prior_combination_completed": Inferred(value=True, evidence=tuple(use.evidence for use in done))}
+
+
+def _number(reading: Reading, others: Sequence[Use]) -> dict[str, AnyFact]:
+    """Which tremelimumab dose is ordered now: one more than those administered, where administrations were sent."""
+    doses = [use for use in others if use.name == TREMELIMUMAB]
+    if not any(use.kind is Kind.DRAFTED for use in doses):
+        return {}
+    earlier = [u for u in doses if u.kind is Kind.ADMINISTERED and u.last is not None and u.last <= reading.order_day]
+    if not earlier and not reading.chart.answered("medicationAdministrations"):
+        return {"tremelimumab_dose_number": Unknown(reading.chart.absence("medicationAdministrations"), NUMBER)}
+    number = Decimal(len({use.last for use in earlier}) + 1)
+    return {"tremelimumab_dose_number": Inferred(number, tuple(use.evidence for use in earlier))}
+
+
+SOURCE = FactSource(
+    names=("combination_drugs", "prior_combination_completed", "tremelimumab_dose_number"),
+    meaning="companion drugs of the regimen",
+    prefetch={
+        "medicationRequests": f"MedicationRequest?patient={PATIENT}&_count=200",
+        "medicationAdministrations": f"MedicationAdministration?patient={PATIENT}&_count=200",
+    },
+    read=read,
+    value_sets=(
+        "drug_tremelimumab",
+        "drug_cisplatin",
+        "drug_carboplatin",
+        "drug_etoposide_iv",
+        "drug_etoposide_oral",
+        "drug_gemcitabine",
+        "drug_pemetrexed",
+        "drug_paclitaxel",
+        "drug_nab_paclitaxel",
+    ),
+    reads=(
+        "Draft orders of the same call, active orders, and drugs given since the first dose of the ordered drug "
+        "(before a first dose: within 42 days). Any code of the drug, else its name; paclitaxel and nab-paclitaxel "
+        "share an ingredient and are told apart by product, brand or words. The list is complete only if attested. The "
+        "combination counts as completed where its chemotherapy orders have that status and none is open."
+    ),
+)

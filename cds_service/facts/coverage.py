@@ -1,0 +1,158 @@
+"""The line of business of the patient's coverage: commercial, him (marketplace), medicaid, or another in words.
+
+No code tells a marketplace plan from a commercial one, so a code for private insurance settles nothing; a site maps
+its plans to lines of business, and plan names that say it are read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cds_service.evidence import Absence, Unknown
+from cds_service.facts.claims import Claim, settle
+from cds_service.facts.read import PATIENT, FactSource
+from cds_service.facts.records import entered_in_error, entries_of, evidence, references, shown, status_of
+from cds_service.fhir.read import as_object, clinical_date, codings, decimal, objects, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from cds_service.evidence import AnyFact, Evidence
+    from cds_service.facts.read import Reading
+    from cds_service.fhir.chart import Resource
+
+LOOKED_FOR = "the line of business (Coverage.type, the plan's name, the site's plan map)"
+LINES = {
+    **dict.fromkeys(("commercial", "private", "employer", "group"), "commercial"),
+    **dict.fromkeys(("him", "marketplace", "health insurance marketplace", "exchange", "aca", "qhp"), "him"),
+    **dict.fromkeys(("medicaid", "managed medicaid", "chip"), "medicaid"),
+}
+"""Names of the lines of business, as sites and requests write them."""
+
+_NAMED = (
+    (re.compile(r"\b(?:medicaid|chip)\b"), "medicaid"),
+    (re.compile(r"\b(?:marketplace|insurance exchange|qualified health plan)\b"), "him"),
+    (re.compile(r"\bmedicare\b"), "medicare"),
+    (re.compile(r"\bcommercial\b"), "commercial"),
+)
+_ENDED = frozenset({"cancelled", "draft", "entered-in-error"})
+
+
+def line_of_business(said: str) -> str:
+    """A line of business as the fact carries it: the policy's own word where the name means one, else in lower case.
+
+    >>> line_of_business("Health Insurance Marketplace"), line_of_business("Medicare Advantage")
+    ('him', 'medicare advantage')
+    """
+    name = " ".join(said.lower().replace("_", " ").split())
+    return LINES.get(name, name)
+
+
+def read(reading: Reading) -> dict[str, AnyFact]:
+    """The line of business of the coverage that pays first."""
+    first = _first(reading)
+    absence = reading.chart.absence("coverage")
+    unread: list[Evidence] = []
+    claims = [claim for coverage in first for claim in _claims(reading, coverage, unread)]
+    if not claims and unread:
+        return {"line_of_business": Unknown(Absence.NOT_UNDERSTOOD, LOOKED_FOR, tuple(unread))}
+    return {"line_of_business": settle(claims, Unknown(absence, LOOKED_FOR))}
+
+
+def _first(reading: Reading) -> Sequence[Resource]:
+    """The coverages in force on the day of the order that pay first: those the order names, else the lowest order."""
+    chart, day = reading.chart, reading.order_day
+    usable = [c for c in chart.of("Coverage") if not entered_in_error(c) and status_of(c.raw) not in _ENDED]
+    current = []
+    for coverage in usable:
+        period = as_object(coverage.raw.get("period"))
+        start, end = clinical_date(period.get("start")), clinical_date(period.get("end"))
+        if (start is None or start <= day) and (end is None or day <= end):
+            current.append(coverage)
+    named = {_resolved(reading, reference) for reference in references(reading.order.raw.get("insurance"))}
+    if mine := [coverage for coverage in current if id(coverage.raw) in named]:
+        return mine
+    ranks = {id(c.raw): decimal(c.raw.get("order")) for c in current}
+    lowest = min((rank for rank in ranks.values() if rank is not None), default=None)
+    return [c for c in current if lowest is None or ranks[id(c.raw)] == lowest]
+
+
+def _resolved(reading: Reading, reference: str) -> int | None:
+    target = reading.chart.resolve(reference, within=reading.order.raw)
+    return id(target.raw) if target is not None else None
+
+
+def _claims(reading: Reading, coverage: Resource, unread: list[Evidence]) -> Iterator[Claim[str]]:
+    """What one coverage says: the site's map decides, then Medicaid's and Medicare's codes, then names."""
+    names = list(_names(reading, coverage))
+    plans = _folded(reading.plans)
+    for path, name in names:
+        if line := plans.get(_fold(name)):
+            yield Claim(line_of_business(line), evidence(coverage, path, name))
+            return
+    concept = coverage.raw.get("type")
+    item = evidence(coverage, "type", shown(concept))
+    for entry in entries_of(codings(concept)):
+        if entry.value_set == "lob_medicaid":
+            yield Claim("medicaid", item)
+            return
+        if entry.value_set == "lob_not_in_policy":
+            yield Claim(entry.display.lower(), item)
+            return
+    for path, name in [*names, ("type", shown(concept))]:
+        for pattern, line in _NAMED:
+            if pattern.search(name.lower()):
+                yield Claim(line, evidence(coverage, path, name), inferred=True)
+                return
+    if shown(concept):
+        unread.append(item)
+    unread.extend(evidence(coverage, path, name) for path, name in names[:1] if not shown(concept))
+
+
+def _names(reading: Reading, coverage: Resource) -> Iterator[tuple[str, str]]:
+    """Everything a site may map: plan and group ids and names, the payor's name and identifiers."""
+    raw = coverage.raw
+    for item in objects(raw.get("class")):
+        for part in ("value", "name"):
+            if name := text(item.get(part)) or text(as_object(item.get(part)).get("value")):
+                yield "class", name
+    for grouping in objects(raw.get("grouping")):  # STU3
+        for part in ("plan", "planDisplay", "group", "groupDisplay"):
+            if name := text(grouping.get(part)):
+                yield "grouping", name
+    for payor in objects(raw.get("payor") or raw.get("insurer")):
+        if name := text(payor.get("display")):
+            yield "payor", name
+        target = reading.chart.resolve(payor, within=raw)
+        if target is not None:
+            if name := text(target.raw.get("name")):
+                yield "payor", name
+            for identifier in objects(target.raw.get("identifier")):
+                if name := text(identifier.get("value")):
+                    yield "payor", name
+        if reference := text(payor.get("reference")):
+            yield "payor", reference
+
+
+def _fold(name: str) -> str:
+    return " ".join(name.lower().split())
+
+
+def _folded(plans: Mapping[str, str]) -> dict[str, str]:
+    return {_fold(plan): line for plan, line in plans.items()}
+
+
+SOURCE = FactSource(
+    names=("line_of_business",),
+    meaning="line of business of the coverage",
+    prefetch={"coverage": f"Coverage?patient={PATIENT}&status=active&_count=20"},
+    read=read,
+    value_sets=("lob_medicaid", "lob_not_in_policy", "lob_commercial_suggestive", "lob_unspecified_managed_care"),
+    reads=(
+        "Coverages in force on the day of the order; the one the order names, else the lowest order. The site's plan "
+        "map (plan, group, payor) decides, then Coverage.type (SOPT) for Medicaid and Medicare, then plan names that "
+        "say marketplace, Medicaid or commercial. Codes for private insurance, HMO and PPO do not tell commercial "
+        "from marketplace plans and settle nothing."
+    ),
+)

@@ -1,0 +1,68 @@
+"""The diagnosis the drug is ordered for, how certain it is, and whether the order names its reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cds_service.evidence import Absence, Evidence, Known, Origin, Unknown
+from cds_service.facts.cancer import subject
+from cds_service.facts.claims import conflicting
+from cds_service.facts.read import PATIENT, FactSource
+
+if TYPE_CHECKING:
+    from cds_service.evidence import AnyFact
+    from cds_service.facts.read import Reading
+
+LOOKED_FOR = "the order's reason and the active cancer diagnoses (Condition)"
+
+
+def read(reading: Reading) -> dict[str, AnyFact]:
+    """Indication, diagnosis status and whether the order names a reason."""
+    found = subject(reading)
+    order = reading.order
+    facts: dict[str, AnyFact] = {}
+    if found.disagreeing:
+        facts["indication"] = conflicting((*found.evidence, *found.disagreeing), LOOKED_FOR)
+    elif found.diagnoses:
+        facts["indication"] = Known(found.diagnoses, found.evidence)
+        statuses = {diagnosis.status for diagnosis in found.diagnoses}
+        if len(statuses) == 1:
+            facts["diagnosis_status"] = Known(statuses.pop(), found.evidence)
+    elif found.unread:
+        facts["indication"] = Unknown(Absence.NOT_UNDERSTOOD, LOOKED_FOR, found.unread)
+    else:
+        facts["indication"] = Unknown(reading.chart.absence("conditions"), LOOKED_FOR)
+    said = found.evidence[:1] if found.linked else ()
+    named = Evidence(order.named, "reasonCode", "none", order.authored_on, Origin.CONTEXT)
+    facts["reason_linked"] = Known(found.linked, said or (named,))
+    return facts
+
+
+SOURCE = FactSource(
+    names=("indication", "diagnosis_status", "reason_linked"),
+    meaning="diagnosis the drug is ordered for",
+    prefetch={"conditions": f"Condition?patient={PATIENT}&_count=200"},
+    read=read,
+    value_sets=(
+        "dx_nsclc",
+        "dx_sclc",
+        "dx_es_sclc",
+        "lung_cancer_histology_unspecified",
+        "lung_other_not_nsclc_sclc",
+        "dx_hcc",
+        "liver_cancer_ambiguous",
+        "dx_btc",
+        "dx_btc_ampulla",
+        "dx_urothelial_withdrawn",
+        "history_of",
+        "encounter_for_treatment",
+    ),
+    reads=(
+        "The order's reasonReference and reasonCode first; without them every Condition that is active, recurrent or "
+        "has no clinical status. Codes decide before text. Confirmed or without a verification status counts, "
+        "provisional and differential diagnoses are shown as such, a refuted one speaks only where nothing else does, "
+        "one entered in error is no record; remission and resolved are asked about. ICD-10 C34 without histology does "
+        "not settle which lung cancer it is. Histories (Z85), treatment encounters (Z51) and secondary tumours are "
+        "no diagnosis."
+    ),
+)

@@ -1,0 +1,163 @@
+"""Every record that a drug was ordered or given, read once per chart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cds_service.facts.order import Medication, medication_of
+from cds_service.facts.records import entered_in_error, evidence, span_of, status_of
+from cds_service.fhir.read import as_object, clinical_date, reference_of
+from cds_service.terminology import generic_name, is_drug
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import date
+
+    from cds_service.evidence import Evidence
+    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.read import Json
+    from cds_service.terminology import Coding, Drug
+
+PLATINUM = frozenset({"cisplatin", "carboplatin"})
+CHEMOTHERAPY = PLATINUM | {"etoposide", "gemcitabine", "paclitaxel", "nab-paclitaxel"}
+"""Drugs given in the combination phase only. Pemetrexed and tremelimumab may accompany maintenance as well."""
+
+_TYPES = (
+    "MedicationRequest",
+    "MedicationOrder",
+    "MedicationAdministration",
+    "MedicationDispense",
+    "MedicationStatement",
+)
+_ORDERS = ("MedicationRequest", "MedicationOrder")
+_GIVEN = frozenset({"", "completed", "in-progress"})
+_TAKEN = frozenset({"", "active", "completed", "stopped", "in-progress"})
+
+
+class Kind(Enum):
+    """What a record shows, from the strongest to the weakest."""
+
+    ADMINISTERED = "administered"
+    DISPENSED = "dispensed"
+    STATED = "stated"
+    ORDERED = "ordered"
+    DRAFTED = "drafted"
+
+
+_KINDS = {
+    "MedicationRequest": Kind.ORDERED,
+    "MedicationOrder": Kind.ORDERED,
+    "MedicationAdministration": Kind.ADMINISTERED,
+    "MedicationDispense": Kind.DISPENSED,
+    "MedicationStatement": Kind.STATED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One record of a drug. ``name`` is its generic name where known, else its words in lower case.
+
+    ``first`` and ``last`` are the days it was given on; of an order both are the day it was written. ``was_given`` says
+    that the record shows that it was given, not only ordered.
+    """
+
+    resource: Resource
+    medication: Medication
+    kind: Kind
+    name: str
+    known: bool
+    status: str
+    first: date | None
+    last: date | None
+    was_given: bool
+
+    @property
+    def evidence(self) -> Evidence:
+        """The record, with the drug in its own words."""
+        said = self.medication.text or next((label for label in self.medication.labels if label), self.name)
+        return evidence(self.resource, "medication", said, self.last or self.first)
+
+
+def uses(chart: Chart) -> tuple[Use, ...]:
+    """All records of drugs, draft orders first."""
+    found: tuple[Use, ...] | None = chart.memo.get("uses")
+    if found is None:
+        found = chart.memo["uses"] = tuple(_uses(chart))
+    return found
+
+
+def of_drug(chart: Chart, drug: Drug) -> tuple[Use, ...]:
+    """The records of one drug."""
+    key = f"uses of {drug.name}"
+    found: tuple[Use, ...] | None = chart.memo.get(key)
+    if found is None:
+        found = chart.memo[key] = tuple(use for use in uses(chart) if _is(use, drug))
+    return found
+
+
+def _is(use: Use, drug: Drug) -> bool:
+    if use.known:
+        return use.name == drug.name
+    return is_drug(drug, use.medication.codings, use.medication.text)
+
+
+def of_others(chart: Chart, drug: Drug) -> list[Use]:
+    """The records of every other drug."""
+    mine = {id(use) for use in of_drug(chart, drug)}
+    return [use for use in uses(chart) if id(use) not in mine]
+
+
+def _uses(chart: Chart) -> Iterator[Use]:
+    for resource in chart.of(*_TYPES):
+        raw = resource.raw
+        status = status_of(raw)
+        if entered_in_error(resource) or raw.get("doNotPerform") is True or _not_given(resource.type, status, raw):
+            continue
+        medication = medication_of(raw, chart)
+        generic = _generic(medication.codings, medication.text)
+        name = generic or medication.text.lower()
+        if not name:
+            continue
+        first, last = _days(resource.type, raw)
+        kind = Kind.DRAFTED if resource.position >= 0 else _KINDS[resource.type]
+        was_given = resource.type not in _ORDERS
+        yield Use(resource, medication, kind, name, generic is not None, status, first, last, was_given)
+
+
+def unresolved(chart: Chart) -> Iterator[Evidence]:
+    """Draft orders whose medication did not come with the call: they may be anything."""
+    for resource in chart.of(*_ORDERS):
+        if resource.position >= 0 and not medication_of(resource.raw, chart).resolved:
+            reference = reference_of(resource.raw.get("medicationReference"))
+            yield evidence(resource, "medicationReference", reference, clinical_date(resource.raw.get("authoredOn")))
+
+
+@lru_cache(maxsize=1024)
+def _generic(found: tuple[Coding, ...], words: str) -> str | None:
+    return generic_name(found, words)
+
+
+def _not_given(kind: str, status: str, raw: Json) -> bool:
+    """Whether a record says itself that nothing was given. Old versions say so in elements of their own."""
+    if kind in _ORDERS:
+        return False
+    if kind == "MedicationStatement":
+        return status not in _TAKEN or raw.get("wasNotTaken") is True or raw.get("taken") in {"n", "na"}
+    return status not in _GIVEN or raw.get("wasNotGiven") is True or raw.get("notGiven") is True
+
+
+def _days(kind: str, raw: Json) -> tuple[date | None, date | None]:
+    if kind in _ORDERS:
+        day = clinical_date(raw.get("authoredOn") or raw.get("dateWritten"))
+        return day, day
+    if kind == "MedicationDispense":
+        day = clinical_date(raw.get("whenHandedOver") or raw.get("whenPrepared"))
+        return day, day
+    for element in ("effective", "occurence", "occurrence", "effectiveTime"):
+        first, last = span_of(raw, element)
+        if first is not None or last is not None or as_object(raw.get(f"{element}Period")):
+            return first, last
+    return None, None

@@ -1,0 +1,274 @@
+"""The order that is judged: which drafts are in scope, and the day an order was written.
+
+In scope is a MedicationRequest for the drug of the policy, of any status and intent but cancelled, stopped, completed
+and entered in error, and not one that says "do not perform" (contract, section 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from cds_service.evidence import AnyFact, Evidence, Known, Origin
+from cds_service.facts.read import FactSource, Reading
+from cds_service.fhir.chart import short_reference
+from cds_service.fhir.quantities import Product, product_of
+from cds_service.fhir.read import as_object, clinical_date, codings, concept_text, decimal, objects, text
+from cds_service.terminology.codes import Coding, lookup
+from cds_service.terminology.drugs import is_drug
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import date
+
+    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.read import Json
+    from cds_service.terminology.drug import Drug
+
+_LONGEST_NAME = 160
+_OVER = frozenset({"cancelled", "stopped", "completed", "entered-in-error"})
+_MEDICATION_ORDERS = frozenset({"MedicationRequest", "MedicationOrder"})
+_ORDERS = _MEDICATION_ORDERS | {
+    "Appointment",
+    "CommunicationRequest",
+    "DeviceRequest",
+    "DeviceUseRequest",
+    "DiagnosticOrder",
+    "Encounter",
+    "ImmunizationRecommendation",
+    "NutritionOrder",
+    "ProcedureRequest",
+    "ReferralRequest",
+    "RequestGroup",
+    "ServiceRequest",
+    "SupplyRequest",
+    "Task",
+    "VisionPrescription",
+}
+
+
+class Medication(NamedTuple):
+    """What a request says of its medication. ``labels`` are names and strengths that may tell the product."""
+
+    codings: tuple[Coding, ...] = ()
+    text: str = ""
+    labels: tuple[str, ...] = ()
+    resolved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DraftOrder:
+    """One order in scope. ``raw`` is the resource as it came, ``position`` its place among the drafts from 0.
+
+    ``product`` is the label from which volumes and vials are converted (``500 mg/10 mL vial``), None where the order
+    names no product. ``authored_on`` is the calendar day of the order's own offset.
+    """
+
+    raw: Json
+    reference: str | None
+    position: int
+    authored_on: date | None = None
+    product: str | None = None
+    medication_text: str = ""
+    codings: tuple[Coding, ...] = ()
+    origin: Origin = Origin.CONTEXT
+    notes: tuple[str, ...] = ()
+
+    @property
+    def named(self) -> str:
+        """How notes and evidence call it."""
+        return self.reference or f"order {self.position + 1} (without id)"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderScan:
+    """What the drafts of a call are: orders in scope, references of those of another patient, orders of other kinds."""
+
+    in_scope: tuple[DraftOrder, ...] = ()
+    other_patient: tuple[str, ...] = ()
+    foreign: tuple[Resource, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Scan:
+    in_scope: list[DraftOrder] = field(default_factory=list)
+    other_patient: list[str] = field(default_factory=list)
+    foreign: list[Resource] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def medication_of(raw: Mapping[str, object], chart: Chart) -> Medication:
+    """The medication of a request, administration, dispense or statement, in any FHIR version.
+
+    Coded, contained, bundled, prefetched, or named by a reference's display.
+    """
+    concept = raw.get("medicationCodeableConcept")
+    reference = raw.get("medicationReference")
+    both = raw.get("medication")
+    if isinstance(both, dict):  # R5 wraps the two; some senders leave the suffix off
+        concept = concept or both.get("concept") or (both if "coding" in both or "text" in both else None)
+        reference = reference or both.get("reference")
+        if isinstance(reference, str):
+            reference = both  # R4's Reference under the bare name
+    seen, words = codings(concept), concept_text(concept)
+    labels = [words, *(coding.display for coding in seen)]
+    resolved = True
+    if reference is not None:
+        display = text(as_object(reference).get("display"))
+        found = chart.resolve(reference, raw)
+        resolved = found is not None and found.type in {"Medication", ""}
+        if found is not None and resolved:
+            inner = _medication(found.raw)
+            seen, words = (*seen, *inner.codings), words or inner.text
+            labels += inner.labels
+        words = words or display
+        labels.append(display)
+    return Medication(seen, words, tuple(dict.fromkeys(filter(None, labels))), resolved or bool(seen or words))
+
+
+def _medication(raw: Json) -> Medication:
+    code = raw.get("code")
+    seen, words = codings(code), concept_text(code)
+    labels = [words, *(coding.display for coding in seen)]
+    for ingredient in objects(raw.get("ingredient")) or objects(as_object(raw.get("product")).get("ingredient")):
+        item = ingredient.get("itemCodeableConcept") or as_object(ingredient.get("item")).get("concept")
+        item = item or (ingredient.get("item") if "coding" in as_object(ingredient.get("item")) else None)
+        seen = (*seen, *codings(item))
+        words = words or concept_text(item)
+        labels += [concept_text(item), _strength(ingredient)]
+    return Medication(seen, words, tuple(labels))
+
+
+def _strength(ingredient: Json) -> str:
+    """An ingredient's strength as a label: ``500 mg/10 mL``."""
+    ratio = as_object(ingredient.get("strength") or ingredient.get("strengthRatio"))
+    parts = []
+    for end in ("numerator", "denominator"):
+        found = as_object(ratio.get(end))
+        value, unit = decimal(found.get("value")), text(found.get("unit")) or text(found.get("code"))
+        if value is None or not unit:
+            return ""
+        parts.append(f"{value:f} {unit}")
+    return "/".join(parts)
+
+
+def product_label(medication: Medication, drug: Drug) -> str | None:
+    """The label that says what volumes and vials of this medication hold; None if it names no product.
+
+    Several products that differ (two vial sizes under one order) leave the vial size open and keep the strength.
+    """
+    labels = [*medication.labels]
+    for coding in medication.codings:
+        labels += [entry.display for entry in lookup(coding.system, coding.code) if entry.verified and entry.display]
+    found: dict[Product, str] = {}
+    for label in labels:
+        product = product_of(label)
+        if product.bag:
+            return label
+        if product.mg_per_ml is not None:
+            found.setdefault(product, label)
+    if len({product.mg_per_ml for product in found}) != 1:
+        return None
+    vials = [label for product, label in found.items() if product.vial_mg is not None]
+    if len(vials) == 1:
+        return vials[0]
+    strength = next(iter(found)).mg_per_ml
+    return f"vial solution {strength:f} mg/mL" if strength == drug.mg_per_ml or not vials else None
+
+
+def find_orders(
+    chart: Chart,
+    drug: Drug,
+    selections: Collection[object] | None = None,
+    among: Iterable[Resource] | None = None,
+) -> OrderScan:
+    """Sort the draft orders (or the resources of ``among``). ``selections`` limits them to these references."""
+    wanted = None if selections is None else {short_reference(item) for item in selections if isinstance(item, str)}
+    scan = _Scan()
+    for place, resource in enumerate(chart.drafts if among is None else among):
+        if resource.type not in _ORDERS:
+            continue
+        if wanted is not None and not _selected(resource, wanted):
+            continue
+        _sort(scan, resource, place, chart, drug)
+    return OrderScan(tuple(scan.in_scope), tuple(scan.other_patient), tuple(scan.foreign), tuple(scan.notes))
+
+
+def _selected(resource: Resource, wanted: set[str]) -> bool:
+    """Selections are ``Type/id``; some clients send the bare id or the fullUrl."""
+    return bool(wanted & {resource.reference, resource.id or "", resource.full_url} - {""})
+
+
+def _sort(scan: _Scan, resource: Resource, place: int, chart: Chart, drug: Drug) -> None:
+    raw = resource.raw
+    if resource.type not in _MEDICATION_ORDERS:
+        if not chart.is_foreign(resource):
+            scan.foreign.append(resource)
+        return
+    medication = medication_of(raw, chart)
+    ours = is_drug(drug, medication.codings, medication.text) or _reported_name(raw, drug)
+    if chart.is_foreign(resource):
+        if ours:
+            scan.other_patient.append(resource.reference)
+        return
+    if not ours:
+        if not medication.resolved:
+            scan.notes.append(f"{resource.reference}: its medication did not come with the call and is not known")
+        scan.foreign.append(resource)
+        return
+    if raw.get("doNotPerform") is True or text(raw.get("status")).lower() in _OVER:
+        return
+    scan.in_scope.append(_draft(resource, place, medication, drug))
+
+
+def _reported_name(raw: Json, drug: Drug) -> bool:
+    """The drug's name as a bare string where a medication belongs."""
+    return any(
+        isinstance(raw.get(key), str) and is_drug(drug, (), raw[key]) for key in ("medication", "medicationText")
+    )
+
+
+def _draft(resource: Resource, place: int, medication: Medication, drug: Drug) -> DraftOrder:
+    raw = resource.raw
+    notes = []
+    position = resource.position if resource.position >= 0 else place
+    reference = resource.reference if resource.id is not None else None
+    named = reference or f"order {position + 1} (without id)"
+    if not (raw.get("subject") or raw.get("patient")):
+        notes.append(f"{named} names no patient; it is taken for the patient of the call")
+    if resource.type != "MedicationRequest":
+        notes.append(f"{named} is a {resource.type} of an older FHIR version; it is read as a MedicationRequest")
+    written = raw.get("authoredOn", raw.get("dateWritten"))
+    authored = clinical_date(written)
+    if written is not None and authored is None:
+        notes.append(f"{named}: its date is no full date; the day of the call is used")
+    label = product_label(medication, drug)
+    return DraftOrder(
+        raw,
+        reference,
+        position,
+        authored,
+        label,
+        medication.text[:_LONGEST_NAME],
+        medication.codings,
+        resource.origin,
+        tuple(notes),
+    )
+
+
+def _read(reading: Reading) -> Mapping[str, AnyFact]:
+    order = reading.order
+    if order.authored_on is None:
+        evidence = Evidence(order.named, "authoredOn", f"day of the call, {reading.on}", reading.on, order.origin)
+    else:
+        evidence = Evidence(order.named, "authoredOn", str(order.authored_on), order.authored_on, order.origin)
+    return {"order_date": Known(reading.order_day, (evidence,))}
+
+
+SOURCE = FactSource(
+    names=("order_date",),
+    meaning="calendar day the order was written (authoredOn, by its own offset), else the day of the call",
+    prefetch={},
+    read=_read,
+)

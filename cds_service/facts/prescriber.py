@@ -1,0 +1,169 @@
+"""Who prescribes: the specialty of the prescriber, and whether an oncologist was consulted.
+
+The prescriber is the order's requester, else its recorder, else the user of the call. A specialty is worth what its
+code means (senders mislabel some). Nothing recorded is never "no oncologist": consultations happen off the chart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cds_service.evidence import Absence, Evidence, Known, Unknown
+from cds_service.facts.read import FactSource
+from cds_service.facts.records import entered_in_error, evidence, references, status_of
+from cds_service.fhir.read import as_list, codings, concept_text, objects, reference_of
+from cds_service.terminology import is_oncology_specialty, specialty_display
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cds_service.evidence import AnyFact
+    from cds_service.facts.read import Reading
+    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.read import Json
+
+SPECIALTY = "the prescriber's specialty (PractitionerRole.specialty, Practitioner.qualification)"
+CONSULT = "an oncologist in the care team, an encounter or a completed referral"
+
+
+def read(reading: Reading) -> dict[str, AnyFact]:
+    """The prescriber's specialty, and an oncologist's part in the care where one is recorded."""
+    people = _prescriber(reading)
+    found = [(said, item) for person in people for said, item in _specialties(person)]
+    consult = next(_oncologists(reading), None)
+    absence = reading.chart.absence("practitionerRole")
+    facts: dict[str, AnyFact] = {"consult": Unknown(absence, CONSULT) if consult is None else Known(True, (consult,))}
+    if found:
+        # One oncology specialty makes an oncologist, whatever other specialties are listed beside it.
+        said, item = next((pair for pair in found if is_oncology_specialty(pair[0])), found[0])
+        facts["prescriber_specialty"] = Known(said, (item,))
+    else:
+        unread = tuple(_unread(people))
+        facts["prescriber_specialty"] = Unknown(Absence.NOT_UNDERSTOOD if unread else absence, SPECIALTY, unread)
+    return facts
+
+
+def _unread(people: list[Resource]) -> Iterator[Evidence]:
+    """Specialties that are codes we do not know, without any words."""
+    for person in people:
+        for concept in as_list(person.raw.get("specialty")):
+            for coding in codings(concept):
+                yield evidence(person, "specialty", coding.code)
+
+
+def _prescriber(reading: Reading) -> list[Resource]:
+    """The roles and the practitioner of whoever prescribes. Empty if they did not come with the call."""
+    chart, raw = reading.chart, reading.order.raw
+    for candidate in (raw.get("requester"), raw.get("prescriber"), raw.get("recorder"), chart.user_id):
+        reference = reference_of(candidate)
+        if isinstance(candidate, dict) and not reference:
+            reference = reference_of(candidate.get("agent"))  # STU3
+        if reference:
+            return _person(chart, reference, raw)
+    return []
+
+
+def _person(chart: Chart, reference: str, within: Json) -> list[Resource]:
+    """A practitioner with every active role of theirs, or the role that is referred to with its practitioner."""
+    target = chart.resolve(reference, within=within)
+    kind, _, identity = reference.rpartition("/")
+    if target is not None and target.type == "PractitionerRole":
+        practitioner = chart.resolve(target.raw.get("practitioner"), within=target.raw)
+        return [target, *([practitioner] if practitioner is not None else [])]
+    if kind.endswith("PractitionerRole"):
+        return []
+    roles = [role for role in chart.of("PractitionerRole") if _is_role_of(role, reference, identity) and _active(role)]
+    return [*roles, *([target] if target is not None and target.type == "Practitioner" else [])]
+
+
+def _is_role_of(role: Resource, reference: str, identity: str) -> bool:
+    holder = reference_of(role.raw.get("practitioner"))
+    return holder == reference or (bool(identity) and holder.rpartition("/")[2] == identity)
+
+
+def _active(role: Resource) -> bool:
+    return role.raw.get("active") is not False
+
+
+def _specialties(person: Resource) -> Iterator[tuple[str, Evidence]]:
+    """The specialties of a role; of a practitioner the qualifications that name a specialty, not a licence."""
+    if person.type == "PractitionerRole":
+        for path in ("specialty", "code"):
+            for concept in as_list(person.raw.get(path)):
+                if said := _named(concept):
+                    yield said, evidence(person, path, said)
+            if path == "specialty" and as_list(person.raw.get("specialty")):
+                return
+    for item in objects(person.raw.get("qualification")):
+        concept = item.get("code")
+        said = _named(concept)
+        # A qualification is mostly a degree or licence (MD); it counts where it is a known specialty or names oncology.
+        if said and (said != concept_text(concept) or is_oncology_specialty(said)):
+            yield said, evidence(person, "qualification", said)
+
+
+def _named(concept: object) -> str:
+    return specialty_display(codings(concept), concept_text(concept))
+
+
+def _oncologists(reading: Reading) -> Iterator[Evidence]:
+    """Oncologists who take part in the patient's care, other than as prescriber of this order."""
+    chart = reading.chart
+    for team in chart.of("CareTeam"):
+        if not entered_in_error(team) and status_of(team.raw) not in {"inactive", "proposed"}:
+            yield from _among(chart, team, "participant", ("member", "onBehalfOf"), ("role",))
+    for encounter in chart.of("Encounter"):
+        if not entered_in_error(encounter) and status_of(encounter.raw) not in {"cancelled", "planned"}:
+            yield from _among(chart, encounter, "participant", ("individual", "actor"), ("type",))
+    for referral in chart.of("ServiceRequest", "ReferralRequest"):
+        if status_of(referral.raw) == "completed":
+            for concept in (referral.raw.get("performerType"), *as_list(referral.raw.get("specialty"))):
+                if (said := _named(concept)) and is_oncology_specialty(said):
+                    yield evidence(referral, "performerType", said)
+            yield from _members(chart, referral, "performer", referral.raw)
+    for element in ("recorder", "supportingInformation"):
+        yield from _members(chart, None, element, reading.order.raw)
+
+
+def _among(
+    chart: Chart, resource: Resource, element: str, members: tuple[str, ...], roles: tuple[str, ...]
+) -> Iterator[Evidence]:
+    for participant in objects(resource.raw.get(element)):
+        for name in roles:
+            for concept in as_list(participant.get(name)):
+                if (said := _named(concept)) and is_oncology_specialty(said):
+                    yield evidence(resource, f"{element}.{name}", said)
+        for name in members:
+            yield from _members(chart, resource, name, participant)
+
+
+def _members(chart: Chart, resource: Resource | None, element: str, holder: Json) -> Iterator[Evidence]:
+    """The oncologists an element refers to."""
+    for reference in references(holder.get(element)):
+        target = chart.resolve(reference, within=resource.raw if resource is not None else holder)
+        if target is None or target.type not in {"Practitioner", "PractitionerRole"}:
+            if target is None and "Practitioner" in reference:
+                people = _person(chart, reference, holder)
+            else:
+                continue
+        else:
+            people = _person(chart, target.reference, holder) or [target]
+        for person in people:
+            for said, item in _specialties(person):
+                if is_oncology_specialty(said):
+                    yield item
+
+
+SOURCE = FactSource(
+    names=("prescriber_specialty", "consult"),
+    meaning="specialty of the prescriber, and an oncologist consulted",
+    prefetch={"practitionerRole": "PractitionerRole?practitioner={{userPractitionerId}}&_count=20"},
+    read=read,
+    value_sets=("specialty_oncology", "specialty_not_sufficient", "specialty_clinic"),
+    reads=(
+        "The order's requester, else its recorder, else the user of the call: PractitionerRole.specialty (NUCC, "
+        "SNOMED), else a specialty among Practitioner.qualification. A code decides before its display. Consultation: "
+        "an oncologist in CareTeam, Encounter or a completed referral, or behind the order's recorder or supporting "
+        "information. No record says nothing either way."
+    ),
+)

@@ -1,0 +1,151 @@
+"""The chart's resources by what their code means, found once per chart for all readers of this package.
+
+A reader asks for the value sets it knows (``coded(chart, "Observation", "disease_status_observation")``) and gets
+each resource with the entry that put it there. Resources that were entered in error are left out here, once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cds_service.evidence import Evidence
+from cds_service.facts.read import PATIENT
+from cds_service.fhir.read import (
+    as_list,
+    as_object,
+    clinical_date,
+    code_of,
+    codings,
+    concept_text,
+    effective,
+    reference_of,
+)
+from cds_service.terminology.codes import LOINC, SNOMED, entries, lookup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import date
+
+    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.terminology.codes import Coding, Entry
+
+Hit = tuple["Resource", "Entry"]
+
+NO_RESULT = frozenset({"registered", "preliminary", "cancelled", "unknown"})
+"""Observation statuses under which there is no result, not yet or not any more."""
+
+NOT_DONE = frozenset({"not-done", "preparation", "unknown", "on-hold", "not-taken", "cancelled", "stopped"})
+"""Statuses of procedures and administrations that do not show that anything was given."""
+
+
+def coded(chart: Chart, resource_type: str, *value_sets: str) -> list[Hit]:
+    """The resources of a type whose ``code`` is in one of the value sets, with the entry that says so."""
+    index = _index(chart)
+    if len(value_sets) == 1:
+        return index.get((resource_type, value_sets[0]), [])
+    return [hit for name in value_sets for hit in index.get((resource_type, name), ())]
+
+
+def uncoded(chart: Chart, resource_type: str) -> list[Resource]:
+    """The resources of a type whose ``code`` is in no value set: only their words can say what they are."""
+    _index(chart)
+    found: list[Resource] = chart.memo["uncoded"].get(resource_type, [])
+    return found
+
+
+def _index(chart: Chart) -> dict[tuple[str, str], list[Hit]]:
+    index: dict[tuple[str, str], list[Hit]] | None = chart.memo.get("coded")
+    if index is not None:
+        return index
+    index = chart.memo["coded"] = {}
+    others = chart.memo["uncoded"] = {}
+    for resource_type in ("Observation", "Condition", "Procedure"):
+        for resource in chart.of(resource_type):
+            hits = {entry.value_set: entry for entry in entries_of(codings(resource.raw.get("code")))}
+            if not hits:
+                others.setdefault(resource_type, []).append(resource)
+            elif not entered_in_error(resource):
+                for value_set, entry in hits.items():
+                    index.setdefault((resource_type, value_set), []).append((resource, entry))
+    return index
+
+
+def entries_of(found: Iterable[Coding]) -> list[Entry]:
+    """Every value-set entry of every coding. Unverified codes are left out: they settle nothing alone."""
+    return [entry for coding in found for entry in lookup(coding.system, coding.code) if entry.verified]
+
+
+def status_of(raw: Mapping[str, Any]) -> str:
+    """The resource's status in lower case, empty if it has none."""
+    status = raw.get("status")
+    return status.strip().lower() if isinstance(status, str) else ""
+
+
+def entered_in_error(resource: Resource) -> bool:
+    """Whether the resource says of itself that it is no record."""
+    status = resource.raw.get("verificationStatus" if resource.type == "Condition" else "status")
+    return status is not None and code_of(status).lower() == "entered-in-error"
+
+
+def observed_on(raw: Mapping[str, Any]) -> date | None:
+    """The clinical day of an Observation; the day it was issued only where no other is recorded."""
+    return effective(raw)[0] or clinical_date(raw.get("issued"))
+
+
+def span_of(raw: Mapping[str, Any], name: str) -> tuple[date | None, date | None]:
+    """First and last day of ``performed[x]``, ``effective[x]`` or ``occurrence[x]``; a single day is both."""
+    period = as_object(raw.get(f"{name}Period"))
+    if period:
+        return clinical_date(period.get("start")), clinical_date(period.get("end"))
+    day = effective(raw, name)[0]
+    return day, day
+
+
+def shown(concept: object) -> str:
+    """A concept in the record's own words, else in those of a code we know, else its code."""
+    return in_words(codings(concept), concept_text(concept))
+
+
+def in_words(found: Sequence[Coding], words: str = "") -> str:
+    """Codings in words: the text beside them, a display, our own name for a code, or the code."""
+    if words:
+        return words
+    for coding in found:
+        if coding.display:
+            return coding.display
+    for coding in found:
+        for entry in lookup(coding.system, coding.code):
+            return entry.display
+    return next((coding.code for coding in found), "")
+
+
+def evidence(resource: Resource, path: str, said: str, day: date | None = None) -> Evidence:
+    """Evidence for one element of a resource."""
+    return Evidence(resource.reference or resource.type, path, said, day, resource.origin)
+
+
+def value_of(raw: Mapping[str, Any]) -> tuple[str, tuple[Coding, ...], str]:
+    """An Observation's value: the element it stands in, its codings and its words."""
+    concept = raw.get("valueCodeableConcept")
+    if concept is not None:
+        return "valueCodeableConcept", codings(concept), concept_text(concept)
+    text = raw.get("valueString")
+    return "valueString", (), text.strip() if isinstance(text, str) else ""
+
+
+def observations(*value_sets: str) -> str:
+    """The prefetch query for Observations with a code of these value sets (without systems, to keep it short)."""
+    codes = dict.fromkeys(
+        entry.code
+        for name in value_sets
+        for entry in entries(name)
+        if entry.verified and entry.system in {LOINC, SNOMED}
+    )
+    return f"Observation?patient={PATIENT}&code={','.join(codes)}&_sort=-date&_count=200"
+
+
+def references(value: object) -> Iterator[str]:
+    """The references in an element that holds one or several of them."""
+    for item in as_list(value):
+        if reference := reference_of(item):
+            yield reference

@@ -1,0 +1,453 @@
+"""How far the cancer has spread and whether it came back: metastatic, locally advanced, resectable, recurrent.
+
+Codes exist for metastases and recurrence only. Resectability, local advance and confinement to the liver are read
+from the words of the diagnosis, never concluded from their absence. Nodes (C77) are no metastasis.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from cds_service.evidence import Absence, Known, Unknown
+from cds_service.facts.cancer import cancers, concerns, is_past, recorded_on, site_of, subject
+from cds_service.facts.claims import Claim, Inferred, conflicting, known, settle
+from cds_service.facts.derive import months_between
+from cds_service.facts.medications import of_others
+from cds_service.facts.read import PATIENT, FactSource
+from cds_service.facts.records import (
+    NO_RESULT,
+    NOT_DONE,
+    coded,
+    entered_in_error,
+    entries_of,
+    evidence,
+    in_words,
+    observations,
+    observed_on,
+    references,
+    shown,
+    span_of,
+    status_of,
+    uncoded,
+    value_of,
+)
+from cds_service.fhir.read import clinical_date, code_of, codings, concept_text, objects, text
+from cds_service.terminology.codes import ICD10, canonical_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from cds_service.evidence import AnyFact, Evidence
+    from cds_service.facts.cancer import Subject
+    from cds_service.facts.read import Reading
+    from cds_service.fhir.chart import Resource
+    from cds_service.fhir.read import Json
+
+METASTASES = "metastases: stage IV, an M category (LOINC 21907-1 and like), secondary tumours (C78, C79)"
+WORDS = "the words of the diagnosis, its notes and the order's reason"
+RECURRENCE = "a recurrence: the diagnosis's clinical status or a recurrence code"
+SURGERY = "days of surgery (Procedure) and of the recurrence"
+ADJUVANT = "days of the adjuvant therapy and of the recurrence"
+
+LINKS = frozenset(
+    {
+        "http://hl7.org/fhir/StructureDefinition/condition-related",
+        "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-related-primary-cancer-condition",
+        "http://hl7.org/fhir/StructureDefinition/condition-dueTo",
+    }
+)
+"""Extensions that link a secondary tumour to its primary."""
+
+OWN_ORGAN = {"lung": ("C780",), "liver": ("C787",)}
+"""Secondary tumours in the organ of the primary: may be the primary itself, so they need the link."""
+
+_NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph")
+_SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
+
+
+class _Word(NamedTuple):
+    """A fact that words can say: a hint of it, what says yes, what says no, what makes a mention unusable."""
+
+    name: str
+    hint: str
+    yes: re.Pattern[str]
+    no: re.Pattern[str] | None
+    unusable: re.Pattern[str] | None = None
+
+
+_SAYING = (
+    _Word(
+        "resectable",
+        "ble",
+        re.compile(
+            r"(?<!un)(?<!non)(?<!non-)(?<!non )(?<!not )(?<!not surgically )(?<!\w)(?:surgically )?resectable\b"
+        ),
+        re.compile(
+            r"\bun-?resectable\b|\bin-?operable\b|\bnon-?\s?(?:resectable|operable)\b|"
+            r"\bnot (?:surgically )?(?:resectable|operable|a (?:surgical|resection) candidate)\b"
+        ),
+        re.compile(rf"\b{_SOFTENED}\s+(?:un-?)?resectable\b|\bnot unresectable\b|\bresectability\b"),
+    ),
+    _Word(
+        "locally_advanced",
+        "advanced",
+        re.compile(r"(?<!not )(?<!no )(?<!non-)\blocally[-\s]advanced\b"),
+        re.compile(r"\b(?:not|no|non-)\s?locally[-\s]advanced\b"),
+        re.compile(rf"\b{_SOFTENED}\s+locally[-\s]advanced\b"),
+    ),
+    _Word(
+        "liver_confined",
+        "liver",
+        re.compile(
+            r"(?<!not )\b(?:liver[-\s](?:confined|limited|only)|(?:confined|limited|restricted) to (?:the )?liver)\b"
+        ),
+        re.compile(r"\bnot (?:liver[-\s]confined|(?:confined|limited) to (?:the )?liver)\b"),
+    ),
+    _Word(
+        "metastatic",
+        "metasta",
+        re.compile(r"(?<!non-)(?<!non )(?<!not )(?<!oligo)\bmetasta(?:tic|ses|sis)\b(?! (?:work|screen))"),
+        re.compile(
+            r"\bnon-?\s?metastatic\b|\bnot metastatic\b|\b(?:no|without)(?: \w+){0,4} metasta(?:tic|ses|sis)\b|"
+            r"\bnegative for metasta(?:tic|ses|sis)\b"
+        ),
+        re.compile(
+            r"\b(?:possible|suspected|suspicious for|probable|rule out|r/o|risk of|nodal|nodes?|lymph)\b"
+            r"[^,.;]*\bmetasta|"
+            r"\bmetasta\w+ (?:to|in|of|involving)(?: \w+){0,3} (?:lymph )?nodes?\b"
+        ),
+    ),
+    _Word(
+        "recurrent",
+        "re",
+        re.compile(r"(?<!not )(?<!non-)\brecurrent\b|(?<!no )\blocal recurrence\b|(?<!no )\brelapsed\b"),
+        re.compile(r"\b(?:no|without)(?: \w+){0,4} recurrence\b|\bnon-?recurrent\b"),
+        re.compile(r"\b(?:risk of|prevent\w*|possible|suspected)\b[^,.;]*\b(?:recurren|relaps)"),
+    ),
+)
+_WORDS = {word.name: word for word in _SAYING}
+
+
+def read(reading: Reading) -> dict[str, AnyFact]:
+    """Everything known of the extent of the tumour the order is for."""
+    about = subject(reading)
+    words = _words(about)
+    facts = {name: _of_words(reading, name, words) for name in ("resectable", "locally_advanced", "liver_confined")}
+    facts["resectable"] = _against_surgery(reading, facts["resectable"])
+    facts["metastatic"] = _metastatic(reading, about, words)
+    facts |= _recurrence(reading, about, words)
+    return facts
+
+
+# --- words -----------------------------------------------------------------------------------------------------
+
+
+def _words(about: Subject) -> list[tuple[str, Evidence]]:
+    """What the record says of the tumour in words, in lower case."""
+    said = [(cancer.diagnosis.shown, cancer.evidence) for cancer in about.conditions]
+    said += [(diagnosis.shown, item) for diagnosis, item in about.reasons]
+    for cancer in about.conditions:
+        raw = cancer.resource.raw
+        day = cancer.diagnosis.recorded
+        for note in objects(raw.get("note")):
+            if words := text(note.get("text")):
+                said.append(
+                    (words, evidence(cancer.resource, "note", words[:200], clinical_date(note.get("time")) or day))
+                )
+        for item in objects(raw.get("stage")):
+            if words := concept_text(item.get("summary")):
+                said.append((words, evidence(cancer.resource, "stage.summary", words, day)))
+    return [(words.lower(), item) for words, item in dict.fromkeys(said)]
+
+
+def _of_words(reading: Reading, name: str, words: Sequence[tuple[str, Evidence]]) -> AnyFact:
+    claims, unread = _claims_of_words(name, words)
+    if not claims and unread:
+        return Unknown(Absence.NOT_UNDERSTOOD, WORDS, tuple(unread))
+    return settle(claims, Unknown(reading.chart.absence("conditions"), WORDS))
+
+
+def _claims_of_words(name: str, words: Sequence[tuple[str, Evidence]]) -> tuple[list[Claim[bool]], list[Evidence]]:
+    word = _WORDS[name]
+    claims, unread = [], []
+    for said, item in words:
+        if word.hint not in said:
+            continue
+        if word.unusable is not None and word.unusable.search(said):
+            unread.append(item)
+            continue
+        if word.no is not None and word.no.search(said):
+            claims.append(Claim(False, item, inferred=True))
+        if word.yes.search(word.no.sub(" ", said) if word.no is not None else said):
+            claims.append(Claim(True, item, inferred=True))
+    return claims, unread
+
+
+def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
+    """A tumour called unresectable that was resected on the same day or later: the record contradicts itself."""
+    if not isinstance(fact, Known) or fact.value:
+        return fact
+    said = max((item.recorded for item in fact.evidence if item.recorded), default=None)
+    later = [item for day, item in _surgeries(reading) if said is not None and day >= said]
+    return conflicting((*fact.evidence, *later), WORDS) if later else fact
+
+
+# --- metastases ------------------------------------------------------------------------------------------------
+
+
+def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> AnyFact:
+    doubtful: list[Evidence] = []
+    claims = [*_m_category(reading), *_secondary(reading, about, doubtful), *_histories(reading)]
+    claims += _secondary_in_words(reading, about, doubtful)
+    spoken, unread = _claims_of_words("metastatic", words)
+    claims += spoken
+    if not claims:
+        if doubtful or unread:
+            return Unknown(Absence.NOT_UNDERSTOOD, METASTASES, (*doubtful, *unread))
+        return Unknown(reading.chart.absence("conditions", "oncologyObservations"), METASTASES)
+    yes, no = [c for c in claims if c.value], [c for c in claims if not c.value]
+    if yes and no:
+        # Disease spreads: a metastasis found after the last finding of none is news, not a contradiction.
+        last_no = max((c.day for c in no if c.day), default=None)
+        newer = [c for c in yes if c.day and last_no and c.day > last_no]
+        if newer and all(c.day for c in no):
+            return known(newer)
+        return conflicting((c.evidence for c in claims), METASTASES)
+    return known(claims)
+
+
+def _m_category(reading: Reading) -> Iterator[Claim[bool]]:
+    """M categories and findings of distant metastasis among the Observations."""
+    for resource, entry in coded(reading.chart, "Observation", "tnm_observation_code", "disease_extent_finding"):
+        raw = resource.raw
+        if status_of(raw) in NO_RESULT or not concerns(reading, raw):
+            continue
+        path, found, words = value_of(raw)
+        item = evidence(resource, path, in_words(found, words), observed_on(raw))
+        if entry.value_set == "disease_extent_finding":
+            if raw.get("valueBoolean") is not False:
+                yield Claim(True, evidence(resource, "code", shown(raw.get("code")), observed_on(raw)))
+            continue
+        for value in entries_of(found):
+            if value.value_set == "tnm_m_value":
+                yield Claim(value.attributes["m"] == "1", item)
+                break
+        else:
+            # Only the whole category counts: "M1a", "cM0", "pM1"; "MX" says nothing.
+            for spelled in (*(coding.code for coding in found), words):
+                if category := re.fullmatch(r"[cpy]*m([01])[a-c]?", spelled.strip().lower().replace(" ", "")):
+                    yield Claim(category[1] == "1", item)
+                    break
+
+
+def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
+    """Secondary tumours, definite with a link to the primary.
+
+    Without a link they count if only one tumour could have spread and they do not lie in its own organ.
+    """
+    sites = {site_of(diagnosis) for diagnosis in about.diagnoses}
+    for resource, entry in coded(
+        reading.chart, "Condition", "metastatic_secondary_condition", "disease_extent_finding"
+    ):
+        raw = resource.raw
+        if _set_aside(raw):
+            continue
+        item = evidence(resource, "code", shown(raw.get("code")), recorded_on(raw))
+        linked = _linked(reading, resource, about)
+        if linked or "from" in entry.display.lower().split():
+            yield Claim(True, item)
+        elif linked is None and about.alone and not _in_own_organ(resource, sites):
+            yield Claim(True, item, inferred=True)
+        elif linked is None:
+            doubtful.append(item)
+
+
+def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
+    """Secondary tumours that carry words and no code we know ("brain metastases"). Nodes are no metastasis."""
+    primaries = {id(cancer.resource.raw) for cancer in cancers(reading.chart)}
+    for resource in uncoded(reading.chart, "Condition"):
+        raw = resource.raw
+        words = concept_text(raw.get("code")).lower()
+        if "metasta" not in words or id(raw) in primaries or _NODES.search(words) or entered_in_error(resource):
+            continue
+        if _set_aside(raw):
+            continue
+        item = evidence(resource, "code", shown(raw.get("code")), recorded_on(raw))
+        claims, unread = _claims_of_words("metastatic", [(words, item)])
+        own_organ = any(site in words for diagnosis in about.diagnoses if (site := site_of(diagnosis)))
+        linked = _linked(reading, resource, about)
+        if unread or (linked is None and (own_organ or not about.alone)):
+            doubtful.append(item)
+        elif linked is not False:
+            yield from claims
+
+
+def _set_aside(raw: Json) -> bool:
+    """Whether a Condition is refuted or over."""
+    return code_of(raw.get("verificationStatus")).lower() == "refuted" or is_past(raw)
+
+
+def _linked(reading: Reading, resource: Resource, about: Subject) -> bool | None:
+    """Whether it is linked to the tumour the order is for; None without any link."""
+    raw = resource.raw
+    targets = [
+        reading.chart.resolve(reference, within=raw)
+        for extension in objects(raw.get("extension"))
+        if extension.get("url") in LINKS
+        for reference in references(extension.get("valueReference"))
+    ]
+    found = [target for target in targets if target is not None]
+    if not found:
+        return None
+    ours = {id(cancer.resource.raw) for cancer in about.conditions}
+    return any(id(target.raw) in ours for target in found)
+
+
+def _in_own_organ(resource: Resource, sites: set[str | None]) -> bool:
+    concept = resource.raw.get("code")
+    codes = [canonical_code(ICD10, coding.code) for coding in codings(concept) if coding.system == ICD10]
+    named = " ".join(entry.display.lower() for entry in entries_of(codings(concept)))
+    for site in sites:
+        if site is not None and (any(c.startswith(OWN_ORGAN[site]) for c in codes) or re.search(rf"\b{site}\b", named)):
+            return True
+    return False
+
+
+def _histories(reading: Reading) -> Iterator[Claim[bool]]:
+    """MCODE's history of metastatic cancer: the boolean decides, and without one it says nothing."""
+    for resource, _ in coded(reading.chart, "Observation", "history_of_metastasis"):
+        raw = resource.raw
+        value = raw.get("valueBoolean")
+        if isinstance(value, bool) and status_of(raw) not in NO_RESULT:
+            said = evidence(resource, "valueBoolean", str(value).lower(), observed_on(raw))
+            yield Claim(value, said, inferred=True)
+
+
+# --- recurrence ------------------------------------------------------------------------------------------------
+
+
+def _recurrence(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> dict[str, AnyFact]:
+    chart = reading.chart
+    claims, unread = _claims_of_words("recurrent", words)
+    begun: list[tuple[date, Evidence]] = []
+    for cancer in about.conditions:
+        raw = cancer.resource.raw
+        if code_of(raw.get("clinicalStatus")).lower() in {"recurrence", "relapse"}:
+            day = clinical_date(raw.get("onsetDateTime"))
+            item = evidence(cancer.resource, "clinicalStatus", code_of(raw.get("clinicalStatus")), day)
+            claims.append(Claim(True, item))
+            begun += [(day, item)] if day else []
+    for resource, _ in coded(chart, "Condition", "local_recurrence"):
+        raw = resource.raw
+        if code_of(raw.get("verificationStatus")).lower() != "refuted":
+            day = clinical_date(raw.get("onsetDateTime"))
+            item = evidence(resource, "code", shown(raw.get("code")), day or recorded_on(raw))
+            claims.append(Claim(True, item))
+            begun += [(day, item)] if day else []
+    absence = Absence.NOT_UNDERSTOOD if unread else chart.absence("conditions")
+    nothing = Unknown(absence, RECURRENCE, tuple(unread))
+    facts: dict[str, AnyFact] = {"recurrent": settle(claims, nothing)}
+    recurrent = facts["recurrent"]
+    if isinstance(recurrent, Known) and recurrent.value:
+        surgeries = _surgeries(reading)
+        came_back = _came_back(begun, surgeries)
+        facts["months_since_surgery"] = _months(surgeries, came_back, SURGERY, reading, "procedures")
+        after = _adjuvant(reading, surgeries)
+        facts["months_since_adjuvant"] = _months(after, came_back, ADJUVANT, reading, "medicationAdministrations")
+    return facts
+
+
+def _came_back(
+    begun: Sequence[tuple[date, Evidence]], surgeries: Sequence[tuple[date, Evidence]]
+) -> tuple[date, Evidence] | None:
+    """The day of the recurrence: an onset after the first surgery. An earlier onset is that of the first disease."""
+    first = min((day for day, _ in surgeries), default=None)
+    later = [item for item in begun if first is None or item[0] > first]
+    return min(later, key=lambda item: item[0], default=None)
+
+
+def _months(
+    events: Sequence[tuple[date, Evidence]],
+    came_back: tuple[date, Evidence] | None,
+    looked_for: str,
+    reading: Reading,
+    key: str,
+) -> AnyFact:
+    if came_back is None:
+        return Unknown(reading.chart.absence("conditions"), looked_for)
+    before = [item for item in events if item[0] <= came_back[0]]
+    if not before:
+        return Unknown(reading.chart.absence(key), looked_for)
+    last = max(before, key=lambda item: item[0])
+    return Inferred(months_between(last[0], came_back[0]), (last[1], came_back[1]))
+
+
+def _surgeries(reading: Reading) -> list[tuple[date, Evidence]]:
+    """Dated resections of the tumour's organ."""
+    sites = {site_of(diagnosis) for diagnosis in subject(reading).diagnoses}
+    sets = [
+        name
+        for site, name in (("lung", "tx_surgery_lung"), ("liver", "tx_surgery_liver_biliary"))
+        if site in sites or not sites
+    ]
+    found = []
+    for resource, _ in coded(reading.chart, "Procedure", *sets) if sets else ():
+        day = span_of(resource.raw, "performed")[1]
+        if status_of(resource.raw) not in NOT_DONE and day is not None:
+            found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))
+    return found
+
+
+def _adjuvant(reading: Reading, surgeries: Sequence[tuple[date, Evidence]]) -> list[tuple[date, Evidence]]:
+    """Chemotherapy and radiotherapy after the surgery: procedures, and administrations of chemotherapy."""
+    first = min((day for day, _ in surgeries), default=None)
+    if first is None:
+        return []
+    found = []
+    for resource, _ in coded(reading.chart, "Procedure", "tx_chemotherapy", "tx_radiotherapy", "tx_chemoradiation"):
+        day = span_of(resource.raw, "performed")[1]
+        if status_of(resource.raw) not in NOT_DONE and day is not None and day > first:
+            found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))
+    chemotherapy = [use for use in of_others(reading.chart, reading.drug) if use.known and use.was_given]
+    found += [(use.first, use.evidence) for use in chemotherapy if use.first is not None and use.first > first]
+    return found
+
+
+SOURCE = FactSource(
+    names=(
+        "metastatic",
+        "locally_advanced",
+        "resectable",
+        "liver_confined",
+        "recurrent",
+        "months_since_surgery",
+        "months_since_adjuvant",
+    ),
+    meaning="extent of the disease and its recurrence",
+    prefetch={
+        "conditions": f"Condition?patient={PATIENT}&_count=200",
+        "oncologyObservations": observations("tnm_observation_code", "history_of_metastasis", "disease_extent_finding"),
+        "procedures": f"Procedure?patient={PATIENT}&_count=200",
+    },
+    read=read,
+    value_sets=(
+        "tnm_observation_code",
+        "tnm_m_value",
+        "metastatic_secondary_condition",
+        "nodal_secondary_not_m1",
+        "disease_extent_finding",
+        "history_of_metastasis",
+        "local_recurrence",
+        "tx_surgery_lung",
+        "tx_surgery_liver_biliary",
+    ),
+    reads=(
+        "M1 and M0 categories are definite, secondary tumours (C78, C79, SNOMED) with a link to the primary too; "
+        "without a link they count only if the chart has one tumour and they lie outside its organ. Nodes (C77) are "
+        "no metastasis. Unresectable, locally advanced and liver-confined have no codes: the words of the diagnosis, "
+        "its notes and the order's reason, with negation. Recurrence: clinical status or a recurrence code; months "
+        "from the last surgery and the last adjuvant therapy to its onset."
+    ),
+)

@@ -1,0 +1,169 @@
+"""The stage group of the cancer, by TNM (``I`` to ``IVC``) or as extensive and limited stage.
+
+A code or text that parses completely is a recorded stage; what does not parse is shown and not understood. The
+newest dated staging outranks older ones; stagings that disagree otherwise are conflicting.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from cds_service.evidence import Absence, Known, Unknown
+from cds_service.facts.cancer import concerns, subject
+from cds_service.facts.claims import Claim, conflicting, known, with_value
+from cds_service.facts.read import PATIENT, FactSource
+from cds_service.facts.records import (
+    NO_RESULT,
+    coded,
+    entries_of,
+    evidence,
+    in_words,
+    observations,
+    observed_on,
+    references,
+    shown,
+    status_of,
+    value_of,
+)
+from cds_service.fhir.read import codings, concept_text, objects
+from cds_service.terminology import stage_from_codings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cds_service.evidence import AnyFact, Evidence
+    from cds_service.facts.cancer import Cancer, Subject
+    from cds_service.facts.read import Reading
+    from cds_service.terminology.codes import Coding
+
+LOOKED_FOR = "a stage group on the diagnosis (Condition.stage) or as an Observation (LOINC 21908-9 and like)"
+EXTENT = frozenset({"extensive", "limited"})
+_NAMED = re.compile(
+    r"\b(?:stage|stg)\s*(?:group\s*)?(?:[ivx]+|[0-4])[a-d]?[1-3]?\b|\b(?:extensive|limited)[-\s]stage\b", re.IGNORECASE
+)
+_GROUP = re.compile(r"(0|IV|I{1,3})([A-D]?)([1-3]?)")
+
+
+def read(reading: Reading) -> dict[str, AnyFact]:
+    """The stage of the tumour the order is for."""
+    unread: list[Evidence] = []
+    about = subject(reading)
+    claims = list(_claims(reading, about, unread))
+    if not claims:
+        if unread:
+            return {"stage": Unknown(Absence.NOT_UNDERSTOOD, LOOKED_FOR, tuple(unread))}
+        return {"stage": Unknown(reading.chart.absence("conditions", "oncologyObservations"), LOOKED_FOR)}
+    return {"stage": stage_of(claims)}
+
+
+def stage_of(claims: Sequence[Claim[str]]) -> Known[str] | Unknown:
+    """The stage that the newest claims agree on; a group and its subgroup (III and IIIA) agree on the subgroup."""
+    # Small cell lung cancer is staged in two ways at once; its extent is what a policy asks for.
+    extents = [claim for claim in claims if claim.value in EXTENT]
+    current = _current(extents or claims)
+    if extents:
+        fourth = [claim for claim in _current(claims) if claim.value.startswith("IV")]
+        current += fourth if any(claim.value == "limited" for claim in current) else []
+    finest = max(current, key=lambda claim: len(claim.value))
+    agreeing = [claim for claim in current if within(finest.value, claim.value)]
+    if len(agreeing) == len(current):
+        return with_value(known(agreeing), finest.value)
+    return conflicting((claim.evidence for claim in current), LOOKED_FOR)
+
+
+def _current(claims: Sequence[Claim[str]]) -> list[Claim[str]]:
+    """The claims of the last day. An undated one that repeats an older dated one is that older one."""
+    last = max((claim.day for claim in claims if claim.day is not None), default=None)
+    older = {claim.value for claim in claims if claim.day is not None and claim.day != last}
+    return [claim for claim in claims if claim.day == last or (claim.day is None and claim.value not in older)]
+
+
+def within(finer: str, coarser: str) -> bool:
+    """Whether a stage is the other, or a subgroup of it (IIIA of III)."""
+    if finer == coarser:
+        return True
+    fine, coarse = _GROUP.fullmatch(finer), _GROUP.fullmatch(coarser)
+    if fine is None or coarse is None or fine[1] != coarse[1]:
+        return False
+    return finer.startswith(coarser)
+
+
+def _claims(reading: Reading, about: Subject, unread: list[Evidence]) -> Iterator[Claim[str]]:
+    chart = reading.chart
+    assessed: dict[int, None] = {}
+    for cancer in about.conditions:
+        yield from _of_diagnosis(cancer)
+        raw = cancer.resource.raw
+        for item in objects(raw.get("stage")):
+            days = []
+            for reference in references(item.get("assessment")):
+                target = chart.resolve(reference, within=raw)
+                if target is not None and target.type == "Observation":
+                    assessed[id(target.raw)] = None
+                    days.append(observed_on(target.raw))
+            concept = item.get("summary")
+            if concept is None:
+                continue
+            said = evidence(cancer.resource, "stage.summary", shown(concept), days[0] if days else None)
+            yield from _parsed(codings(concept), concept_text(concept), said, unread)
+    for diagnosis, said in about.reasons:
+        if named := diagnosis.stage or diagnosis.extent:
+            yield Claim(named, said, inferred=True)
+    for resource, _ in coded(chart, "Observation", "stage_group_observation_code"):
+        raw = resource.raw
+        if status_of(raw) in NO_RESULT:
+            continue
+        path, found, words = value_of(raw)
+        said = evidence(resource, path, in_words(found, words), observed_on(raw))
+        if id(raw) in assessed or concerns(reading, raw):
+            yield from _parsed(found, words, said, unread)
+        elif not any(True for _ in references(raw.get("focus"))):
+            unread.append(said)  # several tumours, and the stage does not say of which
+
+
+def _of_diagnosis(cancer: Cancer) -> Iterator[Claim[str]]:
+    diagnosis = cancer.diagnosis
+    by_code = {
+        e.attributes["stage"] for e in entries_of(codings(cancer.resource.raw.get("code"))) if "stage" in e.attributes
+    }
+    for stage in by_code:
+        yield Claim(stage, cancer.evidence)
+    if diagnosis.extent:
+        yield Claim(diagnosis.extent, cancer.evidence, inferred=not any(True for _ in _extent_codes(cancer)))
+    if not by_code and diagnosis.stage:
+        yield Claim(diagnosis.stage, cancer.evidence, inferred=True)
+
+
+def _extent_codes(cancer: Cancer) -> Iterator[str]:
+    for entry in entries_of(codings(cancer.resource.raw.get("code"))):
+        if entry.value_set == "dx_es_sclc":
+            yield entry.code
+
+
+def _parsed(found: tuple[Coding, ...], words: str, said: Evidence, unread: list[Evidence]) -> Iterator[Claim[str]]:
+    """The stage of a concept: its codes first; words where no code is one of a stage group."""
+    if stage := stage_from_codings(coding._replace(display="") for coding in found):
+        yield Claim(stage, said)
+    elif stage := stage_from_codings(found, words):
+        yield Claim(stage, said, inferred=True)
+    else:
+        unread.append(said)
+
+
+SOURCE = FactSource(
+    names=("stage",),
+    meaning="stage group of the cancer",
+    prefetch={
+        "oncologyObservations": observations("stage_group_observation_code"),
+        "conditions": f"Condition?patient={PATIENT}&_count=200",
+    },
+    read=read,
+    value_sets=("stage_group_observation_code", "stage_group_value", "stage_in_nsclc_dx_code", "dx_es_sclc"),
+    reads=(
+        "Condition.stage.summary, staged diagnosis codes, and stage group Observations (LOINC 21908-9, 21902-2, "
+        "21914-7; SNOMED 399537006, 399588009, 399390009) that point to the Condition or to no other tumour: SNOMED "
+        "AJCC codes, AJCC codes and words (3C, IIIB, Stage IV). Words in the diagnosis itself are weaker. The newest "
+        "dated staging counts; others that disagree make it conflicting."
+    ),
+)

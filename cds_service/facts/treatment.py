@@ -1,0 +1,460 @@
+"""Earlier treatment and its course: chemoradiation, progression, response, and what was received of the drug.
+
+Concurrent chemoradiation needs dates: a course of radiotherapy and platinum given within it. Progression is read
+from disease status after the radiotherapy, response from disease status after the first dose of the drug. An order
+alone does not show that a dose was given.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from cds_service.criteria.quantity import Amount, DoseLine, Interval
+from cds_service.evidence import Absence, Evidence, Known, Unknown
+from cds_service.facts.cancer import concerns, subject
+from cds_service.facts.claims import Claim, Inferred, conflicting, known, newest, with_value
+from cds_service.facts.dose import dose_lines
+from cds_service.facts.medications import PLATINUM, Kind, Use, of_drug, uses
+from cds_service.facts.order import product_label
+from cds_service.facts.read import PATIENT, FactSource
+from cds_service.facts.records import (
+    NO_RESULT,
+    NOT_DONE,
+    coded,
+    entries_of,
+    evidence,
+    in_words,
+    observations,
+    observed_on,
+    shown,
+    span_of,
+    status_of,
+    value_of,
+)
+from cds_service.fhir.chart import short_reference
+from cds_service.fhir.prefetch import KeyState
+from cds_service.fhir.quantities import dose_quantity
+from cds_service.fhir.read import as_list, as_object, codings, concept_text, objects, reference_of, text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from cds_service.evidence import AnyFact
+    from cds_service.facts.read import Reading
+
+CHEMORADIATION = "dated radiotherapy (Procedure) and platinum administrations within it"
+STATUS = "disease status (LOINC 97509-4) after the chemoradiation"
+RESPONSE = "disease status (LOINC 97509-4) after the first dose of the drug"
+DOSES = "earlier doses (MedicationAdministration, MedicationDispense, MedicationStatement)"
+UNCLEAR = "unclear"
+COURSE_GAP = timedelta(days=14)
+"""Fractions this close belong to one course of radiotherapy."""
+STILL_RECEIVING = timedelta(days=56)
+"""Twice the longest interval of the drug's schedules: after a longer pause nobody can say that it is received now."""
+
+_CHEST = re.compile(r"lung|chest|thora|mediast|hil(?:ar|um)|pulmon|bronch", re.IGNORECASE)
+_COURSE_WORDS = (
+    (re.compile(r"\b(?:progress(?:ed|ion|ive)|worse(?:ned|ning)?|pd)\b"), "progressed"),
+    (re.compile(r"\bstable\b|\bsd\b"), "stable"),
+    (
+        re.compile(r"\b(?:respon(?:se|ding|ded)|improved|remission|regress\w+|ned|cr|pr)\b|no evidence of disease"),
+        "responding",
+    ),
+)
+_NOT_PROGRESSED = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\bprogress\w*|\bprogression[-\s]free\b")
+_NO_RESPONSE = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\brespon\w+")
+_LINE = re.compile(r"\b(first|1st|second|2nd|third|3rd)[-\s]line\b")
+_LINES = {"first": "first", "1st": "first", "second": "second", "2nd": "second", "third": "third", "3rd": "third"}
+
+
+class _Course(NamedTuple):
+    """A course of radiotherapy, both days known."""
+
+    start: date
+    end: date
+    evidence: Evidence
+
+
+def read(reading: Reading) -> dict[str, AnyFact]:
+    """Everything known of earlier treatment."""
+    facts: dict[str, AnyFact] = {}
+    received = sorted(_received(reading), key=lambda use: use.first.toordinal() if use.first else 0)
+    begun = min((use.first for use in received if use.first is not None), default=None)
+    facts |= _of_the_drug(reading, received)
+    statuses = _courses_of_disease(reading)
+    facts |= _response(reading, statuses, begun)
+    about = subject(reading)
+    if about.lung or not about.diagnoses:
+        facts |= _chemoradiation(reading, statuses, begun)
+    facts |= _line_of_therapy(reading)
+    return facts
+
+
+# --- the drug itself -------------------------------------------------------------------------------------------
+
+
+def _received(reading: Reading) -> list[Use]:
+    """Records that the drug was given, up to the day of the order."""
+    day = reading.order_day
+    mine = of_drug(reading.chart, reading.drug)
+    return [use for use in mine if use.was_given and (use.first is None or use.first <= day)]
+
+
+def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact]:
+    chart, day = reading.chart, reading.order_day
+    nothing = Unknown(chart.absence("medicationAdministrations"), DOSES)
+    facts: dict[str, AnyFact] = {}
+    if _history_was_sent(reading):
+        facts["treatment_history"] = Known(value=True)
+    dated = [use for use in received if use.first is not None]
+    if received and not dated:
+        nothing = Unknown(Absence.NOT_UNDERSTOOD, DOSES, tuple(use.evidence for use in received))
+    facts["therapy_start"] = facts["days_since_last_dose"] = nothing
+    if dated:
+        first = min(dated, key=lambda use: use.first or day)
+        last = max(dated, key=lambda use: _last_day(use, day))
+        partial = chart.state("medicationAdministrations") is KeyState.DATA and not chart.answered(
+            "medicationAdministrations"
+        )
+        if partial and not any(use.kind is Kind.STATED for use in dated):
+            # Page one of several: the first dose may be on a page that was not sent.
+            facts["therapy_start"] = Unknown(Absence.NOT_SENT, DOSES, (first.evidence,))
+        else:
+            facts["therapy_start"] = Known(first.first, (_on(first, first.first),))
+        if last.kind is not Kind.STATED:
+            pause = day - _last_day(last, day)
+            facts["days_since_last_dose"] = Known(Decimal(pause.days), (last.evidence,))
+            facts["continuity_documented"] = Inferred(value=True, evidence=(first.evidence, last.evidence))
+            if pause <= STILL_RECEIVING:
+                facts["currently_receiving"] = Inferred(value=True, evidence=(last.evidence,))
+        facts["doses_given"] = Known(Decimal(len({use.last for use in dated if use.kind is Kind.ADMINISTERED})))
+    taken = [use for use in received if use.kind is Kind.STATED and use.status == "active"]
+    if taken and "currently_receiving" not in facts:
+        facts["currently_receiving"] = Known(value=True, evidence=tuple(use.evidence for use in taken))
+    if previous := _previous(reading, received):
+        facts["previous_dose"] = previous
+    if others := _other_orders(reading):
+        facts["other_active_orders"] = others
+    return facts
+
+
+def _on(use: Use, day: date | None) -> Evidence:
+    return evidence(use.resource, "effective", use.evidence.shown, day)
+
+
+def _last_day(use: Use, day: date) -> date:
+    return min(use.last or use.first or day, day)
+
+
+def _history_was_sent(reading: Reading) -> bool:
+    """Whether earlier doses would have been seen: administrations were sent, or orders of every status."""
+    chart = reading.chart
+    if chart.answered("medicationAdministrations"):
+        return True
+    if not chart.answered("medicationRequests"):
+        return False
+    if chart.state("medicationRequests") is not KeyState.DATA:
+        return True
+    return any(use.kind is Kind.ORDERED and use.status in {"completed", "stopped"} for use in uses(chart))
+
+
+def _orders_of_the_drug(reading: Reading) -> Iterator[Use]:
+    """Other orders of the drug in the chart, drafts of this call left out."""
+    mine = reading.order.reference
+    for use in of_drug(reading.chart, reading.drug):
+        if use.kind is Kind.ORDERED and use.resource.reference != mine:
+            yield use
+
+
+def _replaced(reading: Reading) -> set[str]:
+    """The orders this one continues or replaces."""
+    raw = reading.order.raw
+    named = [raw.get("priorPrescription"), *as_list(raw.get("replaces")), *as_list(raw.get("basedOn"))]
+    return {short_reference(reference) for item in named if (reference := reference_of(item))}
+
+
+def _lines(reading: Reading, use: Use) -> tuple[DoseLine, ...]:
+    return dose_lines(
+        use.resource.raw,
+        product_label(use.medication, reading.drug),
+        reading.drug,
+        reference=use.resource.reference,
+        recorded=use.last,
+        origin=use.resource.origin,
+    )
+
+
+def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
+    """The dose before this order: of the order it was given by, else as it was administered.
+
+    A completed order counts without administrations too; one that is only active or stopped does not.
+    """
+    replaced = _replaced(reading)
+    orders = [use for use in _orders_of_the_drug(reading) if use.last is not None and use.last <= reading.order_day]
+    shown_by = [use for use in orders if received or use.status == "completed" or use.resource.reference in replaced]
+    if not received:
+        shown_by = [use for use in shown_by if use.status == "completed"]
+    shown_by.sort(key=lambda use: (use.resource.reference in replaced, use.last or reading.on), reverse=True)
+    read = [(use, _lines(reading, use)) for use in shown_by]
+    for use, lines in read:
+        if all(line.amount is not None for line in lines):
+            return Known(lines, (use.evidence,))
+    # An order whose dose cannot be read still shows that there was one.
+    return _as_administered(received) or (Known(read[0][1], (read[0][0].evidence,)) if read else None)
+
+
+def _as_administered(received: Sequence[Use]) -> AnyFact | None:
+    """The last administered amount, as often as the last two administrations lie apart."""
+    doses = [use for use in received if use.kind is Kind.ADMINISTERED and use.last is not None]
+    if not doses:
+        return None
+    doses.sort(key=lambda use: use.last.toordinal() if use.last else 0)
+    last = doses[-1]
+    found = dose_quantity(as_object(last.resource.raw.get("dosage")).get("dose"), None)
+    amount = found[0] if found is not None and isinstance(found[0], Amount) else None
+    earlier = [use.last for use in doses if use.last and last.last and use.last < last.last]
+    interval = None
+    if earlier and last.last is not None:
+        apart = (last.last - max(earlier)).days
+        interval = Interval(Decimal(apart), 1, f"{apart} d after the one before")
+    said = " ".join(part for part in (str(amount) if amount else "", str(interval) if interval else "") if part)
+    line = DoseLine(amount=amount, interval=interval, shown=said or "given", evidence=(last.evidence,))
+    return Inferred((line,), (last.evidence,))
+
+
+def _other_orders(reading: Reading) -> AnyFact | None:
+    replaced = _replaced(reading)
+    active = [
+        use
+        for use in _orders_of_the_drug(reading)
+        if use.status == "active"
+        and use.resource.reference not in replaced
+        and use.resource.raw.get("intent") != "proposal"
+    ]
+    if not active:
+        return None
+    return Known(tuple(line for use in active for line in _lines(reading, use)), tuple(use.evidence for use in active))
+
+
+# --- disease status ----------------------------------------------------------------------------------------------
+
+
+def _courses_of_disease(reading: Reading) -> list[Claim[str]]:
+    """Disease status of the tumour: ``responding``, ``stable``, ``progressed``, or ``unclear`` for any other."""
+    found = []
+    for resource, _ in coded(reading.chart, "Observation", "disease_status_observation"):
+        raw = resource.raw
+        day = observed_on(raw)
+        if status_of(raw) in NO_RESULT or (day is not None and day > reading.order_day) or not concerns(reading, raw):
+            continue
+        path, values, words = value_of(raw)
+        by_code = {e.attributes["means"] for e in entries_of(values) if e.value_set == "disease_status_value"}
+        meaning = by_code.pop() if len(by_code) == 1 else None if by_code else _in_words(words)
+        known_meaning = meaning if meaning in {"responding", "stable", "progressed"} else UNCLEAR
+        item = evidence(resource, path, in_words(values, words), day)
+        found.append(Claim(known_meaning, item, inferred=not values))
+    return found
+
+
+def _in_words(words: str) -> str | None:
+    """What a disease status says in words; None where it says several things or none."""
+    said = words.lower()
+    rest, denied = _NOT_PROGRESSED.subn(" ", said)
+    rest = _NO_RESPONSE.sub(" ", rest)
+    meanings = {meaning for pattern, meaning in _COURSE_WORDS if pattern.search(rest)}
+    if not meanings and denied:
+        return "stable"
+    return meanings.pop() if len(meanings) == 1 else None
+
+
+def _response(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -> dict[str, AnyFact]:
+    """Response to the drug: the newest disease status after its first dose."""
+    absence = reading.chart.absence("oncologyObservations")
+    after = [claim for claim in statuses if begun is not None and claim.day is not None and claim.day > begun]
+    clear = [claim for claim in after if claim.value != UNCLEAR]
+    if not clear:
+        return {"responding": _unclear(after, statuses, absence, RESPONSE)}
+    last = newest(clear)
+    values: dict[str, bool | str] = {"responding": True, "stable": "stable", "progressed": False}
+    if len({claim.value for claim in last}) > 1:
+        return {"responding": conflicting((claim.evidence for claim in last), RESPONSE)}
+    return {"responding": with_value(known(last), values[last[0].value])}
+
+
+# --- chemoradiation ----------------------------------------------------------------------------------------------
+
+
+def _chemoradiation(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -> dict[str, AnyFact]:
+    chart, before = reading.chart, begun or reading.order_day
+    undated: list[Evidence] = []
+    courses = [course for course in _radiotherapy(reading, undated) if course.start <= before]
+    platinum = _platinum(reading, before)
+    absence = chart.absence("procedures", "medicationAdministrations")
+    facts: dict[str, AnyFact] = {}
+    both = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
+    together = [(c, use) for c in courses for use in platinum if _within(use, c)]
+    if together:
+        weak = all(use.kind in {Kind.ORDERED, Kind.STATED} for _, use in together)
+        seen = tuple(dict.fromkeys(e for course, use in together[:3] for e in (course.evidence, use.evidence)))
+        fact = (Inferred if weak else Known)(value=True, evidence=seen)
+        facts |= dict.fromkeys(both, fact)
+        ended = [use.last for _, use in together if use.last] + [course.end for course, _ in together]
+        return facts | _progression(reading, statuses, max(ended), begun)
+    administered = [use for use in platinum if use.was_given]
+    seen = (*undated, *(course.evidence for course in courses), *(use.evidence for use in platinum))
+    if courses and administered and not undated and all(use.first for use in administered):
+        facts["prior_therapy.sequential_chemoradiation"] = Known(value=True, evidence=seen)
+    else:
+        undatable = undated or any(use.first is None for use in administered)
+        facts |= dict.fromkeys(both, Unknown(Absence.NOT_UNDERSTOOD if undatable else absence, CHEMORADIATION, seen))
+    last = max((course.end for course in courses), default=None)
+    facts |= _progression(reading, statuses, last, begun)
+    return facts
+
+
+def _within(use: Use, course: _Course) -> bool:
+    first, last = use.first, use.last or use.first
+    return first is not None and last is not None and first <= course.end and last >= course.start
+
+
+def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
+    """Courses of radiotherapy to the chest. Single fractions close to each other make one course."""
+    found = []
+    for resource, entry in coded(reading.chart, "Procedure", "tx_radiotherapy", "tx_chemoradiation"):
+        raw = resource.raw
+        sites = as_list(raw.get("bodySite"))
+        if status_of(raw) in NOT_DONE or (sites and not any(_is_chest(site) for site in sites)):
+            continue
+        start, end = span_of(raw, "performed")
+        if start is None and end is None:
+            start, end = span_of(raw, "occurrence")  # R5
+        item = evidence(resource, "code", shown(raw.get("code")), end or start)
+        if start is None or end is None or entry.value_set == "tx_chemoradiation":
+            # "Chemoradiation" names neither the drug nor whether both overlapped.
+            undated.append(item)
+        else:
+            found.append(_Course(start, end, item))
+    return _merged(found)
+
+
+def _is_chest(site: object) -> bool:
+    if any(entry.value_set == "body_site_lung" for entry in entries_of(codings(site))):
+        return True
+    return bool(_CHEST.search(concept_text(site)))
+
+
+def _merged(courses: list[_Course]) -> list[_Course]:
+    merged: list[_Course] = []
+    for course in sorted(courses, key=lambda c: c.start):
+        if merged and course.start - merged[-1].end <= COURSE_GAP:
+            last = merged[-1]
+            merged[-1] = _Course(last.start, max(last.end, course.end), last.evidence)
+        else:
+            merged.append(course)
+    return merged
+
+
+def _platinum(reading: Reading, before: date) -> list[Use]:
+    """Platinum given, or ordered and not merely drafted, up to the first dose of the drug."""
+    return [
+        use
+        for use in uses(reading.chart)
+        if use.name in PLATINUM
+        and (use.was_given or (use.kind is Kind.ORDERED and use.status in {"active", "completed"}))
+        and (use.first is None or use.first <= before)
+    ]
+
+
+def _progression(
+    reading: Reading, statuses: Sequence[Claim[str]], ended: date | None, begun: date | None
+) -> dict[str, AnyFact]:
+    """Progression after the chemoradiation, before the drug: any worsening, else a status that says there is none."""
+    absence = reading.chart.absence("oncologyObservations")
+    after = [
+        claim
+        for claim in statuses
+        if ended is not None and claim.day is not None and claim.day > ended and (begun is None or claim.day <= begun)
+    ]
+    name = "prior_therapy.progressed"
+    clear = [claim for claim in after if claim.value != UNCLEAR]
+    if not clear:
+        return {name: _unclear(after, statuses, absence, STATUS)}
+    worse = [claim for claim in clear if claim.value == "progressed"]
+    return {name: with_value(known(worse or clear), bool(worse))}
+
+
+def _unclear(after: Sequence[Claim[str]], statuses: Sequence[Claim[str]], absence: Absence, looked_for: str) -> Unknown:
+    """No status that decides: one in unclear words, or only statuses of another time, which are shown."""
+    if after:
+        return Unknown(Absence.NOT_UNDERSTOOD, looked_for, tuple(claim.evidence for claim in after))
+    return Unknown(absence, looked_for, tuple(claim.evidence for claim in statuses))
+
+
+# --- line of therapy ---------------------------------------------------------------------------------------------
+
+
+def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
+    """The line the order's own words name."""
+    raw = reading.order.raw
+    said = [(item.shown, item) for _, item in subject(reading).reasons]
+    for note in objects(raw.get("note")):
+        words = text(note.get("text"))
+        said.append((words, _said_by_order(reading, words)))
+    claims = [
+        Claim(_LINES[match[1]], item, inferred=True) for words, item in said for match in _LINE.finditer(words.lower())
+    ]
+    if not claims:
+        return {}
+    if len({claim.value for claim in claims}) > 1:
+        return {"line_of_therapy": conflicting((claim.evidence for claim in claims), "line of therapy")}
+    return {"line_of_therapy": known(claims)}
+
+
+def _said_by_order(reading: Reading, words: str) -> Evidence:
+    order = reading.order
+    return Evidence(order.named, "note", words[:200], order.authored_on, order.origin)
+
+
+SOURCE = FactSource(
+    names=(
+        "treatment_history",
+        "therapy_start",
+        "days_since_last_dose",
+        "currently_receiving",
+        "continuity_documented",
+        "previous_dose",
+        "other_active_orders",
+        "responding",
+        "prior_therapy.concurrent_platinum_chemo",
+        "prior_therapy.concurrent_rt",
+        "prior_therapy.sequential_chemoradiation",
+        "prior_therapy.progressed",
+        "line_of_therapy",
+    ),
+    meaning="earlier treatment and its course",
+    prefetch={
+        "medicationRequests": f"MedicationRequest?patient={PATIENT}&_count=200",
+        "medicationAdministrations": f"MedicationAdministration?patient={PATIENT}&_count=200",
+        "procedures": f"Procedure?patient={PATIENT}&_count=200",
+        "oncologyObservations": observations("disease_status_observation"),
+    },
+    read=read,
+    value_sets=(
+        "tx_radiotherapy",
+        "tx_chemoradiation",
+        "body_site_lung",
+        "disease_status_observation",
+        "disease_status_value",
+    ),
+    reads=(
+        "The drug's administrations, dispenses and statements give the first dose, the last one and the time between; "
+        "an order shows a dose only when it is completed. Chemoradiation is concurrent where platinum was given "
+        "within a dated course of radiotherapy to the chest, sequential where both are dated and apart; anything "
+        "undated settles nothing. Progression is disease status (LOINC 97509-4) after the radiotherapy, response the "
+        "newest one after the first dose."
+    ),
+)

@@ -1,0 +1,225 @@
+"""Body weight: the newest usable one on or before the day of the order, exact in kg.
+
+A weight without a unit, with an unknown one, or of zero is not usable and never taken for kilograms. Jumps, old
+weights and weights that would cross the 30 kg line if they were pounds are remarked; they change no verdict.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from cds_service.criteria.quantity import Weight, plain
+from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
+from cds_service.facts.read import PATIENT, FactSource, Reading
+from cds_service.fhir.quantities import Measured, kilograms, quantity, weight_unit
+from cds_service.fhir.read import codings, concept_text, effective, moment, objects, partial_date, text
+from cds_service.terminology.codes import LOINC, entries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from cds_service.fhir.chart import Resource
+    from cds_service.fhir.read import Json
+
+LOOKED_FOR = "body weight Observations (LOINC 29463-7 and like)"
+BAND = Decimal(30)
+POUND = Decimal("0.45359237")
+_JUMP = Decimal("0.1")
+_SAME = Decimal("0.01")  # two readings of one moment this close are one weighing in two units
+_OLD_DAYS = 30
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_REJECTED = frozenset({"entered-in-error", "cancelled", "registered", "unknown"})
+_PLAIN_NAMES = frozenset({"body weight", "weight", "body weight measured", "weight measured", "patient weight"})
+
+
+class Weighing(NamedTuple):
+    """One recorded weight before anybody judges it. ``at`` orders weighings of one day, where it is known.
+
+    ``trouble`` says why its value cannot be used, ``absent`` why there is none.
+    """
+
+    value: Decimal | None
+    unit: str | None
+    observed_on: date | None = None
+    status: str = "final"
+    at: datetime | None = None
+    reference: str | None = None
+    shown: str = ""
+    origin: Origin = Origin.GIVEN
+    path: str = "valueQuantity"
+    remark: str = ""
+    trouble: str = ""
+    absent: str = ""
+
+    @property
+    def kg(self) -> Decimal | None:
+        """Kilograms, exact; None if it cannot be used."""
+        return None if self.trouble else kilograms(self.value, self.unit)
+
+    @property
+    def evidence(self) -> Evidence:
+        """Where it stands in the record."""
+        return Evidence(self.reference or "weight", self.path, self.shown, self.observed_on, self.origin)
+
+
+def weight_from_values(weighings: Iterable[Weighing], on: date, absence: Absence = Absence.NOT_RECORDED) -> AnyFact:
+    """The newest usable weight on or before a day, with its remarks. ``absence`` is the cause if there is none at all.
+
+    A weighing without a day counts after every dated one.
+    """
+    past = [w for w in weighings if w.observed_on is None or w.observed_on <= on]
+    candidates = [w for w in past if w.status not in _REJECTED]
+    usable = [w for w in candidates if w.kg is not None]
+    usable.sort(key=_newest_first, reverse=True)
+    if not usable:
+        if not candidates:
+            return Unknown(absence, LOOKED_FOR)
+        reasons = "; ".join(dict.fromkeys(w.trouble or w.absent for w in candidates if w.trouble or w.absent))
+        cause = Absence.NOT_RECORDED if all(w.absent for w in candidates) else Absence.NOT_UNDERSTOOD
+        return Unknown(cause, f"{LOOKED_FOR}: {reasons}" if reasons else LOOKED_FOR, _evidence(candidates))
+    newest = usable[0]
+    rivals = [w for w in usable[1:] if _same_moment(w, newest)]
+    if any(_differ(w, newest, _SAME) for w in rivals):
+        return Unknown(Absence.CONFLICTING, LOOKED_FOR, _evidence([newest, *rivals]))
+    earlier = next((w for w in usable[1:] if w not in rivals), None)
+    skipped = len(usable) < len(candidates) and any(
+        w.kg is None and _newest_first(w) > _newest_first(newest) for w in candidates
+    )
+    weight = Weight(
+        _kg(newest),
+        newest.observed_on,
+        newest.reference,
+        newest.shown,
+        tuple(_remarks(newest, earlier, on, skipped=skipped)),
+    )
+    return Known(weight, (newest.evidence,))
+
+
+def _evidence(weighings: list[Weighing]) -> tuple[Evidence, ...]:
+    return tuple(weighing.evidence for weighing in weighings)
+
+
+def _kg(weighing: Weighing) -> Decimal:
+    kg = weighing.kg
+    assert kg is not None  # noqa: S101 - only usable weighings get here
+    return Decimal(plain(kg))
+
+
+def _newest_first(weighing: Weighing) -> tuple[date, datetime]:
+    return weighing.observed_on or date.min, weighing.at or _LONG_AGO
+
+
+def _same_moment(one: Weighing, other: Weighing) -> bool:
+    """Same day, and no times that would tell which came later."""
+    if one.observed_on != other.observed_on:
+        return False
+    return one.at is None or other.at is None or one.at == other.at
+
+
+def _differ(one: Weighing, other: Weighing, share: Decimal) -> bool:
+    a, b = _kg(one), _kg(other)
+    return abs(a - b) > share * b
+
+
+def _remarks(newest: Weighing, earlier: Weighing | None, on: date, *, skipped: bool) -> Iterable[str]:
+    kg = _kg(newest)
+    if skipped:
+        yield "A newer body weight has no usable value or unit; an older one is used."
+    if newest.observed_on is None:
+        yield "The body weight has no date."
+    elif (age := (on - newest.observed_on).days) > _OLD_DAYS:
+        yield f"The body weight is {age} days old ({newest.observed_on})."
+    if earlier is not None and _differ(newest, earlier, _JUMP):
+        day = f" of {earlier.observed_on}" if earlier.observed_on else ""
+        yield f"The body weight differs by more than 10 % from the one before ({plain(_kg(earlier))} kg{day})."
+    if weight_unit(newest.unit) == 1 and kg >= BAND > kg * POUND:
+        yield f"Check weight and unit: {plain(kg)} would be below 30 kg if it were in pounds."
+    if newest.status == "preliminary":
+        yield "The body weight is preliminary."
+    if newest.remark:
+        yield newest.remark
+
+
+_REMARKS = {
+    "8335-2": "The body weight is an estimate.",
+    "3142-7": "The body weight is stated by the patient.",
+    "8341-0": "The body weight is a dry weight.",
+    "8349-3": "The body weight was taken before an operation.",
+}
+
+
+_WEIGHTS = {(entry.system, entry.code) for entry in entries("weight_observation")}
+_OTHER_WEIGHTS = {(entry.system, entry.code) for entry in entries("weight_exclude")}
+
+
+def _weighings(resource: Resource, on: date) -> Iterator[Weighing]:
+    """The body weight of an Observation, or of the components of a panel."""
+    raw = resource.raw
+    found = _weighing(raw, raw, "valueQuantity", resource, on)
+    if found is not None:
+        yield found
+        return
+    for i, component in enumerate(objects(raw["component"]) if "component" in raw else ()):
+        found = _weighing(component, raw, f"component[{i}].valueQuantity", resource, on)
+        if found is not None:
+            yield found
+
+
+def _weighing(part: Json, raw: Json, path: str, resource: Resource, on: date) -> Weighing | None:
+    """A body weight, else None. ``part`` holds code and value, ``raw`` day and status."""
+    code = part.get("code")
+    seen = codings(code)
+    found = ""
+    for coding in seen:
+        key = (coding.system, coding.code)
+        if key in _OTHER_WEIGHTS:
+            return None
+        if key in _WEIGHTS:
+            found = found or coding.code
+    remark = _REMARKS.get(found, "")
+    if not found:
+        if any(coding.system for coding in seen) or concept_text(code).lower() not in _PLAIN_NAMES:
+            return None
+        remark = "The body weight is recognised by its name; it carries no code."
+    day, written = effective(raw)
+    if day is None and (partial := partial_date(written)) is not None and partial.latest <= on:
+        day = partial.latest
+    measured = quantity(part.get("valueQuantity"))
+    absent = ""
+    if measured is None:
+        reason = concept_text(part.get("dataAbsentReason"))[:60]
+        absent = f'no value was recorded ("{reason}")' if reason else "no value was recorded"
+        measured = Measured(None, None, "no value")
+    return Weighing(
+        value=measured.value,
+        unit=measured.unit,
+        observed_on=day,
+        status=text(raw.get("status")) or "final",
+        at=moment(written),
+        reference=resource.reference,
+        shown=measured.shown,
+        origin=resource.origin,
+        path=path,
+        remark=remark,
+        trouble=measured.trouble,
+        absent=absent,
+    )
+
+
+def _read(reading: Reading) -> Mapping[str, AnyFact]:
+    on = reading.order_day
+    weighings = [found for resource in reading.chart.of("Observation") for found in _weighings(resource, on)]
+    return {"weight_kg": weight_from_values(weighings, on, reading.chart.absence("weight"))}
+
+
+_CODES = ",".join(f"{LOINC}|{entry.code}" for entry in entries("weight_observation") if entry.system == LOINC)
+
+SOURCE = FactSource(
+    names=("weight_kg",),
+    meaning="newest usable body weight on or before the day of the order",
+    prefetch={"weight": f"Observation?patient={PATIENT}&code={_CODES}&_sort=-date&_count=20"},
+    read=_read,
+    value_sets=("weight_observation", "weight_exclude", "weight_unit"),
+)

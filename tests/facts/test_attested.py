@@ -1,0 +1,213 @@
+"""Answers of the policy's questionnaire, alone and against what the chart says."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from cds_service.evidence import Absence, Origin
+from tests.facts.charts import (
+    ADENO,
+    HCC,
+    administered,
+    answered,
+    cause,
+    condition,
+    dx,
+    facts,
+    icd,
+    mg_every,
+    requested,
+    stage,
+    value,
+)
+from tests.facts.orders import weight
+
+
+def test_an_item_whose_link_id_is_a_fact_answers_it():
+    found = facts(
+        answered(
+            resectable=False,
+            prior_therapy__progressed=False,
+            stage="IIIB",
+            line_of_therapy={"valueCoding": {"code": "first"}},
+            months_on_therapy=7,
+            recurrent_months=8.5,
+            therapy_start={"valueDate": "2026-03-01"},
+            indication={"valueCoding": {"code": "nsclc", "display": "NSCLC"}},
+            responding="stable",
+        )
+    )
+    assert found.value("resectable") is False
+    assert found.value("prior_therapy.progressed") is False
+    assert found.value("stage") == "IIIB"
+    assert found.value("line_of_therapy") == "first"
+    assert found.value("months_on_therapy") == Decimal(7)
+    assert found.value("recurrent_months") == Decimal("8.5")
+    assert str(found.value("therapy_start")) == "2026-03-01"
+    assert [d.disease for d in found.value("indication")] == ["nsclc"]
+    assert found.value("responding") == "stable"
+
+
+def test_its_evidence_names_response_day_and_author():
+    response = {**answered(resectable=False), "author": {"display": "Dr. Reed"}}
+    (item,) = facts(response)["resectable"].evidence
+    assert (item.reference, item.path, item.origin) == ("QuestionnaireResponse/qr-1", "resectable", Origin.ATTESTED)
+    assert (str(item.recorded), item.shown) == ("2026-11-10", "false (by Dr. Reed)")
+
+
+def test_items_in_groups_and_below_answers_are_found():
+    inner = {"linkId": "resectable", "answer": [{"valueBoolean": False}]}
+    grouped = {"linkId": "extent", "item": [inner]}
+    below = {
+        "linkId": "q",
+        "answer": [{"valueBoolean": True, "item": [{"linkId": "recurrent", "answer": {"valueBoolean": True}}]}],
+    }
+    found = facts({**answered(), "item": [grouped, below]})
+    assert (found.value("resectable"), found.value("recurrent")) == (False, True)
+
+
+@pytest.mark.parametrize("status", ["in-progress", "entered-in-error", "stopped"])
+def test_unfinished_responses_do_not_count(status):
+    assert not facts({**answered(resectable=False), "status": status}).knows("resectable")
+
+
+@pytest.mark.parametrize(
+    ("questionnaire", "counts"),
+    [
+        ("https://cds.example/fhir/Questionnaire/CP.PHAR.339", True),
+        ("https://cds.example/fhir/Questionnaire/CP.PHAR.339|2022-12-02", True),
+        (None, True),
+        ("https://cds.example/fhir/Questionnaire/CP.PHAR.400", False),
+        ("https://cds.example/fhir/Questionnaire/PHQ-9", False),
+    ],
+)
+def test_only_this_policys_questionnaire_counts(questionnaire, counts):
+    response = answered(resectable=False)
+    response["questionnaire"] = questionnaire
+    assert facts({k: v for k, v in response.items() if v is not None}).knows("resectable") is counts
+
+
+def test_the_newest_answer_counts():
+    old, new = answered("q1", "2026-10-01", resectable=True), answered("q2", "2026-11-01", resectable=False)
+    assert facts(old, new).value("resectable") is False
+    assert facts(new, old).value("resectable") is False
+    undated = answered("q3", None, resectable=True)
+    assert facts(new, undated).value("resectable") is False
+
+
+def test_two_answers_of_one_moment_that_differ_are_conflicting():
+    found = facts(answered("q1", resectable=True), answered("q2", resectable=False))
+    assert cause(found["resectable"]) is Absence.CONFLICTING
+
+
+def test_an_answer_that_cannot_be_used_leaves_the_chart_standing():
+    found = facts(dx(ADENO), stage({"text": "IIIA"}), answered(stage="somewhat advanced", consult="maybe"))
+    assert found.value("stage") == "IIIA"
+    assert cause(found["consult"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_answers_and_chart_that_agree_carry_both_evidences():
+    found = facts(dx(ADENO), stage({"text": "IIIA"}), answered(stage="III"))
+    assert found.value("stage") == "IIIA"
+    assert {e.origin for e in found["stage"].evidence} == {Origin.PREFETCH, Origin.ATTESTED}
+
+
+def test_a_coded_chart_fact_that_contradicts_is_conflicting_also_with_a_newer_answer():
+    found = facts(
+        dx(ADENO),
+        stage({"coding": [{"system": "http://snomed.info/sct", "code": "1222837003"}]}),
+        answered(stage="IIIA"),
+    )
+    assert cause(found["stage"]) is Absence.CONFLICTING
+    assert {e.origin for e in found["stage"].evidence} == {Origin.PREFETCH, Origin.ATTESTED}
+
+
+def test_a_newer_answer_overrules_words_and_an_older_one_does_not():
+    said = condition("Resectable NSCLC", day="2026-10-01")
+    assert facts(said, answered(day="2026-11-10", resectable=False)).value("resectable") is False
+    assert cause(facts(said, answered(day="2026-09-10", resectable=False))["resectable"]) is Absence.CONFLICTING
+
+
+def test_an_answer_settles_a_diagnosis_the_chart_leaves_open():
+    (diagnosis,) = value(facts(icd("C34.11"), answered(indication="nsclc"))["indication"])
+    assert (diagnosis.disease, diagnosis.settled, diagnosis.reference) == ("nsclc", True, "Condition/dx-1")
+    (small_cell,) = value(facts(icd("C34.11"), answered(indication="es-sclc"))["indication"])
+    assert (small_cell.disease, small_cell.settled) == ("es-sclc", True)
+
+
+def test_an_answer_picks_one_of_several_diagnoses():
+    found = facts(dx(ADENO), dx(HCC, "dx-2"), answered(indication="hcc"))
+    assert [(d.disease, d.named_by_order) for d in value(found["indication"])] == [("hcc", True)]
+
+
+def test_an_answer_that_names_another_disease_is_conflicting():
+    assert cause(facts(dx(ADENO), answered(indication="hcc"))["indication"]) is Absence.CONFLICTING
+
+
+def test_companions_of_chart_and_answers_are_joined():
+    found = facts(
+        requested("cisplatin", "r1"), answered(combination_drugs=["Imjudo 75 mg", "cisplatin"], regimen_complete=True)
+    )
+    companions = {c.name: c.amount for c in value(found["combination_drugs"])}
+    assert set(companions) == {"tremelimumab", "cisplatin"}
+    assert companions["tremelimumab"].mg == 75
+    assert found.value("regimen_complete") is True
+
+
+def test_amounts_of_one_companion_that_differ_are_conflicting():
+    draft = requested("Imjudo", "t1", dosageInstruction=mg_every(75, 3))
+    assert cause(facts(draft, answered(combination_drugs="Imjudo 300 mg"))["combination_drugs"]) is Absence.CONFLICTING
+
+
+def test_a_phase_completes_the_orders_lines():
+    (line,) = value(
+        facts(answered(dose__phase="maintenance", dose__cycle_number=5), dosageInstruction=mg_every(1500, 4))["dose"]
+    )
+    assert (line.phase, line.cycle_number, line.amount.mg, line.interval.days) == ("maintenance", 5, 1500, 28)
+    assert line.missing == ()
+
+
+def test_an_interval_that_the_order_lacks_can_be_answered():
+    without = [{"doseAndRate": [{"doseQuantity": {"value": 1500, "unit": "mg"}}]}]
+    answers = answered(dose__interval_value=4, dose__interval_unit="wk")
+    (line,) = value(facts(answers, dosageInstruction=without)["dose"])
+    assert (line.interval.days, line.missing) == (28, ())
+
+
+def test_a_dose_that_contradicts_the_order_is_conflicting_and_never_replaces_it():
+    answers = answered(dose__value=1200, dose__unit="mg")
+    (line,) = value(facts(answers, dosageInstruction=mg_every(1500, 4))["dose"])
+    assert line.amount is None
+    assert [(m.fact, m.absence) for m in line.missing] == [("dose.value", Absence.CONFLICTING)]
+
+
+@pytest.mark.parametrize(("day", "kg"), [("2026-11-10", 72), ("2026-10-01", 70)])
+def test_of_two_weights_the_newer_counts(day, kg):
+    found = facts(weight(70, day="2026-11-02"), answered(day=day, weight_kg=72))
+    assert value(found["weight_kg"]).kg == kg
+
+
+def test_two_weights_of_one_day_that_differ_are_conflicting():
+    assert cause(facts(weight(70, day="2026-11-10"), answered(weight_kg=90))["weight_kg"]) is Absence.CONFLICTING
+
+
+def test_the_orders_own_day_and_configuration_are_never_answered():
+    found = facts(answered(order_date={"valueDate": "2020-01-01"}, label_change=True))
+    assert str(found.value("order_date")) == "2026-11-20"
+    assert not found.knows("label_change")
+
+
+def test_course_of_treatment_attested_against_administrations():
+    given = administered("Imfinzi", "2026-05-04", "d1")
+    assert (
+        cause(facts(given, answered(therapy_start={"valueDate": "2026-08-01"}))["therapy_start"]) is Absence.CONFLICTING
+    )
+
+
+@pytest.mark.parametrize(
+    "item", [None, "x", [None, 3, {}], [{"linkId": 7, "answer": "x"}], [{"linkId": "stage", "answer": [{}]}]]
+)
+def test_malformed_responses_are_survived(item):
+    assert not facts({**answered(), "item": item}).knows("stage")

@@ -1,0 +1,222 @@
+"""EGFR and ALK: variants, laboratory results, words with negation, and the letters that mean something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from cds_service.evidence import Absence
+from cds_service.facts.biomarkers import result_of_words
+from tests.facts.charts import (
+    HGNC,
+    LOINC,
+    SNOMED,
+    cause,
+    concept,
+    condition,
+    dx,
+    facts,
+    lab,
+    observation,
+    value,
+    variant,
+)
+
+PRESENT, ABSENT, INDETERMINATE, NO_CALL = "LA9633-4", "LA9634-2", "LA11884-6", "LA18198-4"
+EGFR, ALK, EML4, KRAS = "HGNC:3236", "HGNC:427", "HGNC:1316", "HGNC:6407"
+
+
+def change(protein):
+    return {"code": concept(LOINC, "48005-3"), "valueCodeableConcept": {"text": protein}}
+
+
+def results(found):
+    return tuple(found.value(f"biomarkers.{gene}") for gene in ("egfr", "alk"))
+
+
+def test_an_absent_variant_is_a_negative_test_of_every_gene_it_lists():
+    assert results(facts(dx(), variant(EGFR, ALK, KRAS, value=ABSENT))) == ("negative", "negative")
+
+
+def test_a_variant_of_another_gene_says_nothing():
+    assert results(facts(dx(), variant(KRAS))) == (None, None)
+
+
+@pytest.mark.parametrize("code", ["HGNC:3236", "3236", "hgnc:3236"])
+def test_a_gene_with_or_without_its_prefix(code):
+    assert results(facts(dx(), variant(code, value=ABSENT)))[0] == "negative"
+
+
+@pytest.mark.parametrize(
+    ("protein", "detail"),
+    [
+        ("p.Leu858Arg", "L858R"),
+        ("p.(Glu746_Ala750del) exon 19 deletion", "exon 19 deletion"),
+        ("p.Thr790Met", "T790M"),
+        ("exon 20 insertion", "exon 20 insertion"),
+    ],
+)
+def test_a_variant_names_its_mutation(protein, detail):
+    found = facts(dx(), variant(EGFR, extra=[change(protein)]))
+    assert value(found["biomarkers.egfr"]) == "positive"
+    assert value(found["biomarkers.egfr_detail"]) == detail
+
+
+def test_a_variant_of_unstated_type_says_so():
+    assert "not stated" in value(facts(dx(), variant(EGFR))["biomarkers.egfr_detail"])
+
+
+def test_a_fusion_is_positive_for_its_gene():
+    assert results(facts(dx(), variant(EML4, ALK))) == (None, "positive")
+
+
+def test_a_germline_finding_is_no_tumour_result():
+    germline = {"code": concept(LOINC, "48002-0"), "valueCodeableConcept": concept(LOINC, "LA6683-2")}
+    assert results(facts(dx(), variant(EGFR, extra=[germline]))) == (None, None)
+
+
+@pytest.mark.parametrize(("code", "result"), [(NO_CALL, "not-tested"), (INDETERMINATE, None)])
+def test_a_variant_without_a_result(code, result):
+    found = facts(dx(), variant(ALK, value=code))
+    assert found.value("biomarkers.alk") == result
+    if result is None:
+        assert cause(found["biomarkers.alk"]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    ("given", "result"),
+    [
+        (concept(SNOMED, "260385009"), "negative"),
+        (concept(SNOMED, "10828004"), "positive"),
+        (concept(LOINC, "LA6577-6"), "negative"),
+        ("Not detected", "negative"),
+        ("Wild type", "negative"),
+        ("L858R", "positive"),
+        ("QNS", "not-tested"),
+        ("Pending", "not-tested"),
+        ("See scanned report", None),
+        ("Equivocal", None),
+    ],
+)
+def test_laboratory_results(given, result):
+    assert facts(dx(), lab("21665-5", given)).value("biomarkers.egfr") == result
+    if result != "positive" or given != "L858R":
+        assert facts(dx(), lab("78205-2", given)).value("biomarkers.alk") == result
+
+
+def test_an_interpretation_is_a_result_where_there_is_no_value():
+    interpretation = [concept("http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation", "NEG")]
+    assert value(facts(dx(), lab("78205-2", None, interpretation=interpretation))["biomarkers.alk"]) == "negative"
+
+
+@pytest.mark.parametrize("status", ["registered", "preliminary", "cancelled"])
+def test_a_result_that_is_not_there_yet_is_not_tested(status):
+    assert value(facts(dx(), lab("21665-5", None, status=status))["biomarkers.egfr"]) == "not-tested"
+    assert value(facts(dx(), lab("21665-5", "Negative", status=status))["biomarkers.egfr"]) == "not-tested"
+
+
+def test_a_result_outranks_an_earlier_request():
+    found = facts(dx(), lab("21665-5", None, "o1", status="registered"), lab("21665-5", "Negative", "o2"))
+    assert value(found["biomarkers.egfr"]) == "negative"
+
+
+def test_one_absent_mutation_does_not_make_egfr_negative():
+    one = facts(dx(), lab("55766-0", "Not detected", "o1"))["biomarkers.egfr"]
+    assert cause(one) is Absence.NOT_UNDERSTOOD
+    both = facts(dx(), lab("55766-0", "Not detected", "o1"), lab("55764-5", "Not detected", "o2"))
+    assert value(both["biomarkers.egfr"]) == "negative"
+
+
+def test_one_mutation_found_is_positive_and_named():
+    found = facts(dx(), lab("55764-5", "Detected"))
+    assert (value(found["biomarkers.egfr"]), value(found["biomarkers.egfr_detail"])) == ("positive", "exon 19 deletion")
+
+
+def test_a_gene_only_listed_as_studied_has_no_result():
+    region = lab(
+        "53041-0",
+        None,
+        component=[{"code": concept(LOINC, "48018-6"), "valueCodeableConcept": concept(HGNC, EGFR)}],
+    )
+    found = facts(dx(), region)["biomarkers.egfr"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert found.evidence[0].shown == "EGFR studied"
+    assert not facts(dx(), lab("21666-3", "L858R, exon 19, T790M")).knows("biomarkers.egfr")
+
+
+def test_positive_and_negative_contradict_each_other():
+    found = facts(dx(), variant(EGFR, identity="v1"), lab("21665-5", "Not detected", "o1"))["biomarkers.egfr"]
+    assert cause(found) is Absence.CONFLICTING
+    assert len(found.evidence) == 2
+
+
+def test_no_test_is_not_recorded():
+    found = facts(dx(), empty=("oncologyObservations",))
+    assert {cause(found[f"biomarkers.{gene}"]) for gene in ("egfr", "alk")} == {Absence.NOT_RECORDED}
+
+
+@pytest.mark.parametrize(
+    ("code", "egfr", "alk"),
+    [
+        ("703230006", "negative", None),
+        ("703228009", "positive", None),
+        ("830055006", None, "negative"),
+        ("830151004", None, "positive"),
+    ],
+)
+def test_a_diagnosis_code_can_state_the_result(code, egfr, alk):
+    assert results(facts(dx(code))) == (egfr, alk)
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        lab("33914-3", None, valueQuantity={"value": 55, "unit": "mL/min/1.73m2"}),  # renal eGFR
+        observation({"text": "eGFR"}, "Negative"),
+        observation({"text": "EGFR (CKD-EPI) filtration rate"}, "Negative"),
+        lab("39004-7", concept(SNOMED, "10828004")),  # EGFR protein
+        observation({"text": "EGFR protein expression by IHC"}, "Positive"),
+        observation({"text": "ALK phosphatase gene panel"}, "Negative"),
+        observation({"text": "ALK PHOS"}, "Positive"),
+        lab("83052-1", concept(SNOMED, "10828004")),  # PD-L1
+    ],
+)
+def test_letters_that_mean_something_else(trap):
+    assert results(facts(dx(), trap)) == (None, None)
+
+
+@pytest.mark.parametrize("code", ["426964009", "427038005"])
+def test_protein_expression_in_the_diagnosis_is_no_mutation_result(code):
+    assert results(facts(condition(concept(SNOMED, code)))) == (None, None)
+
+
+def test_a_named_genetic_test_without_a_known_code_is_read():
+    named = observation({"text": "EGFR gene mutation analysis"}, "No mutation detected")
+    assert results(facts(dx(), named)) == ("negative", None)
+
+
+@pytest.mark.parametrize(
+    ("words", "result"),
+    [
+        ("EGFR: no mutation detected", "negative"),
+        ("None detected", "negative"),
+        ("No EGFR mutations identified", "negative"),
+        ("Mutation not detected", "negative"),
+        ("Exon 19 deletion detected", "positive"),
+        ("p.L858R", "positive"),
+        ("L858R detected, T790M not detected", "positive"),
+        ("EGFR negative, ALK positive", None),
+        ("Positive", "positive"),
+        ("Insufficient tissue", "not-tested"),
+        ("Not performed", "not-tested"),
+        ("VUS detected", None),
+        ("", None),
+        ("mutation analysis", None),
+    ],
+)
+def test_results_in_words(words, result):
+    assert result_of_words(words) == result
+
+
+def test_a_mixed_result_names_only_what_it_affirms():
+    found = facts(dx(), lab("21665-5", "L858R not detected; T790M detected"))
+    assert value(found["biomarkers.egfr_detail"]) == "T790M"

@@ -1,0 +1,118 @@
+"""Companion drugs: which records belong to the regimen, which drug they mean, and their amounts."""
+
+from __future__ import annotations
+
+import pytest
+
+from cds_service.criteria.quantity import Amount
+from cds_service.evidence import Absence
+from tests.facts.charts import RXNORM, administered, cause, dx, facts, medication, mg_every, requested, value
+
+
+def names(found):
+    return [companion.name for companion in found.value("combination_drugs") or ()]
+
+
+def draft(name, identity="c1", **more):
+    return requested(name, identity, "draft", "2026-11-20", **more)
+
+
+def test_companions_of_the_same_batch_with_their_amounts():
+    drafts = (draft("Imjudo", "t1", dosageInstruction=mg_every(75, 3)), draft("Paraplatin"))
+    found = facts(dx(), drafts=drafts)
+    trem, platinum = value(found["combination_drugs"])
+    assert (trem.name, trem.amount) == ("tremelimumab", Amount(mg=75))
+    assert (platinum.name, platinum.amount) == ("carboplatin", None)
+    assert value(found["combination_ordered_now"]) is True
+    assert value(found["ordered_with"]) == ("tremelimumab", "carboplatin")
+
+
+@pytest.mark.parametrize("name", ["tremelimumab", "pemetrexed"])
+def test_drugs_that_accompany_maintenance_too_do_not_show_the_combination_phase(name):
+    found = facts(dx(), drafts=(draft(name),))
+    assert names(found) == [name]
+    assert "combination_ordered_now" not in found
+
+
+def test_active_orders_and_recent_administrations_count():
+    given = administered("cisplatin", "2026-11-01", "a1")
+    assert names(facts(dx(), requested("gemcitabine", "r1"), given)) == ["gemcitabine", "cisplatin"]
+
+
+@pytest.mark.parametrize("status", ["cancelled", "stopped", "on-hold", "entered-in-error"])
+def test_orders_that_are_over_do_not(status):
+    assert names(facts(dx(), requested("gemcitabine", "r1", status))) == []
+    assert (
+        names(facts(dx(), drafts=(requested("gemcitabine", "r1", status),)) if status != "on-hold" else facts(dx()))
+        == []
+    )
+
+
+def test_chemotherapy_of_earlier_treatment_is_no_companion():
+    assert names(facts(dx(), administered("cisplatin", "2026-03-01", "a1"))) == []
+    # but what was given since the first dose of the drug is
+    since = (administered("Imfinzi", "2026-03-01", "d1"), administered("cisplatin", "2026-03-01", "a1"))
+    assert names(facts(dx(), *since)) == ["cisplatin"]
+
+
+def test_none_found_is_never_a_closed_list():
+    found = facts(dx(), empty=("medicationRequests", "medicationAdministrations"))
+    assert cause(found["combination_drugs"]) is Absence.NOT_RECORDED
+    assert cause(facts(dx())["combination_drugs"]) is Absence.NOT_SENT
+    assert not found.knows("regimen_complete")
+
+
+@pytest.mark.parametrize(
+    ("coded", "name"),
+    [
+        ({"coding": [{"system": RXNORM, "code": "56946"}]}, "paclitaxel"),
+        ({"coding": [{"system": RXNORM, "code": "583214"}]}, "nab-paclitaxel"),
+        ({"text": "Paclitaxel protein-bound (Abraxane) 100 mg"}, "nab-paclitaxel"),
+        ({"coding": [{"system": RXNORM, "code": "56946"}], "text": "nab-paclitaxel"}, "nab-paclitaxel"),
+        (medication("anything", "2555"), "cisplatin"),
+    ],
+)
+def test_which_drug_a_record_means(coded, name):
+    assert names(facts(dx(), drafts=({**draft("x"), "medicationCodeableConcept": coded},))) == [name]
+
+
+def test_the_drug_itself_is_no_companion_of_its_own():
+    assert names(facts(dx(), requested("Imfinzi", "r1"))) == []
+
+
+def test_other_drugs_of_the_patient_are_no_companions():
+    assert names(facts(dx(), requested("metformin", "r1"), drafts=(draft("ondansetron"),))) == []
+
+
+def test_amounts_that_are_no_mass_stay_open():
+    auc = [{"doseAndRate": [{"doseQuantity": {"value": 5, "unit": "AUC"}}]}]
+    (platinum,) = value(facts(dx(), drafts=(draft("carboplatin", dosageInstruction=auc),))["combination_drugs"])
+    assert platinum.amount is None
+
+
+def test_the_number_of_the_tremelimumab_dose():
+    earlier = [administered("Imjudo", day, f"t{day}", 75) for day in ("2026-08-01", "2026-08-22", "2026-09-12")]
+    found = facts(dx(), *earlier, drafts=(draft("Imjudo"),))
+    assert value(found["tremelimumab_dose_number"]) == 4
+    first = facts(dx(), drafts=(draft("Imjudo"),), empty=("medicationAdministrations",))
+    assert value(first["tremelimumab_dose_number"]) == 1
+    assert cause(facts(dx(), drafts=(draft("Imjudo"),))["tremelimumab_dose_number"]) is Absence.NOT_SENT
+    assert not facts(dx(), *earlier).knows("tremelimumab_dose_number")
+
+
+def test_a_completed_combination():
+    given = administered("Imfinzi", "2026-07-01", "d1")
+    done = requested("cisplatin", "r1", "completed", "2026-07-01")
+    assert value(facts(dx(), given, done)["prior_combination_completed"]) is True
+    assert not facts(dx(), done).knows("prior_combination_completed")  # the drug was never given with it
+    assert not facts(dx(), given, done, drafts=(draft("cisplatin"),)).knows("prior_combination_completed")
+    old = requested("cisplatin", "r1", "completed", "2025-07-01")
+    assert not facts(dx(), given, old).knows("prior_combination_completed")
+
+
+def test_a_draft_whose_medication_did_not_come_may_be_anything():
+    unknown = {k: v for k, v in draft("x").items() if k != "medicationCodeableConcept"}
+    unknown["medicationReference"] = {"reference": "Medication/far"}
+    found = facts(dx(), drafts=(unknown,))["combination_drugs"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert found.evidence[0].shown == "Medication/far"

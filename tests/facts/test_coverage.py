@@ -1,0 +1,90 @@
+"""The line of business: codes that settle it, codes that do not, and the site's plan map."""
+
+from __future__ import annotations
+
+import pytest
+
+from cds_service.evidence import Absence
+from tests.facts.charts import SOPT, cause, concept, dx, facts, value
+
+ACT = "http://terminology.hl7.org/CodeSystem/v3-ActCode"
+CLASS = "http://terminology.hl7.org/CodeSystem/coverage-class"
+
+
+def coverage(kind=None, identity="c1", **more):
+    found = {"resourceType": "Coverage", "id": identity, "status": "active", "beneficiary": {"reference": "Patient/p1"}}
+    return {**found, **({"type": kind} if kind else {}), **more}
+
+
+def plan(name, value_=None):
+    return {"class": [{"type": concept(CLASS, "plan"), "value": value_ or name, "name": name}]}
+
+
+def line(*resources, **more):
+    return facts(dx(), *resources, **more)["line_of_business"]
+
+
+@pytest.mark.parametrize("code", ["2", "211", "361"])
+def test_medicaid_has_codes(code):
+    assert value(line(coverage(concept(SOPT, code)))) == "medicaid"
+    assert value(line(coverage(concept("urn:oid:2.16.840.1.113883.3.221.5", code)))) == "medicaid"
+
+
+def test_medicare_is_another_line_of_business():
+    assert value(line(coverage(concept(SOPT, "1")))) == "medicare"
+
+
+@pytest.mark.parametrize(
+    "kind", [concept(SOPT, "512"), concept(ACT, "HMO"), concept(ACT, "EHCPOL"), concept(ACT, "SUBSIDIZ")]
+)
+def test_private_and_managed_care_do_not_tell_commercial_from_marketplace(kind):
+    found = line(coverage(kind))
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert found.evidence
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("State Medicaid Plan", "medicaid"), ("Silver Marketplace 2", "him"), ("Commercial PPO", "commercial")],
+)
+def test_plan_names_that_say_it(name, said):
+    assert value(line(coverage(concept(ACT, "PPO"), **plan(name)))) == said
+
+
+def test_the_sites_plan_map_decides():
+    mapped = coverage(concept(SOPT, "512"), **plan("Gold 1500", "GLD-1500"))
+    assert value(line(mapped, plans={"gld-1500": "HIM"})) == "him"
+    assert value(line(mapped, plans={"Gold 1500": "commercial"})) == "commercial"
+    payor = {"payor": [{"reference": "Organization/o1"}]}
+    organization = {"resourceType": "Organization", "id": "o1", "name": "Harbor Health"}
+    assert value(line(coverage(**payor), organization, plans={"Harbor Health": "medicaid"})) == "medicaid"
+
+
+def test_not_recorded_and_not_sent():
+    assert cause(line(empty=("coverage",))) is Absence.NOT_RECORDED
+    assert cause(line()) is Absence.NOT_SENT
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        {"status": "cancelled"},
+        {"status": "entered-in-error"},
+        {"period": {"end": "2026-01-01"}},
+        {"period": {"start": "2027-01-01"}},
+    ],
+)
+def test_coverage_that_is_not_in_force_does_not_count(over):
+    assert not facts(dx(), coverage(concept(SOPT, "2"), **over)).knows("line_of_business")
+
+
+def test_the_coverage_that_pays_first_or_that_the_order_names():
+    first, second = coverage(concept(SOPT, "2"), "c1", order=1), coverage(concept(SOPT, "1"), "c2", order=2)
+    assert value(line(first, second)) == "medicaid"
+    assert value(line(first, second, insurance=[{"reference": "Coverage/c2"}])) == "medicare"
+
+
+def test_two_coverages_without_an_order_are_conflicting():
+    found = line(coverage(concept(SOPT, "2"), "c1"), coverage(concept(SOPT, "1"), "c2"))
+    assert cause(found) is Absence.CONFLICTING
+    assert len(found.evidence) == 2

@@ -1,0 +1,156 @@
+"""The dose table: every spelling gives an exact dose and interval, or the reason why not."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from cds_service.evidence import Known
+from cds_service.facts.dose import SOURCE, dose_lines
+from tests.facts.orders import DURVALUMAB, reading
+
+if TYPE_CHECKING:
+    from cds_service.criteria.quantity import DoseLine
+
+TABLE = yaml.safe_load((Path(__file__).parent / "dose_spellings.yaml").read_text(encoding="utf-8"))
+SYSTEMS = {
+    "UCUM": "http://unitsofmeasure.org",
+    "HCPCS": "http://www.cms.gov/Medicare/Coding/HCPCSReleaseCodeSets",
+}
+Q2W = {"repeat": {"frequency": 1, "period": 2, "periodUnit": "wk"}}
+MG = [{"doseQuantity": {"value": 1500, "unit": "mg", "system": SYSTEMS["UCUM"], "code": "mg"}}]
+INSTRUCTION = {
+    "text": lambda row: {"text": row["sig"]},
+    "quantity": lambda row: {"doseAndRate": [{"doseQuantity": row["dose"]}], "timing": Q2W},
+    "repeat": lambda row: {"doseAndRate": MG, "timing": {"repeat": row["repeat"]}},
+    "timing": lambda row: {"doseAndRate": MG, "timing": row["timing"]},
+    "instruction": lambda row: row["instruction"],
+}
+ROWS = [pytest.param(kind, row, id=f"{kind}{i}") for kind, rows in TABLE.items() for i, row in enumerate(rows)]
+
+
+def spelled_out(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: spelled_out(SYSTEMS.get(item, item) if key == "system" else item) for key, item in value.items()}
+    return [spelled_out(item) for item in value] if isinstance(value, list) else value
+
+
+def said(line: DoseLine) -> str:
+    missing = {m.fact: f"{m.fact} {m.absence}" for m in line.missing}
+    assert (line.amount is None) == bool(missing.keys() & {"dose.value", "dose.unit"}), (
+        "an amount or the reason why not"
+    )
+    assert (line.interval is None and not line.once) == ("dose.interval" in missing), (
+        "an interval or the reason why not"
+    )
+    amount = str(line.amount) if line.amount else missing.get("dose.value") or missing["dose.unit"]
+    if line.once:
+        return f"{amount} / once"
+    if line.interval is None:
+        return f"{amount} / {missing['dose.interval']}"
+    times = "" if line.interval.times == 1 else f"{line.interval.times} in "
+    return f"{amount} / {times}{line.interval.days.normalize():f} d"
+
+
+def test_table_is_long_enough():
+    assert len(ROWS) >= 250
+
+
+@pytest.mark.parametrize(("kind", "row"), ROWS)
+def test_spelling(kind, row):
+    instruction = spelled_out(INSTRUCTION[kind](row))
+    (line,) = dose_lines({"dosageInstruction": [instruction]}, row.get("product"), DURVALUMAB)
+    assert said(line) == row["is"], row
+    for part in ("count", "cycles", "cycle_number", "phase", "sequence", "shown"):
+        if part in row:
+            assert getattr(line, part) == row[part], row
+    for part in ("ceiling", "at_least"):
+        expected = row.get(part)
+        assert (str(getattr(line, part)) if getattr(line, part) else None) == expected, row
+    if "note" in row:
+        assert any(row["note"] in note for note in line.notes), line.notes
+
+
+def test_instructions_given_together_stay_one_line_each():
+    raw = {"dosageInstruction": [{"doseAndRate": MG, "timing": Q2W}] * 3}
+    lines = dose_lines(raw)
+    assert [str(line.amount) for line in lines] == ["1500 mg"] * 3
+    assert {line.sequence for line in lines} == {None}
+
+
+def test_instructions_that_name_their_phases_are_successive():
+    raw = {
+        "dosageInstruction": [
+            {"text": "maintenance: 1500 mg IV every 4 weeks"},
+            {"text": "1500 mg IV every 3 weeks, cycles 1-4"},
+        ]
+    }
+    assert [(line.phase, line.sequence) for line in dose_lines(raw)] == [("combination", 1), ("maintenance", 2)]
+
+
+def test_text_that_names_successive_doses_gives_one_line_each():
+    sig = "1500 mg IV every 3 weeks for 4 cycles, then 1500 mg IV every 4 weeks until progression"
+    lines = dose_lines({"dosageInstruction": [{"text": sig}]})
+    assert [(said(line), line.sequence, line.cycles) for line in lines] == [
+        ("1500 mg / 21 d", 1, 4),
+        ("1500 mg / 28 d", 2, None),
+    ]
+
+
+def test_successive_doses_never_take_over_an_amount():
+    sig = "1500 mg IV every 3 weeks for 4 cycles, then every 4 weeks"
+    (line,) = dose_lines({"dosageInstruction": [{"text": sig}]})
+    assert said(line) == "dose.value not-recorded / dose.interval not-recorded"
+
+
+def test_phase_from_an_additional_instruction():
+    raw = {
+        "dosageInstruction": [{"doseAndRate": MG, "timing": Q2W, "additionalInstruction": [{"text": "Maintenance"}]}]
+    }
+    (line,) = dose_lines(raw)
+    assert (said(line), line.phase) == ("1500 mg / 14 d", "maintenance")
+
+
+def test_dispense_request_is_never_a_dose():
+    raw = {
+        "dispenseRequest": {
+            "quantity": {"value": 1500, "unit": "mg"},
+            "expectedSupplyDuration": {"value": 28, "code": "d"},
+        }
+    }
+    (line,) = dose_lines(raw)
+    assert said(line) == "dose.value not-recorded / dose.interval not-recorded"
+
+
+def test_administration_and_statement_keep_their_dose_in_dosage():
+    (line,) = dose_lines({"dosage": {"dose": {"value": 1500, "unit": "mg", "code": "mg"}}})
+    assert str(line.amount) == "1500 mg"
+
+
+def test_rendered_instruction_counts_where_there_is_no_other():
+    (line,) = dose_lines({"renderedDosageInstruction": "1500 mg IV every 4 weeks"})
+    assert said(line) == "1500 mg / 28 d"
+
+
+def test_no_instruction_gives_a_line_that_says_what_is_missing():
+    fact = SOURCE.read(reading({"dosageInstruction": []}))["dose"]
+    assert isinstance(fact, Known)
+    assert {m.fact for m in fact.value[0].missing} == {"dose.value", "dose.interval"}
+
+
+def test_evidence_names_the_places():
+    fact = SOURCE.read(reading({"dosageInstruction": [{"doseAndRate": MG, "timing": Q2W}]}))["dose"]
+    assert [(seen.reference, seen.path, seen.shown) for seen in fact.evidence] == [
+        ("MedicationRequest/rx-1", "dosageInstruction[0].doseAndRate[0].doseQuantity", "1500 mg"),
+        ("MedicationRequest/rx-1", "dosageInstruction[0].timing.repeat", "every 2 wk"),
+    ]
+
+
+def test_amounts_are_exact():
+    (line,) = dose_lines({"dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": 0.1, "unit": "g"}}]}]})
+    assert line.amount is not None
+    assert line.amount.mg == Decimal(100)

@@ -1,0 +1,70 @@
+"""Squamous or not: from diagnosis codes, morphology and reports."""
+
+from __future__ import annotations
+
+import pytest
+
+from cds_service.evidence import Absence
+from tests.facts.charts import (
+    ADENO,
+    HCC,
+    ICDO3,
+    NSCLC,
+    SNOMED,
+    SQUAMOUS,
+    cause,
+    concept,
+    condition,
+    dx,
+    facts,
+    icd,
+    lab,
+    value,
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "histology"), [(ADENO, "non-squamous"), (SQUAMOUS, "squamous"), ("707405009", "adenosquamous")]
+)
+def test_by_diagnosis_code(code, histology):
+    assert value(facts(dx(code))["histology"]) == histology
+
+
+@pytest.mark.parametrize(
+    ("report", "histology"),
+    [
+        (concept(ICDO3, "8070/3"), "squamous"),
+        (concept(ICDO3, "8073/3"), "squamous"),  # "squamous cell carcinoma, small cell, nonkeratinizing"
+        (concept(ICDO3, "8140/3"), "non-squamous"),
+        (concept(SNOMED, "1187332001"), "non-squamous"),
+        ("Adenocarcinoma", "non-squamous"),
+        ("Squamous cell carcinoma", "squamous"),
+        ("Non-squamous non-small cell carcinoma", "non-squamous"),
+    ],
+)
+def test_by_report(report, histology):
+    assert value(facts(icd("C34.11"), lab("31206-6", report))["histology"]) == histology
+
+
+def test_not_recorded():
+    assert cause(facts(dx(NSCLC), empty=("oncologyObservations",))["histology"]) is Absence.NOT_RECORDED
+
+
+def test_records_that_disagree_are_conflicting():
+    found = facts(dx(ADENO), lab("31206-6", concept(ICDO3, "8070/3")))["histology"]
+    assert cause(found) is Absence.CONFLICTING
+    assert {item.reference for item in found.evidence} == {"Condition/dx-1", "Observation/obs-1"}
+
+
+def test_a_report_in_unknown_words_says_nothing():
+    found = facts(icd("C34.11"), lab("31206-6", "see scanned report"), empty=("conditions",))["histology"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
+def test_the_words_of_the_diagnosis():
+    assert value(facts(condition("Lung adenocarcinoma"))["histology"]) == "non-squamous"
+    assert not facts(condition("NSCLC")).knows("histology")
+
+
+def test_no_histology_is_asked_of_other_tumours():
+    assert "histology" not in facts(dx(HCC))

@@ -1,0 +1,251 @@
+"""Which diagnosis an order is for: statuses, the order's reason, several cancers, histology that settles a code."""
+
+from __future__ import annotations
+
+import pytest
+
+from cds_service.evidence import Absence
+from tests.facts.charts import (
+    ADENO,
+    BTC,
+    HCC,
+    ICD10,
+    ICDO3,
+    NSCLC,
+    SCLC,
+    SNOMED,
+    cause,
+    concept,
+    condition,
+    dx,
+    facts,
+    icd,
+    lab,
+    value,
+)
+
+HISTOLOGY = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
+
+
+def reference(identity):
+    return {"reasonReference": [{"reference": f"Condition/{identity}"}]}
+
+
+def diseases(found):
+    return [(d.disease, d.settled, d.status) for d in value(found["indication"])]
+
+
+def test_a_diagnosis_on_the_chart_is_the_indication_with_its_evidence():
+    found = facts(dx(NSCLC))
+    assert diseases(found) == [("nsclc", True, "confirmed")]
+    (item,) = found["indication"].evidence
+    assert (item.reference, item.path, str(item.recorded)) == ("Condition/dx-1", "code", "2026-01-10")
+    assert value(found["reason_linked"]) is False
+
+
+def test_nothing_on_the_chart_is_not_recorded_and_nothing_sent_is_not_sent():
+    assert cause(facts(empty=("conditions",))["indication"]) is Absence.NOT_RECORDED
+    assert cause(facts()["indication"]) is Absence.NOT_SENT
+
+
+def test_codes_of_two_diseases_in_one_diagnosis_are_conflicting():
+    both = condition(concept(SNOMED, NSCLC, HCC))
+    found = facts(both)
+    assert cause(found["indication"]) is Absence.CONFLICTING
+    assert found["indication"].evidence
+
+
+def test_a_reason_in_unknown_words_is_not_understood_where_nothing_else_is_known():
+    found = facts(reasonCode=[{"text": "lung mass"}], empty=("conditions",))
+    assert cause(found["indication"]) is Absence.NOT_UNDERSTOOD
+    assert found["indication"].evidence[0].shown == "lung mass"
+
+
+def test_a_reason_in_unknown_words_leaves_the_charts_diagnosis_open():
+    found = facts(dx(NSCLC), reasonCode=[{"text": "weight loss syndrome"}])
+    assert diseases(found) == [("nsclc", False, "confirmed")]
+    assert "weight loss syndrome" in value(found["indication"])[0].why
+
+
+@pytest.mark.parametrize("words", ["Encounter for antineoplastic immunotherapy", "Cancer", "Chemotherapy cycle 2"])
+def test_a_reason_that_names_no_disease_leaves_it_to_the_chart(words):
+    found = facts(dx(NSCLC), reasonCode=[{"text": words}])
+    assert diseases(found) == [("nsclc", True, "confirmed")]
+    assert value(found["reason_linked"]) is False
+
+
+@pytest.mark.parametrize("code", ["Z51.12", "R91.8", "Z85.118"])
+def test_encounters_symptoms_and_histories_as_reason_leave_it_to_the_chart(code):
+    assert diseases(facts(dx(NSCLC), reasonCode=[concept(ICD10, code)])) == [("nsclc", True, "confirmed")]
+
+
+def test_another_disease_as_reason_is_what_the_order_is_for():
+    found = facts(dx(NSCLC), icd("M05.79", "ra"), **reference("ra"))
+    assert [(d.disease, d.named_by_order) for d in value(found["indication"])] == [(None, True)]
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (
+            {"verificationStatus": concept("http://terminology.hl7.org/CodeSystem/condition-ver-status", "confirmed")},
+            "confirmed",
+        ),
+        ({"verificationStatus": "provisional"}, "provisional"),
+        ({"verificationStatus": "differential"}, "provisional"),
+        ({"verificationStatus": concept("http://x", "refuted")}, "refuted"),
+        ({}, "confirmed"),
+    ],
+)
+def test_certainty_of_the_diagnosis(change, status):
+    found = facts(dx(NSCLC, **change))
+    assert diseases(found) == [("nsclc", True, status)]
+    assert value(found["diagnosis_status"]) == status
+
+
+def test_entered_in_error_is_no_record():
+    assert cause(facts(dx(NSCLC, verificationStatus="entered-in-error"))["indication"]) is Absence.NOT_RECORDED
+
+
+def test_a_refuted_diagnosis_gives_way_to_one_that_stands():
+    found = facts(dx(NSCLC, verificationStatus="refuted"), dx(SCLC, "dx-2"))
+    assert diseases(found) == [("es-sclc", True, "confirmed")]
+
+
+def test_remission_has_to_be_asked_about():
+    (diagnosis,) = value(facts(dx(NSCLC, clinicalStatus="remission"))["indication"])
+    assert (diagnosis.settled, diagnosis.why) == (False, "recorded as remission")
+    assert diseases(facts(dx(NSCLC, clinicalStatus="resolved"), dx(HCC, "dx-2"))) == [("hcc", True, "confirmed")]
+
+
+def test_lung_cancer_by_icd_10_does_not_say_which():
+    (diagnosis,) = value(facts(icd("C34.11"))["indication"])
+    assert (diagnosis.disease, diagnosis.settled, diagnosis.ask) == ("nsclc", False, ("histology", "indication"))
+
+
+@pytest.mark.parametrize(
+    ("histology", "disease"),
+    [
+        (concept(ICDO3, "8140/3"), "nsclc"),
+        (concept(ICDO3, "80463/3"), "nsclc"),  # mCODE's own malformed code
+        (concept(SNOMED, "1162767002"), "nsclc"),
+        (concept(ICDO3, "8041/3"), "es-sclc"),
+        ({"text": "Small cell carcinoma"}, "es-sclc"),
+        ({"text": "Non-small cell carcinoma"}, "nsclc"),
+        (concept(ICDO3, "8073/3"), "nsclc"),  # squamous, "small cell" in its name
+    ],
+)
+def test_a_histology_settles_it(histology, disease):
+    by_extension = icd("C34.11", extension=[{"url": HISTOLOGY, "valueCodeableConcept": histology}])
+    assert diseases(facts(by_extension)) == [(disease, True, "confirmed")]
+    by_report = lab("31206-6", histology, focus=[{"reference": "Condition/dx-1"}])
+    assert diseases(facts(icd("C34.11"), by_report)) == [(disease, True, "confirmed")]
+
+
+def test_large_cell_neuroendocrine_carcinoma_stays_open():
+    (diagnosis,) = value(facts(icd("C34.11"), lab("31206-6", concept(ICDO3, "8013/3")))["indication"])
+    assert (diagnosis.disease, diagnosis.settled) == ("nsclc", False)
+    assert diagnosis.ask == ("indication",)
+
+
+def test_a_histology_of_another_disease_opens_a_settled_diagnosis():
+    (diagnosis,) = value(facts(dx(NSCLC), lab("31206-6", concept(ICDO3, "8041/3")))["indication"])
+    assert not diagnosis.settled
+    assert diagnosis.why
+
+
+def test_two_histologies_that_disagree_open_it_and_are_named():
+    reports = [lab("31206-6", concept(ICDO3, code), f"h{code[:4]}") for code in ("8140/3", "8041/3")]
+    (diagnosis,) = value(facts(icd("C34.11"), *reports)["indication"])
+    assert not diagnosis.settled
+    assert "disagree" in diagnosis.why
+
+
+def test_a_histology_of_another_tumour_is_not_taken():
+    report = lab("31206-6", concept(ICDO3, "8140/3"), focus=[{"reference": "Condition/dx-2"}])
+    found = facts(icd("C34.11"), icd("C50.911", "dx-2"), report)
+    assert diseases(found) == [("nsclc", False, "confirmed")]
+
+
+def test_the_more_exact_record_of_one_tumour_counts():
+    assert diseases(facts(icd("C34.11"), dx(ADENO, "dx-2"))) == [("nsclc", True, "confirmed")]
+    assert diseases(facts(icd("C22.9"), dx(HCC, "dx-2"))) == [("hcc", True, "confirmed")]
+
+
+def test_an_uncovered_cancer_beside_a_covered_one_is_dropped_unless_the_order_names_it():
+    assert diseases(facts(dx(NSCLC), icd("C50.911", "dx-2"))) == [("nsclc", True, "confirmed")]
+    assert diseases(facts(dx(NSCLC), icd("C50.911", "dx-2"), **reference("dx-2"))) == [(None, True, "confirmed")]
+
+
+def test_several_covered_cancers_without_a_reason_are_all_returned():
+    assert [d for d, *_ in diseases(facts(dx(NSCLC), dx(HCC, "dx-2")))] == ["nsclc", "hcc"]
+
+
+def test_the_orders_reason_decides_among_several():
+    found = facts(dx(NSCLC), dx(HCC, "dx-2"), **reference("dx-2"))
+    assert [(d.disease, d.named_by_order) for d in value(found["indication"])] == [("hcc", True)]
+    assert value(found["reason_linked"]) is True
+    coded = facts(dx(NSCLC), dx(BTC, "dx-2"), reasonCode=concept(ICD10, "C22.1"))
+    assert [d for d, *_ in diseases(coded)] == ["btc"]
+
+
+def test_a_reason_given_as_object_with_many_codings():
+    reason = {
+        "coding": [*concept(ICD10, "C34.11")["coding"], *concept(SNOMED, NSCLC)["coding"]],
+        "text": "NSCLC, right upper lobe",
+    }
+    assert diseases(facts(reasonCode=reason)) == [("nsclc", True, "confirmed")]
+
+
+def test_a_vague_reason_is_completed_by_the_chart():
+    assert diseases(facts(dx(ADENO), reasonCode=[concept(ICD10, "C34.11")])) == [("nsclc", True, "confirmed")]
+    several = facts(dx(ADENO), dx(SCLC, "dx-2"), reasonCode=[concept(ICD10, "C34.11")])
+    assert sorted(d for d, *_ in diseases(several)) == ["es-sclc", "nsclc"]
+
+
+def test_a_reason_whose_condition_did_not_come_is_read_by_its_display():
+    found = facts(reasonReference=[{"reference": "Condition/far", "display": "Hepatocellular carcinoma"}])
+    assert diseases(found) == [("hcc", True, "confirmed")]
+    silent = facts(reasonReference=[{"reference": "Condition/far"}], empty=("conditions",))
+    assert cause(silent["indication"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_a_contained_reason_is_read():
+    contained = {"resourceType": "Condition", "id": "c", "code": concept(SNOMED, HCC)}
+    found = facts(contained=[contained], reasonReference=[{"reference": "#c"}])
+    assert diseases(found) == [("hcc", True, "confirmed")]
+
+
+@pytest.mark.parametrize("code", ["Z85.118", "C79.31", "C77.1", "Z51.11", "I10", "D3A.090"])
+def test_what_is_no_diagnosis_of_a_primary_tumour(code):
+    assert cause(facts(icd(code))["indication"]) is Absence.NOT_RECORDED
+
+
+@pytest.mark.parametrize("words", ["History of lung cancer", "Family history of NSCLC", "No evidence of lung cancer"])
+def test_histories_and_denials_in_words_are_no_diagnosis(words):
+    assert cause(facts(condition(words))["indication"]) is Absence.NOT_RECORDED
+
+
+def test_urothelial_cancer_is_another_disease_and_marked():
+    (diagnosis,) = value(facts(icd("C67.9"))["indication"])
+    assert (diagnosis.disease, diagnosis.withdrawn) == (None, True)
+
+
+def test_conditions_of_another_patient_are_never_read():
+    assert cause(facts(dx(NSCLC, subject={"reference": "Patient/p2"}))["indication"]) is not Absence.CONFLICTING
+    assert not facts(dx(NSCLC, subject={"reference": "Patient/p2"})).knows("indication")
+
+
+def test_a_reason_that_the_chart_refutes_is_conflicting():
+    found = facts(dx(NSCLC, verificationStatus="refuted"), reasonCode=[concept(SNOMED, NSCLC)])
+    assert cause(found["indication"]) is Absence.CONFLICTING
+    assert len(found["indication"].evidence) == 2
+
+
+def test_the_reason_that_points_to_a_refuted_diagnosis_is_refuted():
+    assert diseases(facts(dx(NSCLC, verificationStatus="refuted"), **reference("dx-1"))) == [("nsclc", True, "refuted")]
+
+
+def test_an_abatement_without_a_status_is_past():
+    (diagnosis,) = value(facts(dx(NSCLC, abatementDateTime="2026-02-01"))["indication"])
+    assert (diagnosis.settled, diagnosis.why) == (False, "recorded as abated")

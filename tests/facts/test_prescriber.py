@@ -1,0 +1,117 @@
+"""The prescriber's specialty and an oncologist's part in the care."""
+
+from __future__ import annotations
+
+import pytest
+
+from cds_service.evidence import Absence
+from cds_service.terminology import is_oncology_specialty
+from tests.facts.charts import NUCC, SNOMED, cause, concept, dx, facts, value
+
+
+def role(code=None, identity="role-1", practitioner="u1", **more):
+    specialty = {"specialty": [concept(NUCC, code)]} if code else {}
+    holder = {"practitioner": {"reference": f"Practitioner/{practitioner}"}}
+    return {"resourceType": "PractitionerRole", "id": identity, **holder, **specialty, **more}
+
+
+def said(found):
+    return is_oncology_specialty(value(found["prescriber_specialty"]))
+
+
+@pytest.mark.parametrize("code", ["207RX0202X", "207RH0003X", "2080P0207X", "2085R0001X", "2086X0206X", "207VX0201X"])
+def test_oncologists_by_code(code):
+    assert said(facts(dx(), role(code)))
+
+
+@pytest.mark.parametrize("code", ["207RH0000X", "364SX0200X", "2085R0202X"])
+def test_specialties_that_are_not_enough(code):
+    assert not said(facts(dx(), role(code)))
+
+
+def test_diagnostic_radiology_labelled_as_radiation_oncology_is_diagnostic_radiology():
+    mislabelled = {"coding": [{"system": NUCC, "code": "2085R0202X", "display": "Radiation Oncology"}]}
+    assert not said(facts(dx(), role(specialty=[mislabelled])))
+
+
+def test_one_oncology_specialty_among_several():
+    assert said(facts(dx(), role(specialty=[concept(NUCC, "207R00000X"), concept(SNOMED, "394593009")])))
+
+
+def test_the_requester_outranks_the_user():
+    oncologist, surgeon = (
+        role("207RX0202X", "r1", "u1"),
+        role(None, "r2", "u2", specialty=[{"text": "General surgery"}]),
+    )
+    found = facts(dx(), oncologist, surgeon, requester={"reference": "Practitioner/u2"})
+    assert value(found["prescriber_specialty"]) == "General surgery"
+
+
+def test_a_requester_given_as_role():
+    found = facts(dx(), role("207RX0202X"), requester={"reference": "PractitionerRole/role-1"})
+    assert said(found)
+
+
+def test_the_user_counts_where_the_requester_is_withheld():
+    withheld = {
+        "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]
+    }
+    assert said(facts(dx(), role("207RX0202X"), requester=withheld))
+
+
+def test_the_specialty_of_somebody_else_is_not_taken():
+    found = facts(dx(), role("207RX0202X", practitioner="u9"))
+    assert cause(found["prescriber_specialty"]) is Absence.NOT_RECORDED
+
+
+def test_no_specialty():
+    assert cause(facts(dx(), empty=("practitionerRole",))["prescriber_specialty"]) is Absence.NOT_RECORDED
+    assert cause(facts(dx())["prescriber_specialty"]) is Absence.NOT_SENT
+    assert cause(facts(dx(), role())["prescriber_specialty"]) is Absence.NOT_RECORDED
+
+
+def test_a_qualification_counts_where_it_names_a_specialty():
+    person = {"resourceType": "Practitioner", "id": "u1", "qualification": [{"code": {"text": "MD"}}]}
+    assert not facts(dx(), person).knows("prescriber_specialty")
+    certified = {**person, "qualification": [{"code": {"text": "Board certified, Medical Oncology"}}]}
+    assert said(facts(dx(), certified))
+
+
+def test_a_role_that_has_ended_is_none():
+    assert not facts(dx(), role("207RX0202X", active=False)).knows("prescriber_specialty")
+
+
+def team(**member):
+    subject = {"subject": {"reference": "Patient/p1"}}
+    return {"resourceType": "CareTeam", "id": "ct", "status": "active", **subject, "participant": [member]}
+
+
+def test_an_oncologist_in_the_care_team_is_a_consultation():
+    named = team(role=[{"text": "Medical oncologist"}])
+    assert value(facts(dx(), named)["consult"]) is True
+    by_role = team(member={"reference": "PractitionerRole/onc"})
+    assert value(facts(dx(), by_role, role("207RX0202X", "onc", "u7"))["consult"]) is True
+    assert not facts(dx(), {**named, "status": "inactive"}).knows("consult")
+    assert not facts(dx(), team(role=[{"text": "Oncology nurse"}])).knows("consult")
+
+
+def test_a_completed_referral_is_a_consultation_and_a_planned_one_is_not():
+    referral = {
+        "resourceType": "ServiceRequest",
+        "id": "sr",
+        "status": "completed",
+        "subject": {"reference": "Patient/p1"},
+        "performerType": concept(SNOMED, "394593009"),
+    }
+    assert value(facts(dx(), referral)["consult"]) is True
+    assert not facts(dx(), {**referral, "status": "active"}).knows("consult")
+
+
+def test_no_consultation_found_is_never_no_consultation():
+    assert cause(facts(dx(), role("207RH0000X"))["consult"]) is Absence.NOT_RECORDED
+
+
+def test_a_code_nobody_knows_is_not_understood():
+    found = facts(dx(), role("999X99999X"))["prescriber_specialty"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert found.evidence[0].shown == "999X99999X"

@@ -1,0 +1,208 @@
+"""Metastases, nodes, resectability and recurrence."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from cds_service.evidence import Absence
+from cds_service.facts.claims import Inferred
+from tests.facts.charts import (
+    ADENO,
+    BTC,
+    HCC,
+    SNOMED,
+    administered,
+    cause,
+    concept,
+    condition,
+    dx,
+    facts,
+    icd,
+    lab,
+    observation,
+    procedure,
+    value,
+)
+
+RELATED = "http://hl7.org/fhir/StructureDefinition/condition-related"
+LOBECTOMY = concept(SNOMED, "726425007")
+
+
+def m_category(code, **more):
+    return lab("21907-1", concept(SNOMED, code), "m-1", **more)
+
+
+def linked(code, to="dx-1", **more):
+    return icd(code, "sec-1", extension=[{"url": RELATED, "valueReference": {"reference": f"Condition/{to}"}}], **more)
+
+
+@pytest.mark.parametrize(("code", "metastatic"), [("1229903009", True), ("1229904003", True), ("1229901006", False)])
+def test_the_m_category_is_definite(code, metastatic):
+    found = facts(dx(), m_category(code))["metastatic"]
+    assert value(found) is metastatic
+    assert not isinstance(found, Inferred)
+
+
+@pytest.mark.parametrize(("spelled", "metastatic"), [("M1a", True), ("cM0", False), ("pM1", True)])
+def test_an_m_category_in_letters(spelled, metastatic):
+    assert value(facts(dx(), lab("21907-1", spelled, "m-1"))["metastatic"]) is metastatic
+    assert not facts(dx(), lab("21907-1", "MX", "m-1")).knows("metastatic")
+
+
+def test_a_secondary_tumour_linked_to_the_primary_is_definite():
+    found = facts(dx(), linked("C79.31"))["metastatic"]
+    assert value(found) is True
+    assert not isinstance(found, Inferred)
+    assert value(facts(dx(), linked("C78.01"))["metastatic"]) is True  # in the primary's organ, but linked
+
+
+def test_without_a_link_it_counts_where_only_one_tumour_can_have_spread():
+    assert isinstance(facts(dx(), icd("C79.31", "sec-1"))["metastatic"], Inferred)
+    two = facts(dx(), icd("C50.911", "dx-2"), icd("C79.31", "sec-1"))["metastatic"]
+    assert cause(two) is Absence.NOT_UNDERSTOOD
+    assert two.evidence
+
+
+@pytest.mark.parametrize(("primary", "code"), [(ADENO, "C78.01"), (HCC, "C78.7")])
+def test_a_secondary_tumour_in_the_primarys_organ_needs_the_link(primary, code):
+    assert cause(facts(dx(primary), icd(code, "sec-1"))["metastatic"]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize("code", ["C77.1", "C77.9"])
+def test_nodes_are_no_metastasis(code):
+    nodes = icd(code, "sec-1")
+    assert cause(facts(dx(), nodes, empty=("oncologyObservations",))["metastatic"]) is Absence.NOT_RECORDED
+    assert not facts(dx(), dx("94392001", "sec-1")).knows("metastatic")
+
+
+def test_refuted_and_resolved_metastases_are_none():
+    for change in (
+        {"verificationStatus": "refuted"},
+        {"clinicalStatus": "resolved"},
+        {"verificationStatus": "entered-in-error"},
+    ):
+        assert not facts(dx(), icd("C79.31", "sec-1", **change)).knows("metastatic")
+
+
+def test_no_metastasis_and_a_metastasis_of_the_same_day_are_conflicting():
+    # John Anyperson: cM0, yet a brain metastasis
+    found = facts(dx(), m_category("1229901006", day="2026-01-10"), linked("C79.31"))["metastatic"]
+    assert cause(found) is Absence.CONFLICTING
+    assert {item.reference for item in found.evidence} == {"Observation/m-1", "Condition/sec-1"}
+
+
+def test_a_metastasis_found_later_outranks_an_older_m0():
+    older = m_category("1229901006", day="2025-06-01")
+    assert value(facts(dx(), older, linked("C79.31"))["metastatic"]) is True
+    later = m_category("1229901006", day="2026-06-01")
+    assert cause(facts(dx(), later, linked("C79.31"))["metastatic"]) is Absence.CONFLICTING
+
+
+@pytest.mark.parametrize(("history", "metastatic"), [(False, False), (True, True)])
+def test_the_history_of_metastases_says_so_by_its_boolean(history, metastatic):
+    found = facts(dx(), observation(concept(SNOMED, "1287652008"), history))["metastatic"]
+    assert value(found) is metastatic
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "said"),
+    [
+        ("NSCLC, unresectable", "resectable", False),
+        ("Inoperable NSCLC", "resectable", False),
+        ("NSCLC, not surgically resectable", "resectable", False),
+        ("Resectable NSCLC", "resectable", True),
+        ("Locally advanced NSCLC", "locally_advanced", True),
+        ("NSCLC, not locally advanced", "locally_advanced", False),
+        ("Hepatocellular carcinoma confined to the liver", "liver_confined", True),
+        ("Metastatic NSCLC", "metastatic", True),
+        ("Non-metastatic NSCLC", "metastatic", False),
+        ("NSCLC without evidence of metastatic disease", "metastatic", False),
+        ("Recurrent NSCLC", "recurrent", True),
+    ],
+)
+def test_words_of_the_diagnosis_with_their_negations(words, name, said):
+    found = facts(condition(words))[name]
+    assert value(found) is said
+    assert isinstance(found, Inferred)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("Borderline resectable NSCLC", "resectable"),
+        ("Potentially resectable NSCLC", "resectable"),
+        ("NSCLC, suspected metastatic disease", "metastatic"),
+        ("NSCLC with metastases to regional lymph nodes", "metastatic"),
+    ],
+)
+def test_hedged_words_are_not_understood(words, name):
+    assert cause(facts(condition(words))[name]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize("name", ["resectable", "locally_advanced", "liver_confined", "metastatic", "recurrent"])
+def test_silence_says_nothing(name):
+    assert cause(facts(dx(), empty=("oncologyObservations",))[name]) is Absence.NOT_RECORDED
+
+
+def test_two_notes_that_disagree_are_conflicting():
+    notes = [{"text": "Unresectable."}, {"text": "Resectable after all"}]
+    assert cause(facts(dx(note=notes))["resectable"]) is Absence.CONFLICTING
+
+
+def test_resected_after_it_was_called_unresectable_is_conflicting():
+    called = condition("Unresectable NSCLC")
+    assert cause(facts(called, procedure(LOBECTOMY, "2026-03-01"))["resectable"]) is Absence.CONFLICTING
+    assert value(facts(called, procedure(LOBECTOMY, "2024-03-01"))["resectable"]) is False
+
+
+@pytest.mark.parametrize(
+    ("onset", "more_than_six"), [("2026-07-10", False), ("2026-07-11", True), ("2026-07-09", False)]
+)
+def test_months_from_surgery_to_the_recurrence(onset, more_than_six):
+    recurred = dx(BTC, clinicalStatus="recurrence", onsetDateTime=onset)
+    found = facts(recurred, procedure(concept(SNOMED, "71273005"), "2026-01-10"))
+    assert value(found["recurrent"]) is True
+    months = value(found["months_since_surgery"])
+    assert (months > 6) is more_than_six
+    assert isinstance(months, Decimal)
+
+
+def test_months_from_the_last_adjuvant_dose():
+    recurred = dx(BTC, clinicalStatus="recurrence", onsetDateTime="2026-10-01")
+    doses = [administered("gemcitabine", day, f"a{day}") for day in ("2025-12-01", "2026-03-01", "2026-04-01")]
+    found = facts(recurred, procedure(concept(SNOMED, "71273005"), "2026-01-10"), *doses)
+    assert value(found["months_since_adjuvant"]) == 6
+
+
+def test_a_recurrence_without_days_has_no_months():
+    found = facts(dx(BTC, clinicalStatus="relapse"), procedure(concept(SNOMED, "71273005"), "2026-01-10"))
+    assert value(found["recurrent"]) is True
+    assert not found.knows("months_since_surgery")
+    # An onset before the surgery is that of the first disease.
+    first = dx(BTC, clinicalStatus="recurrence", onsetDateTime="2025-12-01")
+    assert not facts(first, procedure(concept(SNOMED, "71273005"), "2026-01-10")).knows("months_since_surgery")
+
+
+def test_an_active_diagnosis_is_neither_recurrent_nor_not():
+    assert not facts(dx(BTC, clinicalStatus="active")).knows("recurrent")
+
+
+def test_a_feared_recurrence_is_not_understood():
+    assert (
+        cause(facts(condition("NSCLC, high risk of recurrence, possible relapse"))["recurrent"])
+        is Absence.NOT_UNDERSTOOD
+    )
+
+
+@pytest.mark.parametrize(("words", "metastatic"), [("Brain metastases", True), ("Metastasis to lymph nodes", None)])
+def test_a_secondary_tumour_in_words(words, metastatic):
+    found = facts(dx(), condition(words, "sec-1"))["metastatic"]
+    assert (found.value if isinstance(found, Inferred) else None) is metastatic
+
+
+def test_a_secondary_tumour_in_words_that_may_be_the_primary_or_another_ones_is_not_understood():
+    assert cause(facts(dx(), condition("Lung metastases", "sec-1"))["metastatic"]) is Absence.NOT_UNDERSTOOD
+    two = facts(dx(), icd("C50.911", "dx-2"), condition("Brain metastases", "sec-1"))
+    assert cause(two["metastatic"]) is Absence.NOT_UNDERSTOOD

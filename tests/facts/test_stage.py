@@ -1,0 +1,116 @@
+"""The stage group: forms, places, dates, and stagings that disagree."""
+
+from __future__ import annotations
+
+import pytest
+
+from cds_service.evidence import Absence
+from cds_service.facts.claims import Inferred
+from tests.facts.charts import ADENO, ES_SCLC, SCLC, SNOMED, cause, concept, condition, dx, facts, icd, stage, value
+
+AJCC = "http://cancerstaging.org"
+
+
+def staged(summary, **more):
+    return dx(ADENO, stage=[{"summary": summary, **more}])
+
+
+@pytest.mark.parametrize(
+    ("summary", "group"),
+    [
+        (concept(SNOMED, "1222806003"), "IIIC"),
+        (concept(AJCC, "3C"), "IIIC"),
+        (concept(AJCC, "4"), "IV"),
+        ({"text": "Stage IIIB"}, "IIIB"),
+        ({"text": "3A"}, "IIIA"),
+        ({"text": "cT3 cN2 cM0, stage IIIB"}, "IIIB"),
+    ],
+)
+def test_a_stage_that_parses_completely_is_recorded(summary, group):
+    assert value(facts(staged(summary))["stage"]) == group
+    assert value(facts(dx(ADENO), stage(summary))["stage"]) == group
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        {"text": "advanced"},
+        concept(SNOMED, "1228938002"),
+        concept(SNOMED, "1222593007"),
+        {"text": "IIIA/B"},
+        {"text": "T3N2"},
+    ],
+)
+def test_what_does_not_parse_is_not_understood_and_shown(summary):
+    found = facts(staged(summary))["stage"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert found.evidence[0].shown
+
+
+def test_no_stage_is_not_recorded_only_if_both_places_were_asked():
+    assert cause(facts(dx(ADENO), empty=("oncologyObservations",))["stage"]) is Absence.NOT_RECORDED
+    assert cause(facts(dx(ADENO))["stage"]) is Absence.NOT_SENT
+
+
+def test_a_staged_diagnosis_code_says_its_stage():
+    assert value(facts(dx("422968005"))["stage"]) == "III"
+    assert value(facts(icd("C34.11"), dx("422968005", "dx-2"))["stage"]) == "III"  # a second, staged Condition
+
+
+def test_the_words_of_the_diagnosis_are_weaker():
+    found = facts(condition("Adenocarcinoma of lung, stage IIIB"))["stage"]
+    assert isinstance(found, Inferred)
+    assert value(found) == "IIIB"
+
+
+def test_the_assessment_of_a_stage_that_says_another_one_is_conflicting():
+    # jenny-m: Condition.stage says IIIC, the Observation it rests on IIB
+    with_assessment = staged(concept(SNOMED, "1222806003"), assessment=[{"reference": "Observation/st-1"}])
+    found = facts(with_assessment, stage(concept(SNOMED, "1222769001")))["stage"]
+    assert cause(found) is Absence.CONFLICTING
+    assert {item.reference for item in found.evidence} == {"Condition/dx-1", "Observation/st-1"}
+
+
+def test_two_stagings_of_one_day_conflict_and_a_newer_one_counts():
+    one, other = stage({"text": "IIIA"}, "st-1"), stage({"text": "IIB"}, "st-2")
+    assert cause(facts(dx(), one, other)["stage"]) is Absence.CONFLICTING
+    assert value(facts(dx(), one, stage({"text": "IV"}, "st-2", day="2026-08-01"))["stage"]) == "IV"
+
+
+def test_an_undated_stage_that_repeats_an_older_one_gives_way_to_the_newer():
+    older, newer = stage({"text": "IIIA"}, "st-1"), stage({"text": "IV"}, "st-2", day="2026-08-01")
+    assert value(facts(staged({"text": "IIIA"}), older, newer)["stage"]) == "IV"
+    assert cause(facts(staged({"text": "IIB"}), older, newer)["stage"]) is Absence.CONFLICTING
+
+
+def test_a_group_and_its_subgroup_agree_on_the_subgroup():
+    assert value(facts(dx(), stage({"text": "III"}, "st-1"), stage({"text": "IIIB"}, "st-2"))["stage"]) == "IIIB"
+
+
+@pytest.mark.parametrize("status", ["cancelled", "entered-in-error", "registered", "preliminary"])
+def test_a_staging_without_a_result_is_none(status):
+    assert not facts(dx(), stage({"text": "IIIA"}, status=status)).knows("stage")
+
+
+def test_the_stage_of_another_tumour_is_not_taken():
+    other = stage({"text": "IIIA"}, focus=[{"reference": "Condition/dx-2"}])
+    assert not facts(dx(), icd("C50.911", "dx-2"), other).knows("stage")
+    mine = stage({"text": "IIIA"}, focus=[{"reference": "Condition/dx-1"}])
+    assert value(facts(dx(), icd("C50.911", "dx-2"), mine)["stage"]) == "IIIA"
+
+
+def test_a_stage_that_does_not_say_of_which_of_two_tumours_is_not_understood():
+    assert cause(facts(dx(), icd("C50.911", "dx-2"), stage({"text": "IIIA"}))["stage"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_extent_of_small_cell_lung_cancer():
+    assert value(facts(dx(ES_SCLC))["stage"]) == "extensive"
+    assert value(facts(dx(SCLC), stage({"text": "Extensive stage"}))["stage"]) == "extensive"
+    assert value(facts(dx(SCLC), stage({"text": "Limited stage"}))["stage"]) == "limited"
+    assert value(facts(dx(ES_SCLC), stage({"text": "IV"}))["stage"]) == "extensive"
+    assert cause(facts(dx(ES_SCLC), stage({"text": "Limited stage"}, day="2026-01-10"))["stage"]) is Absence.CONFLICTING
+
+
+def test_a_tumour_that_is_over_does_not_make_the_stage_doubtful():
+    other = icd("C50.911", "dx-2", clinicalStatus="resolved")
+    assert value(facts(dx(), other, stage({"text": "IIIA"}))["stage"]) == "IIIA"

@@ -1,0 +1,297 @@
+"""Chemoradiation, progression, response, and what was received of the drug."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from cds_service.evidence import Absence
+from cds_service.facts.claims import Inferred
+from cds_service.facts.order import find_orders
+from cds_service.facts.read import Reading, read_facts
+from cds_service.facts.sources import SOURCES
+from tests.facts.charts import (
+    ADENO,
+    CPT,
+    HCC,
+    ICD10,
+    IMPROVED,
+    SNOMED,
+    STABLE,
+    WORSENED,
+    administered,
+    cause,
+    concept,
+    disease_status,
+    dx,
+    facts,
+    mg_every,
+    procedure,
+    radiotherapy,
+    requested,
+    value,
+)
+from tests.facts.orders import DURVALUMAB, ON, chart, order, searchset
+
+CHEMO, RT = "prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt"
+SEQUENTIAL, PROGRESSED = "prior_therapy.sequential_chemoradiation", "prior_therapy.progressed"
+COURSE = radiotherapy("2026-03-02", "2026-04-15")
+
+
+def chemoradiation(*resources):
+    found = facts(dx(ADENO), *resources)
+    return tuple(found.value(name) for name in (CHEMO, RT, SEQUENTIAL))
+
+
+# --- chemoradiation ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("drug", ["cisplatin", "Carboplatin AUC 2"])
+@pytest.mark.parametrize("day", ["2026-03-02", "2026-03-20", "2026-04-15"])
+def test_platinum_within_a_course_of_radiotherapy_is_concurrent(drug, day):
+    assert chemoradiation(COURSE, administered(drug, day, "a1")) == (True, True, None)
+
+
+@pytest.mark.parametrize("day", ["2026-01-10", "2026-05-10"])
+def test_platinum_apart_from_the_radiotherapy_is_sequential(day):
+    assert chemoradiation(COURSE, administered("cisplatin", day, "a1")) == (None, None, True)
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [
+        [COURSE],
+        [administered("cisplatin", "2026-03-20", "a1")],
+        [radiotherapy(None, None), administered("cisplatin", "2026-03-20", "a1")],
+        [COURSE, administered("cisplatin", None, "a1")],
+        [COURSE, administered("pemetrexed", "2026-03-20", "a1")],
+        [COURSE, administered("cisplatin", "2026-03-20", "a1", status="not-done")],
+        [{**COURSE, "status": "not-done"}, administered("cisplatin", "2026-03-20", "a1")],
+        [
+            radiotherapy("2026-03-02", "2026-04-15", bodySite=[{"text": "Brain"}]),
+            administered("cisplatin", "2026-03-20", "a1"),
+        ],
+        [procedure(concept(SNOMED, "703423002"), "2026-03-02", "2026-04-15")],  # names neither drug nor overlap
+        [procedure(concept(ICD10, "Z92.3"))],
+    ],
+)
+def test_any_missing_piece_settles_nothing(resources):
+    assert chemoradiation(*resources) == (None, None, None)
+
+
+def test_chemoradiation_not_recorded_and_not_sent():
+    found = facts(dx(ADENO), empty=("procedures", "medicationAdministrations"))
+    assert cause(found[RT]) is Absence.NOT_RECORDED
+    assert cause(facts(dx(ADENO))[RT]) is Absence.NOT_SENT
+
+
+def test_an_order_inside_the_course_is_weaker_than_an_administration():
+    found = facts(dx(ADENO), COURSE, requested("cisplatin", "r1", "completed", "2026-03-05"))[RT]
+    assert isinstance(found, Inferred)
+    assert value(found) is True
+
+
+def test_single_fractions_make_one_course():
+    fractions = [
+        procedure(concept(CPT, "77412"), f"2026-03-{day:02}", identity=f"f{day}") for day in (2, 3, 4, 5, 6, 9, 10)
+    ]
+    assert chemoradiation(*fractions, administered("cisplatin", "2026-03-08", "a1")) == (True, True, None)
+
+
+# --- progression ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("status", "progressed"), [(IMPROVED, False), (STABLE, False), (WORSENED, True)])
+def test_disease_status_after_the_chemoradiation(status, progressed):
+    found = facts(
+        dx(ADENO), COURSE, administered("cisplatin", "2026-03-20", "a1"), disease_status(status, "2026-06-01")
+    )
+    assert value(found[PROGRESSED]) is progressed
+
+
+def test_a_status_before_its_end_or_without_a_day_says_nothing_of_progression():
+    treated = (dx(ADENO), COURSE, administered("cisplatin", "2026-03-20", "a1"))
+    for day in ("2026-04-01", None):
+        found = facts(*treated, disease_status(STABLE, day))[PROGRESSED]
+        assert cause(found) is Absence.NOT_RECORDED
+        assert found.evidence  # it is shown
+
+
+def test_no_record_of_progression_is_not_no_progression():
+    found = facts(dx(ADENO), COURSE, administered("cisplatin", "2026-03-20", "a1"), empty=("oncologyObservations",))
+    assert cause(found[PROGRESSED]) is Absence.NOT_RECORDED
+
+
+def test_worsened_once_is_progressed_whatever_came_later():
+    statuses = [disease_status(WORSENED, "2026-06-01", "s1"), disease_status(STABLE, "2026-08-01", "s2")]
+    found = facts(dx(ADENO), COURSE, administered("cisplatin", "2026-03-20", "a1"), *statuses)
+    assert value(found[PROGRESSED]) is True
+
+
+@pytest.mark.parametrize(
+    ("words", "progressed"),
+    [
+        ("No progression", False),
+        ("Progressive disease", True),
+        ("Stable disease", False),
+        ("Partial response", False),
+        ("unclear", None),
+    ],
+)
+def test_disease_status_in_words(words, progressed):
+    status = disease_status({"text": words}, "2026-06-01")
+    found = facts(dx(ADENO), COURSE, administered("cisplatin", "2026-03-20", "a1"), status)
+    assert found.value(PROGRESSED) is progressed
+
+
+# --- response ------------------------------------------------------------------------------------------------------
+
+RECEIVED = (administered("Imfinzi", "2026-05-04", "d1", 1500), administered("Imfinzi", "2026-11-02", "d2", 1500))
+
+
+@pytest.mark.parametrize(("status", "responding"), [(IMPROVED, True), (STABLE, "stable"), (WORSENED, False)])
+def test_response_is_the_newest_status_after_the_first_dose(status, responding):
+    earlier = disease_status(WORSENED, "2026-06-01", "s1")
+    assert value(facts(dx(HCC), *RECEIVED, earlier, disease_status(status, "2026-09-01"))["responding"]) == responding
+
+
+def test_a_status_before_the_first_dose_is_no_response():
+    assert (
+        cause(facts(dx(HCC), *RECEIVED, disease_status(IMPROVED, "2026-05-01"))["responding"]) is Absence.NOT_RECORDED
+    )
+
+
+def test_two_statuses_of_one_day_that_disagree_are_conflicting():
+    both = [disease_status(IMPROVED, "2026-09-01", "s1"), disease_status(WORSENED, "2026-09-01", "s2")]
+    assert cause(facts(dx(HCC), *RECEIVED, *both)["responding"]) is Absence.CONFLICTING
+
+
+def test_the_status_of_another_tumour_is_not_taken():
+    other = disease_status(IMPROVED, "2026-09-01", focus=[{"reference": "Condition/dx-2"}])
+    assert not facts(dx(HCC), dx("254837009", "dx-2"), *RECEIVED, other).knows("responding")
+
+
+# --- the drug ------------------------------------------------------------------------------------------------------
+
+
+def test_administrations_give_start_last_dose_and_that_it_goes_on():
+    found = facts(dx(HCC), *RECEIVED)
+    assert value(found["therapy_start"]) == date(2026, 5, 4)
+    assert value(found["days_since_last_dose"]) == Decimal(18)  # the order is of 2026-11-20
+    assert value(found["currently_receiving"]) is True
+    assert value(found["continuity_documented"]) is True
+    assert value(found["doses_given"]) == 2
+
+
+def test_doses_after_the_order_are_not_counted():
+    later = administered("Imfinzi", "2026-12-01", "d3", 1500)
+    assert value(facts(dx(HCC), *RECEIVED, later)["days_since_last_dose"]) == Decimal(18)
+
+
+@pytest.mark.parametrize("status", ["not-done", "entered-in-error", "on-hold"])
+def test_what_was_not_given_is_no_dose(status):
+    assert not facts(dx(HCC), administered("Imfinzi", "2026-05-04", "d1", status=status)).knows("therapy_start")
+
+
+def test_a_long_pause_leaves_open_whether_it_is_received_now():
+    assert not facts(dx(HCC), administered("Imfinzi", "2026-05-04", "d1")).knows("currently_receiving")
+
+
+def test_history_is_known_where_administrations_were_asked_for():
+    assert value(facts(dx(HCC), empty=("medicationAdministrations",))["treatment_history"]) is True
+    assert not facts(dx(HCC)).knows("treatment_history")
+    assert not facts(dx(HCC), requested("metformin", "r1")).knows("treatment_history")  # active orders only
+    assert facts(dx(HCC), requested("metformin", "r1", "completed")).knows("treatment_history")
+
+
+def test_no_earlier_dose_is_not_recorded_or_not_sent():
+    assert cause(facts(dx(HCC), empty=("medicationAdministrations",))["therapy_start"]) is Absence.NOT_RECORDED
+    assert cause(facts(dx(HCC))["therapy_start"]) is Absence.NOT_SENT
+
+
+def test_the_first_page_of_several_does_not_tell_the_start():
+    page = searchset(*RECEIVED, link=[{"relation": "next", "url": "https://ehr.example/next"}])
+    seen = chart(order(), prefetch={"medicationAdministrations": page})
+    (found,) = find_orders(seen, DURVALUMAB).in_scope
+    read = read_facts(Reading(seen, found, ON, DURVALUMAB), SOURCES).facts
+    assert cause(read["therapy_start"]) is Absence.NOT_SENT
+    assert value(read["days_since_last_dose"]) == Decimal(18)
+
+
+def test_the_previous_dose_is_that_of_the_order_it_was_given_by():
+    old = requested("Imfinzi", "old", "completed", "2026-05-01", dosageInstruction=mg_every(1500, 4))
+    (line,) = value(facts(dx(HCC), *RECEIVED, old)["previous_dose"])
+    assert (line.amount.mg, line.interval.days) == (1500, 28)
+
+
+def test_without_such_an_order_it_is_as_administered():
+    (line,) = value(facts(dx(HCC), *RECEIVED)["previous_dose"])
+    assert (line.amount.mg, line.interval.days) == (1500, 182)
+
+
+def test_an_order_that_is_only_active_is_no_earlier_dose_but_another_order():
+    found = facts(dx(HCC), requested("Imfinzi", "other", dosageInstruction=mg_every(1500, 4)))
+    assert not found.knows("previous_dose")
+    (line,) = value(found["other_active_orders"])
+    assert line.shown == "1500 mg every 4 wk"
+
+
+def test_the_order_it_replaces_is_not_another_one():
+    other = requested("Imfinzi", "other", dosageInstruction=mg_every(1500, 4))
+    found = facts(dx(HCC), other, *RECEIVED, priorPrescription={"reference": "MedicationRequest/other"})
+    assert not found.knows("other_active_orders")
+    assert value(found["previous_dose"])[0].interval.days == 28
+
+
+def test_a_statement_that_it_is_taken():
+    taken = {
+        "resourceType": "MedicationStatement",
+        "id": "ms",
+        "status": "active",
+        "subject": {"reference": "Patient/p1"},
+        "medicationCodeableConcept": {"text": "durvalumab"},
+        "effectivePeriod": {"start": "2026-06-01"},
+    }
+    found = facts(dx(HCC), taken)
+    assert value(found["therapy_start"]) == date(2026, 6, 1)
+    assert value(found["currently_receiving"]) is True
+    assert not facts(dx(HCC), {**taken, "status": "not-taken"}).knows("therapy_start")
+
+
+# --- line of therapy -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [("First-line treatment", "first"), ("2nd line after relapse", "second"), ("new line placed", None)],
+)
+def test_the_line_the_order_names(words, line):
+    assert facts(dx(ADENO), note=[{"text": words}]).value("line_of_therapy") == line
+
+
+def test_two_lines_are_conflicting():
+    found = facts(dx(ADENO), note=[{"text": "first-line"}, {"text": "second-line"}])
+    assert cause(found["line_of_therapy"]) is Absence.CONFLICTING
+
+
+# --- not understood --------------------------------------------------------------------------------------------------
+
+
+def test_what_is_recorded_but_not_understood_is_shown():
+    undated = facts(dx(HCC), administered("Imfinzi", None, "d1"))["therapy_start"]
+    assert cause(undated) is Absence.NOT_UNDERSTOOD
+    assert undated.evidence
+    unclear = facts(dx(HCC), *RECEIVED, disease_status({"text": "see note"}, "2026-09-01"))["responding"]
+    assert cause(unclear) is Absence.NOT_UNDERSTOOD
+    course = facts(dx(ADENO), radiotherapy(None, None), administered("cisplatin", "2026-03-20", "a1"))[RT]
+    assert cause(course) is Absence.NOT_UNDERSTOOD
+    treated = (dx(ADENO), COURSE, administered("cisplatin", "2026-03-20", "a1"))
+    assert cause(facts(*treated, disease_status("709137006", "2026-06-01"))[PROGRESSED]) is Absence.NOT_UNDERSTOOD
+
+
+def test_a_completed_order_with_an_unreadable_dose_is_still_an_earlier_dose():
+    old = requested("Imfinzi", "old", "completed", dosageInstruction=[{"text": "as before"}])
+    (line,) = value(facts(dx(HCC), old)["previous_dose"])
+    assert line.amount is None
