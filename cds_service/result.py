@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from cds_service.criteria.dose import Verdict
     from cds_service.criteria.finding import Finding, Missing
     from cds_service.criteria.quantity import Weight
+    from cds_service.evidence import Facts
+    from cds_service.facts.order import DraftOrder
     from cds_service.policies.revision import Revision
 
 
@@ -112,3 +114,13 @@ class Assessment:
     notes: tuple[str, ...] = ()
     could_not_check: bool = False
     routes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One order of a call with everything it came to: what the record keeps of it."""
+
+    order: DraftOrder
+    facts: Facts
+    assessment: Assessment
+    cards: tuple[dict[str, Any], ...]

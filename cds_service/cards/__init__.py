@@ -1,0 +1,30 @@
+"""An assessment as CDS Hooks cards (contract, section 6). Every word a prescriber reads is in this package.
+
+At most two cards per order: one about the dose, which the user can change, and one about criteria and documents,
+which the user can supply. A summary holds finding, number, limit and what to do; the detail begins with the
+arithmetic. Text that came from a record is escaped wherever Markdown is rendered, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cds_service.assessment import OrderOutcome
+from cds_service.cards.criteria import criteria_card
+from cds_service.cards.dose import dose_card
+from cds_service.cards.frame import Card, CardOptions
+from cds_service.cards.notices import could_not_check_card, no_draft_card, other_patient_card, passing_card
+
+if TYPE_CHECKING:
+    from cds_service.assessment import Assessment
+    from cds_service.facts.order import DraftOrder
+
+__all__ = ["CardOptions", "cards", "could_not_check_card", "no_draft_card", "other_patient_card"]
+
+
+def cards(assessment: Assessment, order: DraftOrder | None, options: CardOptions) -> tuple[Card, ...]:
+    """The cards for one order, the one about the dose first; empty where there is nothing to say."""
+    shown = [card for card in (dose_card(assessment, order, options), criteria_card(assessment, options)) if card]
+    if not shown and options.show_passing and assessment.outcome is OrderOutcome.MEETS:
+        shown = [passing_card(assessment, options)]
+    return tuple(shown)

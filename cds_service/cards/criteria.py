@@ -1,0 +1,274 @@
+"""The card about criteria and documents: contradictions first, then what to supply and where it was looked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cds_service.cards.dose import arithmetic, weight_in_words
+from cds_service.cards.frame import Card, CardOptions, drug_name, footer, further_routes, make_card, remarks_of
+from cds_service.cards.sorting import (
+    DOSE_FACTS,
+    OUR_TROUBLE,
+    SETTLES_ROW,
+    all_our_trouble,
+    contradictions,
+    dose_is_unread,
+    fails_by_partner,
+    is_of_dose,
+    is_outside,
+    is_over,
+    open_criteria,
+    to_supply,
+)
+from cds_service.cards.text import (
+    CITED,
+    DATE,
+    bullets,
+    escaped,
+    fitting,
+    in_words,
+    once,
+    one_line,
+    paragraphs,
+    uncapital,
+)
+from cds_service.cards.words import CAUSES, MEANINGS, referral, shortening, words_for
+from cds_service.criteria.dose import Verdict
+from cds_service.criteria.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cds_service.assessment import Assessment
+    from cds_service.criteria.finding import Finding, Missing
+
+
+def criteria_card(assessment: Assessment, options: CardOptions) -> Card | None:
+    """The card about criteria and documents, or None where the dose card or silence says it all."""
+    contradicted = contradictions(assessment)
+    missing = to_supply(assessment) if options.documents else ()
+    open_ = open_criteria(assessment) if options.documents else ()
+    unread = assessment.dose.verdict is Verdict.UNDETERMINED and options.documents
+    if not (contradicted or missing or open_ or assessment.could_not_check or unread):
+        return None
+    if contradicted:
+        kind, indicator, summary = "criteria", "warning", _contradiction_summary(assessment, contradicted)
+    elif assessment.could_not_check:
+        kind, indicator, summary = "unchecked", "warning", _unchecked_summary(assessment)
+    elif is_outside(assessment):
+        kind, indicator, summary = "referral", "info", _referral_summary(assessment)
+    else:
+        kind, indicator, summary = "documents", "info", _documents_summary(assessment, missing, open_)
+    detail = _criteria_detail(assessment, contradicted, missing, open_)
+    section = (contradicted or open_ or assessment.findings)[0].section if assessment.findings else assessment.section
+    return make_card(
+        assessment.policy, options, kind=kind, indicator=indicator, summary=summary, detail=detail, section=section
+    )
+
+
+def _contradiction_summary(assessment: Assessment, contradicted: Sequence[Finding]) -> str:
+    drug, first = drug_name(assessment.policy), contradicted[0]
+    more = f" (and {len(contradicted) - 1} more)" if len(contradicted) > 1 else ""
+    if fails_by_partner(assessment, first):
+        because, todo = assessment.dose.partner_because, "change it or attach evidence"
+    else:
+        because = _decisive(first).because
+        todo = f"see {assessment.refer_to[0]}" if len(assessment.refer_to) == 1 else "correct the record or see detail"
+    because = uncapital(CITED.sub("", one_line(in_words(because))).rstrip("."))
+    condition = "; ".join(because.split("; ")[:2])
+    return fitting(
+        f"{drug}: {because}{more}; plan criterion {first.section} is not met, {todo}",
+        f"{drug}: {because}{more}; criterion {first.section} not met, {todo}",
+        f"{drug}: {condition}{more}; criterion {first.section} not met, {todo}",
+        f"{drug} does not meet plan criterion {first.section}{more}: {first.label}; {todo}",
+        f"{drug} does not meet plan criterion {first.section}{more}; {todo}",
+    )
+
+
+def _decisive(finding: Finding) -> Finding:
+    """Of alternatives that all fail, the one about which most is recorded: the one the request was meant for."""
+    failed = [part for part in finding.parts if part.outcome is finding.outcome]
+    return _decisive(max(failed, key=lambda part: len(part.evidence))) if failed else finding
+
+
+def _unchecked_summary(assessment: Assessment) -> str:
+    drug = drug_name(assessment.policy)
+    unread = [m for m in assessment.missing if m.absence in OUR_TROUBLE]
+    return fitting(
+        *(f"{drug} could not be fully checked: {what} could not be read; check by hand or try again"
+          for what in shortening(unread)),
+        f"{drug} could not be fully checked: chart data could not be read; check by hand or try again",
+    )  # fmt: skip
+
+
+def _referral_summary(assessment: Assessment) -> str:
+    outside = f"{drug_name(assessment.policy)}: this use is outside {assessment.policy.id}"
+    if not assessment.refer_to:
+        return f"{outside}, and it names no policy for this line of business; ask the plan which one applies"
+    if len(assessment.refer_to) == 1:
+        number = assessment.refer_to[0]
+        return fitting(
+            f"{outside}; the plan refers it to {referral(number)}; send evidence",
+            f"{outside}; the plan refers it to {number}; send evidence",
+        )
+    return fitting(
+        f"{outside}; the plan refers it to one of {', '.join(assessment.refer_to)}; send evidence",
+        f"{outside}; the plan refers it to another policy; see the numbers in the detail",
+    )
+
+
+def _documents_summary(assessment: Assessment, missing: Sequence[Missing], open_: Sequence[Finding]) -> str:
+    drug = drug_name(assessment.policy)
+    if dose_is_unread(assessment):
+        also = _more_missing(sum(m.fact not in DOSE_FACTS for m in missing))
+        todo = _dose_entry({m.fact for m in missing})
+        ordered = in_words(assessment.dose.ordered) or "without a dose"
+        return fitting(
+            f"{drug} dose could not be evaluated: ordered {ordered}; {todo}{also}",
+            f"{drug} dose could not be evaluated; {todo}{also}",
+        )
+    without = [m for m in missing if m.fact in SETTLES_ROW]
+    if "indication" in {m.fact for m in without}:
+        also = _more_missing(len(missing) - 1)
+        return f"{drug}: it is open which diagnosis the order is for; link a diagnosis that settles it{also}"
+    if assessment.dose.verdict is Verdict.UNDETERMINED and without:
+        also = _more_missing(len(missing) - len(without))
+        todo = "it was not available to this check" if all_our_trouble(without) else "record it"
+        return fitting(*(f"{drug} dose cannot be judged without {what}; {todo}{also}" for what in shortening(without)))
+    if not missing:
+        return _reviewer_summary(drug, open_)
+    if all_our_trouble(missing):
+        return fitting(
+            *(
+                f"{drug}: {what} not available to this check; send it if the chart has it"
+                for what in shortening(missing)
+            ),
+            f"{drug}: {len(missing)} facts were not available to this check; send them if the chart has them",
+        )
+    also = "also " if is_over(assessment.dose) else ""
+    return fitting(
+        *(f"{drug}: the plan {also}needs {what}; please document" for what in shortening(missing)),
+        f"{drug}: the plan {also}needs {len(missing)} facts documented; see the list",
+    )
+
+
+def _reviewer_summary(drug: str, open_: Sequence[Finding]) -> str:
+    if not open_:
+        return f"{drug}: the plan's reviewer judges part of this request; send what supports it"
+    section, because = open_[0].section, uncapital(one_line(open_[0].because))
+    return fitting(
+        f"{drug}: {because}; criterion {section} is for the plan's reviewer",
+        f"{drug}: criterion {section} ({uncapital(open_[0].label)}) is for the plan's reviewer; send what supports it",
+        f"{drug}: criterion {section} is for the plan's reviewer; send what supports it",
+    )
+
+
+def _dose_entry(asked: set[str]) -> str:
+    """What to enter so that the dose can be judged; both where it is not known which of them is at fault."""
+    amount, interval = asked & {"dose.value", "dose.unit"}, "dose.interval" in asked
+    if interval and not amount:
+        return "enter an interval in weeks"
+    return "enter mg or mg/kg" if amount and not interval else "enter mg or mg/kg and an interval"
+
+
+def _more_missing(count: int) -> str:
+    if count == 0:
+        return ""
+    return "; one more fact is missing" if count == 1 else f"; {count} more facts are missing"
+
+
+def _criteria_detail(
+    assessment: Assessment, contradicted: Sequence[Finding], missing: Sequence[Missing], open_: Sequence[Finding]
+) -> str:
+    dose = assessment.dose
+    first = [] if is_over(dose) else [dose_line(assessment)]
+    blocks: list[list[str]] = [first]
+    if contradicted:
+        blocks.append(
+            [
+                "**Recorded and against the plan's criteria**",
+                "",
+                *bullets(_criterion(assessment, f) for f in contradicted),
+            ]
+        )
+    document = [m for m in missing if m.absence not in OUR_TROUBLE]
+    if document:
+        blocks.append(["**Please document**", "", *bullets(_requests(assessment, document))])
+    ours = [m for m in missing if m.absence in OUR_TROUBLE]
+    if ours:
+        blocks.append(["**Not available to this check** (no omission of yours)", ""])
+        blocks[-1] += bullets(_requests(assessment, ours))
+    asked = {m.fact for m in missing}
+    judged = [f for f in open_ if not any(m.fact in asked for part in f.walk() for m in part.missing)]
+    if judged:
+        blocks.append(["**Open**", "", *bullets(_criterion(assessment, f) for f in judged)])
+    if assessment.refer_to:
+        blocks.append(["**Other policies that apply**", "", *bullets(map(referral, assessment.refer_to))])
+    remarks = [] if is_over(dose) else remarks_of(assessment)
+    blocks.append(bullets(once([*remarks, *further_routes(assessment)])))
+    return paragraphs(*blocks, [footer(assessment)])
+
+
+def dose_line(assessment: Assessment) -> str:
+    """The dose in one line, for a card that is about something else."""
+    dose = assessment.dose
+    weight = f" Weight {weight_in_words(dose.weight)}." if dose.weight else ""
+    if dose.verdict is Verdict.OK:
+        row = f" ({dose.row})" if dose.row else ""
+        return f"Dose within the limit{row}: {arithmetic(dose)}.{weight}"
+    if is_outside(assessment):
+        return "The dose was not judged: the policy has no row for this use."
+    rows = f" Possible rows: {', '.join(dose.open_rows)}." if len(dose.open_rows) > 1 else ""
+    limit = "limit " if dose.arithmetic else ""
+    return f"Dose not evaluable: {limit}{arithmetic(dose)}.{weight}{rows}"
+
+
+def _criterion(assessment: Assessment, finding: Finding) -> str:
+    """A criterion with its reason, and below it the reasons of its alternatives where it is made of some."""
+    reason = f"{finding.section} {finding.label}: {_because(finding)}"
+    failed = [part for part in finding.parts if part.outcome is finding.outcome]
+    if finding.outcome is not Outcome.NOT_MET or len(failed) < 2 or is_of_dose(assessment, finding):
+        return reason
+    return "\n".join([reason, *(f"  - {part.section}: {_because(part)}" for part in failed)])
+
+
+def _because(finding: Finding) -> str:
+    """The reason with what it was read from, where the reason does not give the dates itself."""
+    because = one_line(escaped(in_words(finding.because))).removeprefix(f"{finding.section}: ")
+    if DATE.search(because):
+        return because
+    seen = once(f"{escaped(e.shown)}, {e.recorded.isoformat()}" for e in finding.evidence if e.recorded and e.shown)
+    return because + (f" ({'; '.join(seen)})" if seen else "")
+
+
+def _requests(assessment: Assessment, missing: Sequence[Missing]) -> list[str]:
+    """What is asked for, a line each; the parts of a group that is asked for as a whole are named in its line."""
+    parts: dict[str, list[Missing]] = {m.fact: [] for m in missing}
+    for one in missing:
+        group = one.fact.partition(".")[0]
+        if group != one.fact and group in parts:
+            parts[group].append(one)
+    inside = {part.fact for members in parts.values() for part in members}
+    sections = _sections(assessment)
+    return [_request(one, parts[one.fact], sections.get(one.fact)) for one in missing if one.fact not in inside]
+
+
+def _request(missing: Missing, parts: Sequence[Missing], section: str | None) -> str:
+    asked = words_for(missing.fact)
+    inside = f": {'; '.join(words_for(part.fact).what for part in parts)}" if parts else ""
+    text = CAUSES[missing.absence].format(do=asked.do + inside, what=asked.what + inside)
+    named = missing.looked_for and missing.looked_for not in MEANINGS
+    where = f" Looked for: {escaped(missing.looked_for)}." if named else ""
+    return f"{text[0].upper()}{text[1:]}{f' ({section})' if section else ''}.{where}"
+
+
+def _sections(assessment: Assessment) -> dict[str, str]:
+    """The innermost section that asks for each fact, the first in the policy's order where several do."""
+    sections: dict[str, str] = {}
+    for root in assessment.findings:
+        for finding in root.walk():
+            for missing in finding.missing:
+                known = sections.get(missing.fact)
+                if known is None or known.count(".") < finding.section.count("."):
+                    sections[missing.fact] = finding.section
+    return sections

@@ -1,0 +1,104 @@
+"""The frame of every card: source, topic, override reasons, link, footer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from cds_service.cards.text import escaped, once
+from cds_service.cards.words import REASONS, REASONS_ELSE, REASONS_FOR, TOPICS
+
+if TYPE_CHECKING:
+    from cds_service.assessment import Assessment, PolicyRef
+
+
+Card = dict[str, Any]
+
+TOPIC_SYSTEM = "http://durvalumab-cds.org/CodeSystem/card-topic"
+
+OVERRIDE_SYSTEM = "http://durvalumab-cds.org/CodeSystem/override-reason"
+
+
+@dataclass(frozen=True, slots=True)
+class CardOptions:
+    """What a site may choose. None of it changes a verdict, only how it is shown.
+
+    ``payer`` replaces the payer's name of the policy on the card. An overage of at most ``rounding_band_percent`` is
+    shown as ``info``; one of ``critical_factor`` times the limit or more as ``critical`` (None: never).
+    ``documents`` is false where a hook may not ask for documents (order-select). ``policy_url`` is the address of
+    the policy pages (``https://…/policies``); without it cards carry no link.
+    """
+
+    payer: str | None = None
+    rounding_band_percent: Decimal = Decimal(0)
+    show_passing: bool = False
+    critical_factor: Decimal | None = None
+    documents: bool = True
+    policy_url: str | None = None
+
+
+def make_card(
+    policy: PolicyRef,
+    options: CardOptions,
+    *,
+    kind: str,
+    indicator: str,
+    summary: str,
+    detail: str,
+    section: str | None,
+) -> Card:
+    """A card with everything that every card has. ``kind`` names the finding (a key of ``words.TOPICS``)."""
+    card: Card = {
+        "uuid": str(uuid4()),
+        "summary": summary,
+        "indicator": indicator,
+        "detail": detail,
+        "source": {"label": options.payer or policy.payer, "topic": _topic(policy, kind)},
+        "overrideReasons": [
+            {"code": code, "system": OVERRIDE_SYSTEM, "display": REASONS[code]}
+            for code in REASONS_FOR.get(kind, REASONS_ELSE)
+        ],
+    }
+    if options.policy_url:
+        anchor = f"#{section}" if section else ""
+        url = f"{options.policy_url.rstrip('/')}/{policy.id}{anchor}"
+        card["links"] = [{"label": f"{policy.id} {section or ''}".strip(), "url": url, "type": "absolute"}]
+    return card
+
+
+def _topic(policy: PolicyRef, kind: str) -> dict[str, str]:
+    """Stable per policy and kind of finding: an EHR ties a user's acknowledgement to this code."""
+    return {
+        "system": TOPIC_SYSTEM,
+        "code": f"{re.sub('[^A-Za-z0-9]', '', policy.id)}{kind}"[:100],
+        "display": TOPICS[kind],
+    }
+
+
+def footer(assessment: Assessment) -> str:
+    """Policy, section, revision and order: where the card comes from."""
+    policy = assessment.policy
+    section = f", section {assessment.section}" if assessment.section else ""
+    order = f" Order {escaped(assessment.order)}." if assessment.order else ""
+    return f"Policy {policy.id}{section}, revision {policy.revision}.{order} This informs; the plan decides."
+
+
+def drug_name(policy: PolicyRef) -> str:
+    """The policy's drug as a sentence begins with it."""
+    return policy.drug[:1].upper() + policy.drug[1:]
+
+
+def remarks_of(assessment: Assessment) -> list[str]:
+    """The remarks of the weight and of the assessment as sentences."""
+    weight = assessment.dose.weight
+    notes = once([*(weight.notes if weight else ()), *assessment.notes])
+    return [f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in map(escaped, notes)]
+
+
+def further_routes(assessment: Assessment) -> list[str]:
+    """Sections that are a further way for the request, unless a note says so already."""
+    said = " ".join(assessment.notes)
+    return [f"{route} is a further route for this request." for route in assessment.routes if route not in said]

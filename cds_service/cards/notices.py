@@ -1,0 +1,77 @@
+"""Cards for a request that meets, and for calls that come to no assessment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cds_service.cards.criteria import dose_line
+from cds_service.cards.frame import Card, CardOptions, drug_name, footer, make_card, remarks_of
+from cds_service.cards.text import bullets, escaped, fitting, in_words, paragraphs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cds_service.assessment import Assessment, PolicyRef
+
+
+def passing_card(assessment: Assessment, options: CardOptions) -> Card:
+    """The card for a request that meets, where a site wants one."""
+    drug, policy = drug_name(assessment.policy), assessment.policy
+    ordered = in_words(assessment.dose.ordered)
+    return make_card(
+        policy,
+        options,
+        kind="passing",
+        indicator="info",
+        summary=fitting(
+            f"{drug} {ordered}: plan criteria {assessment.section} are documented as met; no action needed, "
+            "prior authorization still applies",
+            f"{drug}: plan criteria {assessment.section} are documented as met; no action needed",
+        ),
+        detail=paragraphs([dose_line(assessment)], bullets(remarks_of(assessment)), [footer(assessment)]),
+        section=assessment.section,
+    )
+
+
+def other_patient_card(orders: Sequence[str], policy: PolicyRef, options: CardOptions) -> Card:
+    """For a call whose only orders of the drug belong to another patient; ``orders`` are their references."""
+    drug = drug_name(policy)
+    listed = bullets(escaped(order) for order in orders)
+    return make_card(
+        policy,
+        options,
+        kind="otherpatient",
+        indicator="info",
+        summary=f"{drug} order was not checked: it belongs to another patient; check whose order it is",
+        detail=paragraphs(["The order's subject is not the patient of this call, so nothing of it was read."], listed),
+        section=None,
+    )
+
+
+def no_draft_card(policy: PolicyRef, options: CardOptions, why: str = "The call carried no draft orders.") -> Card:
+    """For a client that sent no readable draft order where the site wants to be told; ``why`` is a sentence."""
+    return make_card(
+        policy,
+        options,
+        kind="nodraft",
+        indicator="info",
+        summary=f"{drug_name(policy)} check: no draft order could be read from this call, so nothing was checked",
+        detail=escaped(why),
+        section=None,
+    )
+
+
+def could_not_check_card(policy: PolicyRef, options: CardOptions, why: str = "", order: str | None = None) -> Card:
+    """For an order that could not be assessed at all: a failure never looks like an all-clear."""
+    return make_card(
+        policy,
+        options,
+        kind="unchecked",
+        indicator="warning",
+        summary=f"{drug_name(policy)} order could not be checked against the plan's policy; check by hand or try again",
+        detail=paragraphs(
+            ["This is a technical trouble of the check, no omission in the chart. " + escaped(why)],
+            [f"Order {escaped(order)}"] if order else [],
+        ),
+        section=None,
+    )

@@ -1,0 +1,138 @@
+"""The order as it came with only the offending dose and timing changed, for one click."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from cds_service.cards.text import in_words
+from cds_service.criteria.dose import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cds_service.assessment import Assessment, DoseAssessment, Regimen
+    from cds_service.criteria.quantity import Weight
+    from cds_service.facts.order import DraftOrder
+
+
+UCUM = "http://unitsofmeasure.org"
+
+_PLAIN_DOSAGE = {"id", "sequence", "text", "timing", "asNeededBoolean", "route", "site", "method", "doseAndRate"}
+
+_PLAIN_REPEAT = {
+    "boundsDuration",
+    "boundsRange",
+    "boundsPeriod",
+    "count",
+    "duration",
+    "durationMax",
+    "durationUnit",
+} | {*("frequency", "period", "periodUnit")}
+
+_DAYS = {"d": 1, "wk": 7}
+
+
+def dose_suggestion(assessment: Assessment, order: DraftOrder) -> dict[str, Any] | None:
+    """The whole order as it came with only the offending dose and timing changed, or None.
+
+    Only for one plain instruction: anything beside it that speaks of the amount (another view of the dose, a maximum,
+    a quantity to dispense, an extension) would be left contradicting the change.
+    """
+    dose, regimen = assessment.dose, assessment.dose.compliant
+    if regimen is None or not order.raw.get("id") or not _is_plain(order.raw):
+        return None
+    resource = deepcopy(dict(order.raw))
+    dosage = resource["dosageInstruction"][0]
+    interval = _plain_interval(dosage)
+    if interval is None and not (_is_once(dosage) and dose.verdict is Verdict.EXCEEDS):
+        return None
+    if dose.verdict is Verdict.EXCEEDS:
+        quantity = _quantity(regimen, dose.weight, dosage["doseAndRate"][0]["doseQuantity"])
+        if quantity is None or "quantity" in resource.get("dispenseRequest", {}) or _gives_more(dose, interval):
+            return None
+        dosage["doseAndRate"][0]["doseQuantity"] = quantity
+    if interval is not None and interval != regimen.every_days:
+        dosage["timing"].pop("code", None)
+        weeks, rest = divmod(regimen.every_days, 7)
+        period = {"period": regimen.every_days if rest else weeks, "periodUnit": "d" if rest else "wk"}
+        dosage["timing"]["repeat"] |= {"frequency": 1, **period}
+    wording = _dosage_words(dosage)
+    if "text" in dosage:
+        dosage["text"] = wording
+    description = (
+        f"Update the order to {wording}, within {regimen.row} of the policy; everything else stays as ordered."
+    )
+    return {
+        "label": f"Change to {wording}",
+        "uuid": str(uuid4()),
+        "actions": [{"type": "update", "description": description, "resource": resource}],
+    }
+
+
+def _gives_more(dose: DoseAssessment, interval: Decimal | None) -> bool:
+    """Whether the regimen would give more drug in the same time than was ordered: that is never suggested."""
+    regimen = dose.compliant
+    if regimen is None or interval is None or interval <= regimen.every_days:
+        return False
+    cap = cap_mg(regimen, dose.weight)
+    return cap is None or dose.ordered_mg is None or cap * interval > dose.ordered_mg * regimen.every_days
+
+
+def _is_plain(resource: Mapping[str, Any]) -> bool:
+    instructions = resource.get("dosageInstruction")
+    if "modifierExtension" in resource or not isinstance(instructions, list) or len(instructions) != 1:
+        return False
+    dosage = instructions[0]
+    if not isinstance(dosage, dict) or not set(dosage) <= _PLAIN_DOSAGE or dosage.get("asNeededBoolean") is True:
+        return False
+    views = dosage.get("doseAndRate")
+    if not isinstance(views, list) or len(views) != 1 or not isinstance(views[0], dict):
+        return False
+    quantity = views[0].get("doseQuantity")
+    return set(views[0]) <= {"type", "doseQuantity"} and isinstance(quantity, dict) and "extension" not in quantity
+
+
+def _is_once(dosage: Mapping[str, Any]) -> bool:
+    timing = dosage.get("timing")
+    return timing is None or timing == {"repeat": {"count": 1}}
+
+
+def _plain_interval(dosage: Mapping[str, Any]) -> Decimal | None:
+    """Days between two doses where the timing says it in the plainest way, else None."""
+    timing = dosage.get("timing")
+    repeat = timing.get("repeat") if isinstance(timing, dict) and set(timing) <= {"id", "repeat", "code"} else None
+    if not isinstance(repeat, dict) or not set(repeat) <= _PLAIN_REPEAT or repeat.get("frequency", 1) != 1:
+        return None
+    period, unit = repeat.get("period"), repeat.get("periodUnit")
+    if isinstance(period, bool) or not isinstance(period, int | float) or unit not in _DAYS:
+        return None
+    return Decimal(repr(period)) * _DAYS[unit]
+
+
+def _quantity(regimen: Regimen, weight: Weight | None, ordered: Mapping[str, Any]) -> dict[str, Any] | None:
+    if regimen.mg_per_kg is not None and ordered.get("code", ordered.get("unit")) == "mg/kg":
+        return {"value": _json(regimen.mg_per_kg), "unit": "mg/kg", "system": UCUM, "code": "mg/kg"}
+    cap = cap_mg(regimen, weight)
+    # Whole milligrams can be measured; rounding down keeps the dose within the limit.
+    return None if cap is None else {"value": int(cap), "unit": "mg", "system": UCUM, "code": "mg"}
+
+
+def cap_mg(regimen: Regimen, weight: Weight | None) -> Decimal | None:
+    """A regimen's cap in mg; None where it goes by a weight that is not known."""
+    if regimen.mg is not None:
+        return regimen.mg
+    return regimen.mg_per_kg * weight.kg if regimen.mg_per_kg is not None and weight else None
+
+
+def _dosage_words(dosage: Mapping[str, Any]) -> str:
+    quantity = dosage["doseAndRate"][0]["doseQuantity"]
+    words = f"{quantity['value']} {quantity.get('unit') or quantity.get('code')}"
+    repeat = dosage.get("timing", {}).get("repeat", {})
+    return in_words(f"{words} every {repeat['period']} {repeat['periodUnit']}" if "period" in repeat else words)
+
+
+def _json(number: Decimal) -> int | float:
+    return int(number) if number == number.to_integral_value() else float(number)

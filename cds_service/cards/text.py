@@ -1,0 +1,126 @@
+"""Text for cards: numbers and units in words, escaping, and summaries that fit."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING
+
+from cds_service.criteria.quantity import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cds_service.criteria.quantity import Weight
+
+
+SUMMARY_LENGTH = 139
+"""Longest summary in characters: the specification asks for fewer than 140."""
+
+_UNITS = {"h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}
+
+_EVERY = re.compile(r"(?<=every )([\d.]+) (h|d|wk|mo|a)\b|\b1 cycles\b")
+
+_LARGE = re.compile(r"(?<![\d.,-])\d{4,15}(?=(?:\.\d+)? mg\b)")
+
+DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
+
+CITED = re.compile(r" \([A-Z][A-Za-z]+/[^)]*\)")
+"""Where a value stands in the record: for the detail, too long for a summary."""
+
+_MARKS = re.compile(r"([\\`*_\[\]|~#])")
+
+_AUTOLINKS = re.compile(r"(?i)(://|\bwww(?=\.))")
+
+
+def in_words(text: str) -> str:
+    """Short units written out and large amounts with a thousands separator.
+
+    >>> in_words("1500 mg every 2 wk")
+    '1,500 mg every 2 weeks'
+    """
+    text = _EVERY.sub(_unit_in_words, text)
+    return _LARGE.sub(lambda match: f"{int(match[0]):,}", text)
+
+
+def _unit_in_words(match: re.Match[str]) -> str:
+    if match[1] is None:
+        return "1 cycle"
+    name = _UNITS[match[2]]
+    return name if match[1] == "1" else f"{match[1]} {name}s"
+
+
+def uncapital(text: str) -> str:
+    """A sentence as a part of another one; abbreviations keep their capitals."""
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text
+
+
+def in_mg(amount: Decimal) -> str:
+    """An amount for people: two decimals, a limit never rounded up."""
+    return in_words(f"{plain(_two_decimals(amount, ROUND_FLOOR))} mg")
+
+
+def in_kg(weight: Weight) -> str:
+    """A body weight for people, two decimals at most."""
+    return f"{plain(_two_decimals(weight.kg, ROUND_HALF_EVEN))} kg"
+
+
+def _two_decimals(number: Decimal, rounding: str) -> Decimal:
+    """Rounded where that is possible; a number out of all proportion is shown as it is."""
+    return number.quantize(Decimal("0.01"), rounding) if number.adjusted() < 20 else number
+
+
+def in_mg_per_kg(amount: Decimal | None) -> str:
+    """A cap per kilogram, or that it is open."""
+    return f"{plain(amount)} mg/kg" if amount is not None else "open"
+
+
+def percent(number: Decimal) -> str:
+    """One decimal, but never a 0 for what is not 0."""
+    rounded = round(number, 1) if number.adjusted() < 20 else number
+    return f"{plain(rounded)} %" if rounded else "less than 0.1 %"
+
+
+def one_line(text: str) -> str:
+    """Text without line breaks and runs of blanks."""
+    return " ".join(text.split())
+
+
+def escaped(text: str) -> str:
+    """Text from a record for Markdown: shown as it is, never as markup, HTML or a link."""
+    text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = _MARKS.sub(r"\\\1", text)
+    # Clients link bare addresses even when their punctuation is escaped; a zero-width space prevents it.
+    return _AUTOLINKS.sub(lambda match: f"{match[0][:1]}\u200b{match[0][1:]}", text)
+
+
+def fitting(*candidates: str) -> str:
+    """The first candidate that is short enough for a summary; the last one is cut if none is."""
+    candidates = tuple(one_line(candidate) for candidate in candidates)
+    short = next((text for text in candidates if len(text) <= SUMMARY_LENGTH), None)
+    return short or candidates[-1][: SUMMARY_LENGTH - 1] + "…"
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def either(names: Iterable[str]) -> str:
+    """Alternatives side by side."""
+    return " / ".join(once(names))
+
+
+def once(items: Iterable[str]) -> list[str]:
+    """Each text once, in order, empty ones left out."""
+    return list(dict.fromkeys(item for item in items if item))
+
+
+def bullets(items: Iterable[str]) -> list[str]:
+    """Lines of a Markdown list."""
+    return [f"- {item}" for item in items]
+
+
+def paragraphs(*blocks: Sequence[str]) -> str:
+    """Blocks of lines with a blank line between them; empty blocks are left out."""
+    return "\n\n".join("\n".join(block) for block in blocks if block)

@@ -1,0 +1,581 @@
+"""What the cards say, for assessments built by hand (contract, section 6)."""
+
+import json
+import re
+from copy import deepcopy
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+
+from cds_service.assessment import Assessment, DoseAssessment, OrderOutcome, PhaseDose, PolicyRef, Regimen
+from cds_service.cards import CardOptions, cards, could_not_check_card, no_draft_card, other_patient_card
+from cds_service.cards.frame import TOPIC_SYSTEM
+from cds_service.cards.text import escaped, fitting, in_words
+from cds_service.cards.words import words_for
+from cds_service.criteria.dose import Verdict
+from cds_service.criteria.finding import Finding, Missing
+from cds_service.criteria.outcome import Outcome
+from cds_service.criteria.quantity import Weight
+from cds_service.evidence import Absence, Evidence
+from cds_service.facts.catalogue import FACTS
+
+POLICY = PolicyRef("CP.PHAR.339", "2022-12-02", "ab12", "Durvalumab (Imfinzi)", "durvalumab", "Centene")
+EVERY_2 = Regimen(None, Decimal(10), 14, "I.A.5.a.ii", "10 mg/kg every 2 wk")
+EVERY_4 = Regimen(Decimal(1500), None, 28, "I.A.5.a.ii", "1500 mg every 4 wk")
+MAINTENANCE = Regimen(Decimal(1500), None, 28, "I.B.5.b", "1500 mg every 4 wk")
+WEIGHT = Weight(Decimal(70), date(2026, 11, 2), "Observation/wt-1", "70 kg")
+PLAIN = CardOptions()
+
+DOSE_OK = DoseAssessment(
+    Verdict.OK, "1500 mg every 4 wk", Decimal(1500), row="I.A.5.a.ii", weight=WEIGHT, arithmetic="1500 mg = 1500 mg"
+)
+OVERDOSE = DoseAssessment(
+    Verdict.EXCEEDS,
+    "1500 mg every 2 wk",
+    Decimal(700),
+    row="I.A.5.a.ii",
+    weight=WEIGHT,
+    arithmetic="10 mg/kg x 70 kg = 700 mg every 2 weeks; ordered 1500 mg every 2 wk, 800 mg over (+114.3 %)",
+    ordered_mg=Decimal(1500),
+    allowed=(EVERY_2, EVERY_4),
+)
+TOO_OFTEN = DoseAssessment(
+    Verdict.WRONG_INTERVAL,
+    "1500 mg every 3 wk",
+    Decimal(1500),
+    row="I.B.5.b",
+    weight=WEIGHT,
+    arithmetic="1500 mg is allowed every 4 weeks; ordered every 3 wk",
+    compliant=MAINTENANCE,
+    ordered_mg=Decimal(1500),
+    allowed=(MAINTENANCE,),
+)
+
+
+def finding(section, outcome=Outcome.MET, because="because of the record", missing=(), evidence=(), parts=()):
+    return Finding(section, f"label of {section}", outcome, because, tuple(missing), tuple(evidence), tuple(parts))
+
+
+def assessment(outcome=OrderOutcome.MEETS, dose=DOSE_OK, findings=(), missing=(), **more):
+    return Assessment(
+        order=more.pop("order", "MedicationRequest/rx-1"),
+        policy=POLICY,
+        section=more.pop("section", "I.A"),
+        outcome=outcome,
+        dose=dose,
+        missing=tuple(missing),
+        refer_to=tuple(more.pop("refer_to", ())),
+        approval_months=None,
+        findings=tuple(findings),
+        **more,
+    )
+
+
+def order(**changes):
+    raw = {
+        "resourceType": "MedicationRequest",
+        "id": "rx-1",
+        "status": "draft",
+        "intent": "order",
+        "note": [{"text": "keep me"}],
+        "dosageInstruction": [
+            {
+                "text": "1,500 mg IV every 3 weeks",
+                "timing": {
+                    "repeat": {"count": 6, "frequency": 1, "period": 3, "periodUnit": "wk"},
+                    "code": {"text": "q3w"},
+                },
+                "doseAndRate": [{"doseQuantity": {"value": 1500, "unit": "mg", "code": "mg"}}],
+            }
+        ],
+    } | changes
+    return SimpleNamespace(raw=raw, reference="MedicationRequest/rx-1")
+
+
+def only(found):
+    assert len(found) == 1
+    return found[0]
+
+
+# --- Which cards, and how urgent --------------------------------------------------------------------------------
+
+
+def test_a_request_that_meets_says_nothing():
+    assert cards(assessment(), None, PLAIN) == ()
+
+
+def test_a_request_that_meets_is_confirmed_where_a_site_wants_it():
+    card = only(cards(assessment(), None, CardOptions(show_passing=True)))
+    assert card["indicator"] == "info"
+    assert card["summary"].startswith("Durvalumab 1,500 mg every 4 weeks: plan criteria I.A are documented as met")
+    assert "approv" not in card["summary"].lower()
+
+
+def test_an_overdose_is_a_warning_grasped_at_once():
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, OVERDOSE), None, PLAIN))
+    assert card["indicator"] == "warning"
+    assert card["summary"] == (
+        "Durvalumab 1,500 mg every 2 weeks exceeds the plan limit of 700 mg (10 mg/kg x 70 kg); "
+        "change dose or interval, or attach evidence"
+    )
+    assert (
+        card["detail"]
+        .splitlines()[0]
+        .startswith("10 mg/kg x 70 kg = 700 mg every 2 weeks; ordered 1,500 mg every 2 weeks")
+    )
+    for shown in ("+114.3 %", "I.A.5.a.ii", "measured 2026-11-02", "CP.PHAR.339", "2022-12-02"):
+        assert shown in card["detail"]
+
+
+def test_an_amount_above_every_row_is_not_helped_by_a_longer_interval():
+    dose = replace(OVERDOSE, ordered_mg=Decimal(1600), ordered="1600 mg every 4 wk", limit_mg=Decimal(1500))
+    assert (
+        "limit of 1,500 mg every 4 weeks; reduce the dose, or attach"
+        in only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose), None, PLAIN))["summary"]
+    )
+
+
+def test_a_dose_given_too_often_names_both_intervals():
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, TOO_OFTEN), None, PLAIN))
+    assert card["indicator"] == "warning"
+    assert card["summary"] == (
+        "Durvalumab 1,500 mg every 3 weeks is given too often: the plan allows 1,500 mg every 4 weeks; "
+        "lengthen the interval or attach evidence"
+    )
+
+
+@pytest.mark.parametrize("outcome", list(OrderOutcome))
+def test_the_dose_card_warns_whatever_the_order_comes_to(outcome):
+    shown = cards(assessment(outcome, OVERDOSE), None, PLAIN)
+    assert [c["indicator"] for c in shown if "exceeds" in c["summary"]] == ["warning"]
+
+
+def test_an_overage_within_the_rounding_band_is_information():
+    dose = replace(OVERDOSE, ordered="715 mg every 2 wk", ordered_mg=Decimal(715))
+    narrow = only(cards(assessment(dose=dose), None, CardOptions(rounding_band_percent=Decimal(2))))
+    wide = only(cards(assessment(dose=dose), None, CardOptions(rounding_band_percent=Decimal(5))))
+    assert (narrow["indicator"], wide["indicator"]) == ("warning", "info")
+    assert "2.1 % over the plan limit of 700 mg" in wide["summary"]
+    assert "within the rounding band of 5 %" in wide["detail"]
+    assert "beyond the rounding band of 2 %" in narrow["detail"]
+
+
+def test_critical_only_where_a_site_opts_in_and_only_for_gross_errors():
+    gross = replace(OVERDOSE, ordered="7000 mg every 2 wk", ordered_mg=Decimal(7000))
+    shown = [
+        only(cards(assessment(dose=dose), None, CardOptions(critical_factor=factor)))["indicator"]
+        for dose, factor in ((gross, None), (gross, Decimal(10)), (gross, Decimal("10.1")), (OVERDOSE, Decimal(10)))
+    ]
+    assert shown == ["warning", "critical", "warning", "warning"]
+
+
+def test_at_most_two_cards_the_dose_first():
+    missing = [Missing("stage", Absence.NOT_RECORDED), Missing("off_label_evidence", Absence.NOT_SENT)]
+    found = finding("I.A", Outcome.UNDOCUMENTED, parts=[finding("I.A.4", Outcome.UNDOCUMENTED, missing=missing[:1])])
+    dose, criteria = cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, OVERDOSE, [found], missing), None, PLAIN)
+    assert (dose["indicator"], criteria["indicator"]) == ("warning", "info")
+    assert "stage" in criteria["summary"]
+    assert "literature" not in criteria["detail"], "the dose card asks for the evidence already"
+
+
+# --- The criteria card ------------------------------------------------------------------------------------------
+
+
+def contradicted(**more):
+    young = finding("I.A.3", Outcome.NOT_MET, "17 years old on 2026-11-20; at least 18 is required")
+    return assessment(
+        OrderOutcome.DOES_NOT_MEET,
+        findings=[finding("I.A", Outcome.NOT_MET, parts=[finding("I.A.1"), young])],
+        refer_to=["CP.PMN.53"],
+        **more,
+    )
+
+
+def test_a_contradiction_is_a_warning_with_its_reason_and_the_way_on():
+    card = only(cards(contradicted(routes=("I.E.2",)), None, PLAIN))
+    assert card["indicator"] == "warning"
+    assert card["summary"].startswith("Durvalumab: 17 years old on 2026-11-20; at least 18 is required")
+    assert card["summary"].endswith("CP.PMN.53")
+    assert "I.A.3 label of I.A.3: 17 years old" in card["detail"]
+    assert "CP.PMN.53 (off-label use, Medicaid)" in card["detail"]
+    assert "I.E.2" in card["detail"]
+    assert "I.A.1" not in card["detail"], "what is met is not mentioned"
+
+
+def test_contradictions_come_before_documents():
+    missing = [Missing("stage", Absence.NOT_RECORDED)]
+    card = only(cards(replace(contradicted(), missing=tuple(missing)), None, PLAIN))
+    assert card["detail"].index("I.A.3") < card["detail"].index("stage group")
+
+
+def test_the_dose_criterion_is_left_to_the_dose_card():
+    over = finding("I.A.5", Outcome.NOT_MET, parts=[finding("I.A.5.a.ii", Outcome.NOT_MET)])
+    root = finding("I.A", Outcome.NOT_MET, parts=[finding("I.A.1"), over])
+    card = only(cards(assessment(OrderOutcome.DOES_NOT_MEET, OVERDOSE, [root]), None, PLAIN))
+    assert "exceeds" in card["summary"]
+
+
+def test_a_partner_overage_is_on_the_criteria_card_although_the_dose_is_within():
+    over = finding("I.A.5", Outcome.NOT_MET, "tremelimumab 300 mg is above 75 mg", parts=[finding("I.A.5.a.ii")])
+    root = finding("I.A", Outcome.NOT_MET, parts=[over])
+    card = only(cards(assessment(OrderOutcome.DOES_NOT_MEET, DOSE_OK, [root]), None, PLAIN))
+    assert "tremelimumab 300 mg is above 75 mg" in card["summary"]
+
+
+@pytest.mark.parametrize(
+    ("absence", "words", "heading"),
+    [
+        (Absence.NOT_RECORDED, "Record the result of ALK testing", "Please document"),
+        (Absence.CONFLICTING, "Clarify the result of ALK testing: the record contradicts itself", "Please document"),
+        (Absence.TOO_OLD, "Update the result of ALK testing", "Please document"),
+        (Absence.NOT_UNDERSTOOD, "Restate the result of ALK testing", "Please document"),
+        (Absence.NOT_SENT, "The result of ALK testing: not in the data that was sent", "Not available to this check"),
+        (Absence.NOT_PERMITTED, "this check is not permitted to read it", "Not available to this check"),
+        (Absence.UNREACHABLE, "the record could not be reached", "Not available to this check"),
+    ],
+)
+def test_the_cause_of_absence_decides_the_wording(absence, words, heading):
+    missing = [Missing("biomarkers.alk", absence, "laboratory Observations")]
+    found = finding("I.A.4", Outcome.UNDOCUMENTED, parts=[finding("I.A.4.b", Outcome.UNDOCUMENTED, missing=missing)])
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, findings=[found], missing=missing), None, PLAIN))
+    assert card["indicator"] == "info"
+    assert heading in card["detail"]
+    assert words in card["detail"]
+    assert "(I.A.4.b)" in card["detail"]
+    assert "Looked for: laboratory Observations" in card["detail"]
+    if heading != "Please document":
+        assert "ecord the result" not in card["detail"], "our trouble is never the clinician's omission"
+
+
+def test_what_could_not_be_read_for_a_technical_reason_is_a_warning():
+    missing = [Missing("weight_kg", Absence.UNREACHABLE)]
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, missing=missing, could_not_check=True), None, PLAIN))
+    assert card["indicator"] == "warning"
+    assert "could not be fully checked: body weight could not be read" in card["summary"]
+
+
+def test_a_dose_that_cannot_be_read_is_said_and_not_passed_over():
+    missing = [Missing("dose.unit", Absence.NOT_UNDERSTOOD), Missing("stage", Absence.NOT_RECORDED)]
+    dose = DoseAssessment(Verdict.UNDETERMINED, "1 {pill} every 1 d", open_rows=("I.A.5.a.i", "I.A.5.a.ii"))
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, missing=missing), None, PLAIN))
+    assert card["summary"] == (
+        "Durvalumab dose could not be evaluated: ordered 1 {pill} every day; enter mg or mg/kg; "
+        "one more fact is missing"
+    )
+    assert "I.A.5.a.i, I.A.5.a.ii" in card["detail"]
+
+
+def test_a_dose_that_only_lacks_a_weight_is_not_called_unreadable():
+    missing = [Missing("weight_kg", Absence.NOT_RECORDED), Missing("stage", Absence.NOT_RECORDED)]
+    missing.append(Missing("consult", Absence.NOT_RECORDED))
+    dose = DoseAssessment(Verdict.UNDETERMINED, "1500 mg every 4 wk", open_rows=("I.A.5.a.i", "I.A.5.a.ii"))
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, missing=missing), None, PLAIN))
+    assert card["summary"] == (
+        "Durvalumab dose cannot be judged without body weight and stage; record it; one more fact is missing"
+    )
+
+
+def test_an_undetermined_dose_is_never_silent():
+    dose = DoseAssessment(Verdict.UNDETERMINED, "1 {pill} every 1 d")
+    assert cards(assessment(OrderOutcome.MEETS, dose), None, PLAIN)
+
+
+def test_a_referral_names_the_policies_and_what_they_are_for():
+    root = finding("I.E", Outcome.UNDOCUMENTED, parts=[finding("I.E.2", Outcome.UNDOCUMENTED)])
+    dose = DoseAssessment(Verdict.UNDETERMINED)
+    one = assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, [root], section="I.E.2", refer_to=["CP.CPA.09"])
+    card = only(cards(one, None, PLAIN))
+    assert card["indicator"] == "info"
+    assert "CP.CPA.09 (off-label use, commercial)" in card["summary"]
+    three = replace(one, refer_to=("CP.CPA.09", "HIM.PA.154", "CP.PMN.53"))
+    card = only(cards(three, None, PLAIN))
+    assert all(number in card["summary"] and number in card["detail"] for number in three.refer_to)
+
+
+def test_a_part_that_only_a_reviewer_can_judge_is_named():
+    judged = finding("I.D.1", Outcome.UNDOCUMENTED, "liver-confined and resectable: a reviewer judges")
+    root = finding("I.D", Outcome.UNDOCUMENTED, parts=[judged])
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, findings=[root], section="I.D"), None, PLAIN))
+    assert "a reviewer judges" in card["detail"]
+
+
+def test_order_select_never_asks_for_documents():
+    quiet = CardOptions(documents=False)
+    missing = [Missing("stage", Absence.NOT_RECORDED)]
+    open_ = assessment(OrderOutcome.NEEDS_DOCUMENTATION, missing=missing)
+    assert cards(open_, None, quiet) == ()
+    assert len(cards(replace(open_, dose=OVERDOSE), None, quiet)) == 1
+    card = only(cards(replace(contradicted(), missing=tuple(missing)), None, quiet))
+    assert "stage group" not in card["detail"]
+
+
+# --- The suggestion ---------------------------------------------------------------------------------------------
+
+
+def test_the_suggestion_is_the_whole_order_with_only_the_interval_changed():
+    draft = order()
+    before = deepcopy(draft.raw)
+    card = only(cards(assessment(dose=TOO_OFTEN), draft, PLAIN))
+    suggestion = only(card["suggestions"])
+    action = only(suggestion["actions"])
+    assert card["selectionBehavior"] == "at-most-one"
+    assert suggestion["label"] == "Change to 1,500 mg every 4 weeks"
+    assert action["type"] == "update"
+    assert "1,500 mg every 4 weeks" in action["description"]
+    expected = deepcopy(before)
+    expected["dosageInstruction"][0]["text"] = "1,500 mg every 4 weeks"
+    expected["dosageInstruction"][0]["timing"] = {
+        "repeat": {"count": 6, "frequency": 1, "period": 4, "periodUnit": "wk"}
+    }
+    assert action["resource"] == expected
+    assert draft.raw == before, "the order of the call is left as it came"
+
+
+def test_a_suggested_amount_is_whole_milligrams_and_never_above_the_limit():
+    weight = replace(WEIGHT, kg=Decimal("29.93709642"))
+    regimen = Regimen(Decimal("299.3709642"), Decimal(10), 28, "I.A.5.a.i", "10 mg/kg every 4 weeks")
+    too_much = replace(
+        TOO_OFTEN, verdict=Verdict.EXCEEDS, weight=weight, limit_mg=regimen.mg, compliant=regimen, allowed=(regimen,)
+    )
+    draft = order()
+    draft.raw["dosageInstruction"][0]["timing"]["repeat"]["period"] = 4
+    card = only(cards(assessment(dose=too_much), draft, PLAIN))
+    assert only(card["suggestions"])["label"] == "Change to 299 mg every 4 weeks"
+    assert "limit of 299.37 mg (10 mg/kg x 29.94 kg)" in card["summary"]
+
+
+def test_the_suggestion_corrects_the_amount_in_the_unit_of_the_order():
+    too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(1600), limit_mg=Decimal(1500))
+    draft = order()
+    draft.raw["dosageInstruction"][0]["timing"]["repeat"]["period"] = 4
+    draft.raw["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] = 1600
+    changed = only(only(only(cards(assessment(dose=too_much), draft, PLAIN))["suggestions"])["actions"])["resource"]
+    assert changed["dosageInstruction"][0]["doseAndRate"] == [
+        {"doseQuantity": {"value": 1500, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}}
+    ]
+    assert changed["dosageInstruction"][0]["timing"] == draft.raw["dosageInstruction"][0]["timing"]
+
+    per_kg = replace(too_much, compliant=Regimen(None, Decimal(20), 28, "I.C.5.a", "20 mg/kg every 4 wk"))
+    draft.raw["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"] = {"value": 25, "code": "mg/kg"}
+    changed = only(only(only(cards(assessment(dose=per_kg), draft, PLAIN))["suggestions"])["actions"])["resource"]
+    assert changed["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["code"] == "mg/kg"
+    assert changed["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] == 20
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda raw: raw.pop("id"),
+        lambda raw: raw["dosageInstruction"].append(deepcopy(raw["dosageInstruction"][0])),
+        lambda raw: raw["dosageInstruction"][0].update(maxDosePerAdministration={"value": 1500}),
+        lambda raw: raw["dosageInstruction"][0].update(asNeededBoolean=True),
+        lambda raw: raw["dosageInstruction"][0].update(extension=[{"url": "http://example.org/dose"}]),
+        lambda raw: raw["dosageInstruction"][0]["doseAndRate"].append({"doseQuantity": {"value": 30, "unit": "mL"}}),
+        lambda raw: raw["dosageInstruction"][0]["doseAndRate"][0].update(doseRange={"high": {"value": 1}}),
+        lambda raw: raw["dosageInstruction"][0]["timing"].update(event=["2026-11-20"]),
+        lambda raw: raw["dosageInstruction"][0]["timing"]["repeat"].update(dayOfWeek=["mon"]),
+        lambda raw: raw["dosageInstruction"][0].pop("timing"),
+        lambda raw: raw.update(dosageInstruction=raw["dosageInstruction"][0]),
+        lambda raw: raw.update(modifierExtension=[{"url": "http://example.org/x"}]),
+    ],
+)
+def test_an_order_that_is_not_plain_gets_no_suggestion(spoil):
+    draft = order()
+    spoil(draft.raw)
+    card = only(cards(assessment(dose=TOO_OFTEN), draft, PLAIN))
+    assert "suggestions" not in card
+    assert "selectionBehavior" not in card
+
+
+def test_a_single_dose_keeps_its_timing():
+    too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(1600), limit_mg=Decimal(1500))
+    draft = order()
+    draft.raw["dosageInstruction"][0] |= {"timing": {"repeat": {"count": 1}}, "text": "1,600 mg IV once"}
+    suggestion = only(only(cards(assessment(dose=too_much), draft, PLAIN))["suggestions"])
+    assert suggestion["label"] == "Change to 1,500 mg"
+    changed = only(suggestion["actions"])["resource"]["dosageInstruction"][0]
+    assert changed["timing"] == {"repeat": {"count": 1}}
+
+
+@pytest.mark.parametrize(("ordered", "weeks", "suggested"), [(1600, 6, False), (2500, 6, True), (1600, 4, True)])
+def test_a_suggestion_never_gives_more_drug_in_the_same_time(ordered, weeks, suggested):
+    too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(ordered), limit_mg=Decimal(1500))
+    draft = order()
+    draft.raw["dosageInstruction"][0]["timing"]["repeat"]["period"] = weeks
+    card = only(cards(assessment(dose=too_much), draft, PLAIN))
+    assert ("suggestions" in card) is suggested
+
+
+def test_without_one_certain_regimen_there_is_no_suggestion():
+    assert "suggestions" not in only(cards(assessment(dose=OVERDOSE), order(), PLAIN))
+
+
+def test_a_quantity_to_dispense_would_contradict_a_new_amount():
+    too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(1600), limit_mg=Decimal(1500))
+    draft = order(dispenseRequest={"quantity": {"value": 1600, "unit": "mg"}})
+    assert "suggestions" not in only(cards(assessment(dose=too_much), draft, PLAIN))
+
+
+# --- The frame --------------------------------------------------------------------------------------------------
+
+
+def every_kind():
+    missing = [Missing(name, Absence.NOT_RECORDED, "anywhere") for name in FACTS]
+    options = CardOptions(show_passing=True, policy_url="https://cds.example.org/policies/")
+    yield from cards(assessment(), None, options)
+    yield from cards(assessment(dose=OVERDOSE), None, options)
+    yield from cards(assessment(dose=TOO_OFTEN), order(), options)
+    yield from cards(contradicted(), None, options)
+    yield from cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, missing=missing), None, options)
+    yield from cards(
+        assessment(OrderOutcome.NEEDS_DOCUMENTATION, missing=missing, refer_to=["CP.CPA.09"]), None, options
+    )
+    yield from cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, could_not_check=True), None, options)
+    yield other_patient_card(["MedicationRequest/other"], POLICY, options)
+    yield no_draft_card(POLICY, options)
+    yield could_not_check_card(POLICY, options, "The answer took too long.", "MedicationRequest/rx-1")
+
+
+@pytest.mark.requirement("cds-hooks 2.0.1, card attributes C1, C2, C3, C4, C5, O1, R2")
+@pytest.mark.parametrize("card", list(every_kind()), ids=lambda card: card["source"]["topic"]["code"])
+def test_every_card_is_complete(card):
+    assert 0 < len(card["summary"]) < 140
+    assert "\n" not in card["summary"]
+    assert "urvalumab" in card["summary"]
+    assert card["indicator"] in ("info", "warning")
+    assert UUID(card["uuid"]).version == 4
+    assert card["source"]["label"] == "Centene"
+    topic = card["source"]["topic"]
+    assert re.fullmatch(r"CPPHAR339[a-z]+", topic["code"])
+    assert topic["system"] == TOPIC_SYSTEM
+    assert topic["display"]
+    assert 4 <= len(card["overrideReasons"]) <= 6
+    assert all(reason["code"] and reason["system"] and reason["display"] for reason in card["overrideReasons"])
+    assert only(card["links"])["url"].startswith("https://cds.example.org/policies/CP.PHAR.339")
+    assert not re.search(r"<[a-zA-Z/!]", card["detail"]), "no raw HTML"
+    assert not empty_members(card)
+    json.dumps(card)
+
+
+def empty_members(value, path=""):
+    if isinstance(value, dict):
+        return [found for name, inner in value.items() for found in empty_members(inner, f"{path}.{name}")]
+    if isinstance(value, list) and value:
+        return [found for inner in value for found in empty_members(inner, path)]
+    return [path] if value in (None, "", []) else []
+
+
+def test_topics_are_stable_and_uuids_are_fresh():
+    first, second = (only(cards(assessment(dose=OVERDOSE), None, PLAIN)) for _ in range(2))
+    assert first["source"]["topic"] == second["source"]["topic"]
+    assert first["uuid"] != second["uuid"]
+
+
+def test_a_site_may_name_the_payer_of_the_member_card():
+    card = only(cards(assessment(dose=OVERDOSE), None, CardOptions(payer="Example Health Plan")))
+    assert card["source"]["label"] == "Example Health Plan"
+
+
+@pytest.mark.parametrize("fact", list(FACTS))
+def test_every_fact_of_the_catalogue_has_words(fact):
+    asked = words_for(FACTS[fact].asked)
+    assert asked.short
+    assert "_" not in asked.short + asked.what + asked.do
+
+
+def test_a_summary_too_long_in_every_wording_is_cut_visibly():
+    text = fitting("x" * 200, "y" * 150)
+    assert len(text) == 139
+    assert text.endswith("y…")
+
+
+# --- Text from the record ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("Smith & <jones>", "Smith &amp; &lt;jones&gt;"),
+        ("10*mg*kg", r"10\*mg\*kg"),
+        ("[click](javascript:x)", r"\[click\](javascript:x)"),
+        ("a | b `c` _d_ ~e~ #f \\", r"a \| b \`c\` \_d\_ \~e\~ \#f \\"),
+        ("two\nlines\r\n# heading", r"two lines \# heading"),
+        ("https://evil.example", "https:\u200b//evil.example"),
+        ("www.evil.example", "w\u200bww.evil.example"),
+        ("weight 70 kg, every 2 weeks", "weight 70 kg, every 2 weeks"),
+    ],
+)
+def test_text_from_a_record_is_shown_and_never_rendered(text, shown):
+    assert escaped(text) == shown
+
+
+def test_hostile_text_in_every_place_stays_text():
+    hostile = "<img src=x onerror=alert(1)> *bold* [x](http://evil.example)"
+    seen = Evidence("Observation/1", "value", hostile, date(2026, 1, 1))
+    bad = finding("I.A.3", Outcome.NOT_MET, hostile, evidence=[seen])
+    missing = [Missing("stage", Absence.NOT_RECORDED, hostile)]
+    weight = replace(WEIGHT, reference=hostile, notes=(hostile,))
+    for dose in (
+        replace(DOSE_OK, weight=weight, arithmetic=hostile),
+        replace(OVERDOSE, weight=weight, ordered=hostile),
+    ):
+        found = assessment(
+            OrderOutcome.DOES_NOT_MEET,
+            dose,
+            [finding("I.A", Outcome.NOT_MET, parts=[bad])],
+            missing,
+            notes=(hostile,),
+            order=hostile,
+        )
+        for card in cards(found, None, PLAIN):
+            assert "<img" not in card["detail"]
+            assert "*bold*" not in card["detail"].replace(r"\*bold\*", "")
+            assert "http://" not in card["detail"]
+
+
+def test_weight_remarks_and_dates_are_on_the_card():
+    weight = replace(WEIGHT, notes=("Weight of an adult below 30 kg: check weight and unit.",))
+    card = only(cards(assessment(dose=replace(OVERDOSE, weight=weight)), None, PLAIN))
+    assert "check weight and unit" in card["detail"]
+    undated = only(cards(assessment(dose=replace(OVERDOSE, weight=Weight(Decimal(70)))), None, PLAIN))
+    assert "date not recorded" in undated["detail"]
+
+
+def test_phases_are_shown_side_by_side_and_the_offending_one_is_in_the_summary():
+    phases = (
+        PhaseDose("combination", Verdict.OK, Decimal(1500), None, "I.B.5.b", "1500 mg every 3 wk"),
+        PhaseDose("maintenance", Verdict.WRONG_INTERVAL, Decimal(1500), None, "I.B.5.b", "1500 mg every 2 wk"),
+    )
+    dose = replace(TOO_OFTEN, phases=phases, ordered="1500 mg every 3 wk, then 1500 mg every 2 wk")
+    card = only(cards(assessment(dose=dose), None, PLAIN))
+    assert card["summary"].startswith("Durvalumab 1,500 mg every 2 weeks")
+    assert "| combination | 1,500 mg every 3 weeks | 1,500 mg | within the limit |" in card["detail"]
+
+
+@pytest.mark.parametrize(
+    ("short", "words"),
+    [
+        ("1500 mg every 2 wk", "1,500 mg every 2 weeks"),
+        ("1500.5 mg every 1 d", "1,500.5 mg every day"),
+        ("10 mg/kg every 14 d", "10 mg/kg every 14 days"),
+        ("ordered 2026-11-20", "ordered 2026-11-20"),
+        ("900 mg once", "900 mg once"),
+    ],
+)
+def test_short_words_are_written_out(short, words):
+    assert in_words(short) == words
+
+
+@pytest.mark.parametrize("ordered", ["1E+300", "1E-300", "12345678901234567890123456789.123"])
+def test_numbers_out_of_all_proportion_do_not_break_the_card(ordered):
+    amount = Decimal(ordered)
+    weight = replace(WEIGHT, kg=amount)
+    dose = replace(OVERDOSE, ordered_mg=amount, limit_mg=amount / 2, weight=weight, ordered=f"{amount:f} mg every 2 wk")
+    card = only(cards(assessment(dose=dose), None, CardOptions(rounding_band_percent=Decimal(5))))
+    assert len(card["summary"]) < 140
+    assert card["indicator"] == "warning"

@@ -1,0 +1,71 @@
+"""Cards and explanation for every clinical case of the policy: what must hold whatever the case is about."""
+
+import re
+from functools import cache
+
+import orjson
+import pytest
+
+from cds_service.cards import CardOptions, cards
+from cds_service.cards.words import words_for
+from cds_service.explanation import to_json
+from tests.policies.test_cases import CASES, judged
+from tests.response_checker import complaints
+
+every_case = pytest.mark.parametrize("number", range(len(CASES)), ids=[case["name"] for case in CASES])
+
+
+@cache
+def assessed(number):
+    return judged(CASES[number])
+
+
+@every_case
+def test_the_answer_is_one_every_client_can_read(number):
+    shown = cards(assessed(number), None, CardOptions(show_passing=True))
+    explained = orjson.loads(orjson.dumps(to_json(assessed(number))))
+    assert complaints({"cards": list(shown), "extension": {"org.durvalumab-cds.assessments": [explained]}}) == []
+    assert len(shown) <= 2
+
+
+@every_case
+def test_nothing_that_is_open_stays_unsaid(number):
+    """No card only where the request meets and its dose is within the limits."""
+    result = assessed(number)
+    shown = cards(result, None, CardOptions())
+    if result.outcome.value != "meets" or result.dose.verdict.value != "ok":
+        assert shown
+    else:
+        assert not shown
+
+
+@every_case
+def test_the_words_inform_and_never_decide(number):
+    for card in cards(assessed(number), None, CardOptions(show_passing=True)):
+        text = f"{card['summary']} {card['detail']}".lower()
+        assert not re.search(r"\b(denied|deny|denies|approves?|approval granted|rejected|will be covered)\b", text)
+        assert "None" not in card["summary"] + card["detail"].replace("None is met", "")
+        assert result_is_named(card)
+
+
+def result_is_named(card):
+    return "urvalumab" in card["summary"] and "CP.PHAR.339" in card["detail"] and "2022-12-02" in card["detail"]
+
+
+@every_case
+def test_what_is_missing_is_named_in_the_detail(number):
+    """Each missing fact by its own words; evidence for the dose is asked for on the dose card in that card's words."""
+    result = assessed(number)
+    shown = cards(result, None, CardOptions())
+    details = "\n".join(card["detail"] for card in shown).lower()
+    for missing in result.missing:
+        asked = words_for(missing.fact)
+        on_dose_card = missing.fact == "off_label_evidence" and "can be attached to the request" in details
+        assert on_dose_card or asked.do.lower() in details or asked.what.lower() in details, missing
+
+
+@every_case
+def test_order_select_shows_no_more_than_dose_and_contradictions(number):
+    quiet = cards(assessed(number), None, CardOptions(documents=False))
+    topics = {card["source"]["topic"]["code"].removeprefix("CPPHAR339") for card in quiet}
+    assert topics <= {"doseamount", "doseinterval", "criteria", "unchecked"}
