@@ -6,7 +6,6 @@ the result carries its own explanation. Pure: nothing is read, fetched or timed 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from cds_service.result import (
     PolicyRef,
     Regimen,
 )
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -306,12 +306,10 @@ def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
         more["indication"] = Unknown(Absence.NOT_RECORDED, looked_for, evidence, diagnosis.ask)
     if not facts.knows("diagnosis_status") or len(facts.value("indication") or ()) > 1:
         more["diagnosis_status"] = Known(diagnosis.status, evidence)
-    recorded_stage = facts["stage"]
-    conflicting = isinstance(recorded_stage, Unknown) and recorded_stage.absence is Absence.CONFLICTING
-    if diagnosis.stage and not facts.knows("stage") and not conflicting:
-        more["stage"] = Known(diagnosis.stage, evidence)
-    if diagnosis.histology and not facts.knows("histology"):
-        more["histology"] = Known(diagnosis.histology, evidence)
+    for name, said in (("stage", diagnosis.stage), ("histology", diagnosis.histology)):
+        fact = facts[name]
+        if said and isinstance(fact, Unknown) and fact.absence is not Absence.CONFLICTING:
+            more[name] = Known(said, evidence)
     stage = more.get("stage", facts["stage"])
     if isinstance(stage, Known) and stage.value in {"extensive", "limited"}:
         more["sclc_extent"] = stage

@@ -52,4 +52,5 @@ SOURCE = FactSource(
     meaning="date of birth",
     prefetch={"patient": f"Patient/{PATIENT}"},
     read=_read,
+    reads="Patient.birthDate, whole or partial; a partial date decides only where every possible day agrees. Definite.",
 )

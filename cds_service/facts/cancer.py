@@ -8,7 +8,7 @@ nodes, histories and treatment encounters are no diagnosis of their own.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,7 @@ from cds_service.fhir.read import (
 )
 from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -6,10 +6,10 @@ agree make a fact, places that disagree make it conflicting, and a place that is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cds_service.evidence import Absence, Evidence, Known, Unknown
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -190,7 +190,7 @@ def _request_type(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
         "previously_met_initial",
     ):
         fact = facts[name]
-        if isinstance(fact, Known) and fact.value not in (False, ()):
+        if isinstance(fact, Known) and fact.value is not False and fact.value != ():
             yield "request_type", Known("continuation", fact.evidence)
             return
     for name in ("months_on_therapy", "days_on_therapy"):

@@ -396,4 +396,9 @@ SOURCE = FactSource(
     prefetch={},
     read=_read,
     value_sets=("dose_unit", "dose_rate_type", "timing_abbreviation"),
+    reads=(
+        "MedicationRequest.dosageInstruction: doseAndRate (several views of one dose are never added), timing.repeat "
+        "and timing.code, sequence, count and bounds; the ordered-dose extension; the text only where structure is "
+        "silent and it parses completely. Definite; a dose from text is remarked."
+    ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from cds_service.facts.order import Medication, medication_of
 from cds_service.facts.records import entered_in_error, evidence, span_of, status_of
 from cds_service.fhir.read import as_object, clinical_date, reference_of
 from cds_service.terminology import generic_name, is_drug
+from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,7 @@ _GIVEN = frozenset({"", "completed", "in-progress"})
 _TAKEN = frozenset({"", "active", "completed", "stopped", "in-progress"})
 
 
+@direct
 class Kind(Enum):
     """What a record shows, from the strongest to the weakest."""
 

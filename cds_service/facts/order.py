@@ -6,7 +6,7 @@ and entered in error, and not one that says "do not perform" (contract, section 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
@@ -16,6 +16,7 @@ from cds_service.fhir.quantities import Product, product_of
 from cds_service.fhir.read import as_object, clinical_date, codings, concept_text, decimal, objects, text
 from cds_service.terminology.codes import Coding, lookup
 from cds_service.terminology.drugs import is_drug
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -271,4 +272,5 @@ SOURCE = FactSource(
     meaning="calendar day the order was written (authoredOn, by its own offset), else the day of the call",
     prefetch={},
     read=_read,
+    reads="MedicationRequest.authoredOn in its own offset; the day of the call where it is missing. Definite.",
 )

@@ -222,4 +222,8 @@ SOURCE = FactSource(
     prefetch={"weight": f"Observation?patient={PATIENT}&code={_CODES}&_sort=-date&_count=20"},
     read=_read,
     value_sets=("weight_observation", "weight_exclude", "weight_unit"),
+    reads=(
+        "Observation by body weight code; final, amended or corrected (preliminary is remarked); the newest effective "
+        "time on or before the order day; kg, g, pounds, ounces and stone by a closed table. Definite."
+    ),
 )
