@@ -5,8 +5,15 @@
     - NotFoundError       unknown service, policy or revision                    -> 404
     - MediaTypeError      the body is not application/json                       -> 415
     - BodyTooLargeError   the body is over the limit                             -> 413
+    - TokenError          a missing or bad token                                 -> 401, no reason given
+    - SlowBodyError       the body took too long                                 -> 408
+    - TooManyCallsError   the client is over its rate                            -> 429
+    - HeadersTooLargeError the headers are too many or too large                 -> 431
+    - BusyError           too many calls at once, or a store that cannot tell    -> 503
   + UnobtainableError     required data is missing and the site asks for 412     -> 412
-  + PolicyError           a policy file is wrong; the service does not start
+  + DocumentError         a document that people write is wrong; names file and line
+    - PolicyError         a policy file is wrong; the service does not start
+    - RegistryError       the client registry is wrong; the service does not start
   + SettingsError         the configuration is wrong; the service does not start
 
 Sloppy chart data is no error: it becomes an :class:`~cds_service.evidence.Unknown` with a cause.
@@ -53,16 +60,67 @@ class BodyTooLargeError(RequestError):
     code = "too-long"
 
 
+class TokenError(RequestError):
+    """A token is missing or not to be trusted. Every refusal reads the same; ``reason`` is for the log only."""
+
+    status = 401
+    code = "login"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("A valid token is required.")
+        self.reason = reason
+
+
+class SlowBodyError(RequestError):
+    """The body took longer than it may."""
+
+    status = 408
+    code = "timeout"
+
+
+class HeadersTooLargeError(RequestError):
+    """The headers are too many or too large."""
+
+    status = 431
+    code = "too-long"
+
+
+class BusyError(RequestError):
+    """The service has no room for this request just now; ``retry_after`` says in how many seconds it may have."""
+
+    status = 503
+    code = "transient"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooManyCallsError(BusyError):
+    """This client is over its rate."""
+
+    status = 429
+    code = "throttled"
+
+
 class UnobtainableError(ServiceError):
     """Required data could not be had and the site asks for 412 (CDS Hooks, prefetch)."""
 
 
-class PolicyError(ServiceError):
-    """A policy file does not load; every problem names file and line."""
+class DocumentError(ServiceError):
+    """A document does not load; every problem names file and line."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class PolicyError(DocumentError):
+    """A policy file does not load."""
+
+
+class RegistryError(DocumentError):
+    """The client registry does not load."""
 
 
 class SettingsError(ServiceError):

@@ -28,6 +28,11 @@ class Library:
         """The policies, each once."""
         return tuple(dict.fromkeys(r.policy for r in self.revisions))
 
+    @property
+    def newest(self) -> tuple[Revision, ...]:
+        """The newest revision of each policy."""
+        return tuple({r.policy: r for r in self.revisions}.values())
+
     def of(self, policy: str) -> tuple[Revision, ...]:
         """The revisions of a policy, oldest first. NotFoundError if it is unknown."""
         found = tuple(r for r in self.revisions if r.policy == policy)

@@ -1,0 +1,24 @@
+# Build: the distribution with pinned dependencies in an environment of its own.
+FROM python:3.11-slim AS build
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY cds_service ./cds_service
+COPY hooks ./hooks
+RUN python -m venv /app
+RUN /app/bin/python -m pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt .
+
+# Run: the environment alone, as a user without rights, from a file system that may be read-only.
+FROM python:3.11-slim
+COPY --from=build /app /app
+ENV PATH=/app/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    DURVALUMAB_CDS_HOST=0.0.0.0 \
+    DURVALUMAB_CDS_PORT=8080 \
+    DURVALUMAB_CDS_DEMO_MODE=false
+USER 10001:10001
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=3s --start-period=10s \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8080/health', timeout=2)"]
+ENTRYPOINT ["durvalumab-cds"]
+CMD ["serve"]

@@ -1,0 +1,109 @@
+"""Answers, assessments and policies as a reader at a terminal likes them. Takes the JSON that goes over the wire."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.markdown import Markdown
+from rich.markup import escape
+from rich.panel import Panel
+from rich.text import Text
+from rich.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import RenderableType
+
+    from cds_service.cdshooks import Json
+
+_MARKS = {"met": "[green]✓[/]", "not-met": "[red]✗[/]", "undocumented": "[yellow]?[/]"}
+_BORDERS = {"info": "blue", "warning": "yellow", "critical": "red"}
+
+
+def answer(body: Json) -> Iterable[RenderableType]:
+    """A hook answer: its cards, then the assessments behind them where the answer has them."""
+    cards = body["cards"]
+    yield from (card(one) for one in cards)
+    if not cards:
+        yield Text("No card: nothing to say.", style="dim")
+    for extension in body.get("extension", {}).values():
+        yield from (assessment(one) for one in extension)
+
+
+def card(one: Json) -> RenderableType:
+    """One card, about as an EHR draws it."""
+    parts: list[RenderableType] = [Text(one["summary"], style="bold")]
+    if detail := one.get("detail"):
+        parts += [Text(), Markdown(detail)]
+    for suggestion in one.get("suggestions", ()):
+        parts.append(Text(f"→ {suggestion['label']}", style="green"))
+    if reasons := one.get("overrideReasons"):
+        parts.append(Text("Override: " + " · ".join(reason["display"] for reason in reasons), style="dim"))
+    indicator = one["indicator"]
+    return Panel(
+        Group(*parts),
+        title=indicator,
+        subtitle=escape(one["source"]["label"]),
+        border_style=_BORDERS.get(indicator, "white"),
+        title_align="left",
+        subtitle_align="right",
+    )
+
+
+def assessment(one: Json) -> Tree:
+    """One assessment: what it comes to, the dose, and the tree of findings with what is missing for each."""
+    policy = one["policy"]
+    name = one.get("order") or (f"order at position {one['position']}" if "position" in one else "facts as given")
+    tree = Tree(
+        f"[bold]{escape(name)}[/]  {escape(policy['id'])} revision {escape(policy['revision'])}  "
+        f"section {escape(one.get('section', 'none'))}: [bold]{escape(one['outcome'])}[/]"
+    )
+    tree.add(_dose(one["dose"]))
+    shown: set[str] = set()
+    for found in one.get("findings", ()):
+        _add(tree, found, shown)
+    if missing := one.get("missing"):
+        tree.add("[yellow]missing:[/] " + escape(", ".join(missing)))
+    if numbers := one.get("refer_to"):
+        tree.add("refer to: " + escape(", ".join(numbers)))
+    if "approval_months" in one:
+        tree.add(f"the policy would give {one['approval_months']} months")
+    for note in one.get("notes", ()):
+        tree.add(f"[dim]{escape(note)}[/]")
+    return tree
+
+
+def _dose(dose: dict[str, Any]) -> str:
+    words = [f"dose: [bold]{escape(dose['verdict'])}[/]"]
+    if ordered := dose.get("ordered"):
+        words.append(f"ordered {escape(ordered)}")
+    if "limit_mg" in dose:
+        words.append(f"limit {dose['limit_mg']} mg")
+    if "limit_mg_per_kg" in dose:
+        words.append(f"limit {dose['limit_mg_per_kg']} mg/kg")
+    if row := dose.get("row"):
+        words.append(f"row {escape(row)}")
+    if weight := dose.get("weight"):
+        words.append(f"weight {weight['kg']} kg" + (f" of {weight['observed_on']}" if "observed_on" in weight else ""))
+    return ", ".join(words)
+
+
+def _add(parent: Tree, found: Json, shown: set[str]) -> None:
+    """One finding with its parts; a piece of evidence stands where it is first used, ``shown`` holds those that do."""
+    branch = parent.add(
+        f"{_MARKS[found['outcome']]} [bold]{escape(found['section'])}[/] {escape(found['label'])}"
+        f"  [dim]{escape(found.get('because', ''))}[/]"
+    )
+    for piece in found.get("evidence", ()):
+        words = " ".join(str(piece[member]) for member in ("reference", "path", "shown", "recorded") if member in piece)
+        if words not in shown:
+            branch.add(f"[cyan]{escape(words)}[/] [dim]({piece['origin']})[/]")
+            shown.add(words)
+    parts = found.get("parts", ())
+    for part in parts:
+        _add(branch, part, shown)
+    for piece in () if parts else found.get("missing", ()):
+        where = f": {escape(piece['looked_for'])}" if "looked_for" in piece else ""
+        branch.add(f"[yellow]{escape(piece['fact'])}[/] [dim]{piece['absence']}{where}[/]")

@@ -1,0 +1,1 @@
+"""The HTTP side: discovery and calls, policies, health. Everything here is thin; judging happens below."""

@@ -1,0 +1,124 @@
+"""``/cds-services``: discovery, calls and feedback (contract, sections 1 and 7)."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route
+
+from cds_service import logs
+from cds_service.cdshooks import VERSION, Feedback, parse_feedback, parse_request
+from cds_service.errors import NotFoundError
+from cds_service.service import CdsService, HookCall, Site
+from cds_service.web.http import json_answer, json_body
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from cds_service.policies.library import Library
+
+log = logging.getLogger(__name__)
+
+FeedbackSink = Callable[[CdsService, Sequence[Feedback]], Awaitable[None]]
+
+
+async def log_feedback(service: CdsService, entries: Sequence[Feedback]) -> None:
+    """Count what became of the cards. A store takes this function's place."""
+    counted = Counter(entry.outcome for entry in entries)
+    logs.event(
+        log,
+        logging.INFO,
+        "feedback",
+        service=service.id,
+        accepted=counted["accepted"],
+        overridden=counted["overridden"],
+    )
+
+
+class Shortcut:
+    """ASGI middleware that takes calls of known services past the framework's routing.
+
+    The routing would cost more than reading a call does. Everything else goes the usual way.
+    """
+
+    def __init__(self, app: ASGIApp, calls: Calls) -> None:
+        self.app = app
+        self.call = calls.call
+        self.known = {f"/cds-services{slash}{id_}": {"id": id_} for id_ in calls.services for slash in ("/", "//")}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call, or pass on what is none."""
+        known = self.known.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        if known is None:
+            await self.app(scope, receive, send)
+            return
+        scope.update({"path_params": known, "endpoint": self.call})
+        answer = await self.call(Request(scope, receive, send))
+        await answer(scope, receive, send)
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The endpoints of the CDS Services. ``today`` tells the day of the call."""
+
+    services: Mapping[str, CdsService]
+    library: Library
+    site: Site
+    today: Callable[[], date]
+    body_limit: int = 8 * 1024 * 1024
+    feedback_sink: FeedbackSink = log_feedback
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes of the services.
+
+        A discovery address typed with a slash at its end doubles the slash before the id; a redirect would break the
+        preflight of a browser-based client, so both forms are routes.
+        """
+        return [
+            Route("/cds-services/{id}", self.call, methods=["POST"]),
+            Route("/cds-services//{id}", self.call, methods=["POST"]),
+            Route("/cds-services/{id}/feedback", self.feedback, methods=["POST"]),
+            Route("/cds-services//{id}/feedback", self.feedback, methods=["POST"]),
+            Route("/cds-services", self.discover, methods=["GET"]),
+            Route("/cds-services/", self.discover, methods=["GET"]),
+        ]
+
+    async def discover(self, request: Request) -> Response:
+        """``GET /cds-services``: the services on offer, with their prefetch templates."""
+        del request
+        return json_answer({"services": [service.described(VERSION) for service in self.services.values()]})
+
+    async def call(self, request: Request) -> Response:
+        """``POST /cds-services/{id}``: one hook call. The hot path."""
+        service = self._service(request)
+        body = await json_body(request, self.body_limit)
+        call = HookCall(
+            request=parse_request(body, service.hook, drafts_may_be_missing=self.site.demo),
+            today=self.today(),
+            library=self.library,
+            site=self.site,
+        )
+        answer = await service.handle(call)
+        request.scope["log"].update(service=service.id, cards=len(answer.cards), quiet=not answer.cards)
+        return json_answer(answer.to_json())
+
+    async def feedback(self, request: Request) -> Response:
+        """``POST /cds-services/{id}/feedback``: what users did with the cards."""
+        service = self._service(request)
+        entries = parse_feedback(await json_body(request, self.body_limit))
+        await self.feedback_sink(service, entries)
+        return json_answer({"received": len(entries)})
+
+    def _service(self, request: Request) -> CdsService:
+        service = self.services.get(request.path_params["id"])
+        if service is None:
+            raise NotFoundError("There is no CDS Service with this id.")
+        return service

@@ -1,0 +1,56 @@
+"""Reading request bodies within their limits, and answering in JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from cds_service.cdshooks import operation_outcome, read_json, write_json
+from cds_service.errors import BodyTooLargeError, MediaTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+JSON = "application/json"
+FHIR_JSON = "application/fhir+json"
+
+
+async def json_body(request: Request, limit: int) -> Any:
+    """The JSON value of a request's body.
+
+    Raises RequestError: 415 for another media type than ``application/json`` (parameters are ignored), 413 over the
+    limit in bytes (seen from the declared length, or counted while it streams in), 400 for what is not JSON.
+    """
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise MediaTypeError("The Content-Type of a request is application/json.")
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
+        raise _too_large(limit)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        chunks.append(chunk)
+    return read_json(b"".join(chunks))
+
+
+def _too_large(limit: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"The body is larger than {limit} bytes.")
+
+
+def json_answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer. Answers depend on the chart of the moment, so nobody may store them."""
+    return Response(write_json(value), status, {"cache-control": "no-store", **(headers or {})}, JSON)
+
+
+def problem(
+    status: int, code: str, text: str, *, expression: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """An error answer: an OperationOutcome without patient data."""
+    body = write_json(operation_outcome(code, text, expression=expression))
+    return Response(body, status, {"cache-control": "no-store", **(headers or {})}, FHIR_JSON)

@@ -1,0 +1,1 @@
+"""One module per CDS Service; each exports one ``service``."""

@@ -1,0 +1,147 @@
+"""Judging the in-scope orders of one call: what order-sign and order-select have in common."""
+
+from __future__ import annotations
+
+import logging
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from cds_service import logs
+from cds_service.assessment import Assessment, PolicyRef, assess
+from cds_service.cards import CardOptions, cards, could_not_check_card, no_draft_card, other_patient_card
+from cds_service.cdshooks import CdsResponse
+from cds_service.explanation import to_json
+from cds_service.facts.order import DraftOrder, find_orders
+from cds_service.facts.read import Reading, read_facts
+from cds_service.facts.sources import SOURCES
+from cds_service.fhir.chart import Chart
+from cds_service.fhir.read import codings, concept_text
+from cds_service.service import ASSESSMENTS, HookCall
+from cds_service.terminology.drugs import is_drug
+from cds_service.values import dataclass
+
+if TYPE_CHECKING:
+    from cds_service.policies.revision import Revision
+    from cds_service.terminology.drug import Drug
+
+log = logging.getLogger(__name__)
+
+_ELSEWHERE = {"medicationReference", "medication", "medicationText"}
+"""Members by which a request names its medication otherwise than by a code of its own."""
+
+
+def card_options(call: HookCall, *, documents: bool = True) -> CardOptions:
+    """What the client's site chose about cards; ``documents`` is false for a hook that may not ask for any."""
+    site = call.site
+    return CardOptions(
+        payer=site.payer_label,
+        rounding_band_percent=site.rounding_band_percent or Decimal(0),
+        show_passing=site.show_passing,
+        documents=documents,
+        policy_url=f"{site.public_base_url}/policies" if site.public_base_url else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InScope:
+    """A draft order for the drug of a policy; ``newest`` is the policy's newest revision."""
+
+    newest: Revision
+    order: DraftOrder
+
+    @property
+    def name(self) -> str:
+        """The order as the notes of other orders name it."""
+        return self.order.reference or f"The order at position {self.order.position}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The orders of a call that a loaded policy speaks of, and those of them that belong to other patients."""
+
+    chart: Chart
+    orders: tuple[InScope, ...]
+    of_others: tuple[tuple[Revision, tuple[str, ...]], ...]
+    notes: tuple[str, ...]
+
+
+def scan(call: HookCall, selections: tuple[str, ...] | None = None) -> Scan:
+    """Find the in-scope orders of a call: those for a drug of any loaded policy, or only the selected ones of them."""
+    chart = Chart.from_call(call.request.raw["context"], call.request.prefetch, key_names=call.site.prefetch_names)
+    orders: list[InScope] = []
+    of_others: list[tuple[Revision, tuple[str, ...]]] = []
+    notes: list[str] = []
+    for revision in call.library.newest:
+        found = find_orders(chart, revision.drug, selections)
+        orders += (InScope(revision, order) for order in found.in_scope)
+        notes += found.notes
+        if found.other_patient:
+            of_others.append((revision, found.other_patient))
+    return Scan(chart, tuple(orders), tuple(of_others), tuple(notes))
+
+
+def plainly_none(call: HookCall) -> bool:
+    """Whether every draft says in itself that it is for something else. Most calls do, and then need no chart."""
+    entries = (call.request.draft_orders or {}).get("entry", ())
+    drugs = [revision.drug for revision in call.library.newest]
+    return isinstance(entries, list | tuple) and all(_is_plainly_other(entry, drugs) for entry in entries)
+
+
+def _is_plainly_other(entry: object, drugs: list[Drug]) -> bool:
+    order = entry.get("resource") if isinstance(entry, dict) else None
+    if not isinstance(order, dict) or order.get("resourceType") != "MedicationRequest" or _ELSEWHERE & order.keys():
+        return False
+    concept = order.get("medicationCodeableConcept")
+    named = codings(concept), concept_text(concept)
+    return any(named) and not any(is_drug(drug, *named) for drug in drugs)
+
+
+def judge(call: HookCall, seen: Scan, item: InScope) -> Assessment:
+    """Judge one order by the policy revision in force on its day."""
+    on = item.order.authored_on or call.today
+    revision, revision_notes = call.library.revision(item.newest.policy, call.site.policy_date or on)
+    reading = Reading(
+        chart=seen.chart,
+        order=item.order,
+        on=call.today,
+        drug=revision.drug,
+        plans=call.site.plans,
+        policy=revision.policy,
+    )
+    read = read_facts(reading, SOURCES)
+    beside = (
+        f"{other.name} is ordered in the same call; each is judged for itself."
+        for other in seen.orders
+        if other is not item
+    )
+    notes = tuple(dict.fromkeys((*revision_notes, *beside, *read.notes, *seen.notes)))
+    return assess(read.facts.including(call.site.configured), revision, order=item.order.reference, notes=notes)
+
+
+def review(call: HookCall, options: CardOptions, selections: tuple[str, ...] | None = None) -> CdsResponse:
+    """Judge every in-scope order of a call, or only the selected ones, each for itself.
+
+    An order that a fault of ours keeps from being judged gets a card that says so: a crash never looks like an
+    all-clear.
+    """
+    if call.request.draft_orders is None:
+        return CdsResponse(cards=(no_draft_card(PolicyRef.of(call.library.newest[0]), options),))
+    if plainly_none(call):
+        return CdsResponse()
+    seen = scan(call, selections)
+    if not seen.orders:
+        return CdsResponse(
+            cards=[other_patient_card(orders, PolicyRef.of(newest), options) for newest, orders in seen.of_others]
+        )
+    shown: list[dict[str, Any]] = []
+    explained: list[dict[str, Any]] = []
+    for item in seen.orders:
+        try:
+            assessment = judge(call, seen, item)
+            shown += cards(assessment, item.order, options)
+            if call.explain:
+                explained.append(to_json(assessment, position=item.order.position))
+        except Exception as crash:
+            logs.crash(log, "order", crash)
+            shown.append(could_not_check_card(PolicyRef.of(item.newest), options, order=item.order.reference))
+    return CdsResponse(cards=shown, extension={ASSESSMENTS: explained} if explained else None)

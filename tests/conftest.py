@@ -1,0 +1,57 @@
+"""What all tests share: the application on loopback terms, a client without a network, and closed sockets."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from cds_service.app import create_app
+from cds_service.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from starlette.types import ASGIApp
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test reach beyond loopback, nor depend on this machine's configuration."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> Any:
+        if self.family in {socket.AF_INET, socket.AF_INET6} and not ipaddress.ip_address(address[0]).is_loopback:
+            raise AssertionError(f"a test tried to reach {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"DURVALUMAB_CDS_{name.upper()}", raising=False)
+
+
+@pytest.fixture(scope="session")
+def app() -> ASGIApp:
+    """The application as it starts without configuration."""
+    return create_app(Settings.load())
+
+
+@pytest.fixture
+def client_of() -> Callable[[ASGIApp], httpx.AsyncClient]:
+    """Make a client for an application; crashes come back as answers, as they do over a socket."""
+
+    def make(application: ASGIApp) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(application, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://cds.example")
+
+    return make
+
+
+@pytest.fixture
+async def client(app: ASGIApp, client_of: Callable[[ASGIApp], httpx.AsyncClient]) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the application."""
+    async with client_of(app) as client:
+        yield client

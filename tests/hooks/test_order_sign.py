@@ -1,0 +1,272 @@
+"""order-sign and order-select from the request body to the cards (contract, sections 1, 5, 6 and 7)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from copy import deepcopy
+from typing import Any
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+from cds_service.app import create_app
+from cds_service.settings import Settings
+from hooks import review
+from tests.bodies import ETOPOSIDE, SELECT, SIGN, assessments, call, nsclc, order, searchset, weight
+from tests.response_checker import complaints
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def posted(client: httpx.AsyncClient) -> Callable[..., Any]:
+    """Post a body; the answer is 200 and passes every client's rules."""
+
+    async def post(body: Json, path: str = SIGN) -> Json:
+        answer = await client.post(path, json=body)
+        assert answer.status_code == 200, answer.text
+        found: Json = answer.json()
+        assert complaints(found) == []
+        return found
+
+    return post
+
+
+@pytest.fixture
+async def production(client_of: Callable[[ASGIApp], httpx.AsyncClient]) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(create_app(Settings.load(demo_mode=False))) as client:
+        yield client
+
+
+def sandbox_shaped(body: Json) -> Json:
+    """The same call with the liberties a widely used sandbox takes."""
+    body = deepcopy(body)
+    del body["context"]["draftOrders"]["type"]
+    for entry in body["context"]["draftOrders"]["entry"]:
+        entry["resource"]["category"] = {"coding": [{"code": "community"}]}
+    return body
+
+
+@pytest.mark.parametrize("shape", [lambda body: body, sandbox_shaped])
+async def test_the_overdose_of_the_issue(posted: Callable[..., Any], shape: Callable[[Json], Json]) -> None:
+    """1,500 mg every 2 weeks at 70 kg and stage III: one warning about the dose, at most one card beside it."""
+    answer = await posted(shape(call()))
+    warnings = [card for card in answer["cards"] if card["indicator"] == "warning"]
+    assert len(warnings) == 1
+    assert len(answer["cards"]) <= 2
+    shown = warnings[0]["summary"] + warnings[0]["detail"]
+    for words in ("Durvalumab", "1,500 mg", "700 mg", "70 kg", "I.A.5.a.ii", "CP.PHAR.339", "2022-12-02"):
+        assert words in shown
+    dose = assessments(answer)[0]["dose"]
+    assert (dose["verdict"], dose["limit_mg"], dose["row"]) == ("exceeds", 700, "I.A.5.a.ii")
+
+
+async def test_the_same_call_gives_the_same_assessment(posted: Callable[..., Any]) -> None:
+    assert assessments(await posted(call())) == assessments(await posted(call()))
+
+
+async def test_a_call_without_the_drug_says_exactly_nothing(client: httpx.AsyncClient) -> None:
+    other = order(drug=ETOPOSIDE)
+    assert (await client.post(SIGN, json=call(other))).content == b'{"cards":[]}'
+    select = call(other, hook="order-select")
+    assert (await client.post(SELECT, json=select)).content == b'{"cards":[]}'
+    empty = call()
+    empty["context"]["draftOrders"] = {"resourceType": "Bundle"}
+    assert (await client.post(SIGN, json=empty)).content == b'{"cards":[]}'
+
+
+@pytest.mark.parametrize("change", [{"status": "cancelled"}, {"status": "entered-in-error"}, {"doNotPerform": True}])
+async def test_an_order_out_of_scope_says_nothing(posted: Callable[..., Any], change: Json) -> None:
+    assert await posted(call(order(**change))) == {"cards": []}
+
+
+async def test_a_medication_that_only_the_prefetch_knows_is_found(posted: Callable[..., Any]) -> None:
+    by_reference = order(medicationReference={"reference": "Medication/m-1", "display": "study drug"})
+    del by_reference["medicationCodeableConcept"]
+    body = call(by_reference)
+    drug = order()["medicationCodeableConcept"]
+    body["prefetch"]["anything"] = {"resourceType": "Medication", "id": "m-1", "code": drug}
+    assert assessments(await posted(body))[0]["dose"]["verdict"] == "exceeds"
+
+
+async def test_without_explain_only_cards_are_sent(posted: Callable[..., Any]) -> None:
+    assert (await posted(call(explain=False))).keys() == {"cards"}
+    for no in (False, "true", 1, None):
+        body = call(extension={"org.durvalumab-cds.explain": no})
+        assert (await posted(body)).keys() == {"cards"}
+
+
+async def test_several_orders_are_judged_each_for_itself_and_name_each_other(posted: Callable[..., Any]) -> None:
+    answer = await posted(call(order("rx-1", mg=1500), order("rx-2", mg=600)))
+    first, second = assessments(answer)
+    assert (first["order"], second["order"]) == ("MedicationRequest/rx-1", "MedicationRequest/rx-2")
+    assert (first["dose"]["verdict"], second["dose"]["verdict"]) == ("exceeds", "ok")
+    assert any("MedicationRequest/rx-2" in note for note in first["notes"])
+    assert any("MedicationRequest/rx-1" in note for note in second["notes"])
+
+
+async def test_an_order_without_id_is_told_by_its_position(posted: Callable[..., Any]) -> None:
+    answer = await posted(call(order(drug=ETOPOSIDE), order(None)))
+    assert "order" not in assessments(answer)[0]
+    assert assessments(answer)[0]["position"] == 1
+
+
+async def test_an_order_of_another_patient_is_named_and_not_judged(posted: Callable[..., Any]) -> None:
+    answer = await posted(call(order(patient="pt-2")))
+    assert [card["indicator"] for card in answer["cards"]] == ["info"]
+    assert "another patient" in answer["cards"][0]["summary"]
+    assert "extension" not in answer
+
+
+async def test_an_order_of_another_patient_beside_ours_is_set_aside(posted: Callable[..., Any]) -> None:
+    answer = await posted(call(order("rx-1"), order("rx-9", patient="pt-2")))
+    assert [one["order"] for one in assessments(answer)] == ["MedicationRequest/rx-1"]
+    assert any("MedicationRequest/rx-9" in note for note in assessments(answer)[0]["notes"])
+
+
+async def test_a_foreign_resource_never_fails_the_call(posted: Callable[..., Any]) -> None:
+    body = call()
+    body["context"]["draftOrders"]["entry"] += [
+        {"resource": {"resourceType": "Potion", "id": "x"}},
+        {"resource": None},
+        None,
+        7,
+        {"resource": {"resourceType": 5}},
+    ]
+    body["prefetch"] |= {"odd": 7, "odder": [1], "patient2": {"resourceType": "Teapot"}}
+    assert assessments(await posted(body))[0]["dose"]["verdict"] == "exceeds"
+
+
+async def test_missing_drafts_are_a_card_in_demo_mode_and_an_error_elsewhere(
+    posted: Callable[..., Any], production: httpx.AsyncClient
+) -> None:
+    body = call()
+    del body["context"]["draftOrders"]
+    answer = await posted(body)
+    assert [card["indicator"] for card in answer["cards"]] == ["info"]
+    assert (await production.post(SIGN, json=body)).status_code == 400
+
+
+async def test_passing_orders_are_shown_in_demo_mode_only(
+    posted: Callable[..., Any], production: httpx.AsyncClient
+) -> None:
+    facts = {
+        "resectable": False,
+        "prior_therapy.concurrent_platinum_chemo": True,
+        "prior_therapy.concurrent_rt": True,
+        "prior_therapy.progressed": False,
+        "consult": True,
+    }
+    body = call(order(mg=700))
+    body["prefetch"]["medicationAdministrations"] = None
+    body["prefetch"]["questionnaireResponses"] = searchset(
+        {
+            "resourceType": "QuestionnaireResponse",
+            "id": "qr-1",
+            "status": "completed",
+            "subject": {"reference": "Patient/pt-1"},
+            "authored": "2026-11-01",
+            "item": [{"linkId": name, "answer": [{"valueBoolean": value}]} for name, value in facts.items()],
+        }
+    )
+    answer = await posted(body)
+    assert assessments(answer)[0]["outcome"] == "meets"
+    assert [card["indicator"] for card in answer["cards"]] == ["info"]
+    elsewhere = (await production.post(SIGN, json=body)).json()
+    assert elsewhere["cards"] == []
+    assert assessments(elsewhere)[0]["outcome"] == "meets"
+
+
+async def test_an_order_that_crashes_the_judging_is_a_warning_and_spares_the_others(
+    posted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assess = review.assess
+
+    def breaks_for_the_first(*args: Any, **named: Any) -> Any:
+        if named["order"] == "MedicationRequest/rx-1":
+            raise KeyError("canary-4711")
+        return assess(*args, **named)
+
+    monkeypatch.setattr(review, "assess", breaks_for_the_first)
+    answer = await posted(call(order("rx-1"), order("rx-2")))
+    first = answer["cards"][0]
+    assert first["indicator"] == "warning"
+    assert "could not be checked" in first["summary"]
+    assert [one["order"] for one in assessments(answer)] == ["MedicationRequest/rx-2"]
+    assert "canary" not in "".join(str(vars(record)) for record in caplog.records)
+    assert "canary" not in str(answer)
+
+
+async def test_the_sites_prefetch_names_are_honoured(client_of: Callable[[ASGIApp], httpx.AsyncClient]) -> None:
+    body = call(prefetch={"-weights": None, "-problems": searchset(nsclc())})
+    named = {"-weights": "weight", "-problems": "conditions"}
+    causes = []
+    for names in (named, {}):
+        async with client_of(create_app(Settings.load(prefetch_names=names))) as client:
+            found = assessments((await client.post(SIGN, json=body)).json())[0]
+            text = str([finding for finding in found["findings"] if finding["section"] == "I.A.5"])
+            causes.append(
+                ("'weight_kg', 'absence': 'not-recorded'" in text, "'weight_kg', 'absence': 'not-sent'" in text)
+            )
+    assert causes == [(True, False), (False, True)]
+
+
+async def test_the_policy_in_force_is_chosen_by_the_day_of_the_order(
+    client_of: Callable[[ASGIApp], httpx.AsyncClient],
+) -> None:
+    async with client_of(create_app(Settings.load())) as client:
+        early = call(order(authoredOn="2020-01-01"), prefetch={"w": weight(70, "2019-12-31")})
+        notes = assessments((await client.post(SIGN, json=early)).json())[0]["notes"]
+        assert any("2020-01-01" in note for note in notes)
+    async with client_of(create_app(Settings.load(policy_date="2023-01-01"))) as client:
+        notes = assessments((await client.post(SIGN, json=early)).json())[0].get("notes", [])
+        assert not any("in force" in note for note in notes)
+
+
+async def test_configured_facts_reach_the_policy(client_of: Callable[[ASGIApp], httpx.AsyncClient]) -> None:
+    """Another disease is referred by line of business; the plan map is configuration."""
+    melanoma = nsclc(None) | {"code": {"text": "Melanoma of skin"}}
+    coverage = {
+        "resourceType": "Coverage",
+        "id": "cov-1",
+        "status": "active",
+        "beneficiary": {"reference": "Patient/pt-1"},
+        "payor": [{"display": "Example Plan"}],
+        "class": [{"type": {"coding": [{"code": "plan"}]}, "value": "GOLD", "name": "Gold"}],
+    }
+    body = call(prefetch={"conditions": searchset(melanoma), "coverage": searchset(coverage)})
+    async with client_of(create_app(Settings.load())) as client:
+        anywhere = assessments((await client.post(SIGN, json=body)).json())[0]["refer_to"]
+    async with client_of(create_app(Settings.load(plans={"Example Plan": "medicaid"}))) as client:
+        medicaid = assessments((await client.post(SIGN, json=body)).json())[0]["refer_to"]
+    assert medicaid == ["CP.PMN.53"]
+    assert set(medicaid) < set(anywhere)
+
+
+# order-select
+
+
+async def test_order_select_judges_only_what_is_selected(posted: Callable[..., Any]) -> None:
+    body = call(order("rx-1"), order("rx-2", mg=600), hook="order-select")
+    body["context"]["selections"] = ["MedicationRequest/rx-1"]
+    answer = await posted(body, SELECT)
+    assert [one["order"] for one in assessments(answer)] == ["MedicationRequest/rx-1"]
+    assert [card["indicator"] for card in answer["cards"]] == ["warning"]
+
+
+@pytest.mark.parametrize("selections", [[], ["MedicationRequest/other"], ["MedicationRequest/rx-0"]])
+async def test_order_select_never_answers_what_is_not_selected(
+    posted: Callable[..., Any], selections: list[str]
+) -> None:
+    body = call(order("rx-0", drug=ETOPOSIDE), order("rx-1"), hook="order-select")
+    body["context"]["selections"] = selections
+    assert await posted(body, SELECT) == {"cards": []}
+
+
+async def test_order_select_never_asks_for_documents(posted: Callable[..., Any]) -> None:
+    body = call(order(mg=700), hook="order-select")
+    answer = await posted(body, SELECT)
+    assert answer["cards"] == []
+    assert assessments(answer)[0]["missing"]
+    assert any(card["indicator"] == "info" for card in (await posted(call(order(mg=700))))["cards"])

@@ -1,0 +1,98 @@
+"""What README and docs claim: commands exist, links lead somewhere, no address of this machine or of a registry."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def commands() -> set[tuple[str, ...]]:
+    from cds_service.__main__ import app
+
+    def walk(group: typer.core.TyperGroup, path: tuple[str, ...]) -> set[tuple[str, ...]]:
+        found = set()
+        for name, command in group.commands.items():
+            inner = getattr(command, "commands", None)
+            found |= walk(command, (*path, name)) if inner else {(*path, name)}
+        return found
+
+    root = typer.main.get_command(app)
+    return walk(root, ())
+
+
+def fenced(page: Path) -> list[str]:
+    return [line for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.S) for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_of_a_page_exist(page: Path) -> None:
+    known = commands()
+    for use in re.findall(r"durvalumab-cds ((?:[a-z]+ ?)+)", page.read_text()):
+        words = tuple(use.split())
+        if words and words[0] in {name for name, *_ in known}:
+            assert words[:1] in known or words[:2] in known, use
+    for line in fenced(page):
+        if target := re.match(r"make ([a-z]+)", line):
+            assert re.search(rf"^{target[1]}:", (ROOT / "Makefile").read_text(), re.M), line
+        for story in re.findall(r"fixtures/\S+", line):
+            assert (ROOT / story).exists(), story
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+def test_each_decision_record_is_one_page_of_four_parts() -> None:
+    records = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    assert [record.name[:4] for record in records] == [f"{n:04}" for n in range(1, len(records) + 1)]
+    for record in records:
+        parts = re.findall(r"^## (.*)$", record.read_text(), re.M)
+        assert parts == ["Context", "Decision", "Consequences", "Alternatives"], record.name
+        assert len(record.read_text().splitlines()) <= 50, record.name
+
+
+def test_constraints_pin_what_is_installed_and_hold_no_address() -> None:
+    text = (ROOT / "constraints.txt").read_text()
+    assert "/" not in text
+    assert all(re.fullmatch(r"#.*|[A-Za-z0-9._-]+==[0-9A-Za-z.]+", line) for line in text.splitlines() if line)
+    pinned = {line.partition("==")[0].lower().replace("_", "-") for line in text.splitlines()}
+    listed = re.findall(r'^  "([A-Za-z0-9._-]+)', (ROOT / "pyproject.toml").read_text(), re.M)
+    wanted = {name.lower().replace("_", "-") for name in listed} & {
+        "fastapi", "fhir.resources", "httpx", "markdown-it-py", "orjson", "pydantic", "pydantic-settings", "pyyaml",
+        "rich", "typer", "uvicorn", "hypothesis", "import-linter", "mypy", "pytest", "ruff", "syrupy",
+    }  # fmt: skip
+    assert len(wanted) == 17
+    assert wanted <= pinned
+
+
+def test_help_and_version_are_quick() -> None:
+    """Half a second at rest; only what the command line itself needs may be imported before a command is chosen."""
+    code = (
+        "import sys; from cds_service.__main__ import app\n"
+        "heavy = {'fastapi', 'starlette', 'pydantic', 'fhir', 'uvicorn', 'yaml', 'orjson'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_imports_point_down() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout

@@ -1,0 +1,97 @@
+"""Configuration: from the environment, checked before anything starts."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from cds_service.errors import PolicyError, SettingsError
+from cds_service.evidence import Known
+from cds_service.settings import Settings
+
+
+def test_without_configuration_it_is_a_demonstration_on_loopback() -> None:
+    settings = Settings.load()
+    assert (settings.host, settings.demo_mode, settings.body_limit) == ("127.0.0.1", True, 8 * 1024 * 1024)
+    site = settings.site()
+    assert site.demo
+    assert site.show_passing
+    assert site.configured == {}
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "cds.example"])
+def test_demo_mode_stays_on_loopback_unless_told_in_so_many_words(host: str) -> None:
+    with pytest.raises(SettingsError, match="DEMO_MODE"):
+        Settings.load(host=host)
+    assert Settings.load(host=host, allow_demo_anywhere=True).demo_mode
+    assert not Settings.load(host=host, demo_mode=False).site().demo
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_has_many_names(host: str) -> None:
+    assert Settings.load(host=host).demo_mode
+
+
+def test_the_environment_configures(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "DEMO_MODE": "false",
+        "PAYER_LABEL": "Example Health Plan",
+        "ROUNDING_BAND_PERCENT": "2.5",
+        "PLANS": '{"Ambetter": "him"}',
+        "PREFETCH_NAMES": '{"-weights": "weight"}',
+        "LABEL_CHANGE_DATE": "2026-09-01",
+        "FORMULARY": "true",
+        "PUBLIC_BASE_URL": "https://cds.example/base/",
+        "POLICY_DATE": "2023-01-01",
+    }.items():
+        monkeypatch.setenv(f"DURVALUMAB_CDS_{name}", value)
+    site = Settings.load().site()
+    assert not site.show_passing
+    assert site.payer_label == "Example Health Plan"
+    assert site.rounding_band_percent == Decimal("2.5")
+    assert site.plans == {"Ambetter": "him"}
+    assert site.prefetch_names == {"-weights": "weight"}
+    assert site.public_base_url == "https://cds.example/base"
+    assert site.policy_date == date(2023, 1, 1)
+    configured = {name: fact.value for name, fact in site.configured.items() if isinstance(fact, Known)}
+    assert configured == {"label_change_date": date(2026, 9, 1), "formulary": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", 70000),
+        ("body_limit", 0),
+        ("rounding_band_percent", -1),
+        ("timezone", "Middle/Earth"),
+        ("log_level", "loud"),
+    ],
+)
+def test_a_bad_value_is_named(name: str, value: object) -> None:
+    with pytest.raises(SettingsError, match=f"DURVALUMAB_CDS_{name.upper()}"):
+        Settings.load(**{name: value})
+
+
+def test_the_day_of_the_call_is_that_of_the_configured_zone() -> None:
+    now = datetime.now(UTC)
+    days = {Settings.load(timezone=zone).today() for zone in ("Pacific/Kiritimati", "Pacific/Niue", "UTC")}
+    assert now.date() in days
+    assert len(days) >= 2  # those two islands never share a day
+
+
+def test_a_wrong_policy_folder_keeps_the_service_from_starting(tmp_path: Path) -> None:
+    from cds_service.app import create_app
+
+    (tmp_path / "bad.yaml").write_text("policy: X\n")
+    with pytest.raises(PolicyError, match=r"bad\.yaml:1"):
+        create_app(Settings.load(policy_folder=tmp_path))
+
+
+def test_every_setting_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "integrate-ehr.md").read_text()
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert f"`DURVALUMAB_CDS_{name.upper()}`" in page, name
