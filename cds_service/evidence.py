@@ -7,9 +7,10 @@ absence. Nothing stands in for a missing fact, so there is no default anywhere i
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
     from datetime import date
@@ -18,6 +19,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
+@direct
 class Origin(StrEnum):
     """Where a piece of evidence came from (explain extension, ``evidence[].origin``)."""
 
@@ -28,6 +30,7 @@ class Origin(StrEnum):
     GIVEN = "given"
 
 
+@direct
 class Absence(StrEnum):
     """Why a fact is not known. The cause decides the wording: our trouble is never the clinician's omission."""
 

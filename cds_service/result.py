@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from cds_service.policies.revision import Revision
 
 
+@direct
 class OrderOutcome(StrEnum):
     """What the policy comes to for an order. It informs; it neither approves nor denies."""
 

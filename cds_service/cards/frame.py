@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from cds_service.cards.text import escaped, once
 from cds_service.cards.words import REASONS, REASONS_ELSE, REASONS_FOR, TOPICS
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from cds_service.assessment import Assessment, PolicyRef

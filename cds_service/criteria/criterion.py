@@ -7,8 +7,9 @@ words gets a word of its own, with tests.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from decimal import Decimal

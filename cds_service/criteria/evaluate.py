@@ -6,7 +6,6 @@ Kleene's rules; dose rows are judged over every possibility (:mod:`cds_service.c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,7 @@ from cds_service.criteria.finding import Finding, Missing
 from cds_service.criteria.outcome import Outcome, all_of, any_of
 from cds_service.criteria.quantity import Between, Weight, plain
 from cds_service.evidence import Absence, Known, Unknown
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

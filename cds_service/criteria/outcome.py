@@ -5,10 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NoReturn
 
+from cds_service.values import direct
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+@direct
 class Outcome(Enum):
     """Met, not met, or undocumented. Three values, so it refuses to be a boolean."""
 

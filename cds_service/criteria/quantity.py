@@ -6,9 +6,11 @@ becomes milligrams once a weight is known.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from datetime import date

@@ -5,7 +5,7 @@ Nothing of another patient's resources is kept: they are set aside before anybod
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.evidence import Absence, Origin
@@ -18,6 +18,7 @@ from cds_service.fhir.prefetch import (
     searches_another_patient,
 )
 from cds_service.fhir.read import as_object, objects, text
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

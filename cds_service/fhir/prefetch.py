@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from cds_service.fhir.read import as_list, objects, text
+from cds_service.values import direct
 
 if TYPE_CHECKING:
     from cds_service.fhir.read import Json
@@ -35,6 +36,7 @@ _FAILED = frozenset({"error", "fatal"})
 _DEPTH = 3
 
 
+@direct
 class KeyState(Enum):
     """The five answers; REFUSED is the OperationOutcome that says the client may not read the data."""
 

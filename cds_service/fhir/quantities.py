@@ -7,7 +7,6 @@ Two tables: UCUM codes are read as they are written, displayed units without reg
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,6 +16,7 @@ from cds_service.criteria.quantity import Amount, plain
 from cds_service.evidence import Absence
 from cds_service.fhir.read import Json, as_object, decimal, text
 from cds_service.terminology.codes import HCPCS, UCUM, canonical_system, lookup
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from cds_service.terminology.drug import Drug

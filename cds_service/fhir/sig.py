@@ -7,7 +7,7 @@ give no interval, unless the text also says which is meant ("biweekly (every 2 w
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cds_service.criteria.finding import Missing
 from cds_service.fhir.quantities import unit_of
 from cds_service.fhir.timing import interval, length, period_unit
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,6 @@ limit of four weeks. Of a range the shorter end decides. Nothing is divided: hou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 from functools import cache
 from itertools import pairwise
@@ -26,6 +25,7 @@ from cds_service.fhir.read import (
     whole,
 )
 from cds_service.terminology.codes import GTS
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from cds_service.fhir.read import Json

@@ -5,13 +5,14 @@ A code that was not confirmed in a source (``Entry.verified`` is false) never se
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
+
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -67,6 +67,15 @@ def test_explain_takes_a_story_and_prints_json() -> None:
     assert answer["extension"]["org.durvalumab-cds.assessments"][0]["dose"]["verdict"] == "exceeds"
 
 
+def test_the_demonstration_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tests/cli/test_serving.py runs it as a process; here its own lines are seen by coverage."""
+    monkeypatch.setattr("cds_service.logs.configure", lambda level: None)
+    shown = run("demo", OVERDOSE, "--once")
+    assert shown.exit_code == 0, shown.output
+    for words in ("POST http://127.0.0.1:", "1,500 mg", "I.A.5.a.ii"):
+        assert words in shown.output
+
+
 def test_explain_says_so_when_there_is_no_card(tmp_path: Path) -> None:
     (tmp_path / "request.json").write_text(json.dumps(call(order(status="cancelled"))))
     assert "No card" in run("explain", tmp_path).output
