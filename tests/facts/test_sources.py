@@ -46,8 +46,6 @@ NOT_FROM_A_CHART = {
     "days_on_therapy",
     "covered_indication",
     "dose_increase",
-    "regimen_complete",  # attested only
-    "months_held",
 }
 
 CHART = [
