@@ -128,10 +128,13 @@ class OrderDispatchContext(HookContext):
     @model_validator(mode="before")
     @classmethod
     def _published_spelling(cls, raw: Any) -> Any:
-        # The hook's own published sample writes this member with a hyphen.
-        if isinstance(raw, dict) and "fulfillment-tasks" in raw:
-            return {"fulfillmentTasks": raw["fulfillment-tasks"], **raw}
-        return raw
+        if not isinstance(raw, dict):
+            return raw
+        # The hook's own published sample writes one member with a hyphen; its first version names a single order.
+        added = {"fulfillmentTasks": raw["fulfillment-tasks"]} if "fulfillment-tasks" in raw else {}
+        if "dispatchedOrders" not in raw and isinstance(raw.get("order"), str):
+            added["dispatchedOrders"] = [raw["order"]]
+        return {**added, **raw}
 
 
 CONTEXTS: Mapping[str, type[HookContext]] = {
@@ -287,16 +290,20 @@ def parse_feedback(raw: object) -> tuple[Feedback, ...]:
 
 @dataclass(frozen=True, slots=True)
 class CdsResponse:
-    """What a service answers: cards, actions for the client to apply, and extensions."""
+    """What a service answers: cards, actions for the client to apply, and extensions.
+
+    ``crd`` says that the client speaks CRD, whose answers always have both lists.
+    """
 
     cards: Sequence[Json] = ()
     system_actions: Sequence[Json] = ()
     extension: Json | None = None
+    crd: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The body of the answer. Only ``cards`` may be empty on the wire."""
+        """The body of the answer. Only ``cards`` may be empty on the wire, and in CRD ``systemActions``."""
         body: dict[str, Any] = {"cards": list(self.cards)}
-        if self.system_actions:
+        if self.system_actions or self.crd:
             body["systemActions"] = list(self.system_actions)
         if self.extension:
             body["extension"] = dict(self.extension)

@@ -5,6 +5,7 @@
     - NotFoundError       unknown service, policy or revision                    -> 404
     - MediaTypeError      the body is not application/json                       -> 415
     - BodyTooLargeError   the body is over the limit                             -> 413
+    - UnprocessableError  valid FHIR that breaks a rule of CRD                   -> 422
     - TokenError          a missing or bad token                                 -> 401, no reason given
     - SlowBodyError       the body took too long                                 -> 408
     - TooManyCallsError   the client is over its rate                            -> 429
@@ -58,6 +59,13 @@ class BodyTooLargeError(RequestError):
 
     status = 413
     code = "too-long"
+
+
+class UnprocessableError(RequestError):
+    """The request is valid CDS Hooks and FHIR, but breaks a rule of Da Vinci CRD."""
+
+    status = 422
+    code = "business-rule"
 
 
 class TokenError(RequestError):

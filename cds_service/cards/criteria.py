@@ -32,9 +32,10 @@ from cds_service.cards.text import (
     paragraphs,
     uncapital,
 )
-from cds_service.cards.words import CAUSES, MEANINGS, referral, shortening, words_for
+from cds_service.cards.words import CAUSES, MEANINGS, referral, shortening
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.outcome import Outcome
+from cds_service.wording import words_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

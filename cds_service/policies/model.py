@@ -6,7 +6,7 @@ Everything is text until a model here types it; unknown words are errors. :mod:`
 
 from __future__ import annotations
 
-from datetime import date  # noqa: TC003  # pydantic reads the annotations
+from datetime import date  # pydantic reads the annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 

@@ -10,7 +10,7 @@ from cds_service.cdshooks import operation_outcome, read_json, write_json
 from cds_service.errors import BodyTooLargeError, MediaTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from starlette.requests import Request
 
@@ -18,14 +18,19 @@ JSON = "application/json"
 FHIR_JSON = "application/fhir+json"
 
 
-async def json_body(request: Request, limit: int) -> Any:
-    """The JSON value of a request's body.
+async def json_body(request: Request, limit: int, media: Collection[str] = (JSON,)) -> Any:
+    """The JSON value of a request's body; see :func:`read_body` for what is refused."""
+    return read_json(await read_body(request, limit, media))
 
-    Raises RequestError: 415 for another media type than ``application/json`` (parameters are ignored), 413 over the
-    limit in bytes (seen from the declared length, or counted while it streams in), 400 for what is not JSON.
+
+async def read_body(request: Request, limit: int, media: Collection[str] = (JSON,)) -> bytes:
+    """A request's body as it came.
+
+    Raises RequestError: 415 for another media type than those named (parameters are ignored), 413 over the limit in
+    bytes (seen from the declared length, or counted while it streams in).
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-        raise MediaTypeError("The Content-Type of a request is application/json.")
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in media:
+        raise MediaTypeError(f"The Content-Type of a request is {' or '.join(media)}.")
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limit:
         raise _too_large(limit)
@@ -36,7 +41,7 @@ async def json_body(request: Request, limit: int) -> Any:
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
-    return read_json(b"".join(chunks))
+    return b"".join(chunks)
 
 
 def _too_large(limit: int) -> BodyTooLargeError:
