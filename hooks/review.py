@@ -7,20 +7,24 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cds_service import logs
-from cds_service.assessment import Assessment, PolicyRef, assess
+from cds_service.assessment import PolicyRef, assess
 from cds_service.cards import CardOptions, cards, could_not_check_card, no_draft_card, other_patient_card
-from cds_service.cdshooks import CdsResponse
+from cds_service.cdshooks import CdsResponse, OrderDispatchContext
+from cds_service.crd.cards import at_most
 from cds_service.explanation import to_json
 from cds_service.facts.order import DraftOrder, find_orders
 from cds_service.facts.read import Reading, read_facts
 from cds_service.facts.sources import SOURCES
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.read import codings, concept_text
+from cds_service.result import Judged
 from cds_service.service import ASSESSMENTS, HookCall
 from cds_service.terminology.drugs import is_drug
 from cds_service.values import dataclass
+from hooks.coverage import OnOrders, crd_of
 
 if TYPE_CHECKING:
+    from cds_service.fhir.chart import Resource
     from cds_service.policies.revision import Revision
     from cds_service.terminology.drug import Drug
 
@@ -57,10 +61,15 @@ class InScope:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The orders of a call that a loaded policy speaks of, and those of them that belong to other patients."""
+    """The orders of a call that a loaded policy speaks of, and those of them that belong to other patients.
+
+    ``among`` are all orders the call is about, ``foreign`` the patient's that no loaded policy speaks of.
+    """
 
     chart: Chart
+    among: tuple[Resource, ...]
     orders: tuple[InScope, ...]
+    foreign: tuple[Resource, ...]
     of_others: tuple[tuple[Revision, tuple[str, ...]], ...]
     notes: tuple[str, ...]
 
@@ -68,16 +77,25 @@ class Scan:
 def scan(call: HookCall, selections: tuple[str, ...] | None = None) -> Scan:
     """Find the in-scope orders of a call: those for a drug of any loaded policy, or only the selected ones of them."""
     chart = Chart.from_call(call.request.raw["context"], call.request.prefetch, key_names=call.site.prefetch_names)
+    among = chart.drafts
+    context = call.request.context
+    if isinstance(context, OrderDispatchContext):
+        named = (chart.resolve(reference) for reference in context.dispatched_orders)
+        among = tuple(order for order in named if order is not None)
     orders: list[InScope] = []
+    foreign: dict[int, Resource] = {}
     of_others: list[tuple[Revision, tuple[str, ...]]] = []
     notes: list[str] = []
     for revision in call.library.newest:
-        found = find_orders(chart, revision.drug, selections)
+        found = find_orders(chart, revision.drug, selections, among)
         orders += (InScope(revision, order) for order in found.in_scope)
+        foreign |= {id(order.raw): order for order in found.foreign}
         notes += found.notes
         if found.other_patient:
             of_others.append((revision, found.other_patient))
-    return Scan(chart, tuple(orders), tuple(of_others), tuple(notes))
+    for item in orders:
+        foreign.pop(id(item.order.raw), None)
+    return Scan(chart, among, tuple(orders), tuple(foreign.values()), tuple(of_others), tuple(notes))
 
 
 def plainly_none(call: HookCall) -> bool:
@@ -96,7 +114,7 @@ def _is_plainly_other(entry: object, drugs: list[Drug]) -> bool:
     return any(named) and not any(is_drug(drug, *named) for drug in drugs)
 
 
-def judge(call: HookCall, seen: Scan, item: InScope) -> Assessment:
+def judge(call: HookCall, seen: Scan, item: InScope, options: CardOptions) -> tuple[Judged, Revision]:
     """Judge one order by the policy revision in force on its day."""
     on = item.order.authored_on or call.today
     revision, revision_notes = call.library.revision(item.newest.policy, call.site.policy_date or on)
@@ -115,33 +133,47 @@ def judge(call: HookCall, seen: Scan, item: InScope) -> Assessment:
         if other is not item
     )
     notes = tuple(dict.fromkeys((*revision_notes, *beside, *read.notes, *seen.notes)))
-    return assess(read.facts.including(call.site.configured), revision, order=item.order.reference, notes=notes)
+    facts = read.facts.including(call.site.configured)
+    assessment = assess(facts, revision, order=item.order.reference, notes=notes)
+    return Judged(item.order, facts, assessment, cards(assessment, item.order, options)), revision
 
 
 def review(call: HookCall, options: CardOptions, selections: tuple[str, ...] | None = None) -> CdsResponse:
     """Judge every in-scope order of a call, or only the selected ones, each for itself.
 
     An order that a fault of ours keeps from being judged gets a card that says so: a crash never looks like an
-    all-clear.
+    all-clear. Raises RequestError for a CRD call that CRD refuses.
     """
-    if call.request.draft_orders is None:
-        return CdsResponse(cards=(no_draft_card(PolicyRef.of(call.library.newest[0]), options),))
-    if plainly_none(call):
+    crd = crd_of(call)
+    dispatched = isinstance(call.request.context, OrderDispatchContext)
+    if call.request.draft_orders is None and not dispatched:
+        return CdsResponse(cards=(no_draft_card(PolicyRef.of(call.library.newest[0]), options),), crd=crd.spoken)
+    if not (crd.spoken or dispatched) and plainly_none(call):
         return CdsResponse()
     seen = scan(call, selections)
-    if not seen.orders:
-        return CdsResponse(
-            cards=[other_patient_card(orders, PolicyRef.of(newest), options) for newest, orders in seen.of_others]
-        )
+    on_orders = OnOrders(call, crd, seen.chart, seen.among)
     shown: list[dict[str, Any]] = []
     explained: list[dict[str, Any]] = []
+    if not seen.orders:
+        shown += (other_patient_card(orders, PolicyRef.of(newest), options) for newest, orders in seen.of_others)
+        if dispatched and not seen.among:
+            why = "None of the dispatched orders came with the call."
+            shown.append(no_draft_card(PolicyRef.of(call.library.newest[0]), options, why))
     for item in seen.orders:
         try:
-            assessment = judge(call, seen, item)
-            shown += cards(assessment, item.order, options)
+            judged, revision = judge(call, seen, item, options)
+            on_orders.add(lambda coverages, judged=judged, revision=revision: coverages.judged(judged, revision))  # type: ignore[misc]
+            shown += on_orders.fitting(judged.cards, item.order)
             if call.explain:
-                explained.append(to_json(assessment, position=item.order.position))
+                explained.append(to_json(judged.assessment, position=item.order.position))
         except Exception as crash:
             logs.crash(log, "order", crash)
+            on_orders.add(lambda coverages, item=item: coverages.not_judged(item.order, item.newest))  # type: ignore[misc]
             shown.append(could_not_check_card(PolicyRef.of(item.newest), options, order=item.order.reference))
-    return CdsResponse(cards=shown, extension={ASSESSMENTS: explained} if explained else None)
+    on_orders.add_foreign(seen.foreign)
+    return CdsResponse(
+        cards=at_most(shown, crd.request),
+        system_actions=on_orders.actions,
+        extension={ASSESSMENTS: explained} if explained else None,
+        crd=crd.spoken,
+    )

@@ -270,3 +270,15 @@ async def test_order_select_never_asks_for_documents(posted: Callable[..., Any])
     assert answer["cards"] == []
     assert assessments(answer)[0]["missing"]
     assert any(card["indicator"] == "info" for card in (await posted(call(order(mg=700))))["cards"])
+
+
+async def test_a_chart_that_crashes_the_reading_is_a_warning(
+    posted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(review, "find_orders", crash)
+    answer = await posted(call())
+    assert [card["indicator"] for card in answer["cards"]] == ["warning"]
+    assert "could not be checked" in answer["cards"][0]["summary"]
