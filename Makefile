@@ -3,7 +3,7 @@ PYTHON ?= python3
 STORY ?= fixtures/fhir/nsclc-unresectable-overdose
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench crash soak sbom clean
 
 # Start the service on loopback, post a story over HTTP, print what an EHR would get, serve on (ONCE=1: end instead).
 demo: .venv/installed
@@ -16,6 +16,24 @@ test:
 # The service beside a bare route, on this machine (docs/benchmarks.md).
 bench: .venv/installed
 	.venv/bin/python -m benchmarks
+
+# kill -9 of workers and store, at length: 10,000 calls and ten kills for each store (docs/operate.md).
+crash: .venv/tested
+	CDS_CRASH_CALLS=10000 CDS_CRASH_KILLS=10 .venv/bin/python -m pytest tests/operations/test_crashes.py -s
+
+# Half an hour of load: memory, latency and rows over time (MINUTES=30; docs/operate.md).
+soak: .venv/tested
+	.venv/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),30)
+
+# What the installed service is made of, as CycloneDX JSON.
+sbom: .venv/installed
+	$(PYTHON) -m venv .venv/sbom
+	.venv/sbom/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
+	.venv/sbom/bin/cyclonedx-py environment --output-format JSON --output-file sbom.json .venv/bin/python
+
+.venv/tested: .venv/installed
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	touch $@
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -232,10 +232,12 @@ def _prefetch() -> Json:
     }
 
 
-def body(drug: Json) -> bytes:
-    """One order-sign request: 1,500 mg every 2 weeks of a drug, with a chart around it."""
+def body(drug: Json, *, crd: bool = False) -> bytes:
+    """One order-sign request: 1,500 mg every 2 weeks of a drug, with a chart around it; ``crd``: a CRD call."""
+    extension = {"extension": {"davinci-crd.requestedVersion": "2.2"}} if crd else {}
     return orjson.dumps(
         {
+            **extension,
             "hook": "order-sign",
             "hookInstance": HOOK_INSTANCE,
             "fhirServer": "https://ehr.example/fhir",

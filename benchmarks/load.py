@@ -41,17 +41,28 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-async def post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, body: bytes) -> tuple[int, bytes]:
+async def post(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, body: bytes, token: str = ""
+) -> tuple[int, bytes]:
     """One request on a kept connection: status and body of the answer."""
     lines = f"POST {path} HTTP/1.1", "host: localhost", "content-type: application/json", f"content-length: {len(body)}"
-    head = "\r\n".join((*lines, "", ""))
+    bearer = (f"authorization: Bearer {token}",) if token else ()
+    head = "\r\n".join((*lines, *bearer, "", ""))
     writer.write(head.encode() + body)
     answer = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(answer.partition(b"content-length:")[2].partition(b"\r")[0])
     return int(answer[9:12]), await reader.readexactly(length)
 
 
-async def load(port: int, path: str, bodies: Callable[[], bytes], pid: int, connections: int, seconds: float) -> Slice:
+async def load(
+    port: int,
+    path: str,
+    bodies: Callable[[], bytes],
+    pid: int,
+    connections: int,
+    seconds: float,
+    tokens: Callable[[], str] = str,
+) -> Slice:
     """Keep a number of connections busy for some seconds. Raises RuntimeError for any other status than 200."""
     result = Slice()
     until = perf_counter() + seconds
@@ -60,7 +71,7 @@ async def load(port: int, path: str, bodies: Callable[[], bytes], pid: int, conn
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             while (begun := perf_counter()) < until:
-                status, _ = await post(reader, writer, path, bodies())
+                status, _ = await post(reader, writer, path, bodies(), tokens())
                 if status != 200:
                     raise RuntimeError(f"{path} answered {status}")
                 result.latencies.append(perf_counter() - begun)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -12,7 +15,7 @@ from cds_service import __version__
 from cds_service.errors import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from rich.console import RenderableType
 
@@ -23,6 +26,12 @@ app = typer.Typer(
 )
 policy = typer.Typer(help="Look at the loaded policies.", no_args_is_help=True)
 app.add_typer(policy, name="policy")
+jwt = typer.Typer(help="Make keys and client tokens, to try a protected service.", no_args_is_help=True)
+app.add_typer(jwt, name="jwt")
+registry = typer.Typer(help="Look at a registry of clients.", no_args_is_help=True)
+app.add_typer(registry, name="registry")
+record_app = typer.Typer(help="Look after the record of decisions (docs/operate.md).", no_args_is_help=True)
+app.add_typer(record_app, name="record")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a readable tree.")]
 Folder = Annotated[
@@ -52,7 +61,7 @@ def serve(
     """Start the service. All else is configured by DURVALUMAB_CDS_… variables (docs/integrate-ehr.md)."""
     from cds_service.server import serve as run
 
-    run(_settings(host=host, port=port))
+    raise typer.Exit(run(_settings(host=host, port=port)))
 
 
 @app.command()
@@ -173,6 +182,202 @@ def policy_diff(before: File, after: File, as_json: AsJson = False) -> None:
 
     lines = diff(load_revision(before), load_revision(after))
     _show(lines, lines or ["No difference."], as_json=as_json)
+
+
+@app.command()
+def config() -> None:
+    """Print the settings in force; of secrets only whether they are set."""
+    _show(_settings().effective(), [], as_json=True)
+
+
+@app.command()
+def stats(
+    since: Annotated[datetime | None, typer.Option(help="First day.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Day after the last one.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What fires, what is missing, what users make of it: per finding, revision and client, with control limits."""
+    from cds_service import terminal
+    from cds_service.record.stats import stats as rates
+
+    with _store() as (store, _):
+        found = rates(store, since=_micros(since), until=_micros(until))
+    _show(found, terminal.rates(found), as_json=as_json)
+
+
+@record_app.command("upgrade")
+def record_upgrade() -> None:
+    """Bring the record's schema to the version of this program."""
+    from cds_service.record.migrate import upgrade
+
+    settings = _settings()
+    if settings.record_url is None:
+        settings.data_folder.mkdir(parents=True, exist_ok=True)
+    upgrade(_store_of(settings)[0].url)
+
+
+@record_app.command("verify")
+def record_verify(
+    anchor: Annotated[str | None, typer.Option(help="An anchor printed earlier; its row has to be there.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Walk the chain of rows; a changed, missing or added row is named. Prints an anchor to note elsewhere."""
+    from dataclasses import asdict
+
+    from cds_service.record.verify import verify
+
+    with _store() as (store, keys):
+        report = verify(store, keys, anchor)
+    told = f"{report.rows} rows from {report.first} to {report.last}; anchor {report.anchor}"
+    _show(asdict(report), [*report.problems, told], as_json=as_json)
+    if report.problems:
+        raise typer.Exit(FAILED)
+
+
+@record_app.command("export")
+def record_export(
+    since: Annotated[datetime | None, typer.Option(help="First day.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Day after the last one.")] = None,
+) -> None:
+    """Write decisions as FHIR AuditEvents, one JSON line each."""
+    from cds_service.record.export import ndjson
+
+    with _store() as (store, _):
+        for line in ndjson(store.decisions(since=_micros(since), until=_micros(until))):
+            sys.stdout.buffer.write(line)
+
+
+@record_app.command("purge")
+def record_purge(
+    days: Annotated[int | None, typer.Option(help="Days to keep; DURVALUMAB_CDS_RECORD_DAYS if left out.")] = None,
+) -> None:
+    """Remove rows older than so many days; their counts stay, and the chain says where it was cut."""
+    from cds_service.record.retention import purge
+
+    kept = days or _settings().record_days
+    if not kept:
+        raise ServiceError("Say how many days to keep: --days, or DURVALUMAB_CDS_RECORD_DAYS.")
+    with _store() as (store, keys):
+        print(purge(store, keys, days=kept, now=time.time_ns() // 1000), "rows purged")  # noqa: T201
+
+
+@record_app.command("show")
+def record_show(
+    identity: Annotated[str, typer.Argument(help="Id of a decision, or uuid of one of its cards.")],
+) -> None:
+    """Show one decision with the answer as it was sent. Needs the secret of the record."""
+    import orjson
+
+    with _store() as (store, keys):
+        stored = store.decision(identity)
+        if stored is None:
+            raise ServiceError("There is no such decision in the record.")
+        row = stored.decision
+        sealed = orjson.loads(keys.unseal(row.sealed)) if row.sealed else None
+    _show({"place": stored.seq, **orjson.loads(row.body), "sealed": sealed}, [], as_json=True)
+
+
+@contextmanager
+def _store() -> Iterator[tuple[Any, Any]]:
+    store, keys = _store_of(_settings())
+    try:
+        store.prepare()
+        yield store, keys
+    finally:
+        store.close()
+
+
+def _store_of(settings: Any) -> tuple[Any, Any]:
+    from cds_service.record.opening import store_in
+
+    url, secret = (
+        value.get_secret_value() if value else None for value in (settings.record_url, settings.record_secret)
+    )
+    return store_in(settings.data_folder, url, secret)
+
+
+def _micros(day: datetime | None) -> int | None:
+    return int(day.replace(tzinfo=UTC).timestamp() * 1_000_000) if day else None
+
+
+@registry.command("check")
+def registry_check(
+    file: Annotated[Path, typer.Argument(help="The registry file (docs/registry.example.yaml).")],
+    demo: Annotated[bool, typer.Option("--demo", help="Allow what only a demonstration may have.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a registry of clients. Problems are named with file and line."""
+    from cds_service.errors import RegistryError
+    from cds_service.trust.registry import load_registry
+
+    problems: list[str] = []
+    try:
+        load_registry(file, demo=demo)
+    except RegistryError as error:
+        problems = error.problems
+    _show(problems, problems or ["No problems."], as_json=as_json)
+    if problems:
+        raise typer.Exit(FAILED)
+
+
+@jwt.command("keys")
+def jwt_keys(
+    folder: Annotated[Path, typer.Argument(help="Where private-key.json and jwks.json are written.")],
+    algorithm: Annotated[str, typer.Option("--alg", help="ES384, RS384 or another asymmetric one.")] = "ES384",
+) -> None:
+    """Make a key pair: a private key to sign with, and the JWK set to register or publish."""
+    import json
+
+    from cds_service.trust.mint import make_key, public_set
+
+    private = make_key(algorithm)
+    folder.mkdir(parents=True, exist_ok=True)
+    secret, public = folder / "private-key.json", folder / "jwks.json"
+    if secret.exists():
+        raise ServiceError(f"{secret} exists; a key is not overwritten")
+    secret.touch(mode=0o600)
+    secret.write_text(json.dumps(private, indent=2))
+    public.write_text(json.dumps(public_set(private), indent=2))
+    _print([f"{secret}: keep it to yourself", f"{public}: register it, or publish it at the jku"])
+
+
+@jwt.command("mint")
+def jwt_mint(
+    key: Annotated[Path, typer.Option("--key", exists=True, help="The private key (a JWK).")],
+    issuer: Annotated[str, typer.Option("--iss", help="The issuer, as it is registered.")],
+    audience: Annotated[str, typer.Option("--aud", help="The public address that is called, in full.")],
+    tenant: Annotated[str | None, typer.Option(help="The tenant, where the issuer has several.")] = None,
+    subject: Annotated[str | None, typer.Option("--sub", help="The subject, where one is agreed.")] = None,
+    jku: Annotated[str | None, typer.Option(help="Where the public key is published.")] = None,
+    seconds: Annotated[int, typer.Option(min=1, max=3600, help="How long it is valid.")] = 300,
+) -> None:
+    """Print a client token for one call to one address."""
+    import json
+
+    from cds_service.trust.mint import mint
+
+    try:
+        private = json.loads(key.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise ServiceError(f"{key}: no JWK") from None
+    print(mint(private, audience, issuer, seconds=seconds, tenant=tenant, sub=subject, jku=jku))  # noqa: T201
+
+
+@app.command()
+def prefetch(
+    profile: Annotated[str, typer.Option(help="For whom: generic, crd, epic, cerner.")] = "generic",
+    as_json: AsJson = False,
+) -> None:
+    """Print the prefetch settings of every service, for sites that type them in, and their hash (see GET /ready)."""
+    from cds_service.offline import prefetch_settings
+
+    told = prefetch_settings(profile, _settings())
+    lines = [line for one in told["services"] for line in ("", one["enter"], *_rows(one["prefetch"]))]
+    _show(told, [*lines[1:], "", f"sha256 {told['sha256']}"], as_json=as_json)
+
+
+def _rows(templates: dict[str, str]) -> list[str]:
+    return [f"  {key}: {query}" for key, query in templates.items()]
 
 
 def _settings(**overrides: object) -> Any:

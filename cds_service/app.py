@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from cds_service import __version__
-from cds_service.errors import RequestError, ServiceError
+from cds_service import __version__, logs
+from cds_service.crd.evaluations import InMemory, ResponsesInMemory
+from cds_service.crd.metrics import MetricsFile
+from cds_service.errors import RegistryError, RequestError, ServiceError, SettingsError
 from cds_service.policies.library import Library, load_library
+from cds_service.record.replay import SharedReplay
+from cds_service.reload import Reloadable
 from cds_service.settings import Settings
+from cds_service.trust.door import Door
+from cds_service.trust.keys import KeyCache
+from cds_service.trust.outbound import Outbound
+from cds_service.trust.registry import LiveRegistry, Registry, demo_registry
+from cds_service.trust.replay import InProcess, SharedFile
+from cds_service.trust.tokens import Verifier
 from cds_service.web.calls import Calls, Shortcut
+from cds_service.web.clients import Fetching
 from cds_service.web.edge import Edge, answer_to
-from cds_service.web.health import Health
+from cds_service.web.fhir import Fhir
+from cds_service.web.gate import CLIENT, Gate
+from cds_service.web.journal import Journal
+from cds_service.web.life import Life
+from cds_service.web.limits import Limits
+from cds_service.web.measures import Measures
+from cds_service.web.operations import Operations
+from cds_service.web.pages.form import FormPages, Forms
+from cds_service.web.pages.workbench import Workbench
 from cds_service.web.policies import policy_routes
-from hooks import order_select, order_sign
+from hooks import chart_review, demo_draft, order_dispatch, order_select, order_sign
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import ASGIApp
+    from starlette.routing import BaseRoute
 
+    from cds_service.crd.evaluations import Evaluations, Responses
+    from cds_service.record.recorder import Recorder
     from cds_service.service import CdsService
+    from cds_service.trust.replay import ReplayStore
 
-SERVICES: tuple[CdsService, ...] = (order_sign.service, order_select.service)
+log = logging.getLogger(__name__)
+
+SERVICES: tuple[CdsService, ...] = (
+    order_sign.service,
+    order_select.service,
+    order_dispatch.service,
+    chart_review.service,
+    demo_draft.service,
+)
 
 
 def service_for(body: Mapping[str, Any]) -> CdsService:
@@ -39,33 +72,127 @@ def service_for(body: Mapping[str, Any]) -> CdsService:
 
 def create_app(
     settings: Settings | None = None, services: Iterable[CdsService] = SERVICES, library: Library | None = None
-) -> ASGIApp:
+) -> Edge:
     """The ASGI application. Policies are loaded here, so that a wrong one keeps the service from starting.
 
     Raises PolicyError or SettingsError, each naming every problem.
     """
     settings = settings or Settings.load()
     library = library or load_library(settings.policy_folder)
+    policies = Reloadable("policies", lambda: load_library(settings.policy_folder), settings.policy_folder, library)
     site = settings.site()
+    recorder = settings.recorder()
+    life = Life(recorder=recorder, watched=(policies,))
+    evaluations, responses = InMemory() if recorder is None else recorder.evaluations, ResponsesInMemory()
+    site = replace(site, crd=replace(site.crd, evaluations=evaluations, responses=responses))
+    registry = _registry(settings)
+    outbound = Outbound(registry, demo=settings.demo_mode, more=settings.fhir_servers)
+    replay = _replay(settings, recorder)
+    keys = KeyCache(outbound.read_keys, on_failure=_keys_not_read)
+    door = Door(registry, Verifier(keys, replay), base=settings.public_base_url, demo=settings.demo_mode)
     calls = Calls(
         services={service.id: service for service in services if settings.demo_mode or not service.demo_only},
-        library=library,
+        library=policies,
         site=site,
         today=settings.today,
+        fetching=Fetching(outbound, settings.deadline),
         body_limit=settings.body_limit,
+        journal=Journal(recorder, settings.record_every_call),
+        measures=_measures(settings),
     )
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        del app
+        await life.begin()
+        yield
+        await life.end()
+        await outbound.close()
+        replay.close()
+
     api = FastAPI(
         title="Durvalumab CDS",
         version=__version__,
         description="Checks orders against a payer's medical policy. It informs; it never approves or denies.",
         exception_handlers=dict.fromkeys((RequestError, HTTPException, Exception), _answered),
+        lifespan=lifespan,
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
     )
-    api.router.routes.extend([*calls.routes(), *Health(library).routes()])
-    api.include_router(policy_routes(library, site, settings.today, settings.body_limit))
-    return Edge(Shortcut(api, calls))
+    operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, (policies,))
+    api.router.routes.extend([*calls.routes(), *operations.routes()])
+    fhir = Fhir(policies, settings.today, site.public_base_url, evaluations, responses, settings.body_limit, _owner)
+    api.router.routes.extend(fhir.routes())
+    api.include_router(policy_routes(policies, site, settings.today, settings.body_limit))
+    if settings.demo_mode:
+        api.router.routes.extend(_workbench(calls, settings, evaluations, responses))
+    gate = Gate(Shortcut(api, calls), door, settings.calls_per_second)
+    return Edge(Limits(gate, most_calls=settings.most_calls, body_seconds=settings.body_seconds), life)
+
+
+def _owner(request: Request) -> str:
+    """Whose evaluations and answers a request may see: those of its client, in demo mode everybody's."""
+    client = request.scope.get(CLIENT)
+    return client.name if client is not None else ""
+
+
+def _measures(settings: Settings) -> Measures | None:
+    """Where CRD calls are measured; None where they are not. Raises SettingsError where the file cannot be written."""
+    if settings.crd_metrics is None:
+        return None
+    named = next((payer for payer in settings.crd_payers if "|" in payer), None)
+    system, _, value = named.rpartition("|") if named else ("", "", "")
+    try:
+        return Measures(MetricsFile(settings.crd_metrics), (system, value) if named else None)
+    except OSError as error:
+        raise SettingsError(f"DURVALUMAB_CDS_CRD_METRICS: cannot be written ({error.strerror})") from None
+
+
+def _replay(settings: Settings, recorder: Recorder | None) -> ReplayStore:
+    """Where used tokens are remembered: for all replicas, for this machine's processes, or for this process alone."""
+    if settings.replay_file:
+        return SharedFile(settings.replay_file)
+    if recorder is not None and settings.record_url is not None:
+        return SharedReplay(recorder.store)
+    if recorder is not None and not settings.demo_mode:
+        return SharedFile(settings.data_folder / "tokens.sqlite")
+    return InProcess()
+
+
+def _registry(settings: Settings) -> LiveRegistry:
+    """The registered clients, or in demo mode the public sandbox alone."""
+    if settings.registry is None:
+        return LiveRegistry(demo_registry())
+    return LiveRegistry.of(settings.registry, demo=settings.demo_mode, on_change=_registry_changed)
+
+
+def _registry_changed(outcome: Registry | RegistryError) -> None:
+    if isinstance(outcome, RegistryError):
+        logs.event(log, logging.ERROR, "registry broken, the old one serves", reason="; ".join(outcome.problems[:5]))
+    else:
+        logs.event(log, logging.INFO, "registry changed", clients=len(outcome.clients))
+
+
+def _keys_not_read(error: Exception) -> None:
+    logs.crash(log, "reading keys", error)
+
+
+def _workbench(calls: Calls, settings: Settings, evaluations: Evaluations, responses: Responses) -> list[BaseRoute]:
+    """The pages for people, in demo mode: the workbench and the form for missing facts."""
+    forms = Forms(settings.public_base_url or f"http://{settings.host}:{settings.port}")
+    workbench = Workbench(calls.services, calls.library, calls.site, calls.today, settings.body_limit, forms)
+    pages = FormPages(
+        forms=forms,
+        library=calls.library,
+        evaluations=evaluations,
+        responses=responses,
+        owner=calls.site.crd.owner,
+        today=calls.today,
+        again=workbench.said,
+        body_limit=settings.body_limit,
+    )
+    return [*workbench.routes(), *pages.routes()]
 
 
 async def _answered(request: Request, error: Exception) -> Response:

@@ -69,6 +69,15 @@ def assess(facts: Facts, revision: Revision, *, order: str | None = None, notes:
     return _Judging(facts, revision, order, notes).without_diagnosis()
 
 
+def as_judged(facts: Facts, revision: Revision) -> Facts:
+    """The facts with all that follows from them, as :func:`assess` judges by: for pages that show the dose itself."""
+    facts = derive(facts)
+    choice = _choose(facts, revision)
+    if choice.disease is None or choice.diagnosis is None:
+        return facts
+    return _with_diagnosis(facts, choice.disease, choice.diagnosis)
+
+
 def _choose(facts: Facts, revision: Revision) -> _Choice:
     """Which of the recorded diagnoses the order is judged for; never one of several covered ones picked."""
     found: tuple[Diagnosis, ...] = facts.value("indication") or ()

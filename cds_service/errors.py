@@ -6,12 +6,12 @@
     - MediaTypeError      the body is not application/json                       -> 415
     - BodyTooLargeError   the body is over the limit                             -> 413
     - UnprocessableError  valid FHIR that breaks a rule of CRD                   -> 422
+    - UnobtainableError   required data is missing and the site asks for 412     -> 412
     - TokenError          a missing or bad token                                 -> 401, no reason given
     - SlowBodyError       the body took too long                                 -> 408
     - TooManyCallsError   the client is over its rate                            -> 429
     - HeadersTooLargeError the headers are too many or too large                 -> 431
     - BusyError           too many calls at once, or a store that cannot tell    -> 503
-  + UnobtainableError     required data is missing and the site asks for 412     -> 412
   + DocumentError         a document that people write is wrong; names file and line
     - PolicyError         a policy file is wrong; the service does not start
     - RegistryError       the client registry is wrong; the service does not start
@@ -111,8 +111,15 @@ class TooManyCallsError(BusyError):
     code = "throttled"
 
 
-class UnobtainableError(ServiceError):
-    """Required data could not be had and the site asks for 412 (CDS Hooks, prefetch)."""
+class UnobtainableError(RequestError):
+    """Required data could not be had and the site asks for 412 (CDS Hooks, prefetch). Names the prefetch keys."""
+
+    status = 412
+    code = "incomplete"
+
+    def __init__(self, keys: list[str]) -> None:
+        named = ", ".join(keys) or "none of the prefetch keys"
+        super().__init__(f"Nothing was checked: required data could not be obtained ({named}).")
 
 
 class DocumentError(ServiceError):

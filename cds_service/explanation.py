@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from cds_service.criteria.quantity import plain
+from cds_service.pharmacy import as_json, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
     from cds_service.criteria.finding import Finding, Missing
     from cds_service.criteria.quantity import Weight
     from cds_service.evidence import Evidence
+    from cds_service.terminology.drug import Drug
 
 _LARGEST_INTEGER = 2**63
 """Beyond this an integer is written as text by :func:`exact_number`: orjson knows 64-bit integers only."""
 
 
-def to_json(assessment: Assessment, *, position: int | None = None) -> dict[str, Any]:
-    """One assessment, ready for orjson. ``position`` tells which order it is where the order has no id."""
+def to_json(assessment: Assessment, *, position: int | None = None, drug: Drug | None = None) -> dict[str, Any]:
+    """One assessment, ready for orjson. ``position`` tells which order it is where the order has no id.
+
+    With ``drug`` the pharmacist's lines come along: vials, waste, billing units.
+    """
     return filled(
         {
             "order": assessment.order,
@@ -39,6 +44,7 @@ def to_json(assessment: Assessment, *, position: int | None = None) -> dict[str,
             "section": assessment.section,
             "outcome": assessment.outcome.value,
             "dose": _dose(assessment.dose),
+            "preparation": _preparation(assessment.dose, drug) if drug is not None else None,
             "missing": [missing.fact for missing in assessment.missing],
             "refer_to": list(assessment.refer_to),
             "approval_months": exact_number(assessment.approval_months),
@@ -46,6 +52,19 @@ def to_json(assessment: Assessment, *, position: int | None = None) -> dict[str,
             "notes": list(assessment.notes),
         }
     )
+
+
+def _preparation(dose: DoseAssessment, drug: Drug) -> dict[str, Any] | None:
+    lines = prepare(dose.ordered_mg, drug, dose.limit_mg) if dose.ordered_mg is not None else None
+    return _exact(as_json(lines)) if lines is not None else None
+
+
+def _exact(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _exact(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_exact(member) for member in value]
+    return exact_number(value) if isinstance(value, Decimal) else value
 
 
 def exact_number(number: Decimal | None) -> int | float | orjson.Fragment | None:

@@ -9,12 +9,14 @@ import yaml
 from fhir.resources.R4B import get_fhir_model_class
 from pydantic import ValidationError
 
-from cds_service.app import service_for
+from cds_service.app import SERVICES, service_for
 from cds_service.cdshooks import CONTEXTS, HookRequest, parse_request, read_json
 from cds_service.errors import RequestError, ServiceError
+from cds_service.facts.read import prefetch_templates
 from cds_service.fhir.chart import Chart
 from cds_service.policies.library import load_library
-from cds_service.service import EXPLAIN, HookCall
+from cds_service.profiles import PROFILES
+from cds_service.service import EXPLAIN, HookCall, prefetch_hash
 from cds_service.whatif import assess_given
 
 if TYPE_CHECKING:
@@ -127,3 +129,25 @@ def _strict_troubles(resource: Any) -> list[str]:
     except Exception as error:  # fhir.resources lets KeyError, TypeError and RecursionError through
         return [f"{name}: not readable as FHIR R4 ({type(error).__name__})"]
     return []
+
+
+def prefetch_settings(profile: str, settings: Settings) -> dict[str, Any]:
+    """What an administrator enters for each service where discovery is not read. Raises ServiceError.
+
+    Demo services are left out: nobody types them in.
+    """
+    if profile not in PROFILES:
+        raise ServiceError(f"{profile}: no such profile; one of {', '.join(PROFILES)}")
+    offered = [service for service in SERVICES if not service.demo_only]
+    told = []
+    for service in offered:
+        address = f"{settings.public_base_url or 'https://…'}/cds-services/{service.id}"
+        words = "endpoint, and aud of its tokens" if profile == "epic" else "address"
+        entry = {
+            "id": service.id,
+            "hook": service.hook,
+            "address": address,
+            "enter": f"{service.hook}: {words} {address}",
+        }
+        told.append({**entry, "prefetch": prefetch_templates(service.facts)})
+    return {"profile": profile, "services": told, "sha256": prefetch_hash(offered)}

@@ -3,30 +3,80 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import logging
+import signal
+import tempfile
+import time
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import uvicorn
 import uvloop
 
-from cds_service import logs, terminal
+from cds_service import logs, telemetry, terminal
 from cds_service.app import create_app, service_for
+from cds_service.errors import ServiceError
 from cds_service.offline import read_body
+from cds_service.policies.library import load_library
+from cds_service.web.wire import LimitedProtocol
+from cds_service.workers import Workers, listen
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
+    from types import FrameType
 
+    from cds_service.policies.library import Library
     from cds_service.settings import Settings
+    from cds_service.web.edge import Edge
+    from cds_service.web.life import Life
 
 log = logging.getLogger("cds_service.server")
 
+BANNER = "DEMO MODE: anybody may call without a token; not for patient data"
 
-def serve(settings: Settings) -> None:
-    """Serve until told to stop. Raises PolicyError or SettingsError before anything listens."""
-    uvloop.run(_serve(settings))
+
+def serve(settings: Settings) -> int:
+    """Serve until told to stop; the exit code. Raises PolicyError or SettingsError before anything listens."""
+    logs.configure(settings.log_level, as_json=_json_lines(settings))
+    if settings.workers == 1:
+        _count(settings, None)
+        uvloop.run(_serve(settings))
+        return 0
+    library = load_library(settings.policy_folder)
+    settings.recorder()  # a wrong URL or secret is told now, by one voice
+    try:
+        listening = listen(settings.host, settings.port)
+    except OSError as error:
+        raise ServiceError(f"{settings.host} port {settings.port}: {error.strerror}") from None
+    with tempfile.TemporaryDirectory(prefix="durvalumab-cds-metrics-") as folder:
+        _count(settings, Path(folder))
+        _tell(settings, _address(listening))
+
+        def work(shared: socket.socket) -> None:
+            uvloop.run(_work(settings, library, shared))
+
+        patience = settings.drain_seconds + LONGEST_ANSWER + LINGER + 5
+        return Workers(settings.workers, listening, work, patience).run()
+
+
+def _count(settings: Settings, folder: Path | None) -> None:
+    if settings.metrics:
+        telemetry.enable(folder)
+
+
+def _json_lines(settings: Settings) -> bool:
+    return settings.log_format == "json" if settings.log_format else not settings.demo_mode
+
+
+async def _work(settings: Settings, library: Library, listening: socket.socket) -> None:
+    """One of several workers: the same as the only one, but on a socket that others share."""
+    server = _server(settings, create_app(settings, library=library))
+    await server.serve([listening])
 
 
 async def _serve(settings: Settings) -> None:
@@ -52,34 +102,122 @@ async def _demo(settings: Settings, story: Path, *, once: bool, show: Callable[.
             await server.wait()
 
 
+LONGEST_ANSWER = 10
+"""Seconds that requests in flight may still take when the service ends."""
+LINGER = 1.0
+"""Seconds for which open connections may bring one more request after listening has ended."""
+
+
 class Server(uvicorn.Server):
-    """A server that can be waited for."""
+    """A server that ends without failing a call, and that can be waited for.
+
+    On SIGTERM readiness says no for the drain time, while everything is answered as before. Then nothing new is
+    accepted, each connection's next answer closes it, what is in flight is finished, and the record is written out.
+    """
 
     task: asyncio.Task[None]
+
+    def __init__(self, config: uvicorn.Config, life: Life, drain: float) -> None:
+        super().__init__(config)
+        self.life = life
+        self._drain = drain
 
     async def wait(self) -> None:
         """Until the server has ended."""
         await self.task
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and look for changed files when told to."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # signals reach the main thread only
+            loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self.life.refresh()))
+        _collect_rarely()
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Drain first, where there is something to drain; a second signal ends it at once.
+
+        The signal is not raised again after the end, as uvicorn would: an orderly end is no failure.
+        """
+        del frame
+        if self.should_exit:
+            self.force_exit = sig == signal.SIGINT
+        elif self._drain and not self.life.draining and sig == signal.SIGTERM:
+            asyncio.get_running_loop().call_soon_threadsafe(self._end_later)
+        else:
+            self.should_exit = True
+        self.life.draining = True
+
+    def _end_later(self) -> None:
+        logs.event(log, logging.INFO, "draining")
+        asyncio.get_running_loop().call_later(self._drain, setattr, self, "should_exit", True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening, let open connections finish, then end."""
+        self.life.draining = True
+        await asyncio.sleep(0)  # what was just accepted is a connection before listening ends
+        for server in self.servers:
+            server.close()
+        until = time.monotonic() + LINGER
+        while self.server_state.connections and time.monotonic() < until:  # noqa: ASYNC110  (it has no event to wait for)
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+        logs.event(log, logging.INFO, "ended")
+
+
+def _collect_rarely() -> None:
+    """Leave what is loaded out of garbage collection, and look for cycles less often.
+
+    A parsed body is thousands of objects and goes by reference counting when its call is answered. With Python's own
+    thresholds the collector would walk it several times before that, and everything loaded now and then.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+def _server(settings: Settings, app: Edge) -> Server:
+    config = uvicorn.Config(
+        app,
+        settings.host,
+        settings.port,
+        http=LimitedProtocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=LONGEST_ANSWER,
+    )
+    return Server(config, app.life, settings.drain_seconds)
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[tuple[Server, str]]:
     """A running server and its address; it is shut down gracefully when the block ends."""
-    logs.configure(settings.log_level)
-    app = create_app(settings)
-    config = uvicorn.Config(
-        app, settings.host, settings.port, log_config=None, access_log=False, server_header=False, lifespan="off"
-    )
-    listening = config.bind_socket()  # where it cannot, uvicorn says why and ends the process
-    host, port = listening.getsockname()[:2]
-    server = Server(config)
+    logs.configure(settings.log_level, as_json=_json_lines(settings))
+    server = _server(settings, create_app(settings))
+    listening = server.config.bind_socket()  # where it cannot, uvicorn says why and ends the process
+    address = _address(listening)
     server.task = asyncio.create_task(server.serve([listening]))
-    while not server.started:  # noqa: ASYNC110  (it has no event to wait for)
+    while not server.started:
+        if server.task.done():
+            server.task.result()
+            raise ServiceError("The service did not start.")
         await asyncio.sleep(0.01)
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    logs.event(log, logging.INFO, "serving", address=address, mode="demo" if settings.demo_mode else "production")
+    _tell(settings, address)
     try:
         yield server, address
     finally:
         server.should_exit = True
         await server.task
+
+
+def _tell(settings: Settings, address: str) -> None:
+    if settings.demo_mode:
+        logs.event(log, logging.WARNING, BANNER)
+    logs.event(log, logging.INFO, "serving", address=address, mode="demo" if settings.demo_mode else "production")

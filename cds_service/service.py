@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from cds_service.crd.answers import Agreed
+from cds_service.crd.request import discovery_extension
 from cds_service.facts.read import prefetch_templates
+from cds_service.profiles import Showing
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
     from datetime import date
     from decimal import Decimal
 
@@ -17,6 +21,10 @@ if TYPE_CHECKING:
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import FactSource
     from cds_service.policies.library import Library
+    from cds_service.result import Judged
+
+Fetch = Callable[[Mapping[str, str]], Awaitable[Mapping[str, Any]]]
+"""Reads the client's FHIR server within the deadline of the call: a FHIR value for each query, by the same keys."""
 
 EXPLAIN = "org.durvalumab-cds.explain"
 ASSESSMENTS = "org.durvalumab-cds.assessments"
@@ -29,7 +37,10 @@ class Site:
     ``plans`` maps texts of a Coverage to a line of business, ``prefetch_names`` the site's own prefetch keys to ours.
     ``configured`` holds facts that no chart has (contract, section 4). ``rounding_band_percent`` softens the card of
     an overage, never the verdict. ``policy_date``, where set, chooses the policy revision instead of the day of the
-    order.
+    order. ``client`` is the client's name in the record; a ``silent`` client's calls are judged and recorded, and shown
+    nothing. ``crd`` is what is agreed about Da Vinci CRD. An overage of ``critical_factor`` times the limit may be
+    shown as critical. ``refuse_unobtainable`` answers 412 where data cannot be had, instead of a card. ``profile`` and
+    ``showing`` shape the finished answer.
     """
 
     demo: bool = False
@@ -38,19 +49,34 @@ class Site:
     public_base_url: str | None = None
     rounding_band_percent: Decimal | None = None
     policy_date: date | None = None
+    client: str = "anonymous"
+    silent: bool = False
     plans: Mapping[str, str] = field(default_factory=dict)
     prefetch_names: Mapping[str, str] = field(default_factory=dict)
     configured: Mapping[str, AnyFact] = field(default_factory=dict)
+    crd: Agreed = field(default_factory=Agreed)
+    critical_factor: Decimal | None = None
+    refuse_unobtainable: bool = False
+    profile: str = "generic"
+    showing: Showing = field(default_factory=Showing)
 
 
 @dataclass(frozen=True, slots=True)
 class HookCall:
-    """One call with everything its handler may use. ``today`` is the day of the call in the configured time zone."""
+    """One call with everything its handler may use.
+
+    ``today`` is the day of the call in the configured time zone, ``source`` the body as it came (empty where there is
+    none), for numbers that no float holds. ``fetch`` reads the client's FHIR server; None where the call gives no
+    access. The handler adds what it judges to ``judged``, so that it can be recorded.
+    """
 
     request: HookRequest
     today: date
     library: Library
     site: Site
+    source: bytes = b""
+    fetch: Fetch | None = None
+    judged: list[Judged] = field(default_factory=list)
 
     @property
     def explain(self) -> bool:
@@ -81,5 +107,13 @@ class CdsService:
             "prefetch": prefetch_templates(self.facts),
             "usageRequirements": self.usage_requirements,
             "version": version,
+            "extension": discovery_extension(self.hook),
         }
         return {name: value for name, value in entry.items() if value}
+
+
+def prefetch_hash(services: Iterable[CdsService]) -> str:
+    """What changes when any prefetch template does: sites that type them in by hand compare it after an upgrade."""
+    typed = [service for service in services if not service.demo_only]
+    lines = [f"{one.id} {key}={query}" for one in typed for key, query in prefetch_templates(one.facts).items()]
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

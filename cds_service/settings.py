@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
 
+from cds_service.crd.answers import Agreed
+from cds_service.crd.authorizations import RegisterFile
+from cds_service.crd.coverage import Payer
+from cds_service.crd.decision import Contact
 from cds_service.errors import SettingsError
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
 from cds_service.service import Site
 
+if TYPE_CHECKING:
+    from cds_service.record.recorder import Recorder
+
 PREFIX = "DURVALUMAB_CDS_"
 MEBIBYTE = 1024 * 1024
+
+
+def state_folder() -> Path:
+    """Where a user's programs keep their state."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "durvalumab-cds"
 
 
 class Settings(BaseSettings):
@@ -37,11 +56,26 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe log lines that are written. Lines never carry patient data."""
 
+    registry: Path | None = None
+    """File with the registered clients (docs/registry.example.yaml). Without one the service is in demo mode."""
     demo_mode: bool = True
-    """Lenient towards sandboxes, and on a loopback address only."""
+    """Lenient towards sandboxes, without tokens, and on a loopback address only. Off where a registry is given."""
     allow_demo_anywhere: bool = False
     """Let demo mode listen on other addresses than loopback."""
 
+    replay_file: Path | None = None
+    """File in which all workers of this machine note the tokens that were used; in memory, for one, where left out."""
+    fhir_servers: list[str] = Field(default_factory=list)
+    """Further FHIR servers that demo mode may read, by base address; those on this machine always are."""
+    deadline: float = Field(3.5, ge=0.5, le=30)
+    """Seconds in which a call is answered, fetching included, where the client's registration names no others."""
+
+    most_calls: int = Field(64, gt=0)
+    """Calls that are worked on at once; above this, 503."""
+    calls_per_second: int | None = Field(None, gt=0)
+    """Calls a second of one client, where its registration names no others; above this, 429. Left out: no limit."""
+    body_seconds: float = Field(10, gt=0)
+    """Seconds in which the body of a request has to arrive; above this, 408."""
     body_limit: int = Field(8 * MEBIBYTE, gt=0)
     """Largest request body in bytes."""
 
@@ -63,6 +97,21 @@ class Settings(BaseSettings):
     prefetch_names: dict[str, str] = Field(default_factory=dict)
     """Our prefetch key for each key name of the site's own: {"-weights": "weight"}."""
 
+    coverage_information: bool | None = None
+    """Send coverage-information to calls that say nothing of Da Vinci CRD too. Left out: only in demo mode."""
+    crd_payers: list[str] = Field(default_factory=list)
+    """Identifiers ("system|value" or the value) and names by which Coverages name the payer. Empty: any is ours."""
+    crd_foreign_orders: bool = True
+    """In CRD calls, answer draft orders that no policy speaks of with "conditional"."""
+    crd_contact: str | None = None
+    """Phone number, e-mail or web address for questions about coverage-information."""
+    crd_contact_name: str = ""
+    """Who is reached there."""
+    crd_metrics: Path | None = None
+    """File to which a line of CRDMetricData is appended for every CRD call."""
+    authorizations: Path | None = None
+    """Register of prior authorizations, YAML or CSV (docs/integrate-crd.md)."""
+
     formulary: bool | None = None
     """The drug is on the plan's formulary or preferred drug list."""
     centene_benefit: bool | None = None
@@ -71,6 +120,42 @@ class Settings(BaseSettings):
     """The drug's label changed recently (in the sense of the policy)."""
     label_change_date: date | None = None
     """Day of that label change."""
+
+    data_folder: Path = Field(default_factory=state_folder)
+    """Folder for what the service keeps on this machine: the record in SQLite, its secret, the spool."""
+    record: bool = True
+    """Keep a record of every evaluation and of feedback (docs/operate.md)."""
+    record_url: SecretStr | None = None
+    """Database of the record: postgresql://… or sqlite:///…; SQLite in the data folder where left out."""
+    record_secret: SecretStr | None = None
+    """Secret for pseudonyms, chain and seals, 32 characters or more; made in the data folder where left out."""
+    record_when_away: Literal["spool", "refuse"] = "spool"
+    """While the database is away: answer and keep rows in a local spool that is replayed, or refuse calls (503)."""
+    record_spool_mib: int = Field(256, gt=0)
+    """Room of the spool in MiB; calls are refused once it is full."""
+    record_identifiers: bool = False
+    """Keep patient and user ids in plain beside their pseudonyms."""
+    record_answers: bool = True
+    """Keep every answer and its evidence word by word, sealed."""
+    record_every_call: bool = False
+    """Also record calls that had nothing to judge."""
+    record_days: int | None = Field(None, gt=0)
+    """Days that `durvalumab-cds record purge` keeps where it is not told otherwise."""
+    memory_hours: int = Field(0, ge=0)
+    """Hours for which an acknowledged finding stays softer for the same patient and unchanged order; 0: never."""
+    memory_mode: Literal["downgrade", "drop"] = "downgrade"
+    """Show such a finding as information, or not at all."""
+    silent: bool = False
+    """Judge and record, and show nothing."""
+
+    workers: int = Field(1, ge=1, le=64)
+    """Worker processes behind one listening socket."""
+    drain_seconds: float = Field(0, ge=0, le=300)
+    """Seconds between a SIGTERM and the end of listening, in which /ready already says no."""
+    log_format: Literal["json", "text"] | None = None
+    """One JSON object or one readable line per event. Left out: text in demo mode, else JSON."""
+    metrics: bool = True
+    """Count for Prometheus (/metrics)."""
 
     @field_validator("timezone")
     @classmethod
@@ -87,6 +172,21 @@ class Settings(BaseSettings):
     def _no_trailing_slash(cls, url: str | None) -> str | None:
         return url.rstrip("/") if url else None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _a_registry_ends_demo_mode(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "demo_mode": False} if values.get("registry") and "demo_mode" not in values else values
+
+    @model_validator(mode="after")
+    def _production_knows_its_clients(self) -> Settings:
+        if not self.demo_mode and self.registry is None:
+            raise ValueError(
+                f"outside demo mode clients are registered; set {PREFIX}REGISTRY to the file that names them"
+            )
+        if not self.demo_mode and self.public_base_url is None:
+            raise ValueError(f"tokens are meant for the public address; set {PREFIX}PUBLIC_BASE_URL")
+        return self
+
     @model_validator(mode="after")
     def _demo_stays_at_home(self) -> Settings:
         if self.demo_mode and not self.allow_demo_anywhere and not _is_loopback(self.host):
@@ -95,6 +195,47 @@ class Settings(BaseSettings):
                 f"or {PREFIX}ALLOW_DEMO_ANYWHERE=true if you mean it"
             )
         return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then a folder of secret files, then the YAML file that it names."""
+        del dotenv_settings, file_secret_settings
+        sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
+        if folder := os.environ.get(f"{PREFIX}SECRETS_FOLDER"):
+            sources.append(SecretsSettingsSource(settings_cls, secrets_dir=folder, env_prefix=""))
+        if file := os.environ.get(f"{PREFIX}CONFIG_FILE"):
+            if not Path(file).is_file():
+                raise SettingsError(f"{PREFIX}CONFIG_FILE: {file} is not there")
+            sources.append(YamlConfigSettingsSource(settings_cls, yaml_file=file))
+        return tuple(sources)
+
+    def effective(self) -> dict[str, object]:
+        """Every setting as it is in force; of a secret only whether there is one."""
+        shown = self.model_dump(mode="json")
+        return {name: "(set)" if isinstance(getattr(self, name), SecretStr) else value for name, value in shown.items()}
+
+    def recorder(self) -> Recorder | None:
+        """The record as configured; None where a site keeps none. Raises SettingsError."""
+        if not self.record:
+            return None
+        from cds_service.record.opening import recorder_in  # noqa: PLC0415  (databases are slow to import)
+        from cds_service.record.recorder import Keeping  # noqa: PLC0415
+
+        return recorder_in(
+            self.data_folder,
+            self.record_url.get_secret_value() if self.record_url else None,
+            self.record_secret.get_secret_value() if self.record_secret else None,
+            keeping=Keeping(self.record_identifiers, self.record_answers, self.memory_hours, self.memory_mode),
+            when_away=self.record_when_away,
+            spool_bytes=self.record_spool_mib * MEBIBYTE,
+        )
 
     @classmethod
     def load(cls, **overrides: object) -> Settings:
@@ -120,9 +261,27 @@ class Settings(BaseSettings):
             public_base_url=self.public_base_url,
             rounding_band_percent=self.rounding_band_percent or None,
             policy_date=self.policy_date,
+            silent=self.silent,
             plans=self.plans,
             prefetch_names=self.prefetch_names,
             configured=self._configured_facts(),
+            crd=self._crd(),
+        )
+
+    def _crd(self) -> Agreed:
+        """What is agreed about CRD. Raises DocumentError for a register that cannot be used."""
+        contact = None
+        if self.crd_contact:
+            system = "url" if "://" in self.crd_contact else "email" if "@" in self.crd_contact else "phone"
+            contact = Contact(self.crd_contact_name, system, self.crd_contact)
+        pharmacy = frozenset(plan.lower() for plan, line in self.plans.items() if line.lower() == "pharmacy")
+        return Agreed(
+            always=self.demo_mode if self.coverage_information is None else self.coverage_information,
+            foreign=self.crd_foreign_orders,
+            payer=Payer(frozenset(self.crd_payers), None, pharmacy),
+            register=RegisterFile(self.authorizations).current,
+            contact=contact,
+            local_base=f"http://{self.host}:{self.port}" if self.demo_mode and self.port else None,
         )
 
     def _configured_facts(self) -> dict[str, AnyFact]:

@@ -12,7 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rich.console import RenderableType
 
@@ -61,6 +61,8 @@ def assessment(one: Json) -> Tree:
         f"section {escape(one.get('section', 'none'))}: [bold]{escape(one['outcome'])}[/]"
     )
     tree.add(_dose(one["dose"]))
+    if lines := one.get("preparation"):
+        tree.add(_preparation(lines))
     shown: set[str] = set()
     for found in one.get("findings", ()):
         _add(tree, found, shown)
@@ -90,6 +92,19 @@ def _dose(dose: dict[str, Any]) -> str:
     return ", ".join(words)
 
 
+def _preparation(lines: dict[str, Any]) -> str:
+    """The pharmacist's lines."""
+    words = [f"for the pharmacist: {lines['ordered_mg']} mg from {lines['vials']}, {lines['waste_mg']} mg discarded"]
+    if billing := lines.get("billing"):
+        words.append(
+            f"{billing['units']} units {billing['code']}" + (f" {m}" if (m := billing.get("modifier")) else "")
+        )
+    for one in lines.get("nearest_vials", ()):
+        above = " (above the limit)" if one.get("above_limit") else ""
+        words.append(f"nearest vials {one['mg']} mg, {one['percent']:+} %{above}")
+    return "[dim]" + escape("; ".join(words)) + "[/]"
+
+
 def _add(parent: Tree, found: Json, shown: set[str]) -> None:
     """One finding with its parts; a piece of evidence stands where it is first used, ``shown`` holds those that do."""
     branch = parent.add(
@@ -107,3 +122,30 @@ def _add(parent: Tree, found: Json, shown: set[str]) -> None:
     for piece in () if parts else found.get("missing", ()):
         where = f": {escape(piece['looked_for'])}" if "looked_for" in piece else ""
         branch.add(f"[yellow]{escape(piece['fact'])}[/] [dim]{piece['absence']}{where}[/]")
+
+
+def rates(found: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """The rates of a record: what fires, what is missing, and what became of the cards."""
+    yield f"{found['from'] or 'no day'} to {found['to'] or 'no day'}"
+    for title, group in (("all", found["all"]), *found["clients"].items(), *found["revisions"].items()):
+        yield f"\n{title}: {group['calls']} calls, {group['orders']} orders, {group['cards']} cards"
+        for topic, told in group["topics"].items():
+            yield (
+                f"  card {topic}: {told['shown']} shown, {_share(told['acceptance_rate'])} accepted, "
+                f"{_share(told['override_rate'])} overridden {_outside(told.get('override_rate_control'))}".rstrip()
+            )
+        for section, outcomes in group["findings"].items():
+            for outcome, told in outcomes.items():
+                if outcome in ("not-met", "undocumented"):
+                    share = f"{_share(told['rate'])} {_outside(told.get('control'))}".rstrip()
+                    yield f"  {section} {outcome}: {told['count']}, {share}"
+        for fact, told in group["missing"].items():
+            yield f"  missing {fact}: {told['count']}, {_share(told['rate'])} {_outside(told.get('control'))}".rstrip()
+
+
+def _share(rate: float | None) -> str:
+    return "-" if rate is None else f"{rate:.1%}"
+
+
+def _outside(control: Mapping[str, Any] | None) -> str:
+    return f"(outside its limits on {', '.join(control['outside'])})" if control and control["outside"] else ""

@@ -8,18 +8,38 @@ checker alone holds that nobody changes a value; in everything else these are th
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
-
-E = TypeVar("E", bound=type[Enum])
+from functools import cache, lru_cache, wraps
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
-    from dataclasses import dataclass
+    from collections.abc import Callable
+    from dataclasses import dataclass, replace
 else:
     import dataclasses
 
-    def dataclass(*, frozen=False, slots=False):
+    def dataclass(*, frozen: bool = False, slots: bool = False) -> Callable[[type], type]:
         """``dataclasses.dataclass`` with ``frozen`` left to the type checker."""
         return dataclasses.dataclass(slots=slots, unsafe_hash=frozen)
+
+    @cache
+    def _members(cls: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+        names = tuple(field.name for field in dataclasses.fields(cls))
+        return names, attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+
+    def replace(value: Any, /, **changes: Any) -> Any:
+        """``dataclasses.replace`` for values whose members are all given when they are made."""
+        names, members = _members(type(value))
+        return type(value)(**{**dict(zip(names, members(value), strict=True)), **changes})
+
+
+__all__ = ["LONGEST", "dataclass", "direct", "remembered", "replace"]
+
+E = TypeVar("E", bound=type[Enum])
+F = TypeVar("F", bound="Callable[..., Any]")
+
+LONGEST = 400
+"""Texts longer than this are never remembered, so that nobody can fill the memory with them."""
 
 
 def direct(enum: E) -> E:
@@ -29,3 +49,14 @@ def direct(enum: E) -> E:
     if enum.__hash__ is Enum.__hash__:
         type.__setattr__(enum, "__hash__", object.__hash__)
     return enum
+
+
+def remembered(function: F) -> F:
+    """Remember what a pure function of texts and codings came to; long texts are not remembered."""
+    known = lru_cache(maxsize=4096)(function)
+
+    @wraps(function)
+    def call(*args: Any) -> Any:
+        return known(*args) if sum(map(len, args)) <= LONGEST else function(*args)
+
+    return cast("F", call)

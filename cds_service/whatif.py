@@ -36,4 +36,5 @@ def assess_given(body: object, policy: str, library: Library, site: Site, today:
     configured = {name: fact for name, fact in site.configured.items() if not given.facts.knows(name)}
     on = site.policy_date or given.facts.value("order_date") or today
     revision, notes = library.revision(policy, on, named)
-    return to_json(assess(given.facts.including(configured), revision, notes=(*given.notes, *notes)))
+    assessment = assess(given.facts.including(configured), revision, notes=(*given.notes, *notes))
+    return to_json(assessment, drug=revision.drug)

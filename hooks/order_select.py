@@ -18,7 +18,7 @@ async def handle(call: HookCall) -> CdsResponse:
     """Judge the orders just picked, without asking for documents: the order is still being written."""
     context = call.request.context
     assert isinstance(context, OrderSelectContext)  # noqa: S101  (read as the context of this hook)
-    return review(call, card_options(call, documents=False), context.selections)
+    return await review(call, card_options(call, documents=False), context.selections)
 
 
 service = CdsService(
@@ -30,7 +30,8 @@ service = CdsService(
         "contradictions. Never asks for documents."
     ),
     usage_requirements=(
-        "Works from prefetch; no key is required. What is not sent cannot be checked and is named as such."
+        "Works from prefetch, completed from fhirServer where a token for it comes along; no key is required. "
+        "What cannot be had cannot be checked and is named as such."
     ),
     facts=SOURCES,
     handle=handle,

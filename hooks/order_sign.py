@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def handle(call: HookCall) -> CdsResponse:
     """Judge the orders that are about to be signed."""
-    return review(call, card_options(call))
+    return await review(call, card_options(call))
 
 
 service = CdsService(
@@ -27,7 +27,8 @@ service = CdsService(
         "Informs only; it neither approves nor denies."
     ),
     usage_requirements=(
-        "Works from prefetch; no key is required. What is not sent cannot be checked and is named as such."
+        "Works from prefetch, completed from fhirServer where a token for it comes along; no key is required. "
+        "What cannot be had cannot be checked and is named as such."
     ),
     facts=SOURCES,
     handle=handle,

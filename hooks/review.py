@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +12,33 @@ from cds_service.assessment import PolicyRef, assess
 from cds_service.cards import CardOptions, cards, could_not_check_card, no_draft_card, other_patient_card
 from cds_service.cdshooks import CdsResponse, OrderDispatchContext
 from cds_service.crd.cards import at_most
+from cds_service.errors import UnobtainableError
+from cds_service.evidence import Absence
 from cds_service.explanation import to_json
 from cds_service.facts.order import DraftOrder, find_orders
-from cds_service.facts.read import Reading, read_facts
+from cds_service.facts.read import Reading, prefetch_templates, read_facts
 from cds_service.facts.sources import SOURCES
 from cds_service.fhir.chart import Chart
+from cds_service.fhir.queries import lacking
 from cds_service.fhir.read import codings, concept_text
 from cds_service.result import Judged
 from cds_service.service import ASSESSMENTS, HookCall
 from cds_service.terminology.drugs import is_drug
 from cds_service.values import dataclass
-from hooks.coverage import OnOrders, crd_of
+from hooks.coverage import OnOrders, crd_of, posted_answers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from cds_service.fhir.chart import Resource
     from cds_service.policies.revision import Revision
     from cds_service.terminology.drug import Drug
 
 log = logging.getLogger(__name__)
+
+TEMPLATES = prefetch_templates(SOURCES)
+_UNOBTAINED = (Absence.NOT_SENT, Absence.NOT_PERMITTED, Absence.UNREACHABLE)
+_READABLE = re.compile(r"MedicationRequest/[A-Za-z0-9][A-Za-z0-9.-]{0,255}")
 
 _ELSEWHERE = {"medicationReference", "medication", "medicationText"}
 """Members by which a request names its medication otherwise than by a code of its own."""
@@ -41,6 +51,7 @@ def card_options(call: HookCall, *, documents: bool = True) -> CardOptions:
         payer=site.payer_label,
         rounding_band_percent=site.rounding_band_percent or Decimal(0),
         show_passing=site.show_passing,
+        critical_factor=site.critical_factor,
         documents=documents,
         policy_url=f"{site.public_base_url}/policies" if site.public_base_url else None,
     )
@@ -74,9 +85,14 @@ class Scan:
     notes: tuple[str, ...]
 
 
-def scan(call: HookCall, selections: tuple[str, ...] | None = None) -> Scan:
+def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Mapping[str, Any] | None = None) -> Scan:
     """Find the in-scope orders of a call: those for a drug of any loaded policy, or only the selected ones of them."""
-    chart = Chart.from_call(call.request.raw["context"], call.request.prefetch, key_names=call.site.prefetch_names)
+    chart = Chart.from_call(
+        call.request.raw["context"],
+        call.request.prefetch,
+        key_names=call.site.prefetch_names,
+        fetched={**posted_answers(call), **(fetched or {})},
+    )
     among = chart.drafts
     context = call.request.context
     if isinstance(context, OrderDispatchContext):
@@ -138,11 +154,43 @@ def judge(call: HookCall, seen: Scan, item: InScope, options: CardOptions) -> tu
     return Judged(item.order, facts, assessment, cards(assessment, item.order, options)), revision
 
 
-def review(call: HookCall, options: CardOptions, selections: tuple[str, ...] | None = None) -> CdsResponse:
+async def completed(
+    call: HookCall, seen: Scan, selections: tuple[str, ...] | None = None, *, coverage: bool = False
+) -> Scan:
+    """The same orders with the chart completed from the client's FHIR server, as far as the call lets us read it.
+
+    Without an order in scope nothing is read but, where asked for, the coverage.
+    """
+    if call.fetch is None:
+        return seen
+    fetched: Mapping[str, Any] = {}
+    context = call.request.context
+    if isinstance(context, OrderDispatchContext):  # they are orders of the chart, named only
+        named = [
+            one for one in context.dispatched_orders if seen.chart.resolve(one) is None and _READABLE.fullmatch(one)
+        ]
+        if named:
+            fetched = await call.fetch({f"dispatched order {place}": one for place, one in enumerate(named)})
+            seen = scan(call, selections, fetched)
+    if not seen.orders and not coverage:
+        return seen
+    wanted = TEMPLATES if seen.orders else {"coverage": TEMPLATES["coverage"]}
+    queries = lacking(seen.chart, wanted, call.request.prefetch, call.site.prefetch_names)
+    return scan(call, selections, {**fetched, **await call.fetch(queries)}) if queries else seen
+
+
+def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:
+    """Raise UnobtainableError, naming the prefetch keys, where what an assessment misses could not be had."""
+    if any(missing.absence in _UNOBTAINED for one in judged for missing in one.assessment.missing):
+        raise UnobtainableError([key for key in TEMPLATES if chart.absence(key) in _UNOBTAINED])
+
+
+async def review(call: HookCall, options: CardOptions, selections: tuple[str, ...] | None = None) -> CdsResponse:
     """Judge every in-scope order of a call, or only the selected ones, each for itself.
 
     An order that a fault of ours keeps from being judged gets a card that says so: a crash never looks like an
-    all-clear. Raises RequestError for a CRD call that CRD refuses.
+    all-clear. Raises RequestError for a CRD call that CRD refuses, and where data could not be had and the site asks
+    for an error then.
     """
     crd = crd_of(call)
     dispatched = isinstance(call.request.context, OrderDispatchContext)
@@ -150,7 +198,11 @@ def review(call: HookCall, options: CardOptions, selections: tuple[str, ...] | N
         return CdsResponse(cards=(no_draft_card(PolicyRef.of(call.library.newest[0]), options),), crd=crd.spoken)
     if not (crd.spoken or dispatched) and plainly_none(call):
         return CdsResponse()
-    seen = scan(call, selections)
+    try:
+        seen = await completed(call, scan(call, selections), selections, coverage=crd.spoken)
+    except Exception as crash:
+        logs.crash(log, "chart", crash)
+        return CdsResponse(cards=(could_not_check_card(PolicyRef.of(call.library.newest[0]), options),), crd=crd.spoken)
     on_orders = OnOrders(call, crd, seen.chart, seen.among)
     shown: list[dict[str, Any]] = []
     explained: list[dict[str, Any]] = []
@@ -162,14 +214,17 @@ def review(call: HookCall, options: CardOptions, selections: tuple[str, ...] | N
     for item in seen.orders:
         try:
             judged, revision = judge(call, seen, item, options)
+            call.judged.append(judged)
             on_orders.add(lambda coverages, judged=judged, revision=revision: coverages.judged(judged, revision))  # type: ignore[misc]
-            shown += on_orders.fitting(judged.cards, item.order)
+            shown += on_orders.fitting(judged)
             if call.explain:
-                explained.append(to_json(judged.assessment, position=item.order.position))
+                explained.append(to_json(judged.assessment, position=item.order.position, drug=revision.drug))
         except Exception as crash:
             logs.crash(log, "order", crash)
             on_orders.add(lambda coverages, item=item: coverages.not_judged(item.order, item.newest))  # type: ignore[misc]
             shown.append(could_not_check_card(PolicyRef.of(item.newest), options, order=item.order.reference))
+    if call.site.refuse_unobtainable:
+        refuse_unobtainable(seen.chart, call.judged)
     on_orders.add_foreign(seen.foreign)
     return CdsResponse(
         cards=at_most(shown, crd.request),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from starlette.types import ASGIApp
+
+
+_DATA = tempfile.TemporaryDirectory(prefix="cds-tests-", ignore_cleanup_errors=True)
+os.environ["DURVALUMAB_CDS_DATA_FOLDER"] = _DATA.name
+"""What the tests record goes where nobody's own record is, also for fixtures of the session."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +38,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", guarded)
     for name in Settings.model_fields:
         monkeypatch.delenv(f"DURVALUMAB_CDS_{name.upper()}", raising=False)
+    monkeypatch.setenv("DURVALUMAB_CDS_DATA_FOLDER", _DATA.name)
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,19 @@ import time
 import warnings
 from base64 import urlsafe_b64encode
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import httpx
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import JWSRegistry
+
+from cds_service.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 Json = dict[str, Any]
 
@@ -81,3 +88,24 @@ def _signed_part(header: Json, payload: Json | bytes) -> str:
 
 def _base64(value: bytes) -> str:
     return urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+# A service with a registry, and a client that it knows
+
+
+def production(folder: Path, *, settings: Json | None = None, **client: Any) -> Settings:
+    """Settings with a registry of one client, whose keys were agreed on; more may be agreed with it."""
+    word = {"name": "hospital", "issuer": ISSUER, "jwks": public(ec_key(), rsa_key()), **client}
+    word = {name: value for name, value in word.items() if value is not None}
+    path = folder / "registry.yaml"
+    path.write_text(json.dumps({"clients": [word]}))  # JSON is YAML
+    return Settings.load(registry=path, public_base_url=BASE, **(settings or {}))
+
+
+class Signing(httpx.Auth):
+    """Presents a fresh token with every request, for the public address of what is called."""
+
+    def auth_flow(self, request: httpx.Request) -> Iterator[httpx.Request]:  # type: ignore[override]
+        """Add the token."""
+        request.headers["authorization"] = f"Bearer {token(aud=BASE + request.url.path)}"
+        yield request

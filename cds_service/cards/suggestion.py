@@ -85,8 +85,12 @@ def _is_plain(resource: Mapping[str, Any]) -> bool:
     instructions = resource.get("dosageInstruction")
     if "modifierExtension" in resource or not isinstance(instructions, list) or len(instructions) != 1:
         return False
+    if not isinstance(resource.get("dispenseRequest", {}), dict):
+        return False
     dosage = instructions[0]
-    if not isinstance(dosage, dict) or not set(dosage) <= _PLAIN_DOSAGE or dosage.get("asNeededBoolean") is True:
+    if not isinstance(dosage, dict) or not set(dosage) <= _PLAIN_DOSAGE or None in dosage.values():
+        return False
+    if dosage.get("asNeededBoolean") is True:
         return False
     views = dosage.get("doseAndRate")
     if not isinstance(views, list) or len(views) != 1 or not isinstance(views[0], dict):
@@ -107,7 +111,9 @@ def _plain_interval(dosage: Mapping[str, Any]) -> Decimal | None:
     if not isinstance(repeat, dict) or not set(repeat) <= _PLAIN_REPEAT or repeat.get("frequency", 1) != 1:
         return None
     period, unit = repeat.get("period"), repeat.get("periodUnit")
-    if isinstance(period, bool) or not isinstance(period, int | float) or unit not in _DAYS:
+    if isinstance(period, bool) or not isinstance(period, int | float):
+        return None
+    if not isinstance(unit, str) or unit not in _DAYS:
         return None
     return Decimal(repr(period)) * _DAYS[unit]
 

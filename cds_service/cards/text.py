@@ -30,6 +30,7 @@ CITED = re.compile(r" \([A-Z][A-Za-z]+/[^)]*\)")
 
 _MARKS = re.compile(r"([\\`*_\[\]|~#])")
 
+_UNMARKED = re.compile(r"[A-Za-z0-9 .,;()/%+-]*")
 _AUTOLINKS = re.compile(r"(?i)(://|\bwww(?=\.))")
 
 
@@ -39,8 +40,9 @@ def in_words(text: str) -> str:
     >>> in_words("1500 mg every 2 wk")
     '1,500 mg every 2 weeks'
     """
-    text = _EVERY.sub(_unit_in_words, text)
-    return _LARGE.sub(lambda match: f"{int(match[0]):,}", text)
+    if "every " in text or "1 cycles" in text:
+        text = _EVERY.sub(_unit_in_words, text)
+    return _LARGE.sub(lambda match: f"{int(match[0]):,}", text) if " mg" in text else text
 
 
 def _unit_in_words(match: re.Match[str]) -> str:
@@ -88,7 +90,10 @@ def one_line(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Text from a record for Markdown: shown as it is, never as markup, HTML or a link."""
-    text = one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = one_line(text)
+    if _UNMARKED.fullmatch(text) and "www" not in text.lower():
+        return text
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _MARKS.sub(r"\\\1", text)
     # Clients link bare addresses even when their punctuation is escaped; a zero-width space prevents it.
     return _AUTOLINKS.sub(lambda match: f"{match[0][:1]}\u200b{match[0][1:]}", text)

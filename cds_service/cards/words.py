@@ -75,6 +75,7 @@ TOPICS = {
     "passing": "Plan criteria met",
     "otherpatient": "Order of another patient",
     "nodraft": "No draft order",
+    "demo": "Demonstration",
 }
 
 REASONS = {

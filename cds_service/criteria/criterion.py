@@ -7,6 +7,7 @@ words gets a word of its own, with tests.
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from cds_service.values import dataclass
@@ -74,6 +75,11 @@ class AnyOf:
     in_order: bool = False
     also_ask: str | None = None
     ask_instead: str | None = None
+    is_dose: bool = field(init=False)
+    """Whether rows of a dose table are among the alternatives."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_dose", any(isinstance(part.clause, DoseWithin) for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ everything is decided by exact arithmetic, without tolerance.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise, product
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.outcome import Outcome, agreed, all_of
 from cds_service.criteria.quantity import Amount, Interval, plain
-from cds_service.values import dataclass, direct
+from cds_service.values import dataclass, direct, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

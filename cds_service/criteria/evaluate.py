@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from cds_service.criteria.dose import DoseJudgement
     from cds_service.evidence import Evidence, Facts
 
+Found = tuple[Outcome, "str | Callable[[], str]", tuple[Missing, ...], "tuple[Evidence, ...]", tuple[Finding, ...]]
+"""What a clause comes to: a finding without its citation."""
+
 MET, NOT_MET, UNDOCUMENTED = Outcome.MET, Outcome.NOT_MET, Outcome.UNDOCUMENTED
 
 CAUSES = {
@@ -64,12 +67,11 @@ class Context:
 
 def evaluate(criterion: Criterion, context: Context) -> Finding:
     """Evaluate a criterion with all its parts."""
-    clause = criterion.clause
-    found = _EVALUATORS[type(clause)](clause, context)
-    cite = criterion.cite
+    clause, cite = criterion.clause, criterion.cite
+    outcome, reason, missing, evidence, parts = _EVALUATORS[type(clause)](clause, context)
     if cite is None:
-        return found
-    return Finding(cite, criterion.label, *found[2:])
+        return Finding("", "", outcome, reason, missing, evidence, parts)
+    return Finding(cite, criterion.label, outcome, reason, missing, evidence, parts)
 
 
 def outcome_of(criterion: Criterion, context: Context) -> Outcome:
@@ -82,7 +84,7 @@ def outcome_of(criterion: Criterion, context: Context) -> Outcome:
         case AllOf():
             return all_of([outcome_of(part, context) for part in clause.parts])
         case AnyOf():
-            if context.dose is not None and _has_dose(criterion):
+            if clause.is_dose and context.dose is not None:
                 return _dose_outcome(clause, context.dose, context)
             return any_of([outcome_of(part, context) for part in clause.parts])
         case Given():
@@ -99,13 +101,13 @@ def _dose_outcome(clause: AnyOf, dose: DoseJudgement, context: Context) -> Outco
     """Dose rows as one alternative, and evidence for an off-label dose where the rows do not hold."""
     if dose.outcome is MET:
         return MET
-    others = [outcome_of(part, context) for part in clause.parts if not isinstance(part.clause, DoseWithin)]
+    others = [outcome_of(part, context) for part in clause.parts if not _is_rows(part)]
     return any_of([dose.outcome, *others])
 
 
 def _holds_either_way(clause: Given, context: Context) -> bool:
     """Whether a dose within the rows meets the clause, whether or not its condition holds."""
-    return context.dose is not None and context.dose.within and _has_dose(clause.then)
+    return context.dose is not None and context.dose.within and _is_dose(clause.then)
 
 
 def missing_from(fact: Unknown, asked: str, meaning: str) -> tuple[Missing, ...]:
@@ -141,17 +143,17 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _fact_test(test: FactTest, context: Context) -> Finding:
+def _fact_test(test: FactTest, context: Context) -> Found:
     fact = context.facts[test.fact]
     if isinstance(fact, Unknown):
         missing = missing_from(fact, test.asked, test.meaning)
-        return Finding("", "", UNDOCUMENTED, lambda: _unknown_words(test, fact), missing, fact.evidence)
+        return UNDOCUMENTED, lambda: _unknown_words(test, fact), missing, fact.evidence, ()
     outcome = _compare(test, fact.value)
     missing = ()
     if outcome is UNDOCUMENTED:
         looked_for = f"{test.meaning}: {shown(fact.value)} does not settle it"
         missing = (Missing(test.asked, Absence.NOT_RECORDED, looked_for),)
-    return Finding("", "", outcome, lambda: _known_words(test, fact, outcome), missing, fact.evidence)
+    return outcome, lambda: _known_words(test, fact, outcome), missing, fact.evidence, ()
 
 
 def _unknown_words(test: FactTest, fact: Unknown) -> str:
@@ -187,47 +189,45 @@ def _compare(test: FactTest, value: Any) -> Outcome:
     return UNDOCUMENTED
 
 
-def _companions(clause: Companions, context: Context) -> Finding:
+def _companions(clause: Companions, context: Context) -> Found:
     facts = context.facts
     completed = facts["prior_combination_completed"]
     if isinstance(completed, Known) and completed.value:
         because = f"The combination phase was completed{cited(completed.evidence)}"
-        return Finding("", "", MET, because, (), completed.evidence)
+        return MET, because, (), completed.evidence, ()
     fact = facts["combination_drugs"]
     if isinstance(fact, Unknown):
         because = f"Companion drugs: {CAUSES[fact.absence]}; {clause.requirement} is required"
-        return Finding(
-            "", "", UNDOCUMENTED, because, missing_from(fact, "combination_drugs", clause.requirement), fact.evidence
-        )
+        return UNDOCUMENTED, because, missing_from(fact, "combination_drugs", clause.requirement), fact.evidence, ()
     names = [c.name for c in fact.value]
     lacking = [group for group in clause.drugs if not any(drug in names for drug in group)]
     listed = f"Companion drugs: {', '.join(names) or 'none'}{cited(fact.evidence)}"
     if not lacking:
-        return Finding("", "", MET, listed, (), fact.evidence)
+        return MET, listed, (), fact.evidence, ()
     instead = [drug for drug in clause.not_instead if drug in names]
     if instead:
         because = f"{listed}; {clause.requirement} is required and {instead[0]} does not take its place"
-        return Finding("", "", NOT_MET, because, (), fact.evidence)
+        return NOT_MET, because, (), fact.evidence, ()
     wanted = " and ".join(" or ".join(group) for group in lacking)
     if facts.value("regimen_complete"):
-        return Finding("", "", NOT_MET, f"{listed}, and the list is complete; {wanted} is required", (), fact.evidence)
+        return NOT_MET, f"{listed}, and the list is complete; {wanted} is required", (), fact.evidence, ()
     missing = (Missing("combination_drugs", Absence.NOT_RECORDED, f"an order or administration of {wanted}"),)
-    return Finding("", "", UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence)
+    return UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence, ()
 
 
-def _attached(clause: Attached, context: Context) -> Finding:
+def _attached(clause: Attached, context: Context) -> Found:
     fact = context.facts[clause.fact]
     if isinstance(fact, Unknown):
         because = f"{_capital(clause.meaning)}: {CAUSES[fact.absence]}"
-        return Finding("", "", UNDOCUMENTED, because, missing_from(fact, clause.fact, clause.meaning), fact.evidence)
+        return UNDOCUMENTED, because, missing_from(fact, clause.fact, clause.meaning), fact.evidence, ()
     if fact.value:
-        return Finding("", "", UNDOCUMENTED, "Evidence is attached; a reviewer judges it", (), fact.evidence)
+        return UNDOCUMENTED, "Evidence is attached; a reviewer judges it", (), fact.evidence, ()
     because = "No evidence is attached; attach practice guidelines or literature, or change the dose"
-    return Finding("", "", NOT_MET, because, (), fact.evidence)
+    return NOT_MET, because, (), fact.evidence, ()
 
 
-def _unclear(clause: Unclear, context: Context) -> Finding:  # noqa: ARG001  # evaluators are called alike
-    return Finding("", "", UNDOCUMENTED, clause.because)
+def _unclear(clause: Unclear, context: Context) -> Found:  # noqa: ARG001  # evaluators are called alike
+    return UNDOCUMENTED, clause.because, (), (), ()
 
 
 def _joined(texts: Iterable[str]) -> str:
@@ -257,21 +257,19 @@ def _folded(parts: Sequence[Finding]) -> tuple[tuple[Evidence, ...], tuple[Findi
     return evidence, tuple(cited_parts)
 
 
-def _all(clause: AllOf, context: Context) -> Finding:
+def _all(clause: AllOf, context: Context) -> Found:
     parts = [evaluate(part, context) for part in clause.parts]
     return _join(parts, all_of([p.outcome for p in parts]), clause)
 
 
-def _any(clause: AnyOf, context: Context) -> Finding:
+def _any(clause: AnyOf, context: Context) -> Found:
     parts = [evaluate(part, context) for part in clause.parts]
-    if context.dose is not None:
-        has_dose = [_is_dose(part) for part in clause.parts]
-        if any(has_dose):
-            return _any_dose(clause, parts, has_dose, context)
+    if clause.is_dose and context.dose is not None:
+        return _any_dose(clause, parts, context.dose, context)
     return _join(parts, any_of([p.outcome for p in parts]), clause)
 
 
-def _join(parts: list[Finding], outcome: Outcome, clause: AllOf | AnyOf) -> Finding:
+def _join(parts: list[Finding], outcome: Outcome, clause: AllOf | AnyOf) -> Found:
     """Join parts: the reason is that of the parts that decide, what is missing that of the parts that are open."""
     deciding = [p for p in parts if p.outcome is outcome]
     missing: tuple[Missing, ...] = ()
@@ -281,9 +279,7 @@ def _join(parts: list[Finding], outcome: Outcome, clause: AllOf | AnyOf) -> Find
         missing = _asked(clause, parts, deciding)
     evidence, cited_parts = _folded(parts)
     every = isinstance(clause, AllOf)
-    return Finding(
-        "", "", outcome, lambda: _joined_words(deciding, outcome, every=every), missing, evidence, cited_parts
-    )
+    return outcome, lambda: _joined_words(deciding, outcome, every=every), missing, evidence, cited_parts
 
 
 def _joined_words(deciding: list[Finding], outcome: Outcome, *, every: bool) -> str:
@@ -311,13 +307,11 @@ def _asked(clause: AllOf | AnyOf, parts: list[Finding], deciding: list[Finding])
     return missing
 
 
-def _any_dose(clause: AnyOf, parts: list[Finding], has_dose: list[bool], context: Context) -> Finding:
+def _any_dose(clause: AnyOf, parts: list[Finding], dose: DoseJudgement, context: Context) -> Found:
     """Alternatives of dose rows follow the judgement as a whole: open bands may still agree.
 
     Evidence for an off-label dose is asked for only when the rows are ruled out, and carries nothing when they hold.
     """
-    dose = context.dose
-    assert dose is not None  # noqa: S101  # narrowed by the caller
     if dose.outcome is MET:
         within = "The dose is within the rows; no evidence is needed"
         parts = [
@@ -326,7 +320,7 @@ def _any_dose(clause: AnyOf, parts: list[Finding], has_dose: list[bool], context
             else p
             for p, alternative in zip(parts, clause.parts, strict=True)
         ]
-    others = [p for p, is_dose in zip(parts, has_dose, strict=True) if not is_dose]
+    others = [p for p, alternative in zip(parts, clause.parts, strict=True) if not _is_rows(alternative)]
     outcome = any_of([dose.outcome, *(p.outcome for p in others)])
     missing: tuple[Missing, ...] = ()
     because = context.dose_because
@@ -340,34 +334,34 @@ def _any_dose(clause: AnyOf, parts: list[Finding], has_dose: list[bool], context
 
     if outcome is not UNDOCUMENTED:
         missing = ()
-    return Finding("", "", outcome, because, missing, context.dose_evidence, _folded(parts)[1])
+    return outcome, because, missing, context.dose_evidence, _folded(parts)[1]
 
 
-def _is_dose(criterion: Criterion) -> bool:
+def _is_rows(criterion: Criterion) -> bool:
     return isinstance(criterion.clause, DoseWithin)
 
 
-def _has_dose(criterion: Criterion) -> bool:
-    return isinstance(criterion.clause, AnyOf) and any(_is_dose(part) for part in criterion.clause.parts)
+def _is_dose(criterion: Criterion) -> bool:
+    return isinstance(criterion.clause, AnyOf) and criterion.clause.is_dose
 
 
-def _given(clause: Given, context: Context) -> Finding:
+def _given(clause: Given, context: Context) -> Found:
     condition = evaluate(clause.condition, context)
     then = evaluate(clause.then, context)
     if condition.outcome is NOT_MET:
         words = condition.reason
-        return Finding("", "", MET, lambda: _does_not_apply(words), (), condition.evidence, then.parts)
+        return MET, lambda: _does_not_apply(words), (), condition.evidence, then.parts
     evidence = (*condition.evidence, *(e for e in then.evidence if e not in condition.evidence))
     if condition.outcome is UNDOCUMENTED and _holds_either_way(clause, context):
-        return Finding("", "", MET, context.dose_because, (), evidence, then.parts)
+        return MET, context.dose_because, (), evidence, then.parts
     if condition.outcome is MET or then.outcome is MET:
-        return Finding("", "", then.outcome, then.reason, then.missing, evidence, then.parts)
+        return then.outcome, then.reason, then.missing, evidence, then.parts
     missing = _union((condition, then))
 
     def because() -> str:
         return _joined((condition.because, then.because))
 
-    return Finding("", "", UNDOCUMENTED, because, missing, evidence, then.parts)
+    return UNDOCUMENTED, because, missing, evidence, then.parts
 
 
 def _does_not_apply(reason: str | Callable[[], str]) -> str:
@@ -375,7 +369,7 @@ def _does_not_apply(reason: str | Callable[[], str]) -> str:
     return f"Does not apply: {words.partition(';')[0]}"
 
 
-def _dose_within(clause: DoseWithin, context: Context) -> Finding:
+def _dose_within(clause: DoseWithin, context: Context) -> Found:
     """The rows of one setting as findings; rows that share a citation are one."""
     dose, setting, evidence = context.dose, clause.setting, context.dose_evidence
     if dose is None or not dose.worlds:
@@ -383,15 +377,15 @@ def _dose_within(clause: DoseWithin, context: Context) -> Finding:
             Finding(cite, label, UNDOCUMENTED, context.dose_because, context.dose_missing, evidence)
             for cite, label, _ in clause.by_citation
         )
-        return Finding("", "", UNDOCUMENTED, context.dose_because, context.dose_missing, evidence, parts)
+        return UNDOCUMENTED, context.dose_because, context.dose_missing, evidence, parts
     if not any(w.setting == setting for w in dose.worlds):
         other = f"Does not apply: the recorded disease is not {setting}"
         parts = tuple(Finding(cite, label, NOT_MET, other, (), evidence) for cite, label, _ in clause.by_citation)
-        return Finding("", "", NOT_MET, other, (), evidence, parts)
+        return NOT_MET, other, (), evidence, parts
     parts = tuple(_row_finding(cite, label, rows, setting, context) for cite, label, rows in clause.by_citation)
     outcome = dose.setting_outcome(setting)
     missing = context.dose_missing if outcome is UNDOCUMENTED else ()
-    return Finding("", "", outcome, context.dose_because, missing, evidence, parts)
+    return outcome, context.dose_because, missing, evidence, parts
 
 
 def _row_finding(cite: str, label: str, rows: tuple[DoseRow, ...], setting: str | None, context: Context) -> Finding:
@@ -413,7 +407,7 @@ def _row_finding(cite: str, label: str, rows: tuple[DoseRow, ...], setting: str 
     return Finding(cite, label, outcome, because, context.dose_missing, evidence)
 
 
-_EVALUATORS: Mapping[type[Clause], Callable[[Any, Context], Finding]] = {
+_EVALUATORS: Mapping[type[Clause], Callable[[Any, Context], Found]] = {
     FactTest: _fact_test,
     Companions: _companions,
     AllOf: _all,

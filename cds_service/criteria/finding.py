@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from cds_service.values import dataclass
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -19,12 +21,12 @@ class Missing(NamedTuple):
     looked_for: str = ""
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Finding:
     """What one section of the policy comes to for this order.
 
     ``reason`` is a sentence a clinician can check, or what makes one: most findings of most calls are never read, so
-    their words are made only when :attr:`because` is. A named tuple: as immutable as the other values, and made some
-    forty times for every order.
+    their words are made only when :attr:`because` is.
     """
 
     section: str

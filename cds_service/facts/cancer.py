@@ -8,8 +8,7 @@ nodes, histories and treatment encounters are no diagnosis of their own.
 from __future__ import annotations
 
 import re
-from dataclasses import field, replace
-from functools import lru_cache
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Evidence, Origin
@@ -39,7 +38,7 @@ from cds_service.fhir.read import (
 )
 from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
-from cds_service.values import dataclass
+from cds_service.values import dataclass, remembered, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -183,7 +182,7 @@ def read_concept(concept: object) -> tuple[Diagnosis | None, bool]:
     return _diagnosed(codings(concept), concept_text(concept))
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _diagnosed(found: tuple[Coding, ...], words: str) -> tuple[Diagnosis | None, bool]:
     if _no_primary(found):
         return None, False
@@ -216,12 +215,16 @@ def _cancers(chart: Chart) -> Iterator[Cancer]:
         )
         diagnosis = _with_histology(raw.get("code"), plain, histology)
         certainty = code_of(raw.get("verificationStatus")).lower()
-        if certainty in PROVISIONAL or certainty == "refuted":
-            diagnosis = replace(diagnosis, status="provisional" if certainty in PROVISIONAL else certainty)
+        status = "provisional" if certainty in PROVISIONAL else certainty
         day = recorded_on(raw)
         yield Cancer(
             resource=resource,
-            diagnosis=replace(diagnosis, recorded=day, reference=resource.reference),
+            diagnosis=replace(
+                diagnosis,
+                status=status if status in {"provisional", "refuted"} else diagnosis.status,
+                recorded=day,
+                reference=resource.reference,
+            ),
             past=is_past(raw),
             histology=histology,
             disagreeing=(evidence(resource, "code", shown(raw.get("code")), day),) if disagrees else (),

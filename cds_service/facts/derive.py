@@ -138,7 +138,7 @@ def _chemoradiation(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
 
 def _recurrence(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
     months = facts["recurrent_months"]
-    if not isinstance(months, Known):
+    if not isinstance(months, Known) and months.absence is not Absence.CONFLICTING:
         since = [facts[n] for n in ("months_since_surgery", "months_since_adjuvant")]
         known = [fact for fact in since if isinstance(fact, Known)]
         if known:
@@ -180,7 +180,8 @@ def _time_on_therapy(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
 
 
 def _request_type(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
-    if facts.knows("request_type"):
+    recorded = facts["request_type"]
+    if isinstance(recorded, Known) or recorded.absence is Absence.CONFLICTING:
         return
     for name in (
         "previous_dose",

@@ -7,7 +7,6 @@ where the structure is silent, and says so; text that contradicts the structure 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.criteria.finding import Missing
@@ -18,6 +17,7 @@ from cds_service.fhir import sig as sigs
 from cds_service.fhir.quantities import amount, dose_quantity, dose_range
 from cds_service.fhir.read import as_list, as_object, code_of, concept_text, extensions, objects, text, whole
 from cds_service.fhir.timing import Schedule, administrations, schedule
+from cds_service.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from enum import Enum
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.facts.order import Medication, medication_of
 from cds_service.facts.records import entered_in_error, evidence, span_of, status_of
 from cds_service.fhir.read import as_object, clinical_date, reference_of
 from cds_service.terminology import generic_name, is_drug
-from cds_service.values import dataclass, direct
+from cds_service.values import dataclass, direct, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +135,7 @@ def unresolved(chart: Chart) -> Iterator[Evidence]:
             yield evidence(resource, "medicationReference", reference, clinical_date(resource.raw.get("authoredOn")))
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _generic(found: tuple[Coding, ...], words: str) -> str | None:
     return generic_name(found, words)
 

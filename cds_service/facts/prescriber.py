@@ -121,8 +121,11 @@ def _oncologists(reading: Reading) -> Iterator[Evidence]:
                 if (said := _named(concept)) and is_oncology_specialty(said):
                     yield evidence(referral, "performerType", said)
             yield from _members(chart, referral, "performer", referral.raw)
-    for element in ("recorder", "supportingInformation"):
-        yield from _members(chart, None, element, reading.order.raw)
+    raw = reading.order.raw
+    # Without a requester the recorder is taken for the prescriber, and nobody consults himself.
+    requested = any(reference_of(raw.get(name)) for name in ("requester", "prescriber"))
+    for element in ("recorder", "supportingInformation") if requested else ("supportingInformation",):
+        yield from _members(chart, None, element, raw)
 
 
 def _among(

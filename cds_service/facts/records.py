@@ -6,7 +6,8 @@ each resource with the entry that put it there. Resources that were entered in e
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.evidence import Evidence
 from cds_service.facts.read import PATIENT
@@ -23,7 +24,7 @@ from cds_service.fhir.read import (
 from cds_service.terminology.codes import LOINC, SNOMED, entries, lookup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from cds_service.fhir.chart import Chart, Resource
@@ -40,39 +41,48 @@ NOT_DONE = frozenset({"not-done", "preparation", "unknown", "on-hold", "not-take
 
 def coded(chart: Chart, resource_type: str, *value_sets: str) -> list[Hit]:
     """The resources of a type whose ``code`` is in one of the value sets, with the entry that says so."""
-    index = _index(chart)
-    if len(value_sets) == 1:
-        return index.get((resource_type, value_sets[0]), [])
-    return [hit for name in value_sets for hit in index.get((resource_type, name), ())]
+    index = _index(chart).coded[resource_type]
+    hits: list[Hit] = []
+    for name in value_sets:
+        if name in index:
+            hits += index[name]
+    return hits
 
 
 def uncoded(chart: Chart, resource_type: str) -> list[Resource]:
     """The resources of a type whose ``code`` is in no value set: only their words can say what they are."""
-    _index(chart)
-    found: list[Resource] = chart.memo["uncoded"].get(resource_type, [])
-    return found
+    return _index(chart).uncoded[resource_type]
 
 
-def _index(chart: Chart) -> dict[tuple[str, str], list[Hit]]:
-    index: dict[tuple[str, str], list[Hit]] | None = chart.memo.get("coded")
+class _Index(NamedTuple):
+    """A chart's resources by type and value set, and those in no value set by type."""
+
+    coded: dict[str, dict[str, list[Hit]]]
+    uncoded: dict[str, list[Resource]]
+
+
+def _index(chart: Chart) -> _Index:
+    index: _Index | None = chart.memo.get("coded")
     if index is not None:
         return index
-    index = chart.memo["coded"] = {}
-    others = chart.memo["uncoded"] = {}
+    index = chart.memo["coded"] = _Index({}, {})
     for resource_type in ("Observation", "Condition", "Procedure"):
+        by_set = index.coded[resource_type] = {}
+        others = index.uncoded[resource_type] = []
         for resource in chart.of(resource_type):
-            hits = {entry.value_set: entry for entry in entries_of(codings(resource.raw.get("code")))}
-            if not hits:
-                others.setdefault(resource_type, []).append(resource)
+            found = entries_of(codings(resource.raw.get("code")))
+            if not found:
+                others.append(resource)
             elif not entered_in_error(resource):
-                for value_set, entry in hits.items():
-                    index.setdefault((resource_type, value_set), []).append((resource, entry))
+                for value_set, entry in {entry.value_set: entry for entry in found}.items():
+                    by_set.setdefault(value_set, []).append((resource, entry))
     return index
 
 
-def entries_of(found: Iterable[Coding]) -> list[Entry]:
+@lru_cache(maxsize=4096)
+def entries_of(found: tuple[Coding, ...]) -> tuple[Entry, ...]:
     """Every value-set entry of every coding. Unverified codes are left out: they settle nothing alone."""
-    return [entry for coding in found for entry in lookup(coding.system, coding.code) if entry.verified]
+    return tuple(entry for coding in found for entry in lookup(coding.system, coding.code) if entry.verified)
 
 
 def status_of(raw: Mapping[str, Any]) -> str:
@@ -103,7 +113,7 @@ def span_of(raw: Mapping[str, Any], name: str) -> tuple[date | None, date | None
 
 def shown(concept: object) -> str:
     """A concept in the record's own words, else in those of a code we know, else its code."""
-    return in_words(codings(concept), concept_text(concept))
+    return concept_text(concept) or in_words(codings(concept))
 
 
 def in_words(found: Sequence[Coding], words: str = "") -> str:

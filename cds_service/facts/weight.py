@@ -6,9 +6,11 @@ weights and weights that would cross the 30 kg line if they were pounds are rema
 
 from __future__ import annotations
 
+from dataclasses import field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import Weight, plain
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
@@ -16,12 +18,14 @@ from cds_service.facts.read import PATIENT, FactSource, Reading
 from cds_service.fhir.quantities import Measured, kilograms, quantity, weight_unit
 from cds_service.fhir.read import codings, concept_text, effective, moment, objects, partial_date, text
 from cds_service.terminology.codes import LOINC, entries
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cds_service.fhir.chart import Resource
     from cds_service.fhir.read import Json
+    from cds_service.terminology.codes import Coding
 
 LOOKED_FOR = "body weight Observations (LOINC 29463-7 and like)"
 BAND = Decimal(30)
@@ -34,7 +38,8 @@ _REJECTED = frozenset({"entered-in-error", "cancelled", "registered", "unknown"}
 _PLAIN_NAMES = frozenset({"body weight", "weight", "body weight measured", "weight measured", "patient weight"})
 
 
-class Weighing(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Weighing:
     """One recorded weight before anybody judges it. ``at`` orders weighings of one day, where it is known.
 
     ``trouble`` says why its value cannot be used, ``absent`` why there is none.
@@ -52,11 +57,12 @@ class Weighing(NamedTuple):
     remark: str = ""
     trouble: str = ""
     absent: str = ""
+    kg: Decimal | None = field(init=False)
+    """Kilograms, exact; None if it cannot be used."""
 
-    @property
-    def kg(self) -> Decimal | None:
-        """Kilograms, exact; None if it cannot be used."""
-        return None if self.trouble else kilograms(self.value, self.unit)
+    def __post_init__(self) -> None:
+        kg = None if self.trouble else kilograms(self.value, self.unit)
+        object.__setattr__(self, "kg", Decimal(plain(kg)) if kg is not None else None)
 
     @property
     def evidence(self) -> Evidence:
@@ -69,8 +75,7 @@ def weight_from_values(weighings: Iterable[Weighing], on: date, absence: Absence
 
     A weighing without a day counts after every dated one.
     """
-    past = [w for w in weighings if w.observed_on is None or w.observed_on <= on]
-    candidates = [w for w in past if w.status not in _REJECTED]
+    candidates = [w for w in weighings if (w.observed_on is None or w.observed_on <= on) and w.status not in _REJECTED]
     usable = [w for w in candidates if w.kg is not None]
     usable.sort(key=_newest_first, reverse=True)
     if not usable:
@@ -102,9 +107,8 @@ def _evidence(weighings: list[Weighing]) -> tuple[Evidence, ...]:
 
 
 def _kg(weighing: Weighing) -> Decimal:
-    kg = weighing.kg
-    assert kg is not None  # noqa: S101 - only usable weighings get here
-    return Decimal(plain(kg))
+    assert weighing.kg is not None  # noqa: S101 - only usable weighings get here
+    return weighing.kg
 
 
 def _newest_first(weighing: Weighing) -> tuple[date, datetime]:
@@ -154,33 +158,39 @@ _WEIGHTS = {(entry.system, entry.code) for entry in entries("weight_observation"
 _OTHER_WEIGHTS = {(entry.system, entry.code) for entry in entries("weight_exclude")}
 
 
-def _weighings(resource: Resource, on: date) -> Iterator[Weighing]:
-    """The body weight of an Observation, or of the components of a panel."""
-    raw = resource.raw
-    found = _weighing(raw, raw, "valueQuantity", resource, on)
-    if found is not None:
-        yield found
-        return
-    for i, component in enumerate(objects(raw["component"]) if "component" in raw else ()):
-        found = _weighing(component, raw, f"component[{i}].valueQuantity", resource, on)
+def _weighings(resources: Iterable[Resource], on: date) -> Iterator[Weighing]:
+    """The body weights of Observations, or of the components of panels."""
+    for resource in resources:
+        raw = resource.raw
+        found = _weighing(raw, raw, "valueQuantity", resource, on)
         if found is not None:
             yield found
+        elif "component" in raw:
+            for i, component in enumerate(objects(raw["component"])):
+                found = _weighing(component, raw, f"component[{i}].valueQuantity", resource, on)
+                if found is not None:
+                    yield found
+
+
+@lru_cache(maxsize=1024)
+def _code_of_weight(seen: tuple[Coding, ...]) -> str | None:
+    """The code that makes it a body weight, empty where no code says what it is; None for anything else."""
+    codes = [(coding.system, coding.code) for coding in seen]
+    known = next((code for system, code in codes if (system, code) in _WEIGHTS), "")
+    if not _OTHER_WEIGHTS.isdisjoint(codes) or (not known and any(coding.system for coding in seen)):
+        return None
+    return known
 
 
 def _weighing(part: Json, raw: Json, path: str, resource: Resource, on: date) -> Weighing | None:
     """A body weight, else None. ``part`` holds code and value, ``raw`` day and status."""
     code = part.get("code")
-    seen = codings(code)
-    found = ""
-    for coding in seen:
-        key = (coding.system, coding.code)
-        if key in _OTHER_WEIGHTS:
-            return None
-        if key in _WEIGHTS:
-            found = found or coding.code
+    found = _code_of_weight(codings(code))
+    if found is None:
+        return None
     remark = _REMARKS.get(found, "")
     if not found:
-        if any(coding.system for coding in seen) or concept_text(code).lower() not in _PLAIN_NAMES:
+        if concept_text(code).lower() not in _PLAIN_NAMES:
             return None
         remark = "The body weight is recognised by its name; it carries no code."
     day, written = effective(raw)
@@ -210,8 +220,8 @@ def _weighing(part: Json, raw: Json, path: str, resource: Resource, on: date) ->
 
 def _read(reading: Reading) -> Mapping[str, AnyFact]:
     on = reading.order_day
-    weighings = [found for resource in reading.chart.of("Observation") for found in _weighings(resource, on)]
-    return {"weight_kg": weight_from_values(weighings, on, reading.chart.absence("weight"))}
+    chart = reading.chart
+    return {"weight_kg": weight_from_values(_weighings(chart.of("Observation"), on), on, chart.absence("weight"))}
 
 
 _CODES = ",".join(f"{LOINC}|{entry.code}" for entry in entries("weight_observation") if entry.system == LOINC)

@@ -6,7 +6,7 @@ Nothing of another patient's resources is kept: they are set aside before anybod
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from cds_service.evidence import Absence, Origin
 from cds_service.fhir.prefetch import (
@@ -46,8 +46,10 @@ _PRECEDENCE = (
     Absence.NOT_SENT,
     Absence.NOT_RECORDED,
 )
+_OPEN = (Absence.NOT_SENT, Absence.NOT_UNDERSTOOD)
 _MOST_NAMED = 20
 _RANK = {cause: rank for rank, cause in enumerate(_PRECEDENCE)}
+_NOT_SENT = Absence.NOT_SENT
 _ABSENCE_OF = {
     KeyState.ABSENT: Absence.NOT_SENT,
     KeyState.NOTHING: Absence.NOT_RECORDED,
@@ -58,7 +60,8 @@ _ABSENCE_OF = {
 }
 
 
-class Resource(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Resource:
     """One resource as it came. ``reference`` is ``Type/id``, or the type alone for a resource without id.
 
     ``key`` is the prefetch key it came under (empty for draft orders), ``position`` its place among the draft
@@ -84,7 +87,7 @@ class Chart:
     drafts: tuple[Resource, ...] = ()
     """The entries of ``draftOrders`` in their order, companions and other patients' included (see ``is_foreign``)."""
     notes: tuple[str, ...] = ()
-    _by_type: dict[str, list[Resource]] = field(default_factory=dict)
+    _by_type: dict[str, tuple[Resource, ...]] = field(default_factory=dict)
     _by_reference: dict[str, Resource] = field(default_factory=dict)
     _answers: dict[str, Answer] = field(default_factory=dict)
     _causes: dict[str, Absence] = field(default_factory=dict)
@@ -104,15 +107,17 @@ class Chart:
         """Read context and prefetch of a call.
 
         ``key_names`` maps a site's own prefetch keys to the contract's. ``fetched`` holds what the service itself
-        read from the FHIR server, by contract key; it is used only for keys the client left out.
+        read from the FHIR server, by contract key: what prefetch left open, or further pages of it. Its answer is then
+        the cause for whatever is still not found.
         """
         return _Builder(context, key_names or {}).build(prefetch, fetched or {})
 
     def of(self, *types: str) -> tuple[Resource, ...]:
         """This patient's resources of these types, draft orders first, each type and id once."""
-        if len(types) == 1:
-            return tuple(self._by_type.get(types[0], ()))
-        return tuple(resource for kind in types for resource in self._by_type.get(kind, ()))
+        found: tuple[Resource, ...] = ()
+        for kind in types:
+            found += self._by_type.get(kind, ())
+        return found
 
     def is_foreign(self, draft: Resource) -> bool:
         """Whether a draft order belongs to another patient than that of the call."""
@@ -138,7 +143,7 @@ class Chart:
         kind = text(reference.get("type"))
         matches = [
             resource
-            for resources in ([self._by_type.get(kind, [])] if kind else self._by_type.values())
+            for resources in ([self._by_type.get(kind, ())] if kind else self._by_type.values())
             for resource in resources
             if any(
                 i.get("value") == value and i.get("system") == system for i in objects(resource.raw.get("identifier"))
@@ -164,12 +169,9 @@ class Chart:
 
         The first cause that leaves it open, else not recorded. One page of several is not enough for "not recorded".
         """
-        first = Absence.NOT_RECORDED
-        for key in keys:
-            cause = self._causes.get(key, Absence.NOT_SENT)
-            if _RANK[cause] < _RANK[first]:
-                first = cause
-        return first
+        if len(keys) == 1:
+            return self._causes.get(keys[0], _NOT_SENT)
+        return min((self._causes.get(key, _NOT_SENT) for key in keys), key=_RANK.__getitem__)
 
 
 def _cause(answer: Answer) -> Absence:
@@ -223,17 +225,27 @@ class _Builder:
             self.notes.append("prefetch is no object and was set aside")
             prefetch = None
         sources = [(key, value, Origin.PREFETCH) for key, value in (prefetch or {}).items()]
-        own = {self.key_names.get(key, key) for key, _, _ in sources}
-        sources += [(key, value, Origin.FETCHED) for key, value in fetched.items() if key not in own]
+        sources += [(key, value, Origin.FETCHED) for key, value in fetched.items()]
         for key, value, origin in sources:
-            answer = read_value(value, f"prefetch key {key}")
-            self.notes += answer.notes
-            collected += [_resource(raw, origin, key, url=url) for url, raw in answer.entries]
-            contract_key = self.key_names.get(key, key)
-            if contract_key in RESOURCE_TYPES:
+            ours = origin is Origin.FETCHED
+            if ours and causes.get(key, Absence.NOT_SENT) not in _OPEN:
+                continue
+            contract_key = key if ours else self.key_names.get(key, key)
+            answer = read_value(value, f"{'fetched' if ours else 'prefetch key'} {key}")
+            if ours or contract_key not in fetched or not answer.entries:
+                self.notes += answer.notes
+            for url, raw in answer.entries:
+                collected.append(_resource(raw, origin, key, -1, url))
+            if ours and key in RESOURCE_TYPES:
+                answer = self._fitting(key, answer)
+                causes[key] = _cause(answer)
+                if key not in answers or answers[key].state is not KeyState.DATA:  # further pages may be empty
+                    answers[key] = answer
+            elif contract_key in RESOURCE_TYPES:
                 answer = self._fitting(contract_key, answer)
                 cause = _cause(answer)
-                if _RANK[cause] >= _RANK[causes.get(contract_key, cause)]:  # two keys for one: the better answer
+                before = causes.get(contract_key)
+                if before is None or _RANK[cause] >= _RANK[before]:  # two keys for one: the better answer
                     answers[contract_key], causes[contract_key] = answer, cause
             elif answer.query and answer.state in {KeyState.NOTHING, KeyState.DATA} and not answer.partial:
                 for shown in keys_shown_by(answer.query, self.patient_id):
@@ -248,7 +260,7 @@ class _Builder:
             text(self.context.get("userId")),
             drafts,
             tuple(dict.fromkeys(self.notes)),
-            self.by_type,
+            {kind: tuple(resources) for kind, resources in self.by_type.items()},
             self.by_reference,
             answers,
             causes,
@@ -258,11 +270,13 @@ class _Builder:
     def _fitting(self, key: str, answer: Answer) -> Answer:
         """An answer that holds nothing of the type its key asks for, or is about another patient, answers nothing."""
         wanted = RESOURCE_TYPES[key]
-        strays = answer.state is KeyState.DATA and not any(
-            raw.get("resourceType") in wanted for _, raw in answer.entries
-        )
+        strays = answer.state is KeyState.DATA
+        for _, raw in answer.entries:
+            if raw["resourceType"] in wanted:
+                strays = False
+                break
         if strays or searches_another_patient(answer, self.patient_id):
-            self.notes.append(f"prefetch key {key} does not hold what it asks for")
+            self.notes.append(f"{key} does not hold what it asks for")
             return Answer(KeyState.UNUSABLE)
         return answer
 
@@ -278,22 +292,27 @@ class _Builder:
 
     def _file(self, collected: list[Resource]) -> None:
         """Index everything by reference first (a subject may be a urn:uuid of the Bundle), then sort by patient."""
-        for resource in collected:
+        own, by_reference, by_type = self.own, self.by_reference, self.by_type
+        for resource in reversed(collected):  # of several with one name the first counts
             if resource.id is not None:
-                self.by_reference.setdefault(resource.reference, resource)
+                by_reference[resource.reference] = resource
             if resource.full_url:
-                self.by_reference.setdefault(resource.full_url, resource)
+                by_reference[resource.full_url] = resource
         filed: set[str] = set()
         foreign: list[Resource] = []
         for resource in collected:
-            if not self._is_ours(resource):
+            owner = resource.raw.get("subject")
+            if not (isinstance(owner, dict) and owner.get("reference") == own) and not self._is_ours(resource):
                 foreign.append(resource)
                 continue
             if resource.id is not None:
                 if resource.reference in filed:
                     continue
                 filed.add(resource.reference)
-            self.by_type.setdefault(resource.type, []).append(resource)
+            if resource.type in by_type:
+                by_type[resource.type].append(resource)
+            else:
+                by_type[resource.type] = [resource]
         if foreign:
             self._set_aside(foreign)
 
@@ -311,8 +330,6 @@ class _Builder:
     def _is_ours(self, resource: Resource) -> bool:
         raw = resource.raw
         owner = raw.get("subject")
-        if isinstance(owner, dict) and owner.get("reference") == self.own:
-            return True
         if resource.type == "Patient":
             if resource.id is None:
                 self.unnamed += 1

@@ -7,11 +7,11 @@ supply it), null or an empty Bundle (it looked and found nothing), an OperationO
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from cds_service.fhir.read import as_list, objects, text
-from cds_service.values import direct
+from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
     from cds_service.fhir.read import Json
@@ -33,6 +33,8 @@ RESOURCE_TYPES: dict[str, tuple[str, ...]] = {
 _WEIGHT_CODES = ("29463-7", "3141-9")
 _REFUSED = frozenset({"forbidden", "security", "login", "suppressed"})
 _FAILED = frozenset({"error", "fatal"})
+_WRAPPED = frozenset({"Bundle", "OperationOutcome"})
+"""What may stand in an entry without being a resource of the patient."""
 _DEPTH = 3
 
 
@@ -48,7 +50,11 @@ class KeyState(Enum):
     UNUSABLE = "unusable"
 
 
-class Answer(NamedTuple):
+_DATA, _NOTHING = KeyState.DATA, KeyState.NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
     """One prefetch value, read. ``entries`` are (fullUrl, resource) pairs.
 
     ``partial`` says that there are more pages or matches than came, ``failure`` how a part of the search failed beside
@@ -68,17 +74,17 @@ class Answer(NamedTuple):
 def read_value(value: object, named: str) -> Answer:
     """Read the value of one key. ``named`` is how notes call it (``prefetch key weight``)."""
     if value is None:
-        return Answer(KeyState.NOTHING)
+        return Answer(_NOTHING)
     if not isinstance(value, dict):
         return Answer(KeyState.UNUSABLE, notes=(f"{named} is no FHIR resource and was set aside",))
     kind = value.get("resourceType")
     if kind == "OperationOutcome":
         return Answer(_outcome(value))
-    if kind == "Bundle" or (kind is None and "entry" in value):
+    if kind == "Bundle" or ("entry" in value and kind != "List"):  # a Bundle, whatever its type says
         return _bundle(value, named)
     if not isinstance(kind, str) or not kind:
         return Answer(KeyState.UNUSABLE, notes=(f"{named} has no resourceType and was set aside",))
-    return Answer(KeyState.DATA, (("", value),))
+    return Answer(_DATA, (("", value),))
 
 
 def _outcome(outcome: Json) -> KeyState:
@@ -95,21 +101,28 @@ def _bundle(bundle: Json, named: str) -> Answer:
     entries: list[tuple[str, Json]] = []
     notes: list[str] = []
     failures: list[KeyState] = []
-    _collect(bundle, named, entries, notes, failures, 0)
-    links = {text(link.get("relation")): text(link.get("url")) for link in objects(bundle.get("link"))}
+    if "entry" in bundle:
+        _collect(bundle, named, entries, notes, failures, 0)
+    query, partial = "", False
+    for link in objects(bundle["link"]) if "link" in bundle else ():
+        relation = text(link.get("relation"))
+        if relation == "self":
+            query = text(link.get("url"))
+        elif relation == "next":
+            partial = True
     total = bundle.get("total")
-    partial = "next" in links
     if partial:
         notes.append(f"{named}: only the first page was sent")
     elif isinstance(total, int) and total > len(entries):
         partial = True
-    query = links.get("self", "")
     query = unquote(query) if "%" in query else query
-    state = KeyState.DATA if entries else failures[0] if failures else KeyState.NOTHING
-    if entries and failures:
-        notes.append(f"{named}: part of the search failed")
-    failure = failures[0] if entries and failures else None
-    return Answer(state, tuple(entries), partial, query, "{{" in query, tuple(notes), failure)
+    unresolved = "{{" in query
+    if not failures:
+        return Answer(_DATA if entries else _NOTHING, tuple(entries), partial, query, unresolved, tuple(notes))
+    if not entries:
+        return Answer(failures[0], (), partial, query, unresolved, tuple(notes))
+    notes.append(f"{named}: part of the search failed")
+    return Answer(_DATA, tuple(entries), partial, query, unresolved, tuple(notes), failures[0])
 
 
 def _collect(
@@ -125,6 +138,11 @@ def _collect(
             notes.append(f"{named}: an entry that is no object was set aside")
             continue
         resource = entry.get("resource")
+        kind = resource.get("resourceType") if isinstance(resource, dict) else None
+        if isinstance(resource, dict) and isinstance(kind, str) and kind not in _WRAPPED:
+            url = entry.get("fullUrl")
+            entries.append((url.strip() if isinstance(url, str) else "", resource))
+            continue
         if resource is None and isinstance(entry.get("resourceType"), str):
             resource = entry
             notes.append(f"{named}: a resource that stood in place of its entry was read")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.criteria.finding import Missing
@@ -16,7 +15,7 @@ from cds_service.criteria.quantity import Amount, plain
 from cds_service.evidence import Absence
 from cds_service.fhir.read import Json, as_object, decimal, text
 from cds_service.terminology.codes import HCPCS, UCUM, canonical_system, lookup
-from cds_service.values import dataclass
+from cds_service.values import dataclass, remembered
 
 if TYPE_CHECKING:
     from cds_service.terminology.drug import Drug
@@ -92,7 +91,7 @@ _RXNORM_FORM = re.compile(r"^(?P<ml>\d+(?:\.\d+)?) ml .*? (?P<mg>\d+(?:\.\d+)?) 
 _BAG = re.compile(r"\b(?:bags?|diluted|premix\w*|compounded|ivpb|piggyback|sodium chloride|dextrose|syringe)\b")
 
 
-@lru_cache(maxsize=256)
+@remembered
 def product_of(label: str) -> Product:
     """Read a product label: ``vial solution 50 mg/mL``, ``500 mg/10 mL vial``, ``diluted infusion bag``, RxNorm's.
 
@@ -114,8 +113,10 @@ def product_of(label: str) -> Product:
 
 def unit_of(unit: str | None) -> tuple[str, Decimal] | None:
     """Kind and factor of a unit, or None if the table does not hold it. A billing code named in the unit gives mg."""
-    if not unit:
-        return None
+    return _UCUM.get(unit) or _other_unit(unit) if unit else None
+
+
+def _other_unit(unit: str) -> tuple[str, Decimal] | None:
     exact = unit.strip()
     known = _UCUM.get(exact) or _DISPLAY.get(" ".join(exact.lower().split()))
     if known is None and (code := _BILLING_CODE.search(exact.upper())):
@@ -193,23 +194,27 @@ def quantity(raw: object) -> Measured | None:
     if not found:
         return None
     value = decimal(found.get("value"))
-    code, unit, system = text(found.get("code")), text(found.get("unit")), text(found.get("system"))
+    used, named, trouble = _unit(text(found.get("system")), text(found.get("code")), text(found.get("unit")))
+    shown = f"{plain(value) if value is not None else text(found.get('value'))[:20] or '?'} {named}".strip()
+    if "comparator" in found and (comparator := text(found["comparator"])):
+        trouble, shown = "it is only a bound", f"{comparator} {shown}"
+    elif value is None and found.get("value") is not None:
+        trouble = "its number is not readable"
+    return Measured(value, used or None, shown, trouble)
+
+
+@remembered
+def _unit(system: str, code: str, unit: str) -> tuple[str, str, str]:
+    """The unit to look up, how a reader would write it, and what makes it unusable."""
     system = canonical_system(system) if system else ""
     ucum = system in {"", UCUM}
     used = code if code and (ucum or system == HCPCS or not unit) else unit or code
-    shown = (
-        f"{plain(value) if value is not None else text(found.get('value'))[:20] or '?'} {(unit or code)[:40]}".strip()
-    )
     trouble = ""
-    if comparator := text(found.get("comparator")):
-        trouble, shown = "it is only a bound", f"{comparator} {shown}"
-    elif found.get("value") is not None and value is None:
-        trouble = "its number is not readable"
-    elif ucum and code and unit and not _same_unit(code, unit):
+    if ucum and code and unit and not _same_unit(code, unit):
         trouble = "its code and its unit disagree"
     elif system == UCUM and code not in _UCUM and code.lower() != code and unit_of(code) is not None:
         trouble = f"its code {code[:20]} is another unit in UCUM"
-    return Measured(value, used or None, shown, trouble)
+    return used, (unit or code)[:40], trouble
 
 
 def _same_unit(code: str, unit: str) -> bool:

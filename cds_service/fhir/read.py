@@ -8,10 +8,12 @@ from __future__ import annotations
 from calendar import monthrange
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from cds_service.criteria.quantity import PartialDate
 from cds_service.terminology.codes import Coding, canonical_system
+from cds_service.values import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,29 +57,40 @@ def text(value: object) -> str:
 def codings(concept: object) -> tuple[Coding, ...]:
     """The codings of a CodeableConcept (or a bare Coding, or a list of either), systems in canonical form.
 
-    Those without code and display are left out. ``coding`` may be one object where a list belongs.
+    Those without code and display are left out. ``coding`` may be one object where a list belongs. No part is longer
+    than 400 characters, so that what is known of codings can be kept between calls.
     """
     if not isinstance(concept, dict):
         return tuple(coding for item in as_list(concept) if isinstance(item, dict) for coding in codings(item))
     found = concept.get("coding")
+    if type(found) is list and len(found) == 1 and type(raw := found[0]) is dict:  # as nearly everybody sends it
+        system, code, display = raw.get("system", ""), raw.get("code", ""), raw.get("display", "")
+        if type(system) is type(code) is type(display) is str and len(system) + len(code) + len(display) < LONGEST:
+            return _one_coding(system, code, display)
     if found is None and "code" in concept:
         found = concept
-    result = []
+    result: list[Coding] = []
     for raw in found if isinstance(found, list) else (found,):
         if not isinstance(raw, dict):
             continue
         system, code, display = raw.get("system"), raw.get("code"), raw.get("display")
         if isinstance(code, int) and not isinstance(code, bool):
             code = str(code)
-        code = code.strip() if isinstance(code, str) else ""
-        display = display.strip() if isinstance(display, str) else ""
-        if code or display:
-            result.append(Coding(canonical_system(system) if isinstance(system, str) else "", code, display))
+        parts = (part[:LONGEST] if isinstance(part, str) else "" for part in (system, code, display))
+        result += _one_coding(*parts)
     return tuple(result)
+
+
+@lru_cache(maxsize=4096)
+def _one_coding(system: str, code: str, display: str) -> tuple[Coding, ...]:
+    code, display = code.strip(), display.strip()
+    return (Coding(canonical_system(system), code, display),) if code or display else ()
 
 
 def concept_text(concept: object) -> str:
     """What a CodeableConcept says in words: its text, else the first display; empty if it has neither."""
+    if type(concept) is dict and type(words := concept.get("text")) is str and (words := words.strip()):
+        return words
     for item in as_list(concept):
         if isinstance(item, str) and item.strip():
             return item.strip()
@@ -94,7 +107,10 @@ def code_of(concept: object) -> str:
     """The first code of a concept with one required binding (``clinicalStatus``), or the bare code of old shapes."""
     if isinstance(concept, str):
         return concept.strip()
-    return next((coding.code for coding in codings(concept) if coding.code), "")
+    for coding in codings(concept):
+        if coding.code:
+            return coding.code
+    return ""
 
 
 def reference_of(value: object) -> str:
@@ -126,10 +142,10 @@ def decimal(value: object) -> Decimal | None:
     """
     if value is None or value is True or value is False:
         return None
-    if isinstance(value, int):
-        number = Decimal(value)
-    elif isinstance(value, float):
+    if isinstance(value, float):
         number = Decimal(repr(value))
+    elif isinstance(value, int):
+        number = Decimal(value)
     elif isinstance(value, Decimal):
         number = value
     elif isinstance(value, str):
@@ -209,7 +225,9 @@ def effective(resource: Mapping[str, Any], name: str = "effective") -> tuple[dat
 
     Reads ``<name>DateTime``, ``<name>Instant``, ``<name>Date`` and the end (else the start) of ``<name>Period``.
     """
-    for suffix in ("DateTime", "Instant", "Date"):
+    if (raw := resource.get(f"{name}DateTime")) is not None:
+        return clinical_date(raw), raw
+    for suffix in ("Instant", "Date"):
         if (raw := resource.get(name + suffix)) is not None:
             return clinical_date(raw), raw
     period = as_object(resource.get(name + "Period"))

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import field
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.finding import Missing
 from cds_service.fhir.quantities import unit_of
 from cds_service.fhir.timing import interval, length, period_unit
-from cds_service.values import dataclass
+from cds_service.values import dataclass, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -348,7 +347,7 @@ def _plain(text: str) -> str:
     return " ".join(text.lower().split())
 
 
-@lru_cache(maxsize=256)
+@remembered
 def parse(text: str) -> Sig | None:
     """Read a whole sig; None if any part of it is outside the grammar, or if it says nothing. Do not change the result.
 

@@ -41,6 +41,7 @@ _NAMES = {
     **dict.fromkeys(("mo", "mos", "mon", "month", "months"), "mo"),
     **dict.fromkeys(("a", "y", "yr", "yrs", "year", "years"), "a"),
 }
+_COUNTS = frozenset({"count", "countMax"})
 _LONGEST = Decimal(36525)  # days in a century: a longer period is a data error
 
 
@@ -179,7 +180,7 @@ def schedule(timing: object) -> Schedule:
 
 
 def _repeat(repeat: Json) -> Schedule:
-    count = _upper(whole(repeat.get("count")), whole(repeat.get("countMax")))
+    count = _upper(whole(repeat.get("count")), whole(repeat.get("countMax"))) if repeat.keys() & _COUNTS else None
     bound = _bound(repeat)
     if count is not None and count <= 0:
         count = None
@@ -198,13 +199,13 @@ def _period(repeat: Json) -> Interval | Missing | None:
     value, value_max = decimal(raw), decimal(raw_max)
     if (raw is not None and value is None) or (raw_max is not None and value_max is None):
         return _no_interval(Absence.NOT_UNDERSTOOD, "timing.repeat.period")
-    days = {text(day) for day in as_list(repeat.get("dayOfWeek"))} - {""}
+    days = {text(day) for day in as_list(repeat["dayOfWeek"])} - {""} if "dayOfWeek" in repeat else set()
     times = _frequency(repeat)
     if isinstance(times, Missing):
         return times
     if value is None:
         return _without_period(unit, value_max, times, days)
-    moments = len({text(at) for at in as_list(repeat.get("timeOfDay"))} - {""})
+    moments = len({text(at) for at in as_list(repeat["timeOfDay"])} - {""}) if "timeOfDay" in repeat else 0
     found = interval(value, unit if isinstance(unit, str) else None, value_max, times)
     if isinstance(found, Interval):
         if moments > 1 and times is None and found.days == 1:
@@ -243,12 +244,16 @@ def _on_days(found: Interval, days: int, times: int | None) -> Interval | Missin
 
 
 def _upper(low: int | None, high: int | None) -> int | None:
-    return max(value for value in (low, high) if value is not None) if (low, high) != (None, None) else None
+    if low is None or high is None:
+        return high if low is None else low
+    return max(low, high)
 
 
 def _bound(repeat: Json) -> Decimal | None:
     """The longest course that bounds allow, in days."""
-    found = as_object(repeat.get("boundsDuration")) or as_object(as_object(repeat.get("boundsRange")).get("high"))
+    found = as_object(repeat.get("boundsDuration")) or (
+        as_object(as_object(repeat["boundsRange"]).get("high")) if "boundsRange" in repeat else {}
+    )
     if found:
         value = decimal(found.get("value"))
         unit = period_unit(found.get("code")) or period_unit(found.get("unit"))
@@ -256,7 +261,9 @@ def _bound(repeat: Json) -> Decimal | None:
             return None
         stretch = length(value, unit)
         return stretch[0] / stretch[1] if stretch and stretch[0] <= _LONGEST * stretch[1] else None
-    period = as_object(repeat.get("boundsPeriod"))
+    if "boundsPeriod" not in repeat:
+        return None
+    period = as_object(repeat["boundsPeriod"])
     start, end = clinical_date(period.get("start")), clinical_date(period.get("end"))
     if start is None or end is None or end <= start:
         return None

@@ -1,17 +1,10 @@
-"""From a YAML file to a revision; every problem says file and line.
-
-Scalars are read as text and typed by the models, because YAML's own guesses turn ``NO`` into false and ``1:30``
-into 90. Duplicate keys are refused.
-"""
+"""From a YAML file to a revision; every problem says file and line (see :mod:`cds_service.documents`)."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import yaml
-from pydantic import ValidationError
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import (
     AllOf,
@@ -28,6 +21,7 @@ from cds_service.criteria.criterion import (
     Unclear,
 )
 from cds_service.criteria.quantity import plain
+from cds_service.documents import Source, read_document
 from cds_service.errors import PolicyError
 from cds_service.facts.catalogue import FACTS
 from cds_service.policies.consistency import problems_of
@@ -39,56 +33,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from cds_service.documents import Loc
     from cds_service.policies.model import DrugWord, RowWord
-
-Loc = tuple[int | str, ...]
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@dataclass
-class Source:
-    """A policy file while it is read: where each value stands, and the problems found so far."""
-
-    name: str
-    lines: dict[Loc, int] = field(default_factory=dict)
-    problems: list[tuple[int, str]] = field(default_factory=list)
-
-    def line(self, loc: Loc) -> int:
-        """The line of a value, or of the nearest one around it."""
-        while loc and loc not in self.lines:
-            loc = loc[:-1]
-        return self.lines.get(loc, 1)
-
-    def problem(self, loc: Loc, text: str) -> None:
-        """Note a problem at a value."""
-        self.problems.append((self.line(loc), text))
-
-    def raise_problems(self) -> None:
-        """Raise PolicyError if there are any, in the order of the file."""
-        if self.problems:
-            found = sorted(dict.fromkeys(self.problems))
-            raise PolicyError([f"{self.name}:{line}: {text}" for line, text in found])
 
 
 def load_revision(path: Path) -> Revision:
     """Load, type and check one policy file. PolicyError lists every problem with file and line."""
     raw = path.read_bytes()
-    source = Source(f"{path.parent.name}/{path.name}")
-    try:
-        document = _plain(yaml.compose(raw, Loader=_Loader), (), source)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        raise PolicyError([f"{source.name}:{mark.line + 1 if mark else 1}: {error.problem}"]) from error
-    source.raise_problems()
-    try:
-        word = PolicyWord.model_validate(document)
-    except ValidationError as error:
-        for item in error.errors():
-            loc = tuple(item["loc"])
-            where = f"{loc[-1]}: " if loc else ""
-            source.problem(loc, where + str(item["msg"]).removeprefix("Value error, "))
-        source.raise_problems()
-        raise
+    source = Source(f"{path.parent.name}/{path.name}", PolicyError)
+    word = read_document(raw, PolicyWord, source)
     build = Build(source, word)
     settings = {name: build.criterion(setting, ("settings", name)) for name, setting in word.settings.items()}
     pathways = tuple(build.pathway(index) for index in range(len(word.pathways)))
@@ -108,26 +61,6 @@ def load_revision(path: Path) -> Revision:
         pathways=pathways,
         file=source.name,
     )
-
-
-def _plain(node: yaml.Node | None, loc: Loc, source: Source) -> Any:
-    """A YAML node as dict, list and text, remembering lines; an empty scalar is empty text."""
-    if node is None:
-        return {}
-    source.lines[loc] = node.start_mark.line + 1
-    if isinstance(node, yaml.MappingNode):
-        result: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            key = str(key_node.value)
-            if key in result:
-                source.lines[(*loc, key)] = key_node.start_mark.line + 1
-                source.problem((*loc, key), f"{key!r} is given twice")
-            result[key] = _plain(value_node, (*loc, key), source)
-            source.lines[(*loc, key)] = key_node.start_mark.line + 1
-        return result
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(child, (*loc, index), source) for index, child in enumerate(node.value)]
-    return str(node.value)
 
 
 def _drug(word: DrugWord) -> Drug:

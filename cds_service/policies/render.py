@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.criteria.criterion import (
     AllOf,
@@ -21,6 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from cds_service.policies.revision import Pathway, Revision
+
+
+class Line(NamedTuple):
+    """A cited criterion in plain words (Markdown), with the cited criteria below it."""
+
+    cite: str
+    label: str
+    words: str
+    parts: tuple[Line, ...]
+
+
+def outline(criterion: Criterion) -> Line:
+    """A criterion and what it rests on, for pages that lay it out themselves."""
+    parts = tuple(outline(part) for part in _cited(criterion))
+    return Line(criterion.cite or "", criterion.label, _inline(criterion, cited=False), parts)
 
 
 def render(revision: Revision) -> str:

@@ -5,14 +5,14 @@ A code that was not confirmed in a source (``Entry.verified`` is false) never se
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
-from cds_service.values import dataclass
+from cds_service.values import dataclass, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +75,7 @@ def _folded(uri: str) -> str:
     return text
 
 
-@lru_cache(maxsize=512)
+@remembered
 def canonical_system(uri: str) -> str:
     """The system's own URI for any name records give it (OID, https, trailing slash, version); else as it came.
 
@@ -159,7 +159,11 @@ def lookup(system: str, code: str) -> tuple[Entry, ...]:
     """
     if not code:
         return ()
-    system = canonical_system(system)
+    return _found(canonical_system(system), code)
+
+
+@remembered
+def _found(system: str, code: str) -> tuple[Entry, ...]:
     return _tables().by_code.get((system, canonical_code(system, code)), ())
 
 

@@ -7,13 +7,12 @@ and histology that name different diseases leave the diagnosis open; nothing is 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cds_service.terminology.codes import ICD10, ICDO3, Coding, canonical_code, lookup
 from cds_service.terminology.diagnosis import Diagnosis
 from cds_service.terminology.stages import stage_in_text
-from cds_service.values import dataclass
+from cds_service.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

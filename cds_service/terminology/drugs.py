@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.terminology.codes import Coding, lookup
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,11 +85,11 @@ def is_drug(drug: Drug, codings: Iterable[Coding], text: str = "") -> bool:
             another = another or entry.value_set in _GENERIC_OF_VALUE_SET
     if another:
         return False
-    return any(_names(words.lower(), drug.names) for words in (text, *(coding.display for coding in seen)) if words)
+    return any(_names(drug.names, words.lower()) for words in (text, *(coding.display for coding in seen)) if words)
 
 
-@lru_cache(maxsize=256)
-def _names(words: str, names: tuple[str, ...]) -> bool:
+@remembered
+def _names(names: tuple[str, ...], words: str) -> bool:
     if not any(name in words for name in names):
         return False
     return not _OTHERWISE.search(words) and any(

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cds_service.terminology.codes import Coding, lookup
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +23,7 @@ _NOT_A_PHYSICIAN = re.compile(
 )
 
 
+@remembered
 def is_oncology_specialty(text: str) -> bool:
     """Whether a specialty is an oncologist's: of any branch of oncology, or haematology-oncology.
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cds_service.terminology.codes import AJCC, Coding, lookup
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +47,7 @@ def _group(found: str) -> str | None:
     return roman + rest
 
 
+@remembered
 def stage_from_text(text: str) -> str | None:
     """The stage group a text says, in the form of the catalogue; None unless the whole text is understood.
 
@@ -59,6 +61,7 @@ def stage_from_text(text: str) -> str | None:
     return _group(found["group"]) if found else None
 
 
+@remembered
 def stage_in_text(text: str) -> str | None:
     """The one stage group that a longer text names with the word "stage"; None if it names none or several.
 

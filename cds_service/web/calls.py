@@ -5,25 +5,34 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cds_service import logs
-from cds_service.cdshooks import VERSION, Feedback, parse_feedback, parse_request
+from cds_service.cdshooks import VERSION, Feedback, parse_feedback, parse_request, read_json
 from cds_service.errors import NotFoundError
+from cds_service.profiles import shaped
 from cds_service.service import CdsService, HookCall, Site
-from cds_service.web.http import json_answer, json_body
+from cds_service.web.clients import Fetching, site_of
+from cds_service.web.gate import CLIENT
+from cds_service.web.http import JSON, json_answer, json_body, read_body
+from cds_service.web.journal import Journal
+from cds_service.web.measures import SOURCE, Measures, watched
 
 if TYPE_CHECKING:
     from datetime import date
 
-    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from cds_service.cdshooks import HookRequest
     from cds_service.policies.library import Library
+    from cds_service.service import Fetch
+    from cds_service.trust.registry import Client
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +40,7 @@ FeedbackSink = Callable[[CdsService, Sequence[Feedback]], Awaitable[None]]
 
 
 async def log_feedback(service: CdsService, entries: Sequence[Feedback]) -> None:
-    """Count what became of the cards. A store takes this function's place."""
+    """Count what became of the cards, in the log."""
     counted = Counter(entry.outcome for entry in entries)
     logs.event(
         log,
@@ -70,11 +79,14 @@ class Calls:
     """The endpoints of the CDS Services. ``today`` tells the day of the call."""
 
     services: Mapping[str, CdsService]
-    library: Library
+    library: Callable[[], Library]
     site: Site
     today: Callable[[], date]
+    fetching: Fetching
     body_limit: int = 8 * 1024 * 1024
     feedback_sink: FeedbackSink = log_feedback
+    journal: Journal = field(default_factory=Journal)
+    measures: Measures | None = None
 
     def routes(self) -> list[BaseRoute]:
         """The routes of the services.
@@ -97,25 +109,49 @@ class Calls:
         return json_answer({"services": [service.described(VERSION) for service in self.services.values()]})
 
     async def call(self, request: Request) -> Response:
-        """``POST /cds-services/{id}``: one hook call. The hot path."""
+        """``POST /cds-services/{id}``: one hook call."""
+        if self.measures is None:
+            return await self._answered(request)
+        client = request.scope.get(CLIENT)
+        crd = client is not None and client.profile == "crd"
+        return await self.measures.around(request, self._answered, crd=crd)
+
+    async def _answered(self, request: Request) -> Response:
+        """The answer to a call. The hot path."""
+        started = perf_counter()
         service = self._service(request)
-        body = await json_body(request, self.body_limit)
+        source = request.scope[SOURCE] = await read_body(request, self.body_limit)
+        client = request.scope.get(CLIENT)
+        site = site_of(client, self.site)
+        lenient = site.demo or site.profile == "sandbox"
+        hook_request = parse_request(read_json(source), service.hook, drafts_may_be_missing=lenient)
         call = HookCall(
-            request=parse_request(body, service.hook, drafts_may_be_missing=self.site.demo),
+            request=hook_request,
             today=self.today(),
-            library=self.library,
-            site=self.site,
+            library=self.library(),
+            site=site,
+            source=source,
+            fetch=self._fetch(request, hook_request, client),
         )
-        answer = await service.handle(call)
-        request.scope["log"].update(service=service.id, cards=len(answer.cards), quiet=not answer.cards)
-        return json_answer(answer.to_json())
+        answer = shaped(await service.handle(call), site.profile, site.showing)
+        sent, shown = await self.journal.answered(service, call, answer, started, request.scope.get("trace"))
+        request.scope["log"].update(service=service.id, cards=shown, quiet=not shown)
+        return Response(sent, 200, {"cache-control": "no-store"}, JSON)
 
     async def feedback(self, request: Request) -> Response:
         """``POST /cds-services/{id}/feedback``: what users did with the cards."""
         service = self._service(request)
         entries = parse_feedback(await json_body(request, self.body_limit))
+        site = site_of(request.scope.get(CLIENT), self.site)
+        await self.journal.feedback(service, site.client, entries)
         await self.feedback_sink(service, entries)
         return json_answer({"received": len(entries)})
+
+    def _fetch(self, request: Request, call: HookRequest, client: Client | None) -> Fetch | None:
+        fetch = self.fetching.of(call, client)
+        if self.measures is None:
+            return fetch
+        return watched(fetch, request, token=call.fhir_authorization is not None)
 
     def _service(self, request: Request) -> CdsService:
         service = self.services.get(request.path_params["id"])

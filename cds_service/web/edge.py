@@ -7,6 +7,7 @@ shows an answer without them as if there were nothing to say.
 from __future__ import annotations
 
 import logging
+import os
 import re
 from itertools import count
 from time import perf_counter
@@ -17,16 +18,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from cds_service import logs
-from cds_service.errors import RequestError
+from cds_service import logs, telemetry
+from cds_service.errors import BusyError, RequestError
+from cds_service.trace import begin, current
 from cds_service.web.http import problem
+from cds_service.web.journal import timed
+from cds_service.web.life import Life
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 log = logging.getLogger("cds_service.access")
 
-_PROCESS = uuid4().hex[:12]
+_PROCESS = [uuid4().hex[:12]]
+os.register_at_fork(after_in_child=lambda: _PROCESS.__setitem__(0, uuid4().hex[:12]))
 _numbers = count(1)
 _USABLE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
@@ -36,6 +41,14 @@ _CORS = [
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"X-Request-Id"),
 ]
+# Where the body was not read to its end, the connection goes with it: nobody waits for the rest.
+_HEADERS = {
+    401: {"www-authenticate": "Bearer"},
+    408: {"connection": "close"},
+    413: {"connection": "close"},
+    431: {"connection": "close"},
+    503: {"connection": "close"},
+}
 _PREFLIGHT = {
     "access-control-allow-methods": "GET, POST, OPTIONS",
     "access-control-allow-headers": "Authorization, Content-Type",
@@ -46,16 +59,23 @@ _PREFLIGHT = {
 class Edge:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, life: Life | None = None) -> None:
         self.app = app
+        self.life = life or Life()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and see to it that it is answered."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id, preflight = _read(scope["headers"])
-        added = [*_CORS, (b"x-request-id", request_id)]
+        request_id, preflight, traceparent = _read(scope["headers"])
+        named = request_id.decode()
+        trace = scope["trace"] = begin(traceparent, named)
+        current.set(trace)
+        added = [*_CORS, (b"x-request-id", request_id), (b"traceresponse", trace.traceparent.encode())]
+        if self.life.draining:
+            added.append((b"connection", b"close"))
+        self.life.in_flight += 1
         status = 0
 
         async def send_with_headers(message: Message) -> None:
@@ -76,42 +96,56 @@ class Edge:
             facts["outcome"] = "client went away"
         except Exception as error:
             answer = answer_to(error)
-            if answer.status_code >= 500:
-                logs.crash(log, "request", error, request_id=request_id.decode())
+            if not isinstance(error, RequestError) and answer.status_code >= 500:
+                logs.crash(log, "request", error, request_id=named, trace_id=trace.trace_id)
+                telemetry.count("cds_crashes", "request")
             if not status:
                 await answer(scope, receive, send_with_headers)
         finally:
+            self.life.in_flight -= 1
+            endpoint = getattr(scope.get("endpoint"), "__name__", "none")
+            if endpoint == "call":
+                timed(scope["path_params"]["id"] if status != 404 else "unknown", status, started)
+            else:
+                telemetry.count("cds_requests", endpoint, str(status))
             level = logging.WARNING if status >= 500 else logging.DEBUG if facts.get("quiet") else logging.INFO
             if log.isEnabledFor(level):
                 logs.event(
                     log,
                     level,
                     "request",
-                    request_id=request_id.decode(),
+                    request_id=named,
+                    trace_id=trace.trace_id,
                     method=scope["method"],
-                    endpoint=getattr(scope.get("endpoint"), "__name__", "none"),
+                    endpoint=endpoint,
                     status=status,
                     ms=round((perf_counter() - started) * 1000, 2),
                     **facts,
                 )
 
 
-def _read(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, bool]:
-    """The request's id (its own, where usable), and whether it is a browser's question before the real request."""
-    request_id, preflight = b"", False
+def _read(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, bool, bytes]:
+    """The request's id (its own, where usable), whether a browser asks before the real request, the caller's trace."""
+    request_id, preflight, traceparent = b"", False, b""
     for name, value in headers:
         if name == b"x-request-id":
             request_id = value
         elif name == b"access-control-request-method":
             preflight = True
-    return request_id if _USABLE_ID.fullmatch(request_id) else f"{_PROCESS}-{next(_numbers):x}".encode(), preflight
+        elif name == b"traceparent":
+            traceparent = value
+    usable = request_id if _USABLE_ID.fullmatch(request_id) else f"{_PROCESS[0]}-{next(_numbers):x}".encode()
+    return usable, preflight, traceparent
 
 
 def answer_to(error: Exception) -> Response:
     """The answer to whatever kept a request from being answered: an OperationOutcome without details of a crash."""
     match error:
         case RequestError():
-            return problem(error.status, error.code, error.message, expression=error.expression)
+            headers = dict(_HEADERS.get(error.status, {}))
+            if isinstance(error, BusyError):
+                headers["retry-after"] = str(error.retry_after)
+            return problem(error.status, error.code, error.message, expression=error.expression, headers=headers)
         case HTTPException(status_code=404):
             return problem(404, "not-found", "There is nothing at this address.")
         case HTTPException(status_code=405):

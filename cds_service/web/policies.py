@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
-from markdown_it import MarkdownIt
 from starlette.requests import Request  # noqa: TC002  # FastAPI reads the annotations
 from starlette.responses import HTMLResponse, Response
 
 from cds_service.facts.catalogue import FACTS
-from cds_service.policies.render import render
 from cds_service.web.http import json_answer, json_body
 from cds_service.web.negotiation import prefers_html
+from cds_service.web.pages.policy import policy_page
 from cds_service.whatif import assess_given
 
 if TYPE_CHECKING:
@@ -97,31 +96,25 @@ def _filled(value: Any) -> Any:
     return [_filled(member) for member in value] if isinstance(value, list) else value
 
 
-def page(revision: Revision) -> str:
-    """The rendered policy as a plain HTML page."""
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(render(revision))
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{revision.policy}</title><body>{body}</html>'
-
-
-def policy_routes(library: Library, site: Site, today: Callable[[], date], body_limit: int) -> APIRouter:
+def policy_routes(library: Callable[[], Library], site: Site, today: Callable[[], date], body_limit: int) -> APIRouter:
     """The routes below ``/policies``."""
     router = APIRouter(prefix="/policies", tags=["policies"])
 
     @router.get("", summary="List the loaded policies", response_model=None)
     async def listed(request: Request) -> Response:
         if prefers_html(request.headers.get("accept", "")):
-            items = "".join(f'<li><a href="policies/{p}">{p}</a></li>' for p in library.policy_ids)
+            items = "".join(f'<li><a href="policies/{p}">{p}</a></li>' for p in library().policy_ids)
             return HTMLResponse(
                 f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Policies</title><ul>{items}</ul></html>',
                 headers=_PAGE_HEADERS,
             )
-        return json_answer({"policies": [described(revision) for revision in library.revisions]})
+        return json_answer({"policies": [described(revision) for revision in library().revisions]})
 
     @router.get("/{policy}", summary="Describe a loaded policy", response_model=None)
     async def one(request: Request, policy: str) -> Response:
-        revisions = library.of(policy)
+        revisions = library().of(policy)
         if prefers_html(request.headers.get("accept", "")):
-            return HTMLResponse(page(revisions[-1]), headers=_PAGE_HEADERS)
+            return policy_page(request, revisions, workbench=site.demo)
         newest = described(revisions[-1])
         older = [described(revision) for revision in revisions[:-1]]
         return json_answer({**newest, "earlier": older} if older else newest)
@@ -134,8 +127,8 @@ def policy_routes(library: Library, site: Site, today: Callable[[], date], body_
         openapi_extra=_ASSESS_BODY,
     )
     async def assessed(request: Request, policy: str) -> Response:
-        library.of(policy)
+        library().of(policy)
         body = await json_body(request, body_limit)
-        return json_answer(assess_given(body, policy, library, site, today()))
+        return json_answer(assess_given(body, policy, library(), site, today()))
 
     return router

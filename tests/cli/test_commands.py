@@ -69,7 +69,7 @@ def test_explain_takes_a_story_and_prints_json() -> None:
 
 def test_the_demonstration_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """tests/cli/test_serving.py runs it as a process; here its own lines are seen by coverage."""
-    monkeypatch.setattr("cds_service.logs.configure", lambda level: None)
+    monkeypatch.setattr("cds_service.logs.configure", lambda level, **_: None)
     shown = run("demo", OVERDOSE, "--once")
     assert shown.exit_code == 0, shown.output
     for words in ("POST http://127.0.0.1:", "1,500 mg", "I.A.5.a.ii"):

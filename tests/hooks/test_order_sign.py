@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,8 @@ from cds_service.app import create_app
 from cds_service.settings import Settings
 from hooks import review
 from tests.bodies import ETOPOSIDE, SELECT, SIGN, assessments, call, nsclc, order, searchset, weight
+from tests.minting import Signing
+from tests.minting import production as registered
 from tests.response_checker import complaints
 
 Json = dict[str, Any]
@@ -34,8 +37,11 @@ def posted(client: httpx.AsyncClient) -> Callable[..., Any]:
 
 
 @pytest.fixture
-async def production(client_of: Callable[[ASGIApp], httpx.AsyncClient]) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(create_app(Settings.load(demo_mode=False))) as client:
+async def production(
+    client_of: Callable[[ASGIApp], httpx.AsyncClient], tmp_path: Path
+) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(create_app(registered(tmp_path))) as client:
+        client.auth = Signing()
         yield client
 
 

@@ -133,6 +133,9 @@ def test_the_service_starts_as_the_image_starts_it_and_is_healthy(image: Path) -
         "PATH": path,
         "PYTHONPATH": str(Path(pytest.__file__).parents[1]),
         "DURVALUMAB_CDS_PORT": port,
+        "DURVALUMAB_CDS_REGISTRY": str(ROOT / "docs" / "registry.example.yaml"),
+        "DURVALUMAB_CDS_PUBLIC_BASE_URL": "https://cds.example",
+        "DURVALUMAB_CDS_DATA_FOLDER": str(image / "data"),
     }
     command = json.loads(final.last("ENTRYPOINT")) + json.loads(final.last("CMD"))
     check = json.loads(
@@ -152,4 +155,4 @@ def test_the_service_starts_as_the_image_starts_it_and_is_healthy(image: Path) -
         finally:
             started.terminate()
         assert started.stderr is not None
-        assert b"mode=production" in started.stderr.read()
+        assert b'"mode":"production"' in started.stderr.read()

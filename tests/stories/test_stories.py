@@ -35,7 +35,7 @@ def read(path):
 async def post(story, **settings):
     request = read(story / "request.json")
     configured = read(story / "expected.json").get("settings", {})
-    app = create_app(Settings.load(demo_mode=False, plans=PLANS, **configured, **settings))
+    app = create_app(Settings.load(show_passing=False, plans=PLANS, **configured, **settings))
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://cds.example.org") as client:
         response = await client.post(f"/cds-services/{SERVICES[request['hook']]}", json=request)
@@ -133,7 +133,7 @@ async def test_a_suggested_order_is_within_the_limits(story):
             for entry in drafts_of(request):
                 if entry["resource"]["id"] == taken["id"]:
                     entry["resource"] = taken
-            settings = Settings.load(demo_mode=False, plans=PLANS)
+            settings = Settings.load(show_passing=False, plans=PLANS)
             transport = httpx.ASGITransport(app=create_app(settings))
             async with httpx.AsyncClient(transport=transport, base_url="http://cds.example.org") as client:
                 answer = (await client.post("/cds-services/durvalumab-order-sign", json=request)).json()

@@ -11,9 +11,11 @@ from cds_service.app import create_app
 from cds_service.cdshooks import CdsResponse
 from cds_service.service import CdsService, HookCall
 from cds_service.settings import Settings
+from tests.minting import Signing, production
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     import httpx
     from starlette.types import ASGIApp
@@ -22,6 +24,7 @@ CONTRACT_KEYS = {
     *("patient", "conditions", "weight", "oncologyObservations", "medicationRequests", "medicationAdministrations"),
     *("procedures", "coverage", "practitionerRole", "questionnaireResponses"),
 }
+DEMO = {"durvalumab-demo-draft", "durvalumab-chart-review"}
 TOKENS = {"context.patientId", "context.userId", "userPractitionerId"}
 
 
@@ -30,7 +33,7 @@ async def services(client: httpx.AsyncClient) -> list[dict[str, Any]]:
     answer = await client.get("/cds-services")
     assert answer.status_code == 200
     found: list[dict[str, Any]] = answer.json()["services"]
-    return found
+    return [service for service in found if service["id"] not in DEMO]
 
 
 @pytest.mark.requirement("cds-hooks 2.0.1, Discovery: services with hook, description and id")
@@ -38,11 +41,17 @@ async def test_the_services_of_the_contract_are_listed(services: list[dict[str, 
     assert {(service["id"], service["hook"]) for service in services} == {
         ("durvalumab-order-sign", "order-sign"),
         ("durvalumab-order-select", "order-select"),
+        ("durvalumab-order-dispatch", "order-dispatch"),
     }
     for service in services:
         for member in ("title", "description", "usageRequirements"):
             assert service[member].strip()
         assert service["version"] == "2.0.1"
+
+
+async def test_demonstration_services_are_listed_in_demo_mode(client: httpx.AsyncClient) -> None:
+    listed = {service["id"] for service in (await client.get("/cds-services")).json()["services"]}
+    assert listed > DEMO
 
 
 @pytest.mark.requirement("cds-hooks 2.0.1, Prefetch Template: the restricted subset of queries")
@@ -81,14 +90,15 @@ async def test_nothing_in_discovery_is_null_or_empty(services: list[dict[str, An
 
 
 async def test_demo_services_are_offered_in_demo_mode_only(
-    client_of: Callable[[ASGIApp], httpx.AsyncClient],
+    client_of: Callable[[ASGIApp], httpx.AsyncClient], tmp_path: Path
 ) -> None:
     async def handle(call: HookCall) -> CdsResponse:
         return CdsResponse()
 
     demo = CdsService("demo", "patient-view", "t", "d", (), handle, demo_only=True)
     for demo_mode, listed in ((True, ["demo"]), (False, [])):
-        async with client_of(create_app(Settings.load(demo_mode=demo_mode), [demo])) as client:
+        async with client_of(create_app(Settings.load() if demo_mode else production(tmp_path), [demo])) as client:
+            client.auth = Signing()
             found = (await client.get("/cds-services")).json()["services"]
             assert [service["id"] for service in found] == listed
             status = (await client.post("/cds-services/demo", json={})).status_code

@@ -27,7 +27,6 @@ def test_demo_mode_stays_on_loopback_unless_told_in_so_many_words(host: str) -> 
     with pytest.raises(SettingsError, match="DEMO_MODE"):
         Settings.load(host=host)
     assert Settings.load(host=host, allow_demo_anywhere=True).demo_mode
-    assert not Settings.load(host=host, demo_mode=False).site().demo
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -35,8 +34,21 @@ def test_loopback_has_many_names(host: str) -> None:
     assert Settings.load(host=host).demo_mode
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+def test_a_registry_ends_demo_mode_and_without_one_there_is_no_other(host: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="REGISTRY"):
+        Settings.load(host=host, demo_mode=False)
+    with pytest.raises(SettingsError, match="PUBLIC_BASE_URL"):
+        Settings.load(host=host, registry=tmp_path)
+    settings = Settings.load(host=host, registry=tmp_path, public_base_url="https://cds.example")
+    assert not settings.demo_mode
+    assert not settings.site().demo
+    assert Settings.load(registry=tmp_path, demo_mode=True).site().demo
+
+
 def test_the_environment_configures(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
+        "REGISTRY": "/etc/clients.yaml",
         "DEMO_MODE": "false",
         "PAYER_LABEL": "Example Health Plan",
         "ROUNDING_BAND_PERCENT": "2.5",
@@ -91,7 +103,8 @@ def test_a_wrong_policy_folder_keeps_the_service_from_starting(tmp_path: Path) -
 
 
 def test_every_setting_is_documented() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "integrate-ehr.md").read_text()
+    docs = Path(__file__).parents[2] / "docs"
+    page = "".join((docs / name).read_text() for name in ("integrate-ehr.md", "operate.md"))
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert f"`DURVALUMAB_CDS_{name.upper()}`" in page, name

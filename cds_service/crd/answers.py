@@ -1,0 +1,186 @@
+"""Coverage-information for the orders of one call: the coverages, the decisions and the actions that carry them."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from cds_service.crd.actions import as_written, assertion_id, update
+from cds_service.crd.authorizations import Register
+from cds_service.crd.coverage import Payer, coverages
+from cds_service.crd.decide import Case, Occasion, decide, foreign, not_judged
+from cds_service.crd.evaluations import Evaluation
+from cds_service.crd.render import coverage_information
+from cds_service.facts.order import medication_of
+from cds_service.fhir.read import clinical_date, text
+from cds_service.terminology import generic_name
+from cds_service.values import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
+
+    from cds_service.crd.coverage import Held
+    from cds_service.crd.decision import Contact, CoverageDecision
+    from cds_service.crd.evaluations import Evaluations, Responses
+    from cds_service.crd.request import CrdRequest
+    from cds_service.facts.order import DraftOrder
+    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.policies.revision import Revision
+    from cds_service.result import Judged
+
+Json = dict[str, Any]
+
+ANSWERED_TYPES = frozenset(
+    {
+        *("Appointment", "CommunicationRequest", "DeviceRequest", "Encounter", "MedicationRequest", "NutritionOrder"),
+        *("ServiceRequest", "VisionPrescription"),
+    }
+)
+"""The resource types that may carry coverage-information."""
+_ONLY_NEWER = frozenset({"VisionPrescription"})
+_OVER = frozenset({"cancelled", "stopped", "completed", "entered-in-error"})
+
+
+@dataclass(frozen=True, slots=True)
+class Agreed:
+    """What is agreed with a client about coverage-information.
+
+    ``every_call`` takes every call for a CRD call; ``always`` sends coverage-information to calls that say nothing of
+    CRD too. ``foreign`` answers draft orders of other kinds in CRD calls. ``local_base`` is the address of a service
+    that has no public one. ``owner`` names the client where evaluations and posted answers are kept.
+    """
+
+    every_call: bool = False
+    always: bool = False
+    foreign: bool = True
+    payer: Payer = field(default_factory=Payer)
+    register: Callable[[], Register] = Register
+    contact: Contact | None = None
+    local_base: str | None = None
+    evaluations: Evaluations | None = None
+    responses: Responses | None = None
+    owner: str = ""
+
+
+@dataclass(frozen=True)
+class Coverages:
+    """The answers of one call.
+
+    ``crd``: it is a CRD call. ``orders`` are all orders it is about, ``document`` and ``source`` its body, parsed and
+    raw.
+    """
+
+    chart: Chart
+    request: CrdRequest
+    agreed: Agreed
+    occasion: Occasion
+    crd: bool
+    orders: tuple[Resource, ...]
+    document: Mapping[str, Any]
+    source: bytes = b""
+
+    def judged(self, judged: Judged, revision: Revision) -> Json | None:
+        """The action for an order that was judged; None where there is nothing to send."""
+        order = judged.order
+        day = order.authored_on or self.occasion.on
+        register = self.agreed.register()
+        dependency = tuple(one for one in self._companions(revision) if one != order.reference)
+        answers = []
+        for held in self._held(order.raw, day):
+            case = Case(
+                judged.assessment,
+                revision,
+                held,
+                day,
+                self._assertion_id(order.raw, held, revision),
+                register.find(held.members, revision.drug.name, day),
+                dependency if judged.assessment.section is not None else (),
+            )
+            decision = decide(case, self.occasion)
+            self._keep(decision, judged)
+            answers.append(decision)
+        return self._action(order.raw, answers, f"Add coverage information to the {revision.drug.name} order")
+
+    def not_judged(self, order: DraftOrder, revision: Revision) -> Json | None:
+        """The action for an order that a fault of ours kept from being judged."""
+        day = order.authored_on or self.occasion.on
+        answers = [
+            not_judged(held, day, self._assertion_id(order.raw, held, revision), self.occasion)
+            for held in self._held(order.raw, day)
+        ]
+        return self._action(order.raw, answers, f"Add coverage information to the {revision.drug.name} order")
+
+    def foreign(self, order: Resource) -> Json | None:
+        """The action for an order that no loaded policy speaks of. Only CRD calls are answered so."""
+        if not (self.crd and self.agreed.foreign and self._may_carry(order)):
+            return None
+        day = clinical_date(order.raw.get("authoredOn")) or self.occasion.on
+        answers = [
+            foreign(held, day, assertion_id(order.raw, held.reference, "", "", self.agreed.owner), self.occasion)
+            for held in self._held(order.raw, day)
+        ]
+        return self._action(order.raw, answers, "Add coverage information to the order")
+
+    def _may_carry(self, order: Resource) -> bool:
+        newest = order.type not in _ONLY_NEWER or self.request.version.value != "2.0"
+        return order.type in ANSWERED_TYPES and newest and text(order.raw.get("status")).lower() not in _OVER
+
+    def _held(self, order: Json, day: date) -> tuple[Held, ...]:
+        return coverages(self.chart, order, day, self._payer, crd=self.crd)
+
+    @cached_property
+    def _payer(self) -> Payer:
+        payer = self.agreed.payer
+        members = self.agreed.register().members if payer.members is None else payer.members
+        return Payer(payer.known_as, members, payer.pharmacy_plans)
+
+    def _assertion_id(self, order: Json, held: Held, revision: Revision) -> str:
+        version = f"{revision.revision} {revision.sha256}"
+        return assertion_id(order, held.reference, revision.policy, version, self.agreed.owner)
+
+    def _action(self, order: Json, answers: Sequence[CoverageDecision], description: str) -> Json | None:
+        if not answers or order.get("resourceType") not in ANSWERED_TYPES:
+            return None
+        rendered = [coverage_information(answer, self.request.version) for answer in answers]
+        return update(as_written(order, self.document, self.source), rendered, description)
+
+    @cached_property
+    def _drafted(self) -> tuple[tuple[str, str], ...]:
+        """The other drugs among the drafts: reference and generic name."""
+        found = []
+        for draft in self.orders:
+            if draft.type == "MedicationRequest" and draft.id is not None and not self.chart.is_foreign(draft):
+                medication = medication_of(draft.raw, self.chart)
+                if name := generic_name(medication.codings, medication.text):
+                    found.append((draft.reference, name))
+        return tuple(found)
+
+    def _companions(self, revision: Revision) -> tuple[str, ...]:
+        if len(self.orders) < 2:
+            return ()
+        return tuple(reference for reference, name in self._drafted if name not in revision.drug.names)
+
+    def _keep(self, decision: CoverageDecision, judged: Judged) -> None:
+        if self.agreed.evaluations is None:
+            return
+        assessment = judged.assessment
+        self.agreed.evaluations.put(
+            self.agreed.owner,
+            Evaluation(
+                assertion_id=decision.assertion_id,
+                version=self.request.version,
+                policy=assessment.policy.id,
+                revision=assessment.policy.revision,
+                section=assessment.section,
+                patient=self.chart.patient_id,
+                coverage=decision.coverage,
+                order=judged.order.reference or "",
+                order_type=str(judged.order.raw.get("resourceType", "")),
+                missing=tuple(one.fact for one in assessment.missing),
+                facts=judged.facts,
+                asked=decision.documents is not None,
+                on=self.occasion.on,
+            ),
+        )

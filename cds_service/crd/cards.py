@@ -1,0 +1,110 @@
+"""Cards as CRD wants them: a type for every card, no card that repeats coverage-information, at most a warning.
+
+The cards of the service are sorted by what they are about (the end of their topic's code) and made into CRD's types: a
+dose that can be changed becomes a proposed alternate request, what stands against the policy becomes instructions, and
+a list of missing documents becomes a reference to the policy once coverage-information says what is missing. Pure:
+nothing here looks at an assessment.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cds_service.crd.decision import Version
+from cds_service.crd.render import TEMPORARY
+from cds_service.crd.request import CARD_TYPES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cds_service.crd.request import CrdRequest
+
+Card = dict[str, Any]
+
+CARD_TYPE_SYSTEM = {
+    Version.STU_2_0: TEMPORARY,
+    Version.STU_2_2: "http://terminology.hl7.org/CodeSystem/cdshooks-card-type",
+}
+ASSOCIATED = "davinci-crd.associated-resource"
+
+_TYPES = {
+    "doseamount": "off-guideline",
+    "doseinterval": "off-guideline",
+    "criteria": "off-guideline",
+    "documents": "claim",
+    "referral": "guideline",
+    "passing": "guideline",
+}
+_PROPOSAL = "therapy-alternatives-opt"
+_SAID_ON_THE_ORDER = frozenset({"documents", "referral", "passing", "unchecked"})
+"""Kinds of cards that say what coverage-information on the order says."""
+
+
+def crd_cards(
+    cards: Sequence[Card], request: CrdRequest, order: str | None, drug: str, *, on_the_order: bool
+) -> list[Card]:
+    """The cards of one order for a drug as CRD's types.
+
+    ``on_the_order``: coverage-information for it is sent beside them, or is on it already.
+    """
+    shaped = (_shaped(card, request, order, drug, on_the_order=on_the_order) for card in cards)
+    return [card for card in shaped if card is not None and _type_of(card) not in request.silenced]
+
+
+def at_most(cards: Sequence[Card], request: CrdRequest) -> list[Card]:
+    """The cards of an answer, no more than the client wants, the most urgent first."""
+    if request.max_cards is None or len(cards) <= request.max_cards:
+        return list(cards)
+    ranked = sorted(cards, key=lambda card: card["indicator"] == "info")
+    kept = {id(card) for card in ranked[: request.max_cards]}
+    return [card for card in cards if id(card) in kept]
+
+
+def _shaped(card: Card, request: CrdRequest, order: str | None, drug: str, *, on_the_order: bool) -> Card | None:
+    kind = _kind_of(card)
+    said = on_the_order and kind in _SAID_ON_THE_ORDER
+    if said and (kind == "unchecked" or not card.get("links")):
+        return None
+    shaped = {**card, "indicator": "warning" if card["indicator"] == "critical" else card["indicator"]}
+    if said:
+        shaped = _reference(shaped)
+    elif kind not in {"passing", "referral"}:  # a card with links and nothing to do is an external reference as it is
+        shaped.pop("links", None)
+    shaped["detail"] = "\n\n".join(filter(None, (shaped.get("detail"), f"This is about the {drug} order.")))
+    code = "guideline" if said else _PROPOSAL if card.get("suggestions") else _TYPES.get(kind)
+    if code is not None:
+        topic = {"system": CARD_TYPE_SYSTEM[request.version], "code": code, "display": _DISPLAYS[code]}
+        shaped["source"] = {**card["source"], "topic": topic}
+    if order is not None:
+        reference: object = order if request.version is Version.STU_2_0 else {"reference": order}
+        shaped["extension"] = {**card.get("extension", {}), ASSOCIATED: [reference]}
+    return shaped
+
+
+_DISPLAYS = {
+    _PROPOSAL: "Optional Therapy Alternatives",
+    "off-guideline": "Off Guideline",
+    "guideline": "Guideline",
+    "claim": "Claim",
+}
+
+
+def _reference(card: Card) -> Card:
+    """The policy's section behind a link: what is asked for stands on the order already."""
+    label = card["links"][0]["label"]
+    summary = (
+        f"{card['summary'].partition(':')[0].partition(' ')[0]}: what the plan asks for is on the order; see {label}"
+    )
+    detail = f"What the plan asks for is on the order as coverage information; {label} has the criteria and the doses."
+    footer = card.get("detail", "").rpartition("\n\n")[2]
+    return {**card, "indicator": "info", "summary": summary, "detail": f"{detail}\n\n{footer}".strip()}
+
+
+def _kind_of(card: Mapping[str, Any]) -> str:
+    code = str(card.get("source", {}).get("topic", {}).get("code", ""))
+    return next((kind for kind in (*_TYPES, "unchecked") if code.endswith(kind)), "")
+
+
+def _type_of(card: Mapping[str, Any]) -> str:
+    code = str(card["source"]["topic"]["code"])
+    return code if code in CARD_TYPES else ""

@@ -1,0 +1,307 @@
+"""The decision for one order under one coverage, from its assessment: the table of the contract, section 8.
+
+It informs what the payer's policy asks for; nothing here grants or refuses anything. "Satisfied" needs a number from
+the register of authorizations, "not covered" a member or coverage that cannot be found.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from cds_service.assessment import OrderOutcome, Verdict
+from cds_service.crd.decision import (
+    AllowedPeriod,
+    AllowedQuantity,
+    Conditional,
+    CoverageDecision,
+    Covered,
+    Documents,
+    Indeterminate,
+    Instructions,
+    Needed,
+    NotCovered,
+    PolicyLink,
+    Satisfied,
+    Undecided,
+    Unresolved,
+)
+from cds_service.criteria.criterion import AllOf, AnyOf, Attached, Given
+from cds_service.criteria.outcome import Outcome
+from cds_service.criteria.quantity import plain
+from cds_service.evidence import Absence
+from cds_service.facts.derive import add_months
+from cds_service.values import dataclass
+from cds_service.wording import words_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import date
+
+    from cds_service.assessment import Assessment
+    from cds_service.crd.authorizations import Authorization
+    from cds_service.crd.coverage import Held
+    from cds_service.crd.decision import Answer, Contact, Detail
+    from cds_service.criteria.criterion import Criterion
+    from cds_service.criteria.finding import Finding
+    from cds_service.policies.revision import Revision
+
+_OVER = frozenset({Verdict.EXCEEDS, Verdict.WRONG_INTERVAL})
+FOREIGN = (
+    "Not evaluated by this service: whether the order is covered or needs prior authorization depends on information "
+    "that it does not have. Ask the plan."
+)
+"""What is said of orders that no loaded policy speaks of; it names no drug and no policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """What every decision of one call shares.
+
+    ``on`` is the day of the call; ``pages`` the address of the policy pages, ``forms`` that of the questionnaires
+    (``{base}/fhir/Questionnaire``), both None where the service has no public address.
+    """
+
+    on: date
+    pages: str | None = None
+    forms: str | None = None
+    contact: Contact | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One judged order under one coverage. ``day`` is the day of the order, ``dependency`` its companion orders."""
+
+    assessment: Assessment
+    revision: Revision
+    held: Held
+    day: date
+    assertion_id: str
+    authorization: Authorization | None = None
+    dependency: tuple[str, ...] = ()
+
+
+def decide(case: Case, occasion: Occasion) -> CoverageDecision:
+    """The decision on a judged order."""
+    answer, reason, to_do = _answer(case, occasion)
+    details: list[Detail] = []
+    regular = isinstance(answer, Covered) or (isinstance(answer, Conditional) and not case.held.pharmacy)
+    if regular:
+        details += _limits(case)
+    if regular and occasion.pages is not None:
+        section = f"#{case.assessment.section}" if case.assessment.section else ""
+        details.append(PolicyLink(f"{occasion.pages}/{case.assessment.policy.id}{section}"))
+    if to_do:
+        details.append(Instructions(to_do))
+    satisfied = isinstance(answer, Covered) and isinstance(answer.authorization, Satisfied)
+    return CoverageDecision(
+        coverage=case.held.reference,
+        answer=answer,
+        reason=reason,
+        on=occasion.on,
+        assertion_id=case.assertion_id,
+        billing_code=case.revision.drug.billing_code if regular else None,
+        details=tuple(details),
+        dependency=case.dependency if regular else (),
+        contact=occasion.contact,
+        expires=case.authorization.until if satisfied and case.authorization else None,
+    )
+
+
+def not_judged(held: Held, day: date, assertion_id: str, occasion: Occasion) -> CoverageDecision:
+    """The decision on an order that could not be judged because of a fault of ours."""
+    answer, reason = _unresolved(held, day) or (Indeterminate(), "The order could not be evaluated: technical trouble.")
+    return CoverageDecision(held.reference, answer, reason, occasion.on, assertion_id, contact=occasion.contact)
+
+
+def foreign(held: Held, day: date, assertion_id: str, occasion: Occasion) -> CoverageDecision:
+    """The decision on an order that no loaded policy speaks of: nothing is known, and that is said."""
+    answer, reason = _unresolved(held, day) or (Conditional(Undecided()), FOREIGN)
+    return CoverageDecision(held.reference, answer, reason, occasion.on, assertion_id)
+
+
+# --- the table -----------------------------------------------------------------------------------------------------
+
+
+def _unresolved(held: Held, day: date) -> tuple[Answer, str] | None:
+    if held.unresolved is not None:
+        return NotCovered(held.unresolved), _UNRESOLVED[held.unresolved].format(day=day)
+    if held.unread:
+        return Indeterminate(), "The coverage could not be read for a technical reason; try again."
+    return None
+
+
+_UNRESOLVED = {
+    Unresolved.NO_MEMBER: "No member of this plan was found under the identifiers of the coverage.",
+    Unresolved.NO_COVERAGE: "The coverage was not found.",
+    Unresolved.NOT_ACTIVE: "The coverage is not in force on {day}.",
+}
+
+
+def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
+    """The answer, its reason, and what to do next."""
+    if (found := _unresolved(case.held, case.day)) is not None:
+        return *found, ""
+    assessment, policy = case.assessment, case.assessment.policy
+    if case.held.pharmacy:
+        reason = (
+            "The coverage is a pharmacy benefit: request prior authorization by NCPDP electronic prior authorization "
+            "(SCRIPT), not by this service."
+        )
+        return Conditional(Needed()), reason, ""
+    if assessment.outcome is OrderOutcome.DOES_NOT_MEET:
+        return _refuted(case, occasion)
+    referred = _is_referral(case)
+    if not referred and assessment.could_not_check and assessment.outcome is OrderOutcome.NEEDS_DOCUMENTATION:
+        return Indeterminate(), _out_of_reach(assessment), ""
+    if case.authorization is not None:
+        number, until = case.authorization.number, case.authorization.until
+        reason = f"Prior authorization {number} is on file" + (f" until {until}." if until else ".")
+        return Covered(Satisfied(number)), reason, ""
+    if referred:
+        numbers = assessment.refer_to
+        which = f"policy {numbers[0]}" if len(numbers) == 1 else f"one of the policies {', '.join(numbers)}"
+        where = f"the plan refers it to {which}." if numbers else "it names no policy for this line of business."
+        reason = f"{policy.id} has no criteria for this use; {where}"
+        return Conditional(Needed()), reason, "Send the evidence for this use with the request."
+    if assessment.outcome is OrderOutcome.MEETS:
+        reason = f"The criteria {assessment.section} of {policy.id} are documented. Prior authorization is needed."
+        return Covered(Needed()), reason, "Request prior authorization with the documentation on file."
+    over = assessment.dose.verdict in _OVER
+    to_do = (
+        f"{'Change the order, or complete' if over else 'Complete'} the questionnaire or document what is listed; "
+        "then sign again."
+        if assessment.missing
+        else "Send the supporting documents with the request for prior authorization; a reviewer judges them."
+    )
+    return Covered(Needed(_documents(case, occasion))), _undocumented(assessment), to_do
+
+
+def _documents(case: Case, occasion: Occasion) -> Documents:
+    policy = case.assessment.policy
+    return Documents(f"{occasion.forms}/{policy.id}|{policy.revision}" if occasion.forms else None)
+
+
+def _is_referral(case: Case) -> bool:
+    """Whether the use is none of those that the policy has criteria for."""
+    section = case.assessment.section
+    return section is not None and all(pathway.section != section for pathway in case.revision.pathways)
+
+
+def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
+    """Recorded facts speak against a criterion. Evidence can only carry a dose that is alone in the way."""
+    assessment = case.assessment
+    failed = [finding for finding in assessment.findings if finding.outcome is Outcome.NOT_MET]
+    carried = {criterion.cite for p in case.revision.pathways for criterion in p.criteria if _takes_evidence(criterion)}
+    by_evidence = all(finding.section in carried for finding in failed)
+    dose = assessment.dose
+    if by_evidence and dose.verdict in _OVER:
+        limit = f" to at most {plain(dose.limit_mg)} mg" if dose.verdict is Verdict.EXCEEDS and dose.limit_mg else ""
+        remedy = f"Change the order{limit}, within {dose.row}, or attach evidence for the off-label dose."
+    elif by_evidence:
+        remedy = "Change the order, or attach evidence for the off-label dose."
+    elif assessment.refer_to:
+        remedy = f"Correct the record where it is wrong; for another use the plan applies {_or(assessment.refer_to)}."
+    else:
+        remedy = "Correct the record where it is wrong, or ask the plan."
+    because = " ".join(
+        f"{finding.section} ({finding.label}) is not met: {_ended(_decisive(finding).because)}" for finding in failed
+    )
+    documents = _documents(case, occasion) if by_evidence else None
+    return Conditional(Needed(documents)), f"{because} {remedy}", remedy
+
+
+def _takes_evidence(criterion: Criterion) -> bool:
+    match criterion.clause:
+        case Attached():
+            return True
+        case AllOf(parts) | AnyOf(parts):
+            return any(map(_takes_evidence, parts))
+        case Given(condition, then):
+            return _takes_evidence(condition) or _takes_evidence(then)
+    return False
+
+
+def _decisive(finding: Finding) -> Finding:
+    """Of alternatives that all fail, the one about which most is recorded."""
+    failed = [part for part in finding.parts if part.outcome is finding.outcome]
+    return _decisive(max(failed, key=lambda part: len(part.evidence))) if failed else finding
+
+
+# --- limits --------------------------------------------------------------------------------------------------------
+
+
+def _limits(case: Case) -> Iterator[Detail]:
+    assessment, drug = case.assessment, case.revision.drug
+    months = assessment.approval_months
+    if months:
+        last = add_months(case.day, int(months)) + timedelta(days=int(months % 1 * 31) - 1)
+        yield AllowedPeriod(
+            case.day, last, f"The policy gives {plain(round(months, 1))} months; the plan sets the dates."
+        )
+    dose = assessment.dose
+    if dose.limit_mg is not None and drug.billing_unit_mg and drug.billing_code:
+        regimen = next((one for one in dose.allowed if one.row == dose.row), None)
+        shown = f", {regimen.shown}" if regimen and len(dose.allowed) == 1 else ""
+        yield AllowedQuantity(
+            dose.limit_mg / drug.billing_unit_mg,
+            f"{drug.billing_code} units of {plain(drug.billing_unit_mg)} mg",
+            f"Per administration: {plain(dose.limit_mg)} mg ({dose.row}{shown}).",
+        )
+
+
+# --- reasons -------------------------------------------------------------------------------------------------------
+
+_CAUSES = {
+    Absence.NOT_RECORDED: "Not found in the record",
+    Absence.TOO_OLD: "Not found in the record",
+    Absence.CONFLICTING: "Recorded in contradictory ways",
+    Absence.NOT_UNDERSTOOD: "Recorded but not usable",
+    Absence.NOT_SENT: "Not sent with the call",
+    Absence.NOT_PERMITTED: "Not readable for this service",
+    Absence.UNREACHABLE: "Not reachable",
+}
+
+
+def _undocumented(assessment: Assessment) -> str:
+    """What speaks against the dose and what is missing, by cause; where nothing is, what a reviewer has to judge."""
+    words = ["Prior authorization is needed."]
+    asked = {missing.fact for missing in assessment.missing}
+    by_cause: dict[str, list[str]] = {}
+    for missing in assessment.missing:
+        group, dot, _ = missing.fact.partition(".")
+        if not (dot and group in asked):  # a group stands for its parts
+            by_cause.setdefault(_CAUSES[missing.absence], []).append(words_for(missing.fact).what)
+    if by_cause:
+        words += _dose(assessment)
+        words += [f"{cause}: {'; '.join(names)}." for cause, names in by_cause.items()]
+    else:
+        open_ = [f for f in assessment.findings if f.outcome is Outcome.UNDOCUMENTED]
+        words += [f"{f.section} ({f.label}) is for a reviewer: {_ended(f.because)}" for f in open_]
+    return " ".join(words)
+
+
+def _dose(assessment: Assessment) -> Iterator[str]:
+    dose = assessment.dose
+    if dose.verdict in _OVER and dose.arithmetic:
+        said = (
+            "above the policy's limit" if dose.verdict is Verdict.EXCEEDS else "given more often than the policy allows"
+        )
+        yield f"The dose is {said} ({dose.row}): {_ended(dose.arithmetic)}"
+    if dose.partner_because:
+        yield _ended(dose.partner_because[:1].upper() + dose.partner_because[1:])
+
+
+def _out_of_reach(assessment: Assessment) -> str:
+    out = [m for m in assessment.missing if m.absence in {Absence.UNREACHABLE, Absence.NOT_PERMITTED}]
+    names = "; ".join(dict.fromkeys(words_for(m.fact).what for m in out))
+    return f"Chart data could not be read ({names}): a technical trouble, no omission in the record. Try again."
+
+
+def _ended(sentence: str) -> str:
+    said = " ".join(sentence.split())
+    return said if said.endswith((".", "!", "?")) else f"{said}."
+
+
+def _or(numbers: Sequence[str]) -> str:
+    return " or ".join(numbers)

@@ -1,0 +1,56 @@
+"""Evaluations by their trace identifier, kept sealed in the record's store, so that any replica can build on them.
+
+A form is prefilled from what was judged minutes or days before, perhaps by another replica. What is kept here is
+needed for that alone, holds identifiers, and is therefore sealed whole and forgotten after ``KEPT_DAYS``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cds_service.record.store import SchemaError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from cds_service.record.pseudonyms import Keys
+    from cds_service.record.store import Store
+    from cds_service.record.writer import Writer
+
+KEPT_DAYS = 90
+
+
+class EvaluationRow(NamedTuple):
+    """A sealed evaluation under a name that tells nothing. ``at`` is microseconds since 1970."""
+
+    key: str
+    at: int
+    sealed: bytes
+
+
+class StoredEvaluations:
+    """Keeps evaluations (see ``cds_service.crd.evaluations.Evaluations``) through the record's writer."""
+
+    def __init__(self, store: Store, writer: Writer, keys: Keys) -> None:
+        self._store = store
+        self._writer = writer
+        self._keys = keys
+
+    def put(self, owner: str, evaluation: Any) -> None:
+        """Hand the evaluation to the writer; it is stored no later than the decision it belongs to."""
+        sealed = self._keys.seal(pickle.dumps(evaluation, pickle.HIGHEST_PROTOCOL))
+        row = EvaluationRow(self._key(owner, evaluation.assertion_id), time.time_ns() // 1000, sealed)
+        self._writer.hand_over((row,))
+
+    async def get(self, owner: str, assertion_id: str) -> Any:
+        """The newest evaluation of an identifier; None if nothing is kept, or the store cannot be asked now."""
+        try:
+            sealed = await asyncio.to_thread(self._store.evaluation, self._key(owner, assertion_id))
+            # The seal proves that this service wrote it with the secret it still has: nothing foreign is unpickled.
+            return None if sealed is None else pickle.loads(self._keys.unseal(sealed))  # noqa: S301
+        except (StoreUnavailableError, SchemaError, ValueError, AttributeError, ImportError, TypeError):
+            return None
+
+    def _key(self, owner: str, assertion_id: str) -> str:
+        return self._keys.pseudonym("evaluation", owner, assertion_id)

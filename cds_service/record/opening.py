@@ -1,0 +1,33 @@
+"""Opening the record as a site configured it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cds_service.record.pseudonyms import keys_from
+from cds_service.record.recorder import Keeping, Recorder
+from cds_service.record.spool import Spool
+from cds_service.record.sql import SqlStore
+from cds_service.record.writer import WhenAway, Writer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cds_service.record.pseudonyms import Keys
+
+
+def store_in(folder: Path, url: str | None, secret: str | None) -> tuple[SqlStore, Keys]:
+    """The store and its keys: SQLite in a folder unless a URL says otherwise. Nothing is opened yet.
+
+    Raises SettingsError for a URL or a secret that cannot be used.
+    """
+    keys = keys_from(secret, folder / "record.secret")
+    return SqlStore(url or f"sqlite:///{(folder / 'record.sqlite').absolute()}", keys), keys
+
+
+def recorder_in(
+    folder: Path, url: str | None, secret: str | None, *, keeping: Keeping, when_away: WhenAway, spool_bytes: int
+) -> Recorder:
+    """A recorder that begins to write with its first row. Raises SettingsError."""
+    store, keys = store_in(folder, url, secret)
+    return Recorder(store, Writer(store, Spool(folder / "spool", spool_bytes), when_away), keys, keeping)

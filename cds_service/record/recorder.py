@@ -1,0 +1,264 @@
+"""The record as the web uses it: soften what was acknowledged, keep what was answered, take feedback."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import orjson
+
+from cds_service import __version__
+from cds_service.evidence import Known, Origin
+from cds_service.record import feedback, memory
+from cds_service.record.decision import FORMAT, CardRow, Decision, Minimiser, dumps, judged_order, open_sections
+from cds_service.record.evaluations import StoredEvaluations
+from cds_service.record.stats import stats
+from cds_service.record.store import SchemaError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from cds_service.cdshooks import Feedback
+    from cds_service.record.called import Called
+    from cds_service.record.pseudonyms import Keys
+    from cds_service.record.store import Store
+    from cds_service.record.writer import Writer
+    from cds_service.result import Judged
+
+Card = Mapping[str, Any]
+
+_MEMORY_BUDGET = 0.5
+"""Seconds to ask for acknowledgements; an answer is never held up longer for being quieter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What a site keeps. ``identifiers`` keeps patient and user beside their pseudonyms; ``answers`` the sealed part.
+
+    ``memory_hours`` is how long an acknowledgement counts (0: no memory).
+    """
+
+    identifiers: bool = False
+    answers: bool = True
+    memory_hours: int = 0
+    memory_mode: memory.Mode = "downgrade"
+
+
+class Recorder:
+    """Keeps decisions and feedback through a writer. One per process."""
+
+    def __init__(self, store: Store, writer: Writer, keys: Keys, keeping: Keeping) -> None:
+        self.store = store
+        self.writer = writer
+        self._keys = keys
+        self._keeping = keeping
+        self._minimiser = Minimiser(keys)
+        self.evaluations = StoredEvaluations(store, writer, keys)
+
+    # --- before the answer is written
+
+    async def quieten(
+        self, called: Called, judged: Sequence[Judged], cards: Sequence[Card]
+    ) -> tuple[list[Card], dict[int, list[str]], dict[str, str]]:
+        """Soften what was acknowledged within the site's window.
+
+        The cards that are left, notes for the explanation by place in ``judged``, and how each softened card went.
+        """
+        hours = self._keeping.memory_hours
+        if not hours or not any(one.cards for one in judged):
+            return list(cards), {}, {}
+        keys = {key.uuid: key.memory for key in self._memories(called, judged)}
+        since = int((time.time() - hours * 3600) * 1_000_000)
+        try:
+            asked = asyncio.to_thread(self.store.acknowledged, set(keys.values()), since)
+            known = await asyncio.wait_for(asked, _MEMORY_BUDGET)
+        except (StoreUnavailableError, SchemaError, TimeoutError):
+            return list(cards), {}, {}
+        if not known:
+            return list(cards), {}, {}
+        mode = self._keeping.memory_mode
+        softened, by_card = memory.apply([dict(card) for card in cards], keys, known, mode)
+        notes: dict[int, list[str]] = {}
+        for place, one in enumerate(judged):
+            if found := [by_card[card["uuid"]] for card in one.cards if card["uuid"] in by_card]:
+                notes[place] = found
+        return list(softened), notes, dict.fromkeys(by_card, mode)
+
+    def _memories(self, called: Called, judged: Sequence[Judged]) -> list[CardRow]:
+        patient = self._keys.pseudonym("patient", called.client, called.patient)
+        rows = []
+        for one in judged:
+            order = memory.fingerprint(one.order.raw, self._keys)
+            for card in one.cards:
+                key = memory.memory_key(called.client, patient, order, card, one, self._keys)
+                rows.append(CardRow(card["uuid"], "", called.client, "", "", card["indicator"], key))
+        return rows
+
+    # --- the row
+
+    async def keep(
+        self,
+        called: Called,
+        judged: Sequence[Judged],
+        cards: Sequence[Card],
+        actions: Sequence[Mapping[str, Any]],
+        answer: bytes,
+        quieted: Mapping[str, str] | None = None,
+    ) -> str:
+        """Store an evaluation; its id. ``answer`` is the body as sent. Raises RecordUnavailableError."""
+        row = self.row(called, judged, cards, actions, answer, quieted or {})
+        await self.writer.write((row,))
+        return row.id
+
+    def row(
+        self,
+        called: Called,
+        judged: Sequence[Judged],
+        cards: Sequence[Card],
+        actions: Sequence[Mapping[str, Any]],
+        answer: bytes,
+        quieted: Mapping[str, str],
+    ) -> Decision:
+        """The row of an evaluation, serialised once."""
+        keys, client = self._keys, called.client
+        identity, at = _identity(), time.time_ns() // 1000
+        patient = keys.pseudonym("patient", client, called.patient)
+        made: list[CardRow] = []
+        listed: list[dict[str, Any]] = []
+        orders: list[dict[str, Any]] = []
+        answered = {card["uuid"] for card in cards} | quieted.keys()
+        seen: set[str] = set()
+        for one in judged:
+            order = memory.fingerprint(one.order.raw, keys)
+            orders.append(judged_order(one, self._minimiser, order))
+            policy = one.assessment.policy
+            for card in one.cards:
+                if card["uuid"] not in answered:
+                    continue
+                seen.add(card["uuid"])
+                topic = card["source"]["topic"]["code"]
+                sections = _sections(topic, one)
+                key = memory.memory_key(client, patient, order, card, one, keys)
+                made.append(
+                    CardRow(
+                        card["uuid"],
+                        identity,
+                        client,
+                        f"{policy.id}|{policy.revision}|{topic}"[:128],
+                        sections[:256],
+                        card["indicator"],
+                        key,
+                    )
+                )
+                entry = {
+                    "uuid": card["uuid"],
+                    "policy": policy.id,
+                    "topic": topic,
+                    "sections": sections,
+                    "indicator": card["indicator"],
+                    "suggestions": [suggestion["uuid"] for suggestion in card.get("suggestions", ())],
+                }
+                if card["uuid"] in quieted:
+                    entry["quiet"] = quieted[card["uuid"]]
+                listed.append(entry)
+        for other in cards:
+            if other["uuid"] not in seen:
+                topic = other.get("source", {}).get("topic", {}).get("code", "other")
+                made.append(CardRow(other["uuid"], identity, client, f"||{topic}"[:128], "", other["indicator"], ""))
+                listed.append({"uuid": other["uuid"], "topic": topic, "indicator": other["indicator"]})
+        body: dict[str, Any] = {
+            "v": FORMAT,
+            "id": identity,
+            "at": at,
+            "client": client,
+            "service": called.service,
+            "hook": called.hook,
+            "instance": keys.identifier(called.hook_instance),
+            "trace": called.trace,
+            "request": called.request,
+            "version": __version__,
+            "patient": patient,
+            "user": keys.pseudonym("user", client, called.user),
+            "silent": called.silent,
+            "inputs": hashlib.sha256(called.body).hexdigest(),
+            "sources": {
+                "prefetch": [self._minimiser.name(name) for name in called.prefetched],
+                "fetched": called.fetched,
+                "token": called.token_sent,
+                "origins": _origins(judged),
+            },
+            "orders": orders,
+            "cards": listed,
+            "actions": [
+                f"{action.get('type')} {(action.get('resource') or {}).get('resourceType', '')}" for action in actions
+            ],
+            "answer": hashlib.sha256(answer).hexdigest(),
+            "ms": round((time.perf_counter() - called.started) * 1000, 2),
+        }
+        if self._keeping.identifiers:
+            body["identifiers"] = {"patient": called.patient, "user": called.user, "instance": called.hook_instance}
+        sealed = keys.seal(_in_full(judged, answer)) if self._keeping.answers else None
+        return Decision(identity, at, client, called.service, patient, dumps(body).decode(), sealed, tuple(made))
+
+    # --- feedback
+
+    async def take(self, entries: Sequence[Feedback], *, service: str, client: str) -> None:
+        """Store feedback; what was stored before is left as it is. Raises RecordUnavailableError."""
+        rows = feedback.rows(entries, service=service, client=client, at=time.time_ns() // 1000, keys=self._keys)
+        if rows:
+            await self.writer.write(rows)
+
+    def stats(self, *, since: int | None = None, until: int | None = None) -> dict[str, Any]:
+        """The rates of a span of time (see :mod:`cds_service.record.stats`). Waits: call it from a thread."""
+        return stats(self.store, since=since, until=until)
+
+    def close(self) -> None:
+        """Write what waits and let go of the store."""
+        self.writer.close()
+        self.store.close()
+
+
+def _identity() -> str:
+    """A UUID of version 7: the order of time keeps an index in one place."""
+    milliseconds = time.time_ns() // 1_000_000
+    number = milliseconds << 80 | int.from_bytes(os.urandom(10), "big")
+    return str(UUID(int=number & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x7000 << 64 | 0x8000 << 48))
+
+
+def _sections(topic: str, judged: Judged) -> str:
+    """The sections of the policy that a card speaks of."""
+    assessment = judged.assessment
+    if "dose" in topic:
+        return assessment.dose.row or assessment.section or ""
+    return open_sections(assessment, [assessment.section] if assessment.section else [])
+
+
+def _origins(judged: Sequence[Judged]) -> dict[str, int]:
+    """How many facts rest on which kind of source."""
+    counts: dict[Origin, int] = {}
+    for one in judged:
+        for fact in dict(one.facts.items()).values():
+            if type(fact) is Known and fact.evidence:
+                origin = fact.evidence[0].origin
+                counts[origin] = counts.get(origin, 0) + 1
+    return {origin.value: count for origin, count in counts.items()}
+
+
+def _in_full(judged: Sequence[Judged], answer: bytes) -> bytes:
+    """What only the holder of the secret reads: the answer as sent, and what every fact rests on, word by word."""
+    orders = [
+        {
+            "order": one.order.reference,
+            "evidence": {
+                name: [(seen.reference, seen.path, seen.shown, seen.recorded, seen.origin) for seen in fact.evidence]
+                for name, fact in one.facts.items()
+                if fact.evidence
+            },
+        }
+        for one in judged
+    ]
+    return dumps({"answer": orjson.Fragment(answer), "orders": orders})

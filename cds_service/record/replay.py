@@ -1,0 +1,32 @@
+"""Used tokens in the record's database, so that all replicas refuse a token that any of them has seen."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from cds_service.record.store import SchemaError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cds_service.record.store import Store
+
+
+class SharedReplay:
+    """A replay store (see ``cds_service.trust.replay``) for all replicas on one database."""
+
+    def __init__(self, store: Store, now: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._now = now
+
+    async def first_use(self, mark: bytes, until: float) -> bool:
+        """Whether no replica has seen the mark. Raises OSError where the database cannot tell."""
+        try:
+            return await asyncio.to_thread(self._store.use_token, mark.hex()[:64], int(until) + 1, int(self._now()))
+        except (StoreUnavailableError, SchemaError) as error:
+            raise OSError(str(error)) from None
+
+    def close(self) -> None:
+        """The store is closed by whoever opened it."""

@@ -1,0 +1,159 @@
+"""The bounded local spool: where rows wait while the store is away, so that answers can go on without losing one.
+
+Every worker has one file, held by a lock. A file whose lock is free belongs to a worker that died; whoever finds it
+takes it over. Rows are JSON lines, each made durable before it counts as kept; a line cut short by a crash was never
+answered, so it is left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import orjson
+
+from cds_service.record.decision import CardRow, Decision
+from cds_service.record.evaluations import EvaluationRow
+from cds_service.record.feedback import FeedbackRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+Entry = Decision | FeedbackRow | EvaluationRow
+
+
+class SpoolFullError(Exception):
+    """The spool has no room for these rows."""
+
+
+class Spool:
+    """One worker's spool below a folder, at most ``limit`` bytes together with what other workers left there."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder = folder
+        self._limit = limit
+        self._file: int | None = None
+        self._path = folder / f"{os.getpid()}-{uuid4().hex}.jsonl"
+        self._orphans: dict[Path, int] = {}
+
+    def keep(self, entries: Sequence[Entry]) -> None:
+        """Make rows durable. Raises SpoolFullError, or OSError from the disk: nothing is kept then."""
+        lines = b"".join(_line(entry) for entry in entries)
+        file = self._opened()
+        if self.size() + len(lines) > self._limit:
+            raise SpoolFullError
+        before = os.lseek(file, 0, os.SEEK_END)
+        try:
+            written = 0
+            while written < len(lines):
+                written += os.write(file, lines[written:])
+            os.fsync(file)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file, before)
+            raise
+
+    def size(self) -> int:
+        """Bytes that wait in the folder, of this worker and of all others."""
+        try:
+            return sum(file.stat().st_size for file in self._folder.glob("*.jsonl"))
+        except OSError:
+            return 0
+
+    def has_room(self) -> bool:
+        """Whether the folder can be written and holds less than its limit."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError:
+            return False
+        return os.access(self._folder, os.W_OK) and self.size() < self._limit
+
+    def waiting(self) -> Iterator[tuple[Path, list[Entry]]]:
+        """Every file that this worker may replay, its own and those of dead workers, with its rows."""
+        self._adopt()
+        files = dict(self._orphans)
+        if self._file is not None:
+            files[self._path] = self._file
+        for path, file in files.items():
+            if os.fstat(file).st_size:
+                yield path, list(_entries(path))
+            elif path in self._orphans:
+                self.done(path)
+
+    def done(self, path: Path) -> None:
+        """Forget a file whose rows are in the store."""
+        if path == self._path:
+            assert self._file is not None  # noqa: S101  (it was just read)
+            os.ftruncate(self._file, 0)
+            return
+        path.unlink(missing_ok=True)
+        os.close(self._orphans.pop(path))
+
+    def close(self) -> None:
+        """Let go of all files; one with rows is left for whoever starts next."""
+        if self._file is not None:
+            if not os.fstat(self._file).st_size:
+                self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = None
+        while self._orphans:
+            os.close(self._orphans.popitem()[1])
+
+    def _opened(self) -> int:
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return self._file
+
+    def _adopt(self) -> None:
+        for path in self._folder.glob("*.jsonl"):
+            if path == self._path or path in self._orphans:
+                continue
+            try:
+                file = os.open(path, os.O_RDWR)
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                os.close(file)
+                continue
+            if path.exists():
+                self._orphans[path] = file
+            else:
+                os.close(file)
+
+
+def _line(entry: Entry) -> bytes:
+    if isinstance(entry, Decision):
+        sealed = b64encode(entry.sealed).decode() if entry.sealed is not None else None
+        fields = [entry.id, entry.at, entry.client, entry.service, entry.patient, entry.body, sealed, entry.cards]
+        return orjson.dumps(["decision", fields], default=list) + b"\n"
+    if isinstance(entry, EvaluationRow):
+        return orjson.dumps(["evaluation", [entry.key, entry.at, b64encode(entry.sealed).decode()]]) + b"\n"
+    comment = b64encode(entry.comment).decode() if entry.comment is not None else None
+    return orjson.dumps(["feedback", list(entry._replace(comment=None)), comment]) + b"\n"
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            kind, fields, *rest = orjson.loads(line)
+        except ValueError:
+            continue
+        if kind == "decision":
+            identity, at, client, service, patient, body, sealed, cards = fields
+            opened = b64decode(sealed) if sealed else None
+            made = tuple(CardRow(*card) for card in cards)
+            yield Decision(identity, at, client, service, patient, body, opened, made)
+        elif kind == "evaluation":
+            key, at, sealed = fields
+            yield EvaluationRow(key, at, b64decode(sealed))
+        else:
+            yield FeedbackRow(*fields)._replace(comment=b64decode(rest[0]) if rest[0] else None)

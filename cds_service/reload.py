@@ -1,0 +1,89 @@
+"""What is read from files and may change while the service runs: policies, the registry of clients.
+
+A changed file is read and checked in full before it takes over, in one step, between two calls. A broken one changes
+nothing: the old version serves on and an alarm says so, in the log, as a metric and in readiness.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from cds_service import logs, telemetry
+from cds_service.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+class Reloadable(Generic[T]):
+    """A value read from files, and the newest version of it that is in order."""
+
+    def __init__(self, what: str, load: Callable[[], T], folder_or_file: Path | None, current: T) -> None:
+        self.what = what
+        self.current = current
+        self.alarm = ""
+        self._load = load
+        self._path = folder_or_file
+        self._stamp = self._stamped()
+
+    def __call__(self) -> T:
+        """The version in use."""
+        return self.current
+
+    async def refresh(self, *, force: bool = False) -> bool:
+        """Take over what changed since the last look; whether a new version took over."""
+        if self._path is None:
+            return False
+        stamp = self._stamped()
+        if stamp == self._stamp and not force:
+            return False
+        self._stamp = stamp
+        try:
+            fresh = await asyncio.to_thread(self._load)
+        except (ServiceError, OSError, ValueError) as error:
+            self.alarm = f"{self.what}: {len(getattr(error, 'problems', ())) or 1} problems"
+            telemetry.count("cds_reloads", self.what, "refused")
+            telemetry.gauge("cds_reload_alarm", 1, self.what)
+            logs.event(log, logging.ERROR, "reload refused", what=self.what, error=type(error).__name__)
+            return False
+        self.current, self.alarm = fresh, ""
+        telemetry.count("cds_reloads", self.what, "taken over")
+        telemetry.gauge("cds_reload_alarm", 0, self.what)
+        logs.event(log, logging.INFO, "reloaded", what=self.what)
+        return True
+
+    def _stamped(self) -> Stamp:
+        """Names, sizes and times of the files: a mounted ConfigMap changes them by moving a link."""
+        if self._path is None:
+            return ()
+        found = []
+        for file in _files(self._path):
+            with contextlib.suppress(OSError):
+                status = file.stat()
+                found.append((str(file), status.st_mtime_ns, status.st_size, status.st_ino))
+        return tuple(found)
+
+
+def _files(path: Path) -> Iterable[Path]:
+    return sorted(path.rglob("*.y*ml")) if path.is_dir() else [path]
+
+
+async def watch(things: Iterable[Reloadable[object]], every: float = 1.0) -> None:
+    """Look for changes for as long as the service runs."""
+    things = list(things)
+    while True:
+        await asyncio.sleep(every)
+        for thing in things:
+            try:
+                await thing.refresh()
+            except Exception as error:
+                logs.crash(log, "reload", error)

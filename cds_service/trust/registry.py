@@ -1,0 +1,319 @@
+"""Which CDS clients may call, and what is agreed with each: one reviewed YAML file.
+
+Validated like a policy: every problem with file and line. A changed file is read while the service runs; a broken one
+changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from cds_service.documents import Source, read_document
+from cds_service.errors import RegistryError
+from cds_service.trust.keys import ALGORITHMS, KeySet, KeySetError, read_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+SANDBOX_ISSUER = "https://sandbox.cds-hooks.org"
+SANDBOX_JKU = "https://sandbox.cds-hooks.org/.well-known/jwks.json"
+SANDBOX_KEY = {
+    "kty": "EC",
+    "crv": "P-384",
+    "use": "sig",
+    "alg": "ES384",
+    "kid": "44823f3d-0b01-4a6c-a80e-b9d3e8a7226f",
+    "x": "dw_JGR8nB2I6XveNxUOl2qk699ZPLM2nYI5STSdiEl9avAkrm3CkfYMbrrjr8laB",
+    "y": "Sm3mLE-n1zYNla_aiE3cb3nZsL51RbC7ysw3q8aJLxGm-hx79RPMYpITDjp7kgzy",
+}
+"""The key of the public CDS Hooks Sandbox. Its private half is published with the sandbox, so it proves nothing."""
+
+Profile = Literal["generic", "crd", "sandbox", "epic", "cerner"]
+
+
+def normal_base(url: str) -> str:
+    """A base address in one spelling: lower-case scheme and host, no default port, no slash at the end.
+
+    Raises ValueError for anything but an absolute http(s) address without credentials, query and fragment.
+
+    >>> normal_base("HTTPS://EHR.example:443/fhir/R4/")
+    'https://ehr.example/fhir/R4'
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"{url!r} is no http(s) address")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment or "\\" in url:
+        raise ValueError(f"{url!r} has credentials, a query or a fragment; write the base address alone")
+    return f"{origin_of(url)}{parts.path.rstrip('/')}"
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an address in one spelling; the default port is left out. Raises ValueError."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    port = f":{parts.port}" if parts.port is not None and parts.port != default else ""
+    return f"{parts.scheme}://{host}{port}"
+
+
+def _listed(value: Any) -> Any:
+    """One value where a list of one is meant."""
+    return [value] if isinstance(value, str | dict) else value
+
+
+def _base(value: Any) -> Any:
+    """A FHIR server of which only the base address is given."""
+    return {"base": value} if isinstance(value, str) else value
+
+
+def _asymmetric(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names or ("",):
+        if name not in ALGORITHMS:
+            raise ValueError(f"{name!r} is no algorithm that clients may use; one of {', '.join(sorted(ALGORITHMS))}")
+    return names
+
+
+Address = Annotated[str, AfterValidator(normal_base)]
+
+
+class _Word(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FhirServer(_Word):
+    """A FHIR server that may be read for this client. ``without_token``: also where a call brings no token."""
+
+    base: Address
+    without_token: bool = False
+
+
+class CardSettings(_Word):
+    """What this client's users are shown. Left out: as configured for the whole service."""
+
+    show_passing: bool | None = None
+    rounding_band_percent: Annotated[Decimal, Field(ge=0, le=10)] | None = None
+    critical_factor: Annotated[Decimal, Field(gt=1)] | None = None
+    links: tuple[str, ...] = ()
+    override_codes: dict[str, str] = {}
+
+
+class Client(_Word):
+    """One CDS client. Every member is explained in docs/registry.example.yaml."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    issuer: Annotated[str, Field(min_length=1)]
+    jku: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    jwks: dict[str, Any] | None = None
+    algorithms: Annotated[tuple[str, ...], AfterValidator(_asymmetric)] = ("ES384", "RS384")
+    tenants: tuple[str, ...] = ()
+    subject: str | None = None
+    fhir: Annotated[tuple[Annotated[FhirServer, BeforeValidator(_base)], ...], BeforeValidator(_listed)] = ()
+    private_hosts: tuple[str, ...] = ()
+    profile: Profile = "generic"
+    payer: str | None = None
+    plans: dict[str, str] = {}
+    prefetch_names: dict[str, str] = {}
+    cards: CardSettings = CardSettings()
+    silent: bool = False
+    deadline: Annotated[Decimal, Field(ge=Decimal("0.5"), le=30)] = Decimal("3.5")
+    unobtainable: Literal["card", "412"] = "card"
+    calls_per_second: Annotated[int, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _has_keys(self) -> Client:
+        if not self.jku and self.jwks is None:
+            raise ValueError("a client needs jku (where it publishes its keys) or jwks (its keys)")
+        return self
+
+    @cached_property
+    def static_keys(self) -> KeySet | None:
+        """The keys that were agreed on, where the registry holds them. Raises KeySetError."""
+        return read_keys(self.jwks) if self.jwks is not None else None
+
+    def server(self, base: str) -> FhirServer | None:
+        """The registered FHIR server with this base address, in whatever spelling."""
+        try:
+            wanted = normal_base(base)
+        except ValueError:
+            return None
+        return next((server for server in self.fhir if server.base == wanted), None)
+
+
+class _Document(_Word):
+    clients: tuple[Client, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The registered clients."""
+
+    clients: tuple[Client, ...] = ()
+    sha256: str = ""
+    _by_issuer: dict[str, list[Client]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, clients: tuple[Client, ...], sha256: str = "") -> Registry:
+        """A registry of these clients."""
+        by_issuer: dict[str, list[Client]] = defaultdict(list)
+        for client in clients:
+            by_issuer[client.issuer].append(client)
+        return cls(clients, sha256, dict(by_issuer))
+
+    def client(self, issuer: str, tenant: str | None) -> Client | None:
+        """The client of an issuer; where several share the issuer, or it lists its tenants, the tenant decides."""
+        for client in self._by_issuer.get(issuer, ()):
+            if not client.tenants or tenant in client.tenants:
+                return client
+        return None
+
+    @property
+    def key_addresses(self) -> tuple[str, ...]:
+        """Every address that keys are read from."""
+        return tuple(dict.fromkeys(jku for client in self.clients for jku in client.jku))
+
+
+def load_registry(path: Path, *, demo: bool = False) -> Registry:
+    """Load the registry file. RegistryError lists every problem with file and line.
+
+    ``demo`` lets in what only a demonstration may have: plain http, and the public sandbox's issuer.
+    """
+    source = Source(path.name, RegistryError)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RegistryError([f"{path.name}:1: {error.strerror}"]) from error
+    document = read_document(raw, _Document, source)
+    if not document.clients:
+        source.problem(("clients",), "no client is registered")
+    names: set[str] = set()
+    tenants: dict[str, set[str | None]] = defaultdict(set)
+    for index, client in enumerate(document.clients):
+        loc = ("clients", index)
+        if client.name in names:
+            source.problem((*loc, "name"), f"another client is named {client.name!r}")
+        names.add(client.name)
+        shared = tenants[client.issuer]
+        mine: set[str | None] = set(client.tenants) or {None}
+        if shared and (shared & mine or None in shared | mine):
+            source.problem((*loc, "issuer"), "clients that share an issuer are told apart by tenants of their own")
+        shared |= mine
+        _check_client(client, loc, source, demo=demo)
+    source.raise_problems()
+    return Registry.of(document.clients, hashlib.sha256(raw).hexdigest())
+
+
+def _check_client(client: Client, loc: tuple[int | str, ...], source: Source, *, demo: bool) -> None:
+    """What the members of a client have to hold together."""
+    if not demo and (client.issuer.rstrip("/") == SANDBOX_ISSUER or client.profile == "sandbox"):
+        source.problem((*loc, "issuer"), "the public sandbox's signing key is published: anybody can call in its name")
+    for place, address in [("jku", jku) for jku in client.jku] + [("fhir", server.base) for server in client.fhir]:
+        try:
+            scheme = urlsplit(normal_base(address.partition("?")[0])).scheme
+        except ValueError as error:
+            source.problem((*loc, place), str(error))
+            continue
+        if scheme != "https" and not demo:
+            source.problem((*loc, place), f"{address} is not https")
+    try:
+        keys = client.static_keys
+    except KeySetError as error:
+        source.problem((*loc, "jwks"), f"jwks: {error}")
+        return
+    if keys is not None:
+        if not any(key.fits(algorithm) for key in keys.keys for algorithm in client.algorithms):
+            source.problem((*loc, "jwks"), f"jwks: no key fits {', '.join(client.algorithms)}")
+        if not demo and any(is_sandbox_key(key.key.dict_value) for key in keys.keys):
+            source.problem((*loc, "jwks"), "jwks: this is the public sandbox's key; its private half is published")
+
+
+def is_sandbox_key(jwk: Any) -> bool:
+    """Whether a public JWK is the public sandbox's, under whatever id."""
+    return all(jwk.get(name) == SANDBOX_KEY[name] for name in ("kty", "crv", "x", "y"))
+
+
+def demo_registry() -> Registry:
+    """What demo mode trusts without a registry: the public sandbox, by its pinned key."""
+    sandbox = Client(
+        name="sandbox",
+        issuer=SANDBOX_ISSUER,
+        jku=(SANDBOX_JKU,),
+        jwks={"keys": [SANDBOX_KEY]},
+        algorithms=("ES384",),
+        profile="sandbox",
+    )
+    return Registry.of((sandbox,))
+
+
+class LiveRegistry:
+    """The registry in use: fixed, or read from a file that may change while the service runs.
+
+    The file is looked at no oftener than every ``every`` seconds, when a call comes in; a changed one is read beside
+    the event loop while the old one serves. A broken one changes nothing: ``trouble`` says what is wrong with it.
+    """
+
+    def __init__(self, current: Registry) -> None:
+        self.current = current
+        self.trouble: RegistryError | None = None
+        self._path: Path | None = None
+        self._demo, self._every, self._look_at, self._reading = False, 1.0, 0.0, False
+        self._seen: tuple[int, ...] = ()
+        self._on_change: Callable[[Registry | RegistryError], None] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        *,
+        demo: bool = False,
+        every: float = 1.0,
+        on_change: Callable[[Registry | RegistryError], None] | None = None,
+    ) -> LiveRegistry:
+        """The registry in a file. Raises RegistryError if it cannot be used to begin with."""
+        live = cls(load_registry(path, demo=demo))
+        live._path, live._demo, live._every, live._on_change = path, demo, every, on_change
+        live._seen, live._look_at = _stamp(path), time.monotonic() + every
+        return live
+
+    def __call__(self) -> Registry:
+        """The registry in use."""
+        return self.current
+
+    async def fresh(self) -> Registry:
+        """The registry as it is now."""
+        if self._path is not None and time.monotonic() >= self._look_at and not self._reading:
+            self._look_at = time.monotonic() + self._every
+            if (stamp := _stamp(self._path)) != self._seen:
+                await self._read(self._path, stamp)
+        return self.current
+
+    async def _read(self, path: Path, stamp: tuple[int, ...]) -> None:
+        self._reading = True
+        try:
+            self.current = await asyncio.to_thread(load_registry, path, demo=self._demo)
+            self.trouble = None
+        except RegistryError as error:
+            self.trouble = error
+        finally:
+            self._seen, self._reading = stamp, False
+        if self._on_change is not None:
+            self._on_change(self.trouble or self.current)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return ()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size

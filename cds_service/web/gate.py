@@ -1,0 +1,43 @@
+"""The gate: every request but the probes shows who sends it, before anything of it is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cds_service.web.limits import PROBES, Rates
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from cds_service.trust.door import Door
+
+CLIENT = "cds_service.client"
+"""The registered client of a request, in its scope; None for anybody, in demo mode."""
+
+
+class Gate:
+    """ASGI middleware: the token, then the rate of its client (in demo mode, of the address it calls from)."""
+
+    def __init__(self, app: ASGIApp, door: Door, per_second: int | None) -> None:
+        self.app = app
+        self.door = door
+        self.per_second = per_second
+        self.rates = Rates()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in, or refuse it."""
+        if scope["type"] == "http" and scope["path"] not in PROBES:
+            authorization = host = None
+            for name, value in scope["headers"]:
+                if name == b"authorization":
+                    authorization = value.decode("latin-1")
+                elif name == b"host":
+                    host = value.decode("latin-1")
+            address = f"{scope.get('scheme', 'http')}://{host}"
+            client = scope[CLIENT] = await self.door.admit(authorization, scope["path"], address)
+            if client is not None:
+                scope["log"]["client"] = client.name
+                self.rates.take(client.name, client.calls_per_second or self.per_second)
+            elif self.per_second is not None:
+                self.rates.take(str((scope.get("client") or ("?",))[0]), self.per_second)
+        await self.app(scope, receive, send)

@@ -1,0 +1,112 @@
+"""The policy as the page a pharmacist reviews: dose tables, criteria in plain words, readings, what is left out.
+
+Made from the loaded revision alone. Each dose row leads into the workbench, at its limit and just above it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from cds_service.criteria.dose import COMBINATION
+from cds_service.criteria.quantity import plain
+from cds_service.policies.diff import diff
+from cds_service.policies.render import outline
+from cds_service.web.pages import frame
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import HTMLResponse
+
+    from cds_service.criteria.criterion import DoseRow
+    from cds_service.policies.revision import Pathway, Revision
+
+_STORIES = {
+    ("I.A", "stage II-III"): "nsclc-unresectable-within-limit",
+    ("I.A", "metastatic"): "nsclc-metastatic-combination",
+    ("I.B", None): "es-sclc-overdose",
+    ("I.C", None): "btc-metastatic-combination",
+    ("I.D", None): "hcc-cycle-1",
+}
+"""The story that a row of a table is tried on."""
+
+
+def policy_page(request: Request, revisions: Sequence[Revision], *, workbench: bool) -> HTMLResponse:
+    """The page of the newest revision, or the one that the query names; compared with another where it asks for one.
+
+    ``workbench`` says whether there is one to lead into.
+    """
+    named = {revision.revision.isoformat(): revision for revision in revisions}
+    revision = named.get(request.query_params.get("revision", ""), revisions[-1])
+    against = named.get(request.query_params.get("against", ""))
+    document = revision.document
+    return frame.page(
+        "policy.html",
+        base=request.scope.get("root_path", ""),
+        revision=revision,
+        document=document,
+        others=[day for day, other in named.items() if other is not revision],
+        against=against,
+        changes=diff(against, revision) if against else [],
+        vials=", ".join(f"{plain(vial.mg)} mg / {plain(vial.ml)} mL" for vial in revision.drug.vials),
+        unit=plain(revision.drug.billing_unit_mg) if revision.drug.billing_unit_mg else "",
+        pathways=[_pathway(pathway, workbench=workbench) for pathway in revision.pathways],
+        settings=[(name, outline(criterion).words) for name, criterion in revision.settings.items()],
+    )
+
+
+def _pathway(pathway: Pathway, *, workbench: bool) -> dict[str, Any]:
+    return {
+        "section": pathway.section,
+        "label": pathway.label,
+        "approval": " or ".join(
+            f"{plain(one.months)} months" + (f" in total ({one.disease})" if one.less else "")
+            for one in pathway.approval
+        ),
+        "tables": [
+            (setting, [_row(pathway, setting, row, workbench=workbench) for row in rows])
+            for setting, rows in pathway.tables.items()
+            if rows
+        ],
+        "criteria": [outline(criterion) for criterion in pathway.criteria],
+    }
+
+
+def _row(pathway: Pathway, setting: str | None, row: DoseRow, *, workbench: bool) -> dict[str, Any]:
+    weeks = row.every_days / 7
+    every = f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(row.every_days)} days"
+    partner = ""
+    if row.partner is not None:
+        partner = row.partner.drug + (f" {row.partner.cap}" if row.partner.cap else "")
+        partner += f", at most {row.partner.doses}" if row.partner.doses else ""
+    return {
+        "cite": row.cite,
+        "band": str(row.band),
+        "phase": row.phase or "",
+        "cap": str(row.cap),
+        "every": every,
+        "cycles": row.cycles or "",
+        "partner": partner,
+        "tries": _tries(pathway, setting, row) if workbench else [],
+    }
+
+
+def _tries(pathway: Pathway, setting: str | None, row: DoseRow) -> list[tuple[str, str]]:
+    """Links into the workbench for one row: an order exactly at the limit, and one above it."""
+    story = _STORIES.get((pathway.section, setting)) or _STORIES.get((pathway.section, None))
+    if story is None:
+        return []
+    light = row.band.below is not None
+    knobs = {"story": story, "weight": "25" if light else "70", "every_unit": "d", "every": plain(row.every_days)}
+    if row.phase:
+        knobs["phase"] = row.phase
+        knobs["cycles"] = str(row.cycles) if row.phase == COMBINATION and row.cycles else ""
+    per_kg = bool(row.cap.mg_per_kg)
+    amount = row.cap.mg_per_kg if per_kg else row.cap.mg
+    found = []
+    for words, value in (("at the limit", amount), ("above it", amount + (1 if per_kg else 100))):
+        state = {**knobs, "dose": plain(value), "dose_unit": "mg/kg" if per_kg else "mg"}
+        found.append((words, urlencode(state)))
+    return found

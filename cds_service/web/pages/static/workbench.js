@@ -1,0 +1,247 @@
+// The workbench in the browser: it holds the state, sends it to be evaluated, and puts the answer on the page.
+// Whatever comes from a record is escaped by the server's templates or set as text; nothing here makes markup.
+"use strict";
+
+(() => {
+  const $ = (selector, root = document) => root.querySelector(selector);
+  const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const desk = $("#desk"), result = $("#result"), said = $("#said"), story = $("#story");
+  const base = desk.dataset.base;
+  const state = { story: story.value, knobs: {}, answers: "", request: null, profile: "generic" };
+  let last = null, turn = 0, open = new Map(), dismissed = new Set();
+
+  // --- the link: a story and the knobs that were turned; never anything of a request that was pasted
+  function link() {
+    const parts = new URLSearchParams();
+    if (state.request) return "";
+    parts.set("story", state.story);
+    for (const [name, value] of Object.entries(state.knobs)) parts.set(name, value);
+    if (state.profile !== "generic") parts.set("as", state.profile);
+    if (state.answers) parts.set("answers", state.answers);
+    return parts.toString();
+  }
+  function readLink() {
+    const parts = new URLSearchParams(location.hash.slice(1));
+    if (![...parts].length) return false;
+    state.knobs = {};
+    state.request = null;
+    for (const [name, value] of parts) {
+      if (name === "story") state.story = value;
+      else if (name === "answers") state.answers = value;
+      else if (name === "as") state.profile = value;
+      else state.knobs[name] = value;
+    }
+    story.value = state.story;
+    return true;
+  }
+
+  // --- one evaluation; a late answer never overwrites a newer one
+  async function evaluate(more = {}) {
+    const mine = ++turn, started = performance.now();
+    $("#outcome").setAttribute("aria-busy", "true");
+    const body = { ...state, width: Math.round(result.clientWidth - 42), ...more };
+    let answer;
+    try {
+      const response = await fetch(`${base}/workbench/evaluate`, {
+        method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+      });
+      answer = await response.json();
+      if (!response.ok) throw new Error(answer.issue?.[0]?.details?.text ?? `HTTP ${response.status}`);
+    } catch (error) {
+      if (mine === turn) tell(`The request could not be evaluated: ${error.message}`, true);
+      return false;
+    } finally {
+      if (mine === turn) $("#outcome").setAttribute("aria-busy", "false");
+    }
+    if (mine !== turn) return false;
+    show(answer);
+    document.documentElement.dataset.ms = (performance.now() - started).toFixed(1);
+    document.documentElement.dataset.turn = mine;
+    return true;
+  }
+  function tell(words, failed = false) {
+    said.textContent = words;
+    said.classList.toggle("failed", failed);
+    said.classList.toggle("away", !failed);
+  }
+  function show(answer) {
+    last = answer;
+    state.knobs = answer.turned;
+    dismissed.clear();
+    for (const one of $$("details[data-key]", result)) open.set(one.dataset.key, one.open);
+    result.innerHTML = answer.html;
+    for (const one of $$("details[data-key]", result)) if (open.has(one.dataset.key)) one.open = open.get(one.dataset.key);
+    if (answer.case) $("#case").innerHTML = answer.case;
+    setKnobs(answer.knobs, answer.turned);
+    raw();
+    tell(answer.said);
+    history.replaceState(null, "", link() ? `#${link()}` : location.pathname);
+    $("#share").disabled = Boolean(state.request);
+  }
+  function raw() {
+    for (const name of ["request", "response"]) {
+      const place = $(`#raw-${name}`), box = place?.closest("details");
+      if (!place) continue;
+      const fill = () => { if (box.open && last) place.textContent = JSON.stringify(last[name], null, 2); };
+      box.addEventListener("toggle", fill);
+      fill();
+    }
+  }
+
+  // --- knobs
+  function setKnobs(values, turned) {
+    for (const box of $$("[data-knob]", desk)) {
+      const name = box.dataset.knob, value = values[name] ?? "";
+      box.classList.toggle("turned", name in turned);
+      if (box.classList.contains("many")) {
+        for (const check of $$("input", box)) check.checked = value.split(",").includes(check.value);
+        continue;
+      }
+      for (const control of $$("input, select", box)) {
+        if (control === document.activeElement && control.type === "number") continue;
+        if (control.tagName === "SELECT" && ![...control.options].some((o) => o.value === value)) {
+          control.add(new Option(value, value));
+        }
+        if (control.type !== "range" || value !== "") control.value = value;
+      }
+    }
+    $("#reset").hidden = !Object.keys(turned).length && !state.answers;
+  }
+  function knobOf(control) {
+    const box = control.closest("[data-knob]");
+    if (!box) return null;
+    if (box.classList.contains("many")) {
+      return [box.dataset.knob, $$("input:checked", box).map((check) => check.value).join(",")];
+    }
+    for (const twin of $$("input", box)) if (twin !== control) twin.value = control.value;
+    return [box.dataset.knob, control.value];
+  }
+  desk.addEventListener("input", (event) => {
+    const knob = knobOf(event.target);
+    if (!knob) return;
+    if (event.target.validity && !event.target.validity.valid) return;
+    state.knobs[knob[0]] = knob[1];
+    evaluate();
+  });
+  desk.addEventListener("submit", (event) => event.preventDefault());
+  story.addEventListener("change", () => {
+    Object.assign(state, { story: story.value, knobs: {}, answers: "", request: null });
+    open = new Map();
+    evaluate();
+  });
+  $("#reset").addEventListener("click", () => {
+    Object.assign(state, { knobs: {}, answers: "" });
+    evaluate();
+    story.focus();
+  });
+
+  // --- the result: suggestions, dismissals, the form, profiles, copies
+  result.addEventListener("click", async (event) => {
+    const target = event.target.closest("button, a");
+    if (!target) return;
+    const card = target.closest("[data-card]");
+    if (target.dataset.accept) {
+      await accept(card.dataset.card, target.dataset.accept);
+    } else if ("dismiss" in target.dataset) {
+      const picked = $("[data-reason]", card)?.selectedOptions[0];
+      const override = { outcome: "overridden" };
+      if (picked?.value) override.overrideReason = { reason: { code: picked.value, system: picked.dataset.system } };
+      await feedback(card.dataset.card, override);
+      card.remove();
+      tell("Card dismissed; feedback was sent.");
+      $("h3", $(".cards")).setAttribute("tabindex", "-1");
+      $("h3", $(".cards")).focus();
+    } else if (target.id === "open-form" || target.dataset.fact) {
+      event.preventDefault();
+      await form(target.dataset.fact);
+    } else if (target.dataset.copy) {
+      await copy(JSON.stringify(last[target.dataset.copy], null, 2), target);
+    }
+  });
+  result.addEventListener("change", (event) => {
+    if (event.target.name !== "profile") return;
+    state.profile = event.target.value;
+    evaluate().then(() => $(`input[name=profile][value=${state.profile}]`)?.focus());
+  });
+  async function feedback(card, members) {
+    const entry = { card, outcomeTimestamp: new Date().toISOString(), ...members };
+    const response = await fetch(`${base}/cds-services/${last.service}/feedback`, {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ feedback: [entry] }),
+    });
+    await response.text();
+  }
+  async function accept(card, suggestion) {
+    const offered = last.response.cards.flatMap((one) => one.suggestions ?? []).find((one) => one.uuid === suggestion);
+    const update = offered?.actions.find((action) => action.type === "update");
+    if (!update) return;
+    await feedback(card, { outcome: "accepted", acceptedSuggestions: [{ id: suggestion }] });
+    await evaluate({ taken: update.resource });
+    $("#headline").setAttribute("tabindex", "-1");
+    $("#headline").focus();
+  }
+  async function form(fact) {
+    const response = await fetch(`${base}/workbench/form`, {
+      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ ...state, back: link() }),
+    });
+    const answer = await response.json();
+    if (!response.ok) return tell(answer.issue?.[0]?.details?.text ?? "The form could not be opened.", true);
+    location.assign(answer.url + (fact ? `#q-${fact}` : ""));
+  }
+  async function copy(text, button) {
+    const before = button.textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Not allowed to copy";
+    }
+    setTimeout(() => { button.textContent = before; }, 1500);
+  }
+  $("#share").addEventListener("click", (event) => {
+    history.replaceState(null, "", `#${link()}`);
+    copy(location.href, event.currentTarget);
+  });
+
+  // --- a request of one's own
+  const paster = $("#paster");
+  $("#paste").addEventListener("click", () => paster.showModal());
+  $("#paste-go").addEventListener("click", async (event) => {
+    event.preventDefault();
+    let request;
+    try {
+      request = JSON.parse($("#pasted").value);
+    } catch (error) {
+      $("#paste-trouble").textContent = `This is not JSON: ${error.message}`;
+      return;
+    }
+    const before = { ...state };
+    Object.assign(state, { request, story: "", knobs: {}, answers: "" });
+    if (await evaluate()) {
+      story.value = "";
+      paster.close();
+    } else {
+      Object.assign(state, before);
+      $("#paste-trouble").textContent = said.textContent;
+    }
+  });
+
+  // --- colours, width, links that change
+  const theme = $("#theme");
+  const paint = () => { document.documentElement.dataset.theme = theme.value; };
+  try { theme.value = localStorage.getItem("theme") ?? ""; } catch { /* no storage, no memory */ }
+  paint();
+  theme.addEventListener("change", () => {
+    paint();
+    try { localStorage.setItem("theme", theme.value); } catch { /* as above */ }
+  });
+  let width = result.clientWidth, waiting = 0;
+  new ResizeObserver(() => {
+    if (Math.abs(result.clientWidth - width) < 24) return;
+    width = result.clientWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => evaluate(), 120);
+  }).observe(result);
+  addEventListener("hashchange", () => { if (readLink()) evaluate(); });
+  readLink();
+  evaluate();
+})();

@@ -1,0 +1,451 @@
+"""The workbench at ``/``: a story or a pasted request, knobs that rewrite it, and what the service thinks and why.
+
+The state is what the browser sends: a story, the knobs that were turned, answers to the form. Nothing is stored here,
+nothing is recorded, and every answer is that of the service itself.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from starlette.routing import BaseRoute, Route
+
+from cds_service.cdshooks import parse_request, write_json
+from cds_service.criteria.quantity import plain
+from cds_service.dosing import steps
+from cds_service.errors import RequestError
+from cds_service.explanation import to_json
+from cds_service.pharmacy import prepare
+from cds_service.profiles import PROFILES, Showing
+from cds_service.service import EXPLAIN, HookCall
+from cds_service.values import dataclass
+from cds_service.web.http import json_answer, json_body
+from cds_service.web.pages import frame, knobs
+from cds_service.web.pages.picture import picture
+from cds_service.web.pages.stories import stories
+from cds_service.wording import words_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import date
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from cds_service.policies.library import Library
+    from cds_service.policies.revision import Revision
+    from cds_service.result import Judged
+    from cds_service.service import CdsService, Site
+    from cds_service.web.pages.form import Forms
+
+Json = dict[str, Any]
+
+FIRST = "nsclc-unresectable-overdose"
+SHOWN_AS = (("generic", "Standard"), ("epic", "Epic"), ("cerner", "Oracle"), ("crd", "CRD"))
+_SLIDES = {"dose": (0, 2400, 10), "weight": (15, 130, 0.5)}
+_NARROWEST, _WIDEST = 300, 1400
+_OUTCOMES = {
+    "meets": "Meets the policy",
+    "does-not-meet": "Does not meet the policy",
+    "needs-documentation": "Needs documentation",
+}
+_VERDICTS = {
+    "ok": ("within the limit", "good"),
+    "exceeds": ("exceeds the limit", "bad"),
+    "wrong-interval": ("given too often", "bad"),
+    "undetermined": ("cannot be decided yet", "open"),
+}
+_VERSIONS = {"davinci-crd.requestedVersion": "2.2"}
+_COVERAGE_PARTS = {
+    "coverage": "Coverage",
+    "covered": "Covered",
+    "pa-needed": "Prior authorization",
+    "doc-needed": "Documentation",
+    "doc-purpose": "Purpose",
+    "info-needed": "Information needed",
+    "billingCode": "Billing code",
+    "reason": "Reason",
+    "questionnaire": "Questionnaire",
+    "date": "Date",
+    "coverage-assertion-id": "Assertion",
+    "satisfied-pa-id": "Authorization",
+    "expiry-date": "Valid until",
+    "contact": "Contact",
+    "dependency": "Depends on",
+    "detail": "Detail",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """An answer of the service, with the orders it judged."""
+
+    service: str
+    answer: Json
+    judged: tuple[tuple[Judged, Revision], ...]
+    problem: str = ""
+    ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """The page and the evaluations behind it, by the services that clients reach too.
+
+    ``library`` gives the policies of the moment, ``today`` the day of the call. The workbench works from what a request
+    carries: it fetches nothing and records nothing.
+    """
+
+    services: Mapping[str, CdsService]
+    library: Callable[[], Library]
+    site: Site
+    today: Callable[[], date]
+    body_limit: int
+    forms: Forms
+
+    def routes(self) -> list[BaseRoute]:
+        """The page, its evaluations, and the way to the form."""
+        return [
+            Route("/", self.page, methods=["GET"]),
+            Route("/workbench/evaluate", self.evaluate, methods=["POST"]),
+            Route("/workbench/form", self.form, methods=["POST"]),
+            Route("/static/{name}", frame.static, methods=["GET"]),
+        ]
+
+    async def page(self, request: Request) -> Response:
+        """``GET /``: the workbench with its first story evaluated, so that it says something before any script runs."""
+        request.scope["log"]["quiet"] = True
+        told = stories()
+        if not told:
+            return frame.page("problem.html", title="No stories", text="This installation carries no stories.")
+        story = told[FIRST]
+        looked = await self.look(story.request)
+        groups: dict[str, list[Any]] = {}
+        for one in told.values():
+            groups.setdefault(one.group, []).append(one)
+        return frame.page(
+            "workbench.html",
+            base=request.scope.get("root_path", ""),
+            story=story,
+            chooser=list(groups.items()),
+            groups=knobs.GROUPS,
+            knobs=knobs.read(story.request, _first(looked)),
+            slides=_SLIDES,
+            result=_markup(_result(looked, "generic", 760)),
+        )
+
+    async def evaluate(self, request: Request) -> Response:
+        """``POST /workbench/evaluate``: one state of the page, evaluated and drawn.
+
+        Raises RequestError for a story that does not exist or a request that cannot be read.
+        """
+        asked = _object(await json_body(request, self.body_limit))
+        body, looked = await self._state(asked)
+        taken = asked.get("taken")
+        turned = knobs.usable(_object(asked.get("knobs") or {}))
+        if isinstance(taken, dict):
+            before = knobs.read(body, _first(looked))
+            body = knobs.take(body, taken)
+            looked = await self.look(body)
+            after = knobs.read(body, _first(looked))
+            turned |= knobs.changed(before, after, ("dose", "dose_unit", "every", "every_unit", "cycles"))
+        profile = str(asked.get("profile", "generic"))
+        profile = profile if profile in PROFILES else "generic"
+        if profile == "crd":
+            extension = {**(body.get("extension") or {}), **_VERSIONS}
+            shown = await self.look({**body, "extension": extension})
+            looked = shown if not shown.problem else looked
+        width = asked.get("width")
+        width = min(_WIDEST, max(_NARROWEST, int(width))) if isinstance(width, int | float) else 760
+        story = stories().get(str(asked.get("story", "")))
+        request.scope["log"]["quiet"] = True
+        return json_answer(
+            {
+                "html": _result(looked, profile, width),
+                "knobs": knobs.read(body, _first(looked)) | {name: value for name, value in turned.items() if value},
+                "turned": turned,
+                "case": str(frame.markdown(story.case)) if story else "",
+                "service": looked.service,
+                "request": body,
+                "response": looked.answer,
+                "said": said(looked),
+            }
+        )
+
+    async def form(self, request: Request) -> Response:
+        """``POST /workbench/form``: the form for what is missing in this state; answers its address."""
+        asked = _object(await json_body(request, self.body_limit))
+        body, looked = await self._state(asked)
+        if not looked.judged:
+            raise RequestError("There is no order that a form could be for.")
+        judged, revision = looked.judged[0]
+        token = self.forms.begin(judged, revision, body, self.today(), str(asked.get("back", "")))
+        return json_answer({"url": f"{request.scope.get('root_path', '')}/attest/{token}"})
+
+    async def look(self, body: Json) -> Looked:
+        """The answer of the service for a request, with its explanation. A request that it refuses is a problem."""
+        service = next((s for s in self.services.values() if s.hook == body.get("hook") and not s.demo_only), None)
+        if service is None:
+            return Looked("", {"cards": []}, (), "No service of ours answers the hook of this request.")
+        started = perf_counter()
+        extension = body.get("extension")
+        body = {**body, "extension": {**(extension if isinstance(extension, dict) else {}), EXPLAIN: True}}
+        try:
+            call = self._call(body, service)
+            answer = (await service.handle(call)).to_json()
+        except RequestError as error:
+            return Looked(service.id, {"cards": []}, (), error.message)
+        judged = tuple((one, self._revision(one)) for one in call.judged)
+        return Looked(service.id, answer, judged, "", (perf_counter() - started) * 1000)
+
+    async def said(self, body: Json) -> str:
+        """What a request comes to, in one sentence."""
+        return said(await self.look(body))
+
+    def _call(self, body: Json, service: CdsService) -> HookCall:
+        return HookCall(
+            request=parse_request(body, service.hook, drafts_may_be_missing=True),
+            today=self.today(),
+            library=self.library(),
+            site=self.site,
+            source=write_json(body),
+        )
+
+    def _revision(self, judged: Judged) -> Revision:
+        named = judged.assessment.policy
+        return self.library().revision(named.id, named=named.revision)[0]
+
+    async def _state(self, asked: Json) -> tuple[Json, Looked]:
+        """The request of a state, and what the service says of it."""
+        base = asked.get("request")
+        if not isinstance(base, dict):
+            story = stories().get(str(asked.get("story", "")))
+            if story is None:
+                raise RequestError("There is no story of this name.", expression="story")
+            base = story.request
+        base = {**base, "hookInstance": str(base.get("hookInstance") or uuid4())}
+        looked = await self.look(base)
+        body = base
+        turned = knobs.usable(_object(asked.get("knobs") or {}))
+        if turned:
+            body = knobs.turn(base, turned, _first(looked))
+        response = self.forms.answered(str(asked.get("answers", "")))
+        if response is not None:
+            body = knobs.with_answers(body, response)
+        if body is not base:
+            looked = await self.look(body)
+        return body, looked
+
+
+def _object(value: Any) -> Json:
+    if not isinstance(value, dict):
+        raise RequestError("The body is not a JSON object.")
+    return value
+
+
+def _first(looked: Looked) -> Judged | None:
+    return looked.judged[0][0] if looked.judged else None
+
+
+def _markup(html: str) -> Any:
+    from markupsafe import Markup  # noqa: PLC0415
+
+    return Markup(html)  # noqa: S704  (made by a template of ours, which escapes)
+
+
+# --- what is drawn ---------------------------------------------------------------------------------------------------
+
+
+def _result(looked: Looked, profile: str, width: int) -> str:
+    orders = [_order(judged, revision, width) for judged, revision in looked.judged]
+    cards, dropped = _cards(looked.answer["cards"], profile)
+    return frame.render(
+        "result.html",
+        strip=_strip(looked),
+        orders=orders,
+        missing=any(order["missing"] for order in orders),
+        cards=cards,
+        dropped=dropped,
+        problem=looked.problem,
+        profile=profile,
+        profiles=SHOWN_AS,
+        coverage=_coverage(looked.answer),
+        service=looked.service,
+        words=lambda fact: words_for(fact).short,
+        asks=_asks,
+    )
+
+
+def _asks(fact: str) -> str:
+    """What somebody does to settle a missing fact, as a sentence begins."""
+    do = words_for(fact).do
+    return f"{do[:1].upper()}{do[1:]}"
+
+
+def _order(judged: Judged, revision: Revision, width: int) -> Json:
+    told = to_json(judged.assessment, position=judged.order.position)
+    return {
+        "name": judged.order.named,
+        "findings": [_full(one) for one in told.get("findings", ())],
+        "missing": told.get("missing", []),
+        "refer_to": told.get("refer_to", []),
+        "notes": told.get("notes", []),
+        "picture": picture(judged, revision, width),
+        "preparations": _preparations(judged, revision),
+    }
+
+
+def _full(found: Json) -> Json:
+    """A finding with every member, as templates like them."""
+    parts = [_full(part) for part in found.get("parts", ())]
+    evidence = [{"path": "", "recorded": "", **item} for item in found.get("evidence", ())]
+    missing = [{"looked_for": "", **item} for item in found.get("missing", ())]
+    return {"because": "", **found, "parts": parts, "evidence": evidence, "missing": missing}
+
+
+def _preparations(judged: Judged, revision: Revision) -> list[Json]:
+    """The pharmacist's lines, one for each amount that the order gives."""
+    weight = judged.assessment.dose.weight
+    amounts: dict[Decimal, None] = {}
+    for step in steps(judged.facts):
+        amount = step.known_amount
+        if amount is not None and not (amount.mg_per_kg and weight is None):
+            amounts[amount.at(weight.kg if weight else Decimal(0))] = None
+    found = []
+    for mg in amounts:
+        lines = prepare(mg, revision.drug, judged.assessment.dose.limit_mg)
+        if lines is None:
+            continue
+        waste = f"{plain(lines.waste_mg)} mg" if lines.waste_mg else "nothing"
+        if lines.modifier == "JW" and lines.discarded_units is not None:
+            waste += f", {plain(lines.discarded_units)} units with modifier JW"
+        elif lines.modifier == "JZ":
+            waste += ", modifier JZ"
+        elif lines.waste_mg:
+            waste += ", not a whole number of units: no JW count is given"
+        units = (
+            f"{plain(lines.units)} units of {plain(revision.drug.billing_unit_mg or Decimal(0))} mg"
+            if lines.units
+            else ""
+        )
+        found.append(
+            {
+                "shown": f"{mg:,.0f} mg" if mg == mg.to_integral_value() else f"{plain(mg)} mg",
+                "plan": lines.plan,
+                "waste": waste,
+                "code": lines.billing_code,
+                "units": units,
+                "roundings": lines.roundings,
+                "vials": _vials(lines.plan.vials, lines.waste_mg),
+            }
+        )
+    return found
+
+
+def _vials(vials: Any, waste: Decimal) -> list[Json]:
+    """Vials as drawn: how tall, and how high they are filled with what is used; the last one holds the rest."""
+    drawn: list[Json] = []
+    for vial, count in vials:
+        tall = 44 if vial.mg >= 300 else 32
+        drawn += [{"size": "large" if tall > 40 else "small", "tall": tall, "mg": vial.mg} for _ in range(count)]
+    left = waste
+    for one in reversed(drawn):
+        lost = min(left, one["mg"])
+        left -= lost
+        room = one["tall"] - 10
+        one["top"] = round(8 + room * float(lost / one["mg"]), 1)
+    return drawn[:24]
+
+
+def _cards(cards: list[Json], profile: str) -> tuple[list[Json], str]:
+    """The cards as an EHR of this kind takes them, and a word on what it does not show."""
+    shaped = [PROFILES[profile](dict(card), Showing()) for card in cards]
+    details = {card.get("uuid"): card.get("detail", "") for card in cards}
+    shown = [
+        {
+            "uuid": "",
+            "suggestions": [],
+            "links": [],
+            "overrideReasons": [],
+            **card,
+            "detail": details.get(card.get("uuid"), ""),
+        }
+        for card in shaped
+    ]
+    lost = sum(len(card.get("suggestions", ())) for card in cards) - sum(len(c["suggestions"]) for c in shown)
+    return (
+        shown,
+        "This EHR cannot apply an update of an order: the suggestion is left to the words of the card." if lost else "",
+    )
+
+
+def _strip(looked: Looked) -> Json:
+    if not looked.judged:
+        headline = looked.problem or "Nothing to judge: no order for a drug of a loaded policy"
+        return {"outcome": "none", "kicker": looked.service, "headline": headline, "arithmetic": "", "facts": []}
+    assessment = looked.judged[0][0].assessment
+    dose = assessment.dose
+    verdict, state = _VERDICTS[dose.verdict.value]
+    weight = f"{plain(dose.weight.kg)} kg" if dose.weight else "not known"
+    limit = f"{dose.limit_mg:,.1f}".removesuffix(".0") + " mg" if dose.limit_mg is not None else ""
+    limit = limit or (f"{plain(dose.limit_mg_per_kg)} mg/kg" if dose.limit_mg_per_kg is not None else "open")
+    facts = [
+        ("Dose", verdict, state),
+        ("Limit", limit + (f" ({dose.row})" if dose.row else ""), ""),
+        ("Weight", weight, "" if dose.weight else "open"),
+        ("Missing", str(len(assessment.missing)) + (" fact" if len(assessment.missing) == 1 else " facts"), ""),
+    ]
+    if assessment.approval_months is not None:
+        facts.append(("The policy would give", f"{plain(assessment.approval_months)} months", ""))
+    section = f"section {assessment.section}" if assessment.section else "no section chosen"
+    return {
+        "outcome": assessment.outcome.value,
+        "kicker": f"{assessment.policy.id}, {section}, answered in {looked.ms:.1f} ms",
+        "headline": _OUTCOMES[assessment.outcome.value],
+        "arithmetic": dose.arithmetic or (f"Ordered {dose.ordered}" if dose.ordered else ""),
+        "facts": facts,
+    }
+
+
+def said(looked: Looked) -> str:
+    """The result in one sentence, for those who listen."""
+    if not looked.judged:
+        return str(_strip(looked)["headline"])
+    assessment = looked.judged[0][0].assessment
+    count = len(looked.answer["cards"])
+    cards = "no card" if not count else "1 card" if count == 1 else f"{count} cards"
+    return f"{_OUTCOMES[assessment.outcome.value]}; dose {_VERDICTS[assessment.dose.verdict.value][0]}; {cards}."
+
+
+def _coverage(answer: Json) -> list[Json]:
+    found = []
+    for action in answer.get("systemActions", ()):
+        resource = action.get("resource", {})
+        for extension in resource.get("extension", ()):
+            if str(extension.get("url", "")).endswith("/ext-coverage-information"):
+                parts = [_part(one) for one in extension.get("extension", ())]
+                name = f"{resource.get('resourceType')}/{resource.get('id')}"
+                found.append({"order": name, "parts": [part for part in parts if part]})
+    return found
+
+
+def _part(part: Mapping[str, Any]) -> tuple[str, str] | None:
+    name = _COVERAGE_PARTS.get(str(part.get("url")), str(part.get("url")))
+    value = next((member for key, member in part.items() if key.startswith("value")), None)
+    if value is None:
+        inner = [shown[1] for one in part.get("extension", ()) if (shown := _part(one))]
+        return (name, ": ".join(inner)) if inner else None
+    return name, _flat(value)
+
+
+def _flat(value: Any) -> str:
+    """A FHIR value in short words."""
+    if not isinstance(value, dict):
+        return str(value).lower() if isinstance(value, bool) else str(value)
+    if "coding" in value or "text" in value:
+        return str(value.get("text") or " ".join(str(one.get("code", "")) for one in value.get("coding", ())))
+    if "start" in value or "end" in value:
+        return f"{value.get('start', '')} to {value.get('end', '')}"
+    return " ".join(_flat(one) for key, one in value.items() if key not in {"system"})

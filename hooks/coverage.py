@@ -1,0 +1,108 @@
+"""Da Vinci CRD in a hook call: what the client said of it, and the coverage-information that goes on the orders."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from cds_service import logs
+from cds_service.crd.answers import Coverages
+from cds_service.crd.cards import crd_cards
+from cds_service.crd.coverage import require_one
+from cds_service.crd.decide import Occasion
+from cds_service.crd.render import COVERAGE_INFORMATION
+from cds_service.crd.request import PRIMARY_HOOKS, CrdRequest, is_crd_call, read_request
+from cds_service.fhir.read import extensions
+from cds_service.values import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.result import Judged
+    from cds_service.service import HookCall
+
+log = logging.getLogger(__name__)
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Crd:
+    """What a call says of CRD. ``spoken``: it is a CRD call; ``sends``: coverage-information is sent for its orders."""
+
+    request: CrdRequest
+    spoken: bool
+    sends: bool
+
+
+def crd_of(call: HookCall) -> Crd:
+    """Read what a call says of CRD. Raises RequestError for a version that is not supported."""
+    agreed = call.site.crd
+    spoken = agreed.every_call or is_crd_call(call.request.extension)
+    request = read_request(call.request.extension) if spoken else CrdRequest()
+    primary = call.request.hook in PRIMARY_HOOKS
+    return Crd(request, spoken, primary and (spoken or agreed.always) and request.coverage_info)
+
+
+def posted_answers(call: HookCall) -> Mapping[str, Json]:
+    """The answers to our forms that were posted for the patient of the call, as the chart takes what was fetched."""
+    agreed = call.site.crd
+    if agreed.responses is None:
+        return {}
+    posted = agreed.responses.of(agreed.owner, call.request.context.patient_id.rpartition("/")[2])
+    entries = [{"resource": response} for response in posted]
+    return {"postedAnswers": {"resourceType": "Bundle", "type": "collection", "entry": entries}} if entries else {}
+
+
+class OnOrders:
+    """The coverage-information of one call. ``actions`` are those found so far."""
+
+    def __init__(self, call: HookCall, crd: Crd, chart: Chart, orders: Sequence[Resource]) -> None:
+        """Raises RequestError where a CRD call has not the one Coverage it needs."""
+        site = call.site
+        if crd.spoken:
+            require_one(chart, site.crd.payer)
+        base = site.public_base_url or site.crd.local_base
+        self.crd = crd
+        self.actions: list[Json] = []
+        self._coverages = Coverages(
+            chart=chart,
+            request=crd.request,
+            agreed=site.crd,
+            occasion=Occasion(
+                on=call.today,
+                pages=f"{base}/policies" if base else None,
+                forms=f"{base}/fhir/Questionnaire" if base else None,
+                contact=site.crd.contact,
+            ),
+            crd=crd.spoken,
+            orders=tuple(orders),
+            document=call.request.raw,
+            source=call.source,
+        )
+
+    def add(self, answer: Callable[[Coverages], Json | None]) -> None:
+        """Add the action for one order, if coverage-information is sent. A fault of ours costs nothing but it."""
+        if not self.crd.sends:
+            return
+        try:
+            if (action := answer(self._coverages)) is not None:
+                self.actions.append(action)
+        except Exception as crash:
+            logs.crash(log, "coverage information", crash)
+
+    def add_foreign(self, orders: Sequence[Resource]) -> None:
+        """Add the actions for orders that no loaded policy speaks of, each for itself."""
+        for order in orders:
+            self.add(lambda coverages, order=order: coverages.foreign(order))  # type: ignore[misc]
+
+    def fitting(self, judged: Judged) -> Sequence[Json]:
+        """The cards of an order as this call wants them."""
+        order, cards = judged.order, judged.cards
+        if not self.crd.spoken:
+            return cards
+        said = any(action["resource"].get("id") == order.raw.get("id") for action in self.actions)
+        kept = self.crd.sends and next(extensions(order.raw, COVERAGE_INFORMATION), None) is not None
+        drug = judged.assessment.policy.drug
+        return crd_cards(cards, self.crd.request, order.reference, drug, on_the_order=said or kept)

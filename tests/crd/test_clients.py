@@ -1,0 +1,89 @@
+"""What is agreed with a client: the profile that makes every call a CRD call, and whose answers are whose."""
+
+from dataclasses import replace
+from datetime import date
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from cds_service.cdshooks import parse_request
+from cds_service.crd.evaluations import InMemory, ResponsesInMemory
+from cds_service.errors import RequestError
+from cds_service.policies.library import load_library
+from cds_service.service import HookCall
+from cds_service.settings import Settings
+from cds_service.web.fhir import Fhir
+from hooks import order_sign
+from tests.bodies import order
+from tests.crd.calls import BASE, chart, coverage, crd, parts
+from tests.crd.test_dtr import PACKAGE, parameters
+
+TODAY = date(2026, 11, 22)
+LIBRARY = load_library()
+
+
+def call(body, **agreed):
+    site = Settings.load(public_base_url=BASE, coverage_information=False).site()
+    site = replace(site, crd=replace(site.crd, **agreed))
+    return HookCall(parse_request(body, "order-sign"), TODAY, LIBRARY, site)
+
+
+def plain(**more):
+    return crd(order(), version=None, extension={}, **more)
+
+
+async def test_a_client_of_the_crd_profile_need_not_say_so():
+    answer = await order_sign.service.handle(call(plain(), every_call=True))
+    assert answer.crd
+    assert parts(answer.system_actions[0]["resource"])["covered"] == ["covered"]
+    with pytest.raises(RequestError, match="needs the patient's Coverage"):
+        await order_sign.service.handle(call(plain(prefetch=chart(coverage=None)), every_call=True))
+    assert not (await order_sign.service.handle(call(plain()))).system_actions
+
+
+async def test_a_crash_of_coverage_information_costs_nothing_but_it(monkeypatch, caplog):
+    def crash(*_, **__):
+        raise RuntimeError("canary-4711")
+
+    monkeypatch.setattr("cds_service.crd.answers.decide", crash)
+    answer = await order_sign.service.handle(call(crd(order())))
+    assert answer.cards
+    assert answer.to_json()["systemActions"] == []
+    assert "coverage information crashed" in caplog.text
+    assert "canary" not in caplog.text
+
+
+async def test_what_is_kept_for_one_client_is_not_found_by_another():
+    evaluations, responses = InMemory(), ResponsesInMemory()
+    agreed = {"evaluations": evaluations, "responses": responses, "owner": "north"}
+    answer = await order_sign.service.handle(call(crd(order()), **agreed))
+    (trace,) = parts(answer.system_actions[0]["resource"])["coverage-assertion-id"]
+    owner = lambda request: request.headers["x-client"]  # noqa: E731
+    fhir = Fhir(lambda: LIBRARY, lambda: TODAY, BASE, evaluations, responses, owner=owner)
+    transport = httpx.ASGITransport(Starlette(routes=fhir.routes()))
+    async with httpx.AsyncClient(transport=transport, base_url=BASE) as http:
+        asked = parameters(("coverage", coverage()), context=trace)
+        found = {
+            client: (await http.post(PACKAGE, json=asked, headers={"x-client": client})).json()
+            for client in ("north", "south")
+        }
+        kept = (
+            await http.post(
+                "/fhir/QuestionnaireResponse",
+                json={
+                    "resourceType": "QuestionnaireResponse",
+                    "status": "completed",
+                    "subject": {"reference": "Patient/pt-1"},
+                },
+                headers={"x-client": "south"},
+            )
+        ).json()
+        path = f"/fhir/QuestionnaireResponse/{kept['id']}"
+        read = await http.get(path, headers={"x-client": "south"})
+        assert responses.find("north", kept["id"]) is None
+    assert [one["name"] for one in found["north"]["parameter"]] == ["packagebundle"]
+    assert all(one["resource"]["resourceType"] == "OperationOutcome" for one in found["south"]["parameter"])
+    assert read.json() == kept
+    assert responses.of("north", "pt-1") == ()
+    assert len(responses.of("south", "pt-1")) == 1

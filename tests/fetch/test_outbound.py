@@ -1,0 +1,210 @@
+"""Where requests may go: registered origins, public addresses, and to the address that was checked."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+import respx
+
+from cds_service.trust.outbound import (
+    ForbiddenAddressError,
+    GuardedTransport,
+    Rules,
+    http_client,
+    is_public,
+    read_key_set,
+)
+from cds_service.trust.registry import Client, Registry
+
+if TYPE_CHECKING:
+    from tests.fetch.conftest import FhirServer
+
+CLIENT = Client.model_validate(
+    {
+        "name": "a",
+        "issuer": "https://a.example",
+        "jku": "https://keys.example/jwks.json",
+        "fhir": {"base": "https://ehr.example/fhir"},
+        "private_hosts": ["Inside.example"],
+    }
+)
+RULES = Rules.of(Registry.of((CLIENT,)), demo=False)
+DEMO = Rules.of(Registry(), demo=True, more=["http://fhir.example/r4"])
+
+
+@pytest.mark.parametrize(
+    "url", ["https://ehr.example/fhir/Patient/1", "https://EHR.example:443/x", "https://keys.example/"]
+)
+def test_registered_origins_are_open(url: str) -> None:
+    RULES.check(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ehr.example/fhir/Patient/1",
+        "https://ehr.example:8443/fhir",
+        "https://ehr.example.attacker.example/fhir",
+        "https://attacker.example/?https://ehr.example/fhir",
+        "https://ehr.example@attacker.example/fhir",
+        "https://attacker.example#@ehr.example/",
+        "http://127.0.0.1/fhir",
+        "https://127.0.0.1/fhir",
+        "https://localhost/fhir",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::1]/fhir",
+        "file:///etc/passwd",
+        "ftp://ehr.example/",
+        "https://ehr.example:nonsense/",
+        "",
+    ],
+)
+def test_everything_else_is_closed(url: str) -> None:
+    with pytest.raises(ForbiddenAddressError) as refused:
+        RULES.check(url)
+    assert "example" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080/fhir", "http://localhost/fhir", "http://[::1]:9/", "http://fhir.example/r4/x"]
+)
+def test_a_demonstration_may_read_from_this_machine_and_from_what_it_was_told(url: str) -> None:
+    DEMO.check(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost.attacker.example/",
+        "http://127.0.0.1.attacker.example/",
+        "http://10.0.0.1/",
+        "http://other.example",
+    ],
+)
+def test_and_from_nowhere_else(url: str) -> None:
+    with pytest.raises(ForbiddenAddressError):
+        DEMO.check(url)
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.215.14", True),
+        ("2606:4700::1111", True),
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("127.0.0.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("::", False),
+        ("fe80::1", False),
+        ("fd00::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::ffff:93.184.215.14", True),
+        ("64:ff9b::a00:1", False),
+        ("2002:a00:1::", False),
+    ],
+)
+def test_which_addresses_are_public(address: str, public: bool) -> None:
+    assert is_public(ipaddress.ip_address(address)) is public
+
+
+@pytest.mark.parametrize("addresses", [["10.0.0.1"], ["93.184.215.14", "10.0.0.1"], ["fe80::1%eth0"]])
+def test_a_host_that_resolves_into_our_network_is_closed_unless_it_is_named(addresses: list[str]) -> None:
+    with pytest.raises(ForbiddenAddressError):
+        RULES.check_resolved("ehr.example", addresses)
+    RULES.check_resolved("inside.example", addresses)
+    RULES.check_resolved("ehr.example", ["93.184.215.14"])
+
+
+def test_in_a_demonstration_localhost_has_to_be_this_machine() -> None:
+    DEMO.check_resolved("localhost", ["127.0.0.1", "::1"])
+    with pytest.raises(ForbiddenAddressError):
+        DEMO.check_resolved("localhost", ["10.0.0.1"])
+    with pytest.raises(ForbiddenAddressError):
+        DEMO.check_resolved("fhir.example", ["127.0.0.1"])
+
+
+async def test_the_connection_goes_to_the_address_that_was_checked(fhir: FhirServer) -> None:
+    """A name that resolves to a public address when it is checked and to a private one later gets nowhere."""
+    answers = [["93.184.215.14"], ["127.0.0.1"]]
+
+    async def rebinding(host: str, port: int) -> list[str]:
+        return answers.pop(0)
+
+    origin = f"http://rebinding.example:{fhir.port}"
+    rules = Rules(origins=frozenset({origin}), plain_http=True)
+    connected: list[str] = []
+    transport = GuardedTransport(lambda: rules, rebinding)
+
+    async def connect_tcp(host: str, *rest: object) -> None:
+        connected.append(host)
+        raise AssertionError
+
+    transport._pool._network_backend._inner.connect_tcp = connect_tcp  # type: ignore[attr-defined]
+    async with http_client(transport) as client:
+        with pytest.raises(AssertionError):
+            await client.get(f"{origin}/ok/Patient/pt-1")
+        assert connected == ["93.184.215.14"]
+        with pytest.raises(ForbiddenAddressError):
+            await client.get(f"{origin}/ok/Patient/pt-1")
+    assert fhir.seen() == []
+
+
+async def test_a_private_host_is_reached_where_the_registry_names_it(fhir: FhirServer) -> None:
+    async def inside(host: str, port: int) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"] if host == "inside.example" else []
+
+    origin = f"http://inside.example:{fhir.port}"
+    rules = Rules(frozenset({origin}), frozenset({"inside.example"}), plain_http=True)
+    async with http_client(GuardedTransport(lambda: rules, inside)) as client:
+        assert (await client.get(f"{origin}/ok/Patient/pt-1")).json()["id"] == "pt-1"
+    assert fhir.seen()[0]["headers"]["host"] == f"inside.example:{fhir.port}"
+
+
+async def test_a_host_without_address_is_a_transport_error() -> None:
+    async def nothing(host: str, port: int) -> list[str]:
+        raise OSError
+
+    async with http_client(GuardedTransport(lambda: RULES, nothing)) as client:
+        with pytest.raises(httpx.TransportError):
+            await client.get("https://ehr.example/fhir/Patient/1")
+
+
+# Key sets
+
+
+@respx.mock
+async def test_a_key_set_is_read_from_a_registered_address_only() -> None:
+    ours = respx.get("https://keys.example/jwks.json").respond(200, content=b'{"keys": []}')
+    theirs = respx.get("https://attacker.example/jwks.json").respond(200)
+    async with http_client(GuardedTransport(lambda: RULES)) as client:
+        assert await read_key_set(client, "https://keys.example/jwks.json") == b'{"keys": []}'
+        with pytest.raises(ForbiddenAddressError):
+            await read_key_set(client, "https://attacker.example/jwks.json")
+    assert (ours.call_count, theirs.call_count) == (1, 0)
+
+
+@respx.mock
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status_code": 302, "headers": {"location": "https://attacker.example"}},
+        {"status_code": 404},
+        {"content": b" " * 300_000},
+    ],
+)
+async def test_a_key_server_that_redirects_fails_or_floods_is_not_believed(answer: dict[str, object]) -> None:
+    respx.get("https://keys.example/jwks.json").respond(**{"status_code": 200, **answer})  # type: ignore[arg-type]
+    async with http_client(GuardedTransport(lambda: RULES)) as client:
+        with pytest.raises(ValueError, match="key set"):
+            await read_key_set(client, "https://keys.example/jwks.json")
+    assert {call.request.url.host for call in respx.calls} == {"keys.example"}

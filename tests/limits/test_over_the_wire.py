@@ -1,0 +1,154 @@
+"""Limits through a real server on loopback, as a hostile or an overloaded client meets them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvicorn
+from fhir.resources.R4B.operationoutcome import OperationOutcome
+
+from cds_service.app import create_app
+from cds_service.cdshooks import CdsResponse
+from cds_service.service import CdsService
+from cds_service.settings import Settings
+from cds_service.web import wire
+from tests.bodies import SIGN, call
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+BODY = json.dumps(call()).encode()
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[int]:
+    """A server for an application: its port."""
+    config = uvicorn.Config(app, "127.0.0.1", 0, http=wire.LimitedProtocol, log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    task = asyncio.ensure_future(server.serve())
+    while not server.started:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+
+
+def head(length: int, *more: str) -> bytes:
+    """The head of a call."""
+    lines = [f"POST {SIGN} HTTP/1.1", "host: x", "content-type: application/json", f"content-length: {length}", *more]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+async def answered(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    """One answer: status, headers, body."""
+    lines = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:]) if name}
+    return int(lines[0].split()[1]), headers, await reader.readexactly(int(headers.get("content-length", "0")))
+
+
+async def said(port: int, *parts: bytes | float) -> tuple[int, dict[str, str], bytes, bool]:
+    """Say these parts (numbers are pauses), hear the answer, and whether the connection is closed then."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for part in parts:
+            if isinstance(part, float):
+                await asyncio.sleep(part)
+            else:
+                writer.write(part)
+        answer = await answered(reader)
+        try:
+            closed = await asyncio.wait_for(reader.read(1), 0.2) == b""
+        except TimeoutError:
+            closed = False
+    finally:
+        writer.close()
+    return *answer, closed
+
+
+async def test_a_slow_body_is_408_and_the_connection_goes() -> None:
+    async with serving(create_app(Settings.load(body_seconds=0.3))) as port:
+        status, _, body, closed = await said(port, head(len(BODY)), BODY[:10], 0.1, BODY[10:20])
+        assert (status, closed) == (408, True)
+        assert OperationOutcome.model_validate_json(body)
+        status, _, _, closed = await said(port, head(len(BODY)), BODY[:10], 0.1, BODY[10:])
+        assert (status, closed) == (200, False)
+
+
+async def test_a_body_over_the_limit_is_413_before_it_was_sent() -> None:
+    async with serving(create_app(Settings.load(body_limit=1000))) as port:
+        status, _, _, closed = await said(port, head(10**9))
+        assert (status, closed) == (413, True)
+
+
+async def test_overload_is_503_at_once_with_retry_after_and_probes_answer() -> None:
+    release = asyncio.Event()
+
+    async def handle(call: Any) -> CdsResponse:
+        await release.wait()
+        return CdsResponse()
+
+    service = CdsService("durvalumab-order-sign", "order-sign", "t", "d", (), handle)
+    async with serving(create_app(Settings.load(most_calls=2), [service])) as port:
+        held = [asyncio.ensure_future(said(port, head(len(BODY)), BODY)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        status, headers, body, closed = await said(port, head(len(BODY)))  # refused before its body is read
+        assert (status, headers["retry-after"], closed) == (503, "1", True)
+        assert OperationOutcome.model_validate_json(body)
+        assert (await said(port, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n"))[0] == 200
+        release.set()
+        assert [answer[0] for answer in await asyncio.gather(*held)] == [200, 200]
+        assert (await said(port, head(len(BODY)), BODY))[0] == 200
+
+
+async def test_a_client_over_its_rate_gets_429_with_retry_after() -> None:
+    async with serving(create_app(Settings.load(calls_per_second=1))) as port:
+        statuses = [(await said(port, head(len(BODY)), BODY))[0] for _ in range(2)]
+        assert statuses == [200] * 2
+        status, headers, body, _ = await said(port, head(len(BODY)), BODY)
+        assert (status, headers["retry-after"]) == (429, "1")
+        assert OperationOutcome.model_validate_json(body)
+
+
+async def _flood(port: int) -> None:
+    """Send one header without end; raises when the other side has had enough."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        for _ in range(10_000):
+            writer.write(b"POST / HTTP/1.1\r\nx: " + b"x" * 4096)
+            await writer.drain()
+            await asyncio.sleep(0)
+    finally:
+        writer.close()
+
+
+async def test_headers_that_never_end_are_431() -> None:
+    async with serving(create_app(Settings.load())) as port:
+        status, _, body, _ = await said(port, head(0, *(f"x-{n}: y" for n in range(150))))
+        assert status == 431
+        assert OperationOutcome.model_validate_json(body)
+        with pytest.raises(ConnectionError):
+            await _flood(port)
+        kept = await said(port, b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n", 0.1)
+        assert kept[3] is False
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [b"", b"POST / HTT", b"POST / HTTP/1.1\r\nhost: x\r\n", b"GET /health HTTP/1.1\r\nhost: x\r\n\r\nGET /"],
+)
+async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, beginning: bytes) -> None:
+    monkeypatch.setattr(wire, "HEAD_SECONDS", 0.3)
+    async with serving(create_app(Settings.load())) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(beginning)
+        if beginning.startswith(b"GET /health"):
+            assert (await answered(reader))[0] == 200
+        assert (await answered(reader))[0] == 408
+        assert await asyncio.wait_for(reader.read(1), 1) == b""
+        writer.close()

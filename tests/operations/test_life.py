@@ -1,0 +1,232 @@
+"""The service under load: drain, roll, reload, two replicas, and nothing of a patient where it is watched."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+import cds_service
+from cds_service.record.migrate import upgrade
+from tests.bodies import SIGN, call, order
+from tests.operations.service import Load, Service, check_record
+from tests.postgres_server import PostgresServer
+
+CANARY = "Zanzibar"
+SECRET = "a secret for both replicas, long enough"
+OVERRIDDEN = {"outcome": "overridden", "overrideReason": {"reason": {"code": "evidence"}, "userComment": CANARY}}
+
+
+async def more(load: Load, answers: int = 100) -> None:
+    """Wait until so many more calls were answered."""
+    wanted = len(load) + answers
+    async with asyncio.timeout(60):
+        while len(load) < wanted:  # noqa: ASYNC110  (clients count, they do not signal)
+            await asyncio.sleep(0.01)
+
+
+async def while_loaded(services: list[Service], load: Load, *steps: Any) -> None:
+    """Run steps one after the other under load; a refused client turns to the next service, as a proxy would."""
+    turn = 0
+
+    def port() -> int:
+        nonlocal turn
+        turn += 1
+        return services[turn % len(services)].port
+
+    clients = asyncio.ensure_future(load.run(port, lambda _: False))
+    for step in steps:
+        await more(load)
+        await asyncio.to_thread(step)
+    await more(load)
+    load.stop = True
+    await clients
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_under_load_fails_no_call(tmp_path: Path, workers: int) -> None:
+    load = Load()
+    with Service(tmp_path / "one", workers=workers) as first, Service(tmp_path / "two") as second:
+        asyncio.run(while_loaded([first, second], load, first.end))
+        second.end()
+    assert (load.failed, load.broken) == ([], 0)
+    assert load.refused > 0, "the one that ended listens no more"
+
+
+def test_workers_are_replaced_under_load_without_a_failed_call(tmp_path: Path) -> None:
+    load = Load()
+    with Service(tmp_path, workers=2) as service:
+        before = set(service.workers())
+
+        def roll() -> None:
+            service.signal(signal.SIGUSR2)
+            until = time.monotonic() + 20
+            while before & set(service.workers()) and time.monotonic() < until:
+                time.sleep(0.05)
+
+        asyncio.run(while_loaded([service], load, roll))
+        assert not before & set(service.workers())
+        service.end()
+    assert (load.failed, load.broken, load.refused) == ([], 0, 0)
+    check_record(tmp_path, load)
+
+
+def test_a_broken_policy_changes_nothing_and_a_good_one_takes_over(tmp_path: Path) -> None:
+    folder = tmp_path / "policies" / "cp_phar_339"
+    shutil.copytree(Path(cds_service.__file__).parent / "policies" / "cp_phar_339", folder)
+    (document,) = folder.glob("*.yaml")
+    good = document.read_text()
+    load = Load()
+    with Service(tmp_path, policy_folder=tmp_path / "policies") as service:
+
+        def ready() -> dict[str, Any]:
+            answer: dict[str, Any] = orjson.loads(service.get("/ready"))
+            return answer
+
+        def write(text: str, seen: Any) -> float:
+            draft = document.with_suffix(".draft")
+            draft.write_text(text)
+            draft.replace(document)
+            began = time.monotonic()
+            while not seen(ready()):
+                assert time.monotonic() < began + 15, service.log.read_text()[-2000:]
+                time.sleep(0.02)
+            return time.monotonic() - began
+
+        first = ready()["policies"]
+        asyncio.run(
+            while_loaded(
+                [service],
+                load,
+                lambda: write(good.replace("cite:", "sight:"), lambda answer: "alarms" in answer),
+                lambda: write(f"{good}\n# reviewed\n", lambda answer: "alarms" not in answer),
+            )
+        )
+        second = ready()["policies"]
+        metrics = service.get("/metrics").decode()
+    assert (load.failed, load.broken) == ([], 0)
+    assert first != second
+    assert 'cds_reloads_total{outcome="refused",what="policies"} 1.0' in metrics
+    assert 'cds_reloads_total{outcome="taken over",what="policies"} 1.0' in metrics
+
+
+def with_canaries() -> dict[str, Any]:
+    """A call with a name in every free text, reference and identifier."""
+    draft = order(note=[{"text": CANARY}], requester={"reference": f"Practitioner/{CANARY}", "display": CANARY})
+    draft["dosageInstruction"][0]["text"] = f"1500 mg every 2 weeks for {CANARY}"
+    draft["medicationCodeableConcept"]["text"] = f"durvalumab for {CANARY}"
+    body = call(draft, hookInstance=f"for {CANARY}")
+    chart = body["prefetch"]
+    chart["patient"] |= {"name": [{"text": CANARY}], "identifier": [{"value": CANARY}], "birthDate": CANARY}
+    chart["conditions"]["entry"][0]["resource"] |= {"note": [{"text": CANARY}], "code": {"text": f"cancer of {CANARY}"}}
+    chart[CANARY] = {"resourceType": "Patient", "id": CANARY}
+    body["context"]["userId"] = f"Practitioner/{CANARY}"
+    body["extension"][CANARY] = CANARY
+    return body
+
+
+def test_a_patient_is_nowhere_but_in_the_answer(tmp_path: Path) -> None:
+    settings = {"workers": 2, "log_level": "debug", "body_limit": 200_000}
+    with Service(tmp_path, **settings) as service, httpx.Client(base_url=service.url, trust_env=False) as client:
+        errors: list[str] = []
+        for body in (
+            with_canaries(),
+            {**with_canaries(), "hook": CANARY},
+            {**with_canaries(), "context": {"patientId": CANARY}},
+            {**with_canaries(), "fhirAuthorization": {"access_token": CANARY}},
+            {**with_canaries(), "filler": CANARY * 50_000},
+        ):
+            answer = client.post(SIGN, json=body, headers={"x-request-id": "r-1", "traceparent": CANARY})
+            if answer.status_code == 200:
+                cards = [card["uuid"] for card in answer.json()["cards"]]
+                at = datetime.now(UTC).isoformat()
+                entries = [{"card": card, "outcomeTimestamp": at, **OVERRIDDEN} for card in (*cards, CANARY)]
+                assert client.post(f"{SIGN}/feedback", json={"feedback": entries}).status_code == 200
+            else:
+                errors.append(answer.text)
+        assert len(errors) == 4
+        errors.append(client.post(SIGN, content=CANARY, headers={"content-type": "application/json"}).text)
+        errors.append(client.get(f"/policies/{CANARY}").text)
+        time.sleep(1.2)
+        watched = [*errors, client.get("/metrics").text, client.get("/stats").text]
+        service.end()
+    watched.append(service.log.read_text())
+    assert '"event":"request"' in watched[-1]
+    for text in watched:
+        assert CANARY not in text
+    for file in (tmp_path / "data").rglob("*"):
+        if file.is_file():
+            assert CANARY.encode() not in file.read_bytes(), file.name
+
+
+def test_two_replicas_on_one_postgresql_share_acknowledgements(tmp_path: Path) -> None:
+    with PostgresServer() as postgres:
+        upgrade(postgres.url)
+        settings = {"record_url": postgres.url, "record_secret": SECRET, "memory_hours": 24, "show_passing": False}
+        with Service(tmp_path / "a", **settings) as one, Service(tmp_path / "b", **settings) as two:
+            first = httpx.post(f"{one.url}{SIGN}", json=call(), trust_env=False).json()
+            entries = [
+                {"card": card["uuid"], "outcomeTimestamp": datetime.now(UTC).isoformat(), **OVERRIDDEN}
+                for card in first["cards"]
+            ]
+            httpx.post(f"{one.url}{SIGN}/feedback", json={"feedback": entries}, trust_env=False).raise_for_status()
+            again = httpx.post(f"{two.url}{SIGN}", json=call(order("rx-9")), trust_env=False).json()
+            changed = httpx.post(f"{two.url}{SIGN}", json=call(order("rx-9", mg=2000)), trust_env=False).json()
+            rates = orjson.loads(two.get("/stats"))["all"]
+    assert "warning" in {card["indicator"] for card in first["cards"]}
+    assert {card["indicator"] for card in again["cards"]} == {"info"}
+    (assessment,) = again["extension"]["org.durvalumab-cds.assessments"]
+    assert any("acknowledged" in note for note in assessment["notes"])
+    assert "warning" in {card["indicator"] for card in changed["cards"]}
+    assert rates["overridden"] == len(entries)
+
+
+def test_a_silent_service_judges_records_and_shows_nothing(tmp_path: Path) -> None:
+    with Service(tmp_path, silent=True) as service:
+        answer = httpx.post(f"{service.url}{SIGN}", json=call(), trust_env=False)
+        rates = orjson.loads(service.get("/stats"))["all"]
+    assert answer.json() == {"cards": []}
+    assert (rates["calls"], rates["silent"], rates["cards"] > 0) == (1, 1, True)
+
+
+def test_trace_and_request_ids_go_through(tmp_path: Path) -> None:
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    with Service(tmp_path) as service:
+        answer = httpx.post(
+            f"{service.url}{SIGN}", json=call(), headers={"traceparent": parent, "x-request-id": "r-7"}, trust_env=False
+        )
+        service.end()
+    assert answer.headers["x-request-id"] == "r-7"
+    assert answer.headers["traceresponse"].split("-")[1] == "4bf92f3577b34da6a3ce929d0e0e4736"
+    lines = [orjson.loads(line) for line in service.log.read_text().splitlines()]
+    (line,) = [line for line in lines if line["event"] == "request" and line.get("endpoint") == "call"]
+    assert (line["trace_id"], line["request_id"]) == ("4bf92f3577b34da6a3ce929d0e0e4736", "r-7")
+
+
+def test_a_drain_time_says_no_before_listening_ends(tmp_path: Path) -> None:
+    with Service(tmp_path, drain_seconds=1) as service:
+        service.signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert httpx.get(f"{service.url}/ready", trust_env=False).status_code == 503
+        assert httpx.post(f"{service.url}{SIGN}", json=call(), trust_env=False).status_code == 200
+        assert service.end() == 0
+
+
+def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
+    with Service(tmp_path, workers=2) as service:
+        before = service.workers()
+        os.kill(before[0], signal.SIGKILL)
+        until = time.monotonic() + 10
+        while (len(after := service.workers()) < 2 or before[0] in after) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert len(after) == 2
+        assert before[0] not in after

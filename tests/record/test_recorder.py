@@ -1,0 +1,282 @@
+"""What the record keeps of a call, what it does not, and how it remembers."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from fhir.resources.R4B.auditevent import AuditEvent
+
+from cds_service.cdshooks import write_json
+from cds_service.record.evaluations import StoredEvaluations
+from cds_service.record.export import audit_event
+from cds_service.record.pseudonyms import Keys, keys_from
+from cds_service.record.recorder import Keeping, Recorder
+from cds_service.record.replay import SharedReplay
+from cds_service.record.spool import Spool
+from cds_service.record.sql import SqlStore
+from cds_service.record.writer import Writer
+from cds_service.result import Judged
+from tests.bodies import call, nsclc, order, searchset, weight
+from tests.record.cases import entries, feedback_body, judged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CANARY = "Zanzibar Quux"
+
+
+@pytest.fixture
+def recorder(store: SqlStore, keys: Keys, tmp_path: Path) -> Callable[..., Recorder]:
+    def make(**keeping: Any) -> Recorder:
+        return Recorder(store, Writer(store, Spool(tmp_path / "spool", 10**6)), keys, Keeping(**keeping))
+
+    return make
+
+
+def with_canaries() -> dict[str, Any]:
+    """A call with a name in every place that takes free text or a reference."""
+    chart = {
+        "patient": {
+            "resourceType": "Patient",
+            "id": "pt-1",
+            "birthDate": "1958-03-14",
+            "name": [{"text": CANARY}],
+            "identifier": [{"value": CANARY}],
+        },
+        "conditions": searchset({**nsclc(), "note": [{"text": CANARY}], "subject": {"reference": "Patient/pt-1"}}),
+        "weight": searchset({**weight(70), "performer": [{"display": CANARY}]}),
+        "practitionerRole": searchset(
+            {"resourceType": "PractitionerRole", "id": "r", "specialty": [{"text": f"Oncology of {CANARY}"}]}
+        ),
+        CANARY: {"resourceType": "Patient", "id": CANARY},
+    }
+    draft = order(note=[{"text": CANARY}], requester={"display": CANARY})
+    draft["dosageInstruction"][0]["text"] = f"1500 mg every 2 weeks for {CANARY}"
+    draft["medicationCodeableConcept"]["text"] = f"durvalumab {CANARY}"
+    body = call(draft, prefetch=chart, hookInstance=f"for {CANARY}")
+    body["context"]["userId"] = f"Practitioner/{CANARY}"
+    body["fhirServer"] = "https://ehr.example/fhir"
+    return body
+
+
+def on_disk(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.glob("record.sqlite*"))
+
+
+def answered(judged: list[Judged]) -> tuple[list[dict[str, Any]], bytes]:
+    cards = [card for one in judged for card in one.cards]
+    return cards, write_json({"cards": cards})
+
+
+async def test_a_row_tells_what_was_judged_and_answered(
+    recorder: Callable[..., Recorder], store: SqlStore, keys: Keys
+) -> None:
+    keeper = recorder()
+    called, found = judged()
+    cards, answer = answered(found)
+    identity = await keeper.keep(called, found, cards, [], answer)
+    stored = store.decision(identity)
+    assert stored is not None
+    body = orjson.loads(stored.decision.body)
+    (kept,) = body["orders"]
+    assessment = found[0].assessment
+    assert (kept["policy"], kept["revision"], kept["sha256"]) == (
+        assessment.policy.id,
+        assessment.policy.revision,
+        assessment.policy.sha256,
+    )
+    assert kept["outcome"] == assessment.outcome
+    assert kept["verdict"] == "exceeds"
+    assert kept["facts"]["weight_kg"]["kg"] == 70
+    assert kept["facts"]["stage"] == "IIIB"
+    assert list(kept["missing"]) == [missing.fact for missing in assessment.missing]
+    assert [card["uuid"] for card in body["cards"]] == [card["uuid"] for card in cards]
+    assert body["sources"]["origins"]["prefetch"] > 1
+    assert stored.decision.sealed is not None
+    full = orjson.loads(keys.unseal(stored.decision.sealed))
+    assert full["answer"] == orjson.loads(answer)
+    assert all(store.decision(card["uuid"]) == stored for card in cards)
+    assert "pt-1" not in stored.decision.body
+    keeper.close()
+
+
+async def test_free_text_and_identifiers_of_a_chart_are_nowhere_in_the_store(
+    recorder: Callable[..., Recorder], store: SqlStore, url: str, tmp_path: Path
+) -> None:
+    keeper = recorder()
+    called, found = judged(with_canaries())
+    cards, answer = answered(found)
+    await keeper.keep(called, found, cards, [], answer)
+    await keeper.take(
+        entries(feedback_body(cards[0]["uuid"], overrideReason={"userComment": CANARY, "reason": {"code": CANARY}})),
+        service="durvalumab-order-sign",
+        client="clinic",
+    )
+    if url.startswith("sqlite"):
+        everything = on_disk(tmp_path)
+    else:
+        rows = [(row.decision.body, row.decision.sealed) for row in store.decisions()]
+        everything = repr([rows, list(store.feedback())]).encode()
+    keeper.close()
+    assert len(everything) > 1000
+    for word in (*CANARY.encode().split(), b"pt-1", b"1958-03-14"):
+        assert word not in everything
+
+
+async def test_identifiers_are_kept_where_a_site_wants_them(recorder: Callable[..., Recorder], store: SqlStore) -> None:
+    keeper = recorder(identifiers=True, answers=False)
+    called, found = judged()
+    cards, answer = answered(found)
+    stored = store.decision(await keeper.keep(called, found, cards, [], answer))
+    assert stored is not None
+    assert orjson.loads(stored.decision.body)["identifiers"]["patient"] == "pt-1"
+    assert stored.decision.sealed is None
+    keeper.close()
+
+
+async def acknowledge(keeper: Recorder, called: Any, found: list[Judged]) -> None:
+    cards, answer = answered(found)
+    await keeper.keep(called, found, cards, [], answer)
+    now = datetime.now(UTC).date().isoformat()
+    for card in cards:
+        body = feedback_body(card["uuid"], at=f"{now}T23:59:59Z")
+        await keeper.take(entries(body), service="s", client="clinic")
+
+
+async def test_an_acknowledged_finding_is_softer_for_the_same_patient_and_order(
+    recorder: Callable[..., Recorder],
+) -> None:
+    keeper = recorder(memory_hours=48)
+    await acknowledge(keeper, *judged())
+    redrafted = call(order("rx-2", authoredOn="2026-11-02"))
+    called, found = judged(redrafted)
+    cards, notes, quieted = await keeper.quieten(called, found, found[0].cards)
+    assert [card["indicator"] for card in cards] == ["info"] * len(cards)
+    assert set(quieted) == {card["uuid"] for card in cards}
+    assert "acknowledged" in notes[0][0]
+    assert found[0].cards[0]["indicator"] == "warning", "what was judged stays as it was"
+    keeper.close()
+
+
+async def test_an_acknowledged_finding_can_be_left_out(recorder: Callable[..., Recorder]) -> None:
+    keeper = recorder(memory_hours=48, memory_mode="drop")
+    called, found = judged()
+    await acknowledge(keeper, called, found)
+    cards, notes, quieted = await keeper.quieten(called, found, found[0].cards)
+    assert cards == []
+    assert len(notes[0]) == len(quieted) == len(found[0].cards)
+    keeper.close()
+
+
+def heavier() -> dict[str, Any]:
+    body = call()
+    body["prefetch"]["weight"] = searchset(weight(60))
+    return body
+
+
+def of_another_patient() -> dict[str, Any]:
+    body = call(order(patient="pt-2"))
+    body["context"]["patientId"] = "pt-2"
+    for name in ("conditions", "weight"):
+        for entry in body["prefetch"][name]["entry"]:
+            entry["resource"]["subject"]["reference"] = "Patient/pt-2"
+    body["prefetch"]["patient"]["id"] = "pt-2"
+    return body
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [lambda: call(order(mg=1400)), lambda: call(order(weeks=1)), heavier, of_another_patient],
+    ids=["dose", "interval", "finding", "patient"],
+)
+async def test_whatever_changes_is_said_again(recorder: Callable[..., Recorder], changed: Callable[[], Any]) -> None:
+    keeper = recorder(memory_hours=48)
+    await acknowledge(keeper, *judged())
+    called, found = judged(changed())
+    dose = [card for card in found[0].cards if "dose" in card["source"]["topic"]["code"]]
+    cards, _, quieted = await keeper.quieten(called, found, dose)
+    assert (cards, quieted) == (dose, {})
+    keeper.close()
+
+
+async def test_without_a_window_nothing_is_remembered(recorder: Callable[..., Recorder]) -> None:
+    keeper = recorder()
+    called, found = judged()
+    await acknowledge(keeper, called, found)
+    assert (await keeper.quieten(called, found, found[0].cards))[2] == {}
+    keeper.close()
+
+
+async def test_a_critical_card_is_never_softened(recorder: Callable[..., Recorder]) -> None:
+    keeper = recorder(memory_hours=48, memory_mode="drop")
+    called, found = judged()
+    grave = deepcopy(found[0].cards[0])
+    grave["indicator"] = "critical"
+    found = [Judged(found[0].order, found[0].facts, found[0].assessment, (grave,))]
+    await acknowledge(keeper, called, found)
+    assert (await keeper.quieten(called, found, [grave]))[0] == [grave]
+    keeper.close()
+
+
+async def test_audit_events_are_valid_fhir(recorder: Callable[..., Recorder], store: SqlStore) -> None:
+    keeper = recorder()
+    called, found = judged()
+    cards, answer = answered(found)
+    await keeper.keep(called, found, cards, [], answer)
+    keeper.close()
+    (stored,) = store.decisions()
+    event = audit_event(stored)
+    AuditEvent.model_validate(event)
+    assert "pt-1" not in str(event)
+
+
+async def test_evaluations_are_shared_between_replicas(
+    recorder: Callable[..., Recorder], store: SqlStore, keys: Keys
+) -> None:
+    from cds_service.crd.evaluations import Evaluation
+
+    keeper = recorder()
+    _, found = judged()
+    kept = Evaluation(
+        assertion_id="a-1",
+        version="2.0.1",
+        policy="CP.PHAR.339",
+        revision="2022-12-02",
+        section="I.A",
+        patient="pt-1",
+        coverage="Coverage/1",
+        order="MedicationRequest/rx-1",
+        order_type="MedicationRequest",
+        missing=("stage",),
+        facts=found[0].facts,
+        asked=True,
+        on=date(2026, 11, 2),
+    )
+    StoredEvaluations(store, keeper.writer, keys).put("clinic", kept)
+    called, again = judged()
+    await keeper.keep(called, again, *answered(again)[:1], [], b"{}")
+    other = StoredEvaluations(store, keeper.writer, keys)
+    got = await other.get("clinic", "a-1")
+    assert (got.patient, got.facts.value("stage"), got.on) == ("pt-1", "IIIB", date(2026, 11, 2))
+    assert await other.get("elsewhere", "a-1") is None
+    keeper.close()
+
+
+async def test_replicas_share_used_tokens(url: str, store: SqlStore, keys: Keys) -> None:
+    second = SqlStore(url, keys)
+    one, other = SharedReplay(store, lambda: 100.0), SharedReplay(second, lambda: 100.0)
+    assert await one.first_use(b"mark", 400.0)
+    assert not await other.first_use(b"mark", 400.0)
+    second.close()
+
+
+def test_a_made_secret_is_kept_for_its_owner_only(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "secret"
+    first, second = keys_from(None, file), keys_from(None, file)
+    assert first.fingerprint == second.fingerprint != keys_from("x" * 40, file).fingerprint
+    assert file.stat().st_mode & 0o077 == 0

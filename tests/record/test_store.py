@@ -1,0 +1,186 @@
+"""The store: one chain without gaps, rows once, on SQLite and on PostgreSQL alike."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from cds_service.errors import SettingsError
+from cds_service.record.evaluations import EvaluationRow
+from cds_service.record.migrate import upgrade
+from cds_service.record.pseudonyms import Keys
+from cds_service.record.sql import SqlStore, engine_for, metadata
+from cds_service.record.store import SchemaError, StoreUnavailableError
+from cds_service.record.verify import verify
+from tests.record.cases import DAY, NOON, decision
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def execute(store: SqlStore, statement: str) -> None:
+    with store._engine.begin() as connection:
+        connection.execute(text(statement))
+
+
+def test_rows_come_back_as_they_were_written(store: SqlStore) -> None:
+    first, second = decision(), decision(at=NOON + 1)
+    store.append([first, second])
+    read = list(store.decisions())
+    assert [row.seq for row in read] == [1, 2]
+    assert [row.decision for row in read] == [replace(first, cards=()), replace(second, cards=())]
+    assert store.decision(first.id) == store.decision(first.cards[0].uuid) == read[0]
+    assert store.decision("unknown") is None
+
+
+def test_what_is_stored_already_is_not_stored_again(store: SqlStore, keys: Keys) -> None:
+    kept, new = decision(), decision()
+    store.append([kept])
+    store.append([kept, new, new], again=True)
+    assert [row.decision.id for row in store.decisions()] == [kept.id, new.id]
+    assert verify(store, keys).problems == ()
+
+
+def test_many_writers_make_one_chain(url: str, store: SqlStore, keys: Keys) -> None:
+    def write(_: int) -> None:
+        mine = SqlStore(url, keys)
+        for _ in range(10):
+            mine.append([decision(), decision()])
+        mine.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    report = verify(store, keys)
+    assert (report.rows, report.problems) == (80, ())
+
+
+@pytest.mark.parametrize(
+    ("tampering", "where"),
+    [
+        ("UPDATE decision SET body = replace(body, 'not-met', 'met') WHERE seq = 3", "row 3"),
+        ("UPDATE decision SET at = at + 1 WHERE seq = 2", "row 2"),
+        ("UPDATE decision SET client = 'other' WHERE seq = 5", "row 5"),
+        ("UPDATE decision SET sealed = NULL WHERE seq = 4", "row 4"),
+        ("DELETE FROM decision WHERE seq = 3", "rows 3 to 3 are missing"),
+        ("DELETE FROM decision WHERE seq >= 4", "rows after 3 are missing"),
+        ("DELETE FROM decision WHERE seq = 1", "rows 1 to 1 are missing"),
+        ("UPDATE chain_head SET seq = 3", "the head stands at row 3"),
+    ],
+)
+def test_tampering_shows_where_it_was_done(store: SqlStore, keys: Keys, tampering: str, where: str) -> None:
+    store.append([decision() for _ in range(5)])
+    assert verify(store, keys).problems == ()
+    execute(store, tampering)
+    (problem,) = verify(store, keys).problems
+    assert where in problem
+
+
+def test_a_chain_cut_off_together_with_its_head_shows_by_a_noted_anchor(store: SqlStore, keys: Keys) -> None:
+    store.append([decision() for _ in range(5)])
+    anchor = verify(store, keys).anchor
+    kept = list(store.decisions())[2]
+    execute(store, "DELETE FROM decision WHERE seq > 3")
+    with store._engine.begin() as connection:
+        connection.execute(text("UPDATE chain_head SET seq = 3, link = :link"), {"link": kept.link})
+    assert verify(store, keys).problems == ()
+    assert verify(store, keys, anchor).problems == ("row 5 that was noted is missing",)
+
+
+def test_another_secret_does_not_verify(store: SqlStore) -> None:
+    store.append([decision()])
+    assert verify(store, Keys("another secret that is long enough, too")).problems
+
+
+def test_acknowledgements_count_for_the_client_that_saw_the_card(store: SqlStore, keys: Keys) -> None:
+    from cds_service.record.feedback import rows
+    from tests.record.cases import entries, feedback_body
+
+    mine, other = decision(memory="m1"), decision(memory="m2", client="elsewhere")
+    store.append([mine, other])
+    both = [*entries(feedback_body(mine.cards[0].uuid)), *entries(feedback_body(other.cards[0].uuid))]
+    store.append(rows(both, service="s", client="clinic", at=NOON, keys=keys))
+    hour = 3_600_000_000
+    assert store.acknowledged({"m1", "m2"}, NOON) == {"m1": NOON + hour}
+    assert store.acknowledged({"m1"}, NOON + DAY) == {}
+
+
+def test_a_token_is_new_once_for_all_replicas(url: str, store: SqlStore, keys: Keys) -> None:
+    other = SqlStore(url, keys)
+    assert store.use_token("t1", 100, 50)
+    assert not other.use_token("t1", 100, 50)
+    assert not store.use_token("t1", 100, 50)
+    assert other.use_token("t2", 100, 50)
+    assert store.use_token("t1", 300, 200), "expired marks are forgotten"
+    other.close()
+
+
+def test_the_newest_evaluation_of_a_key_is_kept_until_it_is_old(store: SqlStore) -> None:
+    store.append([EvaluationRow("k", NOON, b"one")])
+    store.append([EvaluationRow("k", NOON + 1, b"two")])
+    assert store.evaluation("k") == b"two"
+    store.forget_evaluations(NOON + 2)
+    assert store.evaluation("k") is None
+
+
+def test_tables_and_migrations_agree(url: str, store: SqlStore) -> None:
+    with store._engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_new_sqlite_file_is_what_the_migrations_make(tmp_path: Path, keys: Keys) -> None:
+    made, migrated = f"sqlite:///{tmp_path}/made.sqlite", f"sqlite:///{tmp_path}/migrated.sqlite"
+    store = SqlStore(made, keys)
+    store.prepare()
+    store.close()
+    upgrade(migrated)
+
+    def described(url: str) -> list[tuple[object, ...]]:
+        engine = engine_for(url)
+        with engine.connect() as connection:
+            tables = connection.execute(
+                text("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            ).scalars()
+            found = [
+                (table, *connection.exec_driver_sql(f"PRAGMA table_info({table})").all()) for table in tables.all()
+            ]
+            head = connection.execute(text("SELECT * FROM chain_head")).all()
+            version = connection.execute(text("SELECT * FROM alembic_version")).all()
+        engine.dispose()
+        return [*found, *head, *version]
+
+    assert described(made) == described(migrated)
+
+
+def test_a_database_without_tables_says_what_to_do(url: str, keys: Keys) -> None:
+    store = SqlStore(url, keys)
+    if url.startswith("sqlite"):
+        store.prepare()
+        execute(store, "UPDATE alembic_version SET version_num = '0000'")
+    with pytest.raises(SchemaError, match="record upgrade"):
+        store.prepare()
+    store.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://host/db", "no url at all", "sqlite://", "sqlite:///:memory:"])
+def test_other_databases_are_refused_without_quoting_the_url(url: str, keys: Keys) -> None:
+    with pytest.raises(SettingsError) as refused:
+        SqlStore(url, keys)
+    assert "host" not in str(refused.value)
+
+
+def test_a_store_that_is_not_there_is_unavailable(keys: Keys, tmp_path: Path) -> None:
+    from tests.postgres_server import free_port
+
+    away = SqlStore(f"postgresql://cds:hidden-word@127.0.0.1:{free_port()}/x", keys)
+    with pytest.raises(StoreUnavailableError) as error:
+        away.append([decision()])
+    assert "hidden-word" not in str(error.value)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailableError):
+        SqlStore(f"sqlite:///{tmp_path}/file/below.sqlite", keys).prepare()

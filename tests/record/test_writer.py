@@ -1,0 +1,186 @@
+"""Group commit, the spool and its replay: a row that was answered for is never lost and never there twice."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cds_service.record.called import RecordUnavailableError
+from cds_service.record.decision import Decision
+from cds_service.record.evaluations import EvaluationRow
+from cds_service.record.feedback import rows
+from cds_service.record.recorder import Keeping, Recorder
+from cds_service.record.spool import Spool, SpoolFullError
+from cds_service.record.sql import SqlStore
+from cds_service.record.store import StoreUnavailableError
+from cds_service.record.verify import verify
+from cds_service.record.writer import Writer
+from tests.record.cases import NOON, decision, entries, feedback_body
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from cds_service.record.pseudonyms import Keys
+
+
+class Moody(SqlStore):
+    """A store that can be away, and that can lose the answer to a commit."""
+
+    away = False
+    lose_answers = False
+    groups = 0
+
+    def append(self, rows: Sequence[object], *, again: bool = False) -> None:
+        if self.away:
+            raise StoreUnavailableError("away")
+        super().append(rows, again=again)  # type: ignore[arg-type]
+        self.groups += 1
+        if self.lose_answers:
+            self.lose_answers = False
+            raise StoreUnavailableError("lost the answer")
+
+    def check(self) -> None:
+        if self.away:
+            raise StoreUnavailableError("away")
+
+
+@pytest.fixture
+def moody(tmp_path: Path, keys: Keys) -> Moody:
+    store = Moody(f"sqlite:///{tmp_path}/record.sqlite", keys)
+    store.prepare()
+    return store
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool", 1_000_000)
+
+
+def ids(store: SqlStore) -> list[str]:
+    return [row.decision.id for row in store.decisions()]
+
+
+async def test_concurrent_calls_share_commits(moody: Moody, spool: Spool, keys: Keys) -> None:
+    writer = Writer(moody, spool)
+    wanted = [decision() for _ in range(200)]
+    await asyncio.gather(*(writer.write((one,)) for one in wanted))
+    assert moody.groups < 100
+    assert sorted(ids(moody)) == sorted(one.id for one in wanted)
+    writer.close()
+    assert verify(moody, keys).problems == ()
+
+
+async def test_a_row_is_stored_before_write_returns(moody: Moody, spool: Spool) -> None:
+    writer = Writer(moody, spool)
+    for _ in range(5):
+        one = decision()
+        await writer.write((one,))
+        assert moody.decision(one.id) is not None
+    writer.close()
+
+
+async def test_what_was_spooled_is_replayed_when_the_store_is_back(moody: Moody, spool: Spool, keys: Keys) -> None:
+    writer = Writer(moody, spool)
+    early, late = decision(), decision()
+    said = rows(entries(feedback_body(early.cards[0].uuid)), service="s", client="clinic", at=NOON, keys=keys)
+    moody.away = True
+    await writer.write((early,))
+    await writer.write(said)
+    writer.hand_over((EvaluationRow("key", NOON, b"\x00sealed"),))
+    await writer.write((late,))
+    assert ids(moody) == []
+    assert writer.spool_bytes > 0
+    assert writer.state.away
+    moody.away = False
+    for _ in range(60):
+        await asyncio.sleep(0.1)
+        if not writer.spool_bytes:
+            break
+    assert ids(moody) == [early.id, late.id]
+    assert [(row.id, card is not None) for row, card in moody.feedback()] == [(said[0].id, True)]
+    assert moody.evaluation("key") == b"\x00sealed"
+    assert not writer.state.away
+    writer.close()
+
+
+async def test_a_commit_whose_answer_was_lost_leaves_no_duplicate(moody: Moody, spool: Spool, keys: Keys) -> None:
+    writer = Writer(moody, spool)
+    moody.lose_answers = True
+    one = decision()
+    await writer.write((one,))
+    writer.close()
+    assert ids(moody) == [one.id]
+    assert verify(moody, keys).problems == ()
+
+
+async def test_a_full_spool_refuses(moody: Moody, tmp_path: Path) -> None:
+    writer = Writer(moody, Spool(tmp_path / "spool", 10))
+    moody.away = True
+    with pytest.raises(RecordUnavailableError):
+        await writer.write((decision(),))
+    assert writer.state.refused == 1
+    writer.close()
+
+
+async def test_a_site_may_choose_to_refuse(moody: Moody, spool: Spool) -> None:
+    writer = Writer(moody, spool, "refuse")
+    moody.away = True
+    with pytest.raises(RecordUnavailableError):
+        await writer.write((decision(),))
+    assert spool.size() == 0
+    writer.close()
+
+
+async def test_a_dead_workers_spool_is_taken_over_and_a_living_ones_is_not(moody: Moody, tmp_path: Path) -> None:
+    folder = tmp_path / "spool"
+    left, cut_short = decision(), decision()
+    child = os.fork()
+    if not child:
+        spool = Spool(folder, 1_000_000)
+        spool.keep([left])
+        with next(folder.glob("*.jsonl")).open("ab") as file:
+            file.write(b'["decision",["half')
+        os._exit(0)
+    await asyncio.to_thread(os.waitpid, child, 0)
+    living = Spool(folder, 1_000_000)
+    living.keep([cut_short])
+    writer = Writer(moody, Spool(folder, 1_000_000))
+    await writer.write((decision(),))
+    writer.close()
+    assert left.id in ids(moody)
+    assert cut_short.id not in ids(moody)
+    living.close()
+    assert len(list(folder.glob("*.jsonl"))) == 1
+
+
+def test_the_spool_gives_back_what_it_took(spool: Spool, keys: Keys) -> None:
+    said = rows(
+        entries(feedback_body("c", overrideReason={"userComment": "in words"})),
+        service="s",
+        client="clinic",
+        at=NOON,
+        keys=keys,
+    )
+    kept = [decision(), *said, EvaluationRow("k", 1, b"\xff")]
+    spool.keep(kept)
+    ((path, found),) = spool.waiting()
+    assert found == kept
+    assert isinstance(found[0], Decision)
+    spool.done(path)
+    assert list(spool.waiting()) == []
+    with pytest.raises(SpoolFullError):
+        spool.keep([decision(body_filler="x" * 2_000_000)])
+    spool.close()
+
+
+async def test_the_recorder_closes_with_everything_written(moody: Moody, spool: Spool, keys: Keys) -> None:
+    recorder = Recorder(moody, Writer(moody, spool), keys, Keeping())
+    waiting = [asyncio.ensure_future(recorder.writer.write((decision(),))) for _ in range(20)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(recorder.writer.close)
+    await asyncio.gather(*waiting)
+    assert len(ids(moody)) == 20

@@ -1,0 +1,97 @@
+"""Replay: a mark is new once, in one process, in several, and after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cds_service.trust.replay import InProcess, SharedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from cds_service.trust.replay import ReplayStore
+
+LATER = 4e9
+
+
+@pytest.fixture(params=["process", "file"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., ReplayStore]:
+    """Make a store of either kind."""
+    return InProcess if request.param == "process" else lambda *now: SharedFile(tmp_path / "replay.db", *now)
+
+
+async def test_a_mark_is_new_once(make: Callable[..., ReplayStore]) -> None:
+    store = make()
+    assert await store.first_use(b"a", LATER)
+    assert not await store.first_use(b"a", LATER)
+    assert await store.first_use(b"b", LATER)
+    store.close()
+
+
+async def test_marks_are_forgotten_when_their_tokens_have_expired(make: Callable[..., ReplayStore]) -> None:
+    time = [1000.0]
+    store = make(lambda: time[0])
+    assert await store.first_use(b"a", 1300)
+    time[0] = 1299.0
+    await store.first_use(b"b", 2000)
+    assert not await store.first_use(b"a", 1300)
+    time[0] = 1400.0
+    await store.first_use(b"c", 2000)
+    assert await store.first_use(b"a", 1700)
+    store.close()
+
+
+async def test_two_workers_and_a_restart_share_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "replay.db"
+    one, other = SharedFile(path), SharedFile(path)
+    assert await one.first_use(b"a", LATER)
+    assert not await other.first_use(b"a", LATER)
+    one.close()
+    other.close()
+    assert not await SharedFile(path).first_use(b"a", LATER)
+
+
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from cds_service.trust.replay import SharedFile
+async def main():
+    store = SharedFile(Path(sys.argv[1]))
+    print(sum([await store.first_use(str(n).encode(), 4e9) for n in range(500)]))
+asyncio.run(main())
+"""
+
+
+def test_of_four_processes_that_see_the_same_marks_each_mark_is_new_to_one(tmp_path: Path) -> None:
+    workers = [
+        subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path / "replay.db")], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    counts = [int(worker.communicate(timeout=60)[0]) for worker in workers]
+    assert sum(counts) == 500
+
+
+async def test_a_file_held_by_another_is_waited_for_beside_the_event_loop(tmp_path: Path) -> None:
+    store, other = SharedFile(tmp_path / "replay.db"), SharedFile(tmp_path / "replay.db")
+    other._quick.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.ensure_future(store.first_use(b"a", LATER))
+    await asyncio.sleep(0.05)  # the loop runs on
+    assert not waiting.done()
+    other._quick.execute("COMMIT")
+    assert await waiting
+
+
+async def test_a_store_that_cannot_tell_says_so(tmp_path: Path) -> None:
+    store = SharedFile(tmp_path / "replay.db")
+    store.close()
+    with pytest.raises(OSError, match="closed"):
+        await store.first_use(b"a", LATER)
+    (tmp_path / "broken.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(OSError, match=r"broken\.db"):
+        SharedFile(tmp_path / "broken.db")

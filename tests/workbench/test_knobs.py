@@ -1,0 +1,125 @@
+"""Turning a knob rewrites the request as an EHR would have sent it: what was turned is what the service then reads."""
+
+import json
+
+import pytest
+from fhir.resources.R4B import get_fhir_model_class
+
+from cds_service.app import SERVICES
+from cds_service.policies.library import load_library
+from cds_service.settings import Settings
+from cds_service.web.pages import knobs
+from cds_service.web.pages.form import Forms
+from cds_service.web.pages.picture import picture
+from cds_service.web.pages.stories import stories
+from cds_service.web.pages.workbench import Workbench
+
+SETTINGS = Settings.load()
+LIBRARY = load_library()
+BENCH = Workbench(
+    services={service.id: service for service in SERVICES},
+    library=lambda: LIBRARY,
+    site=SETTINGS.site(),
+    today=SETTINGS.today,
+    body_limit=SETTINGS.body_limit,
+    forms=Forms("http://cds.example"),
+)
+TOLD = stories()
+JUDGED = [
+    name
+    for name in TOLD
+    if name not in {"no-durvalumab", "order-of-another-patient", "order-select-other-draft-selected"}
+]
+TURNS = [
+    (knob.name, value)
+    for group in knobs.GROUPS
+    for knob in group.knobs
+    for value in ([key for key, _ in knob.choices] if knob.choices and not knob.many else ["", "3", "28"])
+    if not knob.many and knob.name not in {"tremelimumab"}
+]
+
+
+async def turned(name, values):
+    base = TOLD[name].request
+    looked = await BENCH.look(base)
+    body = knobs.turn(base, values, looked.judged[0][0])
+    return body, await BENCH.look(body)
+
+
+def test_every_story_is_told():
+    assert len(TOLD) >= 56
+    assert all(story.title and story.case for story in TOLD.values())
+
+
+@pytest.mark.parametrize("name", JUDGED)
+async def test_an_order_is_judged_and_read_back_as_it_was(name):
+    """Turning order knobs to where they stand changes nothing that is judged."""
+    base = TOLD[name].request
+    looked = await BENCH.look(base)
+    stand = knobs.read(base, looked.judged[0][0])
+    same = {k: stand[k] for k in ("weight", "weight_unit", "age", "coverage", "resectable") if stand[k]}
+    _, again = await turned(name, same)
+    assert knobs.read(again.answer and base, again.judged[0][0]) == stand
+    assert again.judged[0][0].assessment.outcome is looked.judged[0][0].assessment.outcome
+
+
+@pytest.mark.parametrize(("knob", "value"), TURNS)
+async def test_a_turned_knob_stands_where_it_was_turned(knob, value):
+    if (knob, value) in {("cycles", "28"), ("weight", ""), ("age", "")} or knob in {"dose_unit", "every_unit", "phase"}:
+        return
+    body, looked = await turned("nsclc-unresectable-within-limit", {knob: value})
+    judged = looked.judged[0][0]
+    assert knobs.read(body, judged)[knob] == value
+    for resource in [body["context"]["draftOrders"], *body["prefetch"].values()]:
+        get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+@pytest.mark.parametrize("companions", ["", "tremelimumab", "cisplatin,etoposide", "carboplatin,nab-paclitaxel"])
+async def test_companions_are_ordered_or_taken_away(companions):
+    body, looked = await turned("nsclc-metastatic-combination", {"companions": companions})
+    assert knobs.read(body, looked.judged[0][0])["companions"] == companions
+
+
+async def test_a_story_itself_is_never_changed():
+    before = json.dumps(TOLD["nsclc-unresectable-overdose"].request)
+    await turned(
+        "nsclc-unresectable-overdose", {"dose": "700", "weight": "20", "stage": "IV", "companions": "cisplatin"}
+    )
+    assert json.dumps(TOLD["nsclc-unresectable-overdose"].request) == before
+
+
+def test_only_what_a_knob_can_hold_is_taken_from_a_link():
+    given = {"dose": "1e9", "weight": "70", "stage": "<b>", "companions": "cisplatin,<b>", "nonsense": "1", "age": 3}
+    assert knobs.usable(given) == {"weight": "70", "companions": "cisplatin"}
+
+
+@pytest.mark.parametrize("name", JUDGED)
+@pytest.mark.parametrize("width", [300, 900])
+async def test_a_picture_stays_within_its_frame(name, width):
+    looked = await BENCH.look(TOLD[name].request)
+    for judged, revision in looked.judged:
+        drawn = picture(judged, revision, width)
+        if drawn is None:
+            assert judged.assessment.section in {None, "I.E.1", "I.E.2", "II.B"}
+            continue
+        assert all(0 <= stem.x <= width and 0 <= stem.y <= stem.top <= drawn.height for stem in drawn.stems)
+        assert all(span.x + span.width <= width for span in drawn.spans)
+        over = {stem.state for stem in drawn.stems} >= {"over"}
+        assert over == (judged.assessment.dose.verdict.value == "exceeds" and bool(drawn.spans))
+        assert drawn.spans or drawn.open_rows
+
+
+@pytest.mark.parametrize(
+    "name", ["nsclc-unresectable-flat-dose-below-30kg", "es-sclc-overdose", "btc-slightly-over-below-30kg"]
+)
+async def test_taking_a_suggestion_is_a_turn_of_the_order_knobs(name):
+    base = TOLD[name].request
+    looked = await BENCH.look(base)
+    offers = [s for card in looked.answer["cards"] for s in card.get("suggestions", ())]
+    assert offers
+    taken = knobs.take(base, offers[0]["actions"][0]["resource"])
+    after = await BENCH.look(taken)
+    names = ("dose", "dose_unit", "every", "every_unit", "cycles")
+    change = knobs.changed(knobs.read(base, looked.judged[0][0]), knobs.read(taken, after.judged[0][0]), names)
+    again = await BENCH.look(knobs.turn(base, change, looked.judged[0][0]))
+    assert again.judged[0][0].assessment.dose == after.judged[0][0].assessment.dose

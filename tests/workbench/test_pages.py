@@ -1,0 +1,105 @@
+"""The pages without a browser: headers, escaping, the policy page, the form and what it stores."""
+
+import re
+
+import pytest
+
+from cds_service.policies.library import load_library
+from cds_service.web.pages.frame import markdown
+
+HTML = {"accept": "text/html"}
+REVISION = load_library().newest[0]
+
+
+@pytest.mark.parametrize("path", ["/", "/policies/CP.PHAR.339", "/attest?assertion=unknown", "/attest/unknown"])
+async def test_a_page_has_a_strict_policy_and_no_inline_script(client, path):
+    answer = await client.get(path, headers=HTML)
+    rules = dict(rule.split(" ", 1) for rule in answer.headers["content-security-policy"].split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == rules["style-src"] == rules["connect-src"] == "'self'"
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", answer.text)
+    assert not re.search(r'(?:src|href)="https?://', answer.text)
+
+
+async def test_the_policy_page_shows_every_row_section_and_reading(client):
+    page = (await client.get("/policies/CP.PHAR.339", headers=HTML)).text
+    for pathway in REVISION.pathways:
+        for rows in pathway.tables.values():
+            assert all(f">{row.cap}<" in page and row.cite in page for row in rows)
+        for criterion in pathway.criteria:
+            assert f'id="{criterion.cite}"' in page
+    for one in REVISION.document.readings:
+        assert str(one.section) in page
+    assert page.count('<tr><th scope="row" class="cite">') >= len(REVISION.document.readings)
+    assert REVISION.sha256 in page
+    assert REVISION.document.source.sha256 in page
+    for one in REVISION.document.not_encoded:
+        assert one.section in page
+
+
+async def test_an_unknown_revision_shows_the_newest(client):
+    page = (await client.get("/policies/CP.PHAR.339?revision=1999-01-01&against=1999-01-02", headers=HTML)).text
+    assert str(REVISION.revision) in page
+
+
+async def form_for(client, story, **knobs):
+    answer = await client.post("/workbench/form", json={"story": story, "knobs": knobs, "back": f"story={story}"})
+    return answer.json()["url"]
+
+
+async def test_the_form_asks_what_is_missing_and_shows_what_the_chart_says(client):
+    url = await form_for(client, "nsclc-unresectable-nothing-documented")
+    page = (await client.get(url)).text
+    for name in ("resectable", "prior_therapy.concurrent_platinum_chemo", "prior_therapy.progressed"):
+        assert f'name="{name}"' in page
+    assert "From the chart: Observation/stage-1" in page
+
+
+async def test_answers_become_a_response_that_meets(client):
+    url = await form_for(client, "nsclc-unresectable-nothing-documented")
+    given = {
+        "resectable": "false",
+        "prior_therapy.concurrent_platinum_chemo": "true",
+        "prior_therapy.concurrent_rt": "true",
+        "prior_therapy.progressed": "false",
+    }
+    answer = await client.post(url, data=given)
+    assert answer.status_code == 303
+    done = (await client.get(url)).text
+    assert "Meets the policy" in done
+    assert "Before: Needs documentation" in done
+    response = (await client.get(f"{url}/response")).json()
+    assert response["resourceType"] == "QuestionnaireResponse"
+    assert response["status"] == "completed"
+    assert {i["linkId"]: i["answer"][0]["valueBoolean"] for i in response["item"]} == {
+        name: value == "true" for name, value in given.items()
+    }
+    token = url.rpartition("/")[2]
+    state = {"story": "nsclc-unresectable-nothing-documented", "answers": token}
+    again = (await client.post("/workbench/evaluate", json=state)).json()
+    assert again["said"].startswith("Meets the policy")
+
+
+@pytest.mark.parametrize(("given", "words"), [({}, "at least one"), ({"weight_kg": "heavy"}, "could not be read")])
+async def test_an_answer_that_cannot_be_read_is_said(client, given, words):
+    url = await form_for(client, "weight-not-recorded")
+    answer = await client.post(url, data={**given, "x": "y"})
+    assert answer.status_code == 422
+    assert words in answer.text
+
+
+@pytest.mark.parametrize("body", [[], {"story": "none"}, {"story": "nsclc-stage-ii", "knobs": [1]}, {"request": {}}])
+async def test_a_state_that_is_none_is_refused_or_explained(client, body):
+    answer = await client.post("/workbench/evaluate", json=body)
+    assert answer.status_code in {200, 400}
+    if answer.status_code == 200:
+        assert "No service of ours" in answer.text
+
+
+def test_markdown_of_a_card_is_inert():
+    shown = str(markdown("<img src=x onerror=alert(1)> [x](javascript:alert(1)) <script>1</script> **b**"))
+    assert "<img" not in shown
+    assert "<script" not in shown
+    assert 'href="javascript' not in shown
+    assert "<strong>b</strong>" in shown
