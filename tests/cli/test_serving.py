@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,11 +87,19 @@ def test_nothing_but_loopback_is_listened_on_without_configuration(
         assert probe.connect_ex(("127.0.0.2", int(port))) != 0
 
 
-def test_help_and_version_take_less_than_half_a_second() -> None:
-    for word in ("--help", "--version"):
-        taken = []
-        for _ in range(4):
-            begun = time.perf_counter()
-            subprocess.run([*COMMAND, word], cwd=ROOT, check=True, capture_output=True)
-            taken.append(time.perf_counter() - begun)
-        assert min(taken) < 0.5, word
+HEAVY = ("fastapi", "fhir.resources", "httpx", "joserfc", "sqlalchemy", "uvicorn")
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_help_and_version_load_nothing_heavy(word: str) -> None:
+    """What keeps them under half a second (docs/benchmarks.md has the figure)."""
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "cds_service", word],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+    assert "typer" in loaded
+    assert loaded.isdisjoint(HEAVY)

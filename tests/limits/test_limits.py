@@ -47,7 +47,7 @@ async def test_a_body_in_time_is_read_and_a_slow_one_is_not_waited_for() -> None
     started = time.perf_counter()
     with pytest.raises(SlowBodyError):
         await limits(SCOPE, arriving(*[0.05] * 100), nothing)
-    assert time.perf_counter() - started < 0.4
+    assert time.perf_counter() - started < 4  # the whole body would take 5 s
     assert limits.running == 0
 
 
