@@ -176,7 +176,8 @@ async def completed(
         return seen
     wanted = TEMPLATES if seen.orders else {"coverage": TEMPLATES["coverage"]}
     queries = lacking(seen.chart, wanted, call.request.prefetch, call.site.prefetch_names)
-    return scan(call, selections, {**fetched, **await call.fetch(queries)}) if queries else seen
+    values = await call.fetch(queries) if queries else {}
+    return scan(call, selections, {**fetched, **values}) if values else seen
 
 
 def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:

@@ -60,19 +60,22 @@ class Fetching:
     deadline: float
 
     def of(self, request: HookRequest, client: Client | None) -> Fetch | None:
-        """How this call may read its FHIR server; None where it may not."""
-        if request.fhir_server is None:
-            return None
-        access = self._access(request, request.fhir_server, client)
-        if access is None:
-            logs.event(log, logging.WARNING, "fhirServer not read", reason="not registered, or no token")
+        """How this call reads its FHIR server; None where it names none. What may not be read comes back empty.
+
+        Whether it may is only looked at when something is to be read: most calls never do.
+        """
+        server = request.fhir_server
+        if server is None:
             return None
         until = asyncio.get_running_loop().time() + (float(client.deadline) if client else self.deadline) - MARGIN
-        reader = Reader(self.outbound.client())
 
         async def fetch(queries: Mapping[str, str]) -> dict[str, Any]:
+            access = self._access(request, server, client)
+            if access is None:
+                logs.event(log, logging.WARNING, "fhirServer not read", reason="not registered, or no token")
+                return {}
             started = perf_counter()
-            values = await reader.read(queries, access, until)
+            values = await Reader(self.outbound.client()).read(queries, access, until)
             failed = sum(value.get("resourceType") == "OperationOutcome" for value in values.values())
             ms = round((perf_counter() - started) * 1000, 2)
             for key, value in values.items():
