@@ -72,7 +72,7 @@ def demo(
     """Start the service on a free loopback port, post a story to it over HTTP, and show what an EHR would get."""
     from cds_service.server import demo as run
 
-    run(_settings(host="127.0.0.1", port=0, log_level="warning"), story, once=once, show=_show)
+    run(_settings(host="127.0.0.1", port=0, log_level="warning", record=False), story, once=once, show=_show)
 
 
 @app.command()
