@@ -69,7 +69,7 @@ class FactsRead:
 
 
 def read_facts(reading: Reading, sources: Iterable[FactSource]) -> FactsRead:
-    """Read every source. One that fails makes its own facts unknown and is named; the others are not touched."""
+    """Read every source. One that fails is our trouble: its facts could not be read, and it is named; no other is touched."""
     facts: dict[str, AnyFact] = {}
     notes = [*reading.chart.notes, *reading.order.notes]
     for source in sources:
@@ -78,7 +78,7 @@ def read_facts(reading: Reading, sources: Iterable[FactSource]) -> FactsRead:
             facts.update(found if source.merge is None else source.merge(facts, found))
         except Exception as error:
             notes.append(f"{', '.join(source.names)}: could not be read ({type(error).__name__})")
-            facts.update(dict.fromkeys(source.names, Unknown(Absence.NOT_UNDERSTOOD, source.meaning)))
+            facts.update(dict.fromkeys(source.names, Unknown(Absence.UNREACHABLE, source.meaning)))
     return FactsRead(Facts(facts), tuple(dict.fromkeys(notes)))
 
 

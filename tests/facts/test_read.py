@@ -43,7 +43,7 @@ def test_a_source_that_fails_costs_only_its_own_facts():
 
     found = read_facts(reading(), [source("a"), source("b", read=broken)])
     assert found.facts.value("a") == 1
-    assert found.facts["b"] == Unknown(Absence.NOT_UNDERSTOOD, "b")
+    assert found.facts["b"] == Unknown(Absence.UNREACHABLE, "b")
     assert any(note.startswith("b: could not be read") for note in found.notes)
 
 
