@@ -69,7 +69,7 @@ class FactsRead:
 
 
 def read_facts(reading: Reading, sources: Iterable[FactSource]) -> FactsRead:
-    """Read every source. One that fails is our trouble: its facts could not be read, and it is named; no other is touched."""
+    """Read every source. One that fails is our trouble: its facts could not be read; no other fact is touched."""
     facts: dict[str, AnyFact] = {}
     notes = [*reading.chart.notes, *reading.order.notes]
     for source in sources:
