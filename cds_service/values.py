@@ -23,14 +23,19 @@ else:
         return dataclasses.dataclass(slots=slots, unsafe_hash=frozen)
 
     @cache
-    def _members(cls: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    def _members(cls: type) -> tuple[dict[str, int], Callable[[Any], tuple[Any, ...]]]:
         names = tuple(field.name for field in dataclasses.fields(cls))
-        return names, attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+        places = {name: place for place, name in enumerate(names)}
+        return places, attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
 
     def replace(value: Any, /, **changes: Any) -> Any:
         """``dataclasses.replace`` for values whose members are all given when they are made."""
-        names, members = _members(type(value))
-        return type(value)(**{**dict(zip(names, members(value), strict=True)), **changes})
+        cls = type(value)
+        places, members = _members(cls)
+        given = list(members(value))
+        for name, changed in changes.items():
+            given[places[name]] = changed
+        return cls(*given)
 
 
 __all__ = ["LONGEST", "dataclass", "direct", "remembered", "replace"]

@@ -15,15 +15,13 @@ from cds_service.crd.cards import at_most
 from cds_service.errors import UnobtainableError
 from cds_service.evidence import Absence
 from cds_service.explanation import to_json
-from cds_service.facts.order import DraftOrder, find_orders
+from cds_service.facts.order import DraftOrder, coded_medication, find_orders, is_of
 from cds_service.facts.read import Reading, prefetch_templates, read_facts
 from cds_service.facts.sources import SOURCES
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.queries import lacking
-from cds_service.fhir.read import codings, concept_text
 from cds_service.result import Judged
 from cds_service.service import ASSESSMENTS, HookCall
-from cds_service.terminology.drugs import is_drug
 from cds_service.values import dataclass
 from hooks.coverage import OnOrders, crd_of, posted_answers
 
@@ -125,9 +123,8 @@ def _is_plainly_other(entry: object, drugs: list[Drug]) -> bool:
     order = entry.get("resource") if isinstance(entry, dict) else None
     if not isinstance(order, dict) or order.get("resourceType") != "MedicationRequest" or _ELSEWHERE & order.keys():
         return False
-    concept = order.get("medicationCodeableConcept")
-    named = codings(concept), concept_text(concept)
-    return any(named) and not any(is_drug(drug, *named) for drug in drugs)
+    named = coded_medication(order.get("medicationCodeableConcept"))
+    return bool(named.codings or named.text) and not any(is_of(drug, named) for drug in drugs)
 
 
 def judge(call: HookCall, seen: Scan, item: InScope, options: CardOptions) -> tuple[Judged, Revision]:

@@ -6,7 +6,6 @@ each resource with the entry that put it there. Resources that were entered in e
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.evidence import Evidence
@@ -17,6 +16,7 @@ from cds_service.fhir.read import (
     clinical_date,
     code_of,
     codings,
+    concept_of,
     concept_text,
     effective,
     reference_of,
@@ -41,17 +41,18 @@ NOT_DONE = frozenset({"not-done", "preparation", "unknown", "on-hold", "not-take
 
 def coded(chart: Chart, resource_type: str, *value_sets: str) -> list[Hit]:
     """The resources of a type whose ``code`` is in one of the value sets, with the entry that says so."""
-    index = _index(chart).coded[resource_type]
+    index = _index(chart).coded.get(resource_type)
     hits: list[Hit] = []
-    for name in value_sets:
-        if name in index:
-            hits += index[name]
+    if index:
+        for name in value_sets:
+            if name in index:
+                hits += index[name]
     return hits
 
 
 def uncoded(chart: Chart, resource_type: str) -> list[Resource]:
     """The resources of a type whose ``code`` is in no value set: only their words can say what they are."""
-    return _index(chart).uncoded[resource_type]
+    return _index(chart).uncoded.get(resource_type, [])
 
 
 class _Index(NamedTuple):
@@ -67,22 +68,19 @@ def _index(chart: Chart) -> _Index:
         return index
     index = chart.memo["coded"] = _Index({}, {})
     for resource_type in ("Observation", "Condition", "Procedure"):
+        resources = chart.of(resource_type)
+        if not resources:
+            continue
         by_set = index.coded[resource_type] = {}
         others = index.uncoded[resource_type] = []
-        for resource in chart.of(resource_type):
-            found = entries_of(codings(resource.raw.get("code")))
-            if not found:
+        for resource in resources:
+            meanings = concept_of(resource.raw.get("code")).meanings
+            if not meanings:
                 others.append(resource)
             elif not entered_in_error(resource):
-                for value_set, entry in {entry.value_set: entry for entry in found}.items():
+                for value_set, entry in meanings:
                     by_set.setdefault(value_set, []).append((resource, entry))
     return index
-
-
-@lru_cache(maxsize=4096)
-def entries_of(found: tuple[Coding, ...]) -> tuple[Entry, ...]:
-    """Every value-set entry of every coding. Unverified codes are left out: they settle nothing alone."""
-    return tuple(entry for coding in found for entry in lookup(coding.system, coding.code) if entry.verified)
 
 
 def status_of(raw: Mapping[str, Any]) -> str:

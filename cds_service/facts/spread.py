@@ -20,7 +20,6 @@ from cds_service.facts.records import (
     NOT_DONE,
     coded,
     entered_in_error,
-    entries_of,
     evidence,
     in_words,
     observations,
@@ -32,7 +31,7 @@ from cds_service.facts.records import (
     uncoded,
     value_of,
 )
-from cds_service.fhir.read import clinical_date, code_of, codings, concept_text, objects, text
+from cds_service.fhir.read import clinical_date, code_of, codings, concept_text, entries_of, objects, text
 from cds_service.terminology.codes import ICD10, canonical_code
 
 if TYPE_CHECKING:
@@ -134,7 +133,8 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     """Everything known of the extent of the tumour the order is for."""
     about = subject(reading)
     words = _words(about)
-    facts = {name: _of_words(reading, name, words) for name in ("resectable", "locally_advanced", "liver_confined")}
+    nothing = Unknown(reading.chart.absence("conditions"), WORDS)
+    facts = {name: _of_words(name, words, nothing) for name in ("resectable", "locally_advanced", "liver_confined")}
     facts["resectable"] = _against_surgery(reading, facts["resectable"])
     facts["metastatic"] = _metastatic(reading, about, words)
     facts |= _recurrence(reading, about, words)
@@ -151,22 +151,22 @@ def _words(about: Subject) -> list[tuple[str, Evidence]]:
     for cancer in about.conditions:
         raw = cancer.resource.raw
         day = cancer.diagnosis.recorded
-        for note in objects(raw.get("note")):
+        for note in objects(raw["note"]) if "note" in raw else ():
             if words := text(note.get("text")):
                 said.append(
                     (words, evidence(cancer.resource, "note", words[:200], clinical_date(note.get("time")) or day))
                 )
-        for item in objects(raw.get("stage")):
+        for item in objects(raw["stage"]) if "stage" in raw else ():
             if words := concept_text(item.get("summary")):
                 said.append((words, evidence(cancer.resource, "stage.summary", words, day)))
     return [(words.lower(), item) for words, item in dict.fromkeys(said)]
 
 
-def _of_words(reading: Reading, name: str, words: Sequence[tuple[str, Evidence]]) -> AnyFact:
+def _of_words(name: str, words: Sequence[tuple[str, Evidence]], nothing: Unknown) -> AnyFact:
     claims, unread = _claims_of_words(name, words)
     if not claims and unread:
         return Unknown(Absence.NOT_UNDERSTOOD, WORDS, tuple(unread))
-    return settle(claims, Unknown(reading.chart.absence("conditions"), WORDS))
+    return settle(claims, nothing)
 
 
 def _claims_of_words(name: str, words: Sequence[tuple[str, Evidence]]) -> tuple[list[Claim[bool]], list[Evidence]]:
@@ -266,11 +266,12 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
 
 def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
     """Secondary tumours that carry words and no code we know ("brain metastases"). Nodes are no metastasis."""
-    primaries = {id(cancer.resource.raw) for cancer in cancers(reading.chart)}
     for resource in uncoded(reading.chart, "Condition"):
         raw = resource.raw
-        words = concept_text(raw.get("code")).lower()
-        if "metasta" not in words or id(raw) in primaries or _NODES.search(words) or entered_in_error(resource):
+        words = resource.code.words.lower()
+        if "metasta" not in words or _NODES.search(words) or entered_in_error(resource):
+            continue
+        if any(cancer.resource.raw is raw for cancer in cancers(reading.chart)):
             continue
         if _set_aside(raw):
             continue

@@ -24,7 +24,6 @@ from cds_service.facts.records import (
     NO_RESULT,
     NOT_DONE,
     coded,
-    entries_of,
     evidence,
     in_words,
     observations,
@@ -37,10 +36,11 @@ from cds_service.facts.records import (
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.prefetch import KeyState
 from cds_service.fhir.quantities import dose_quantity
-from cds_service.fhir.read import as_list, as_object, codings, concept_text, objects, reference_of, text
+from cds_service.fhir.read import as_list, as_object, codings, concept_text, entries_of, objects, reference_of, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import date
 
     from cds_service.evidence import AnyFact
@@ -162,15 +162,17 @@ def _history_was_sent(reading: Reading) -> bool:
     return any(use.kind is Kind.ORDERED and use.status in {"completed", "stopped"} for use in uses(chart))
 
 
-def _orders_of_the_drug(reading: Reading) -> Iterator[Use]:
+def _orders_of_the_drug(reading: Reading) -> list[Use]:
     """Other orders of the drug in the chart, drafts of this call left out."""
     mine = reading.order.reference
-    for use in of_drug(reading.chart, reading.drug):
-        if use.kind is Kind.ORDERED and use.resource.reference != mine:
-            yield use
+    return [
+        use
+        for use in of_drug(reading.chart, reading.drug)
+        if use.kind is Kind.ORDERED and use.resource.reference != mine
+    ]
 
 
-def _replaced(reading: Reading) -> set[str]:
+def _replaced(reading: Reading) -> AbstractSet[str]:
     """The orders this one continues or replaces."""
     raw = reading.order.raw
     named = [raw.get("priorPrescription"), *as_list(raw.get("replaces")), *as_list(raw.get("basedOn"))]
@@ -193,8 +195,10 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
 
     A completed order counts without administrations too; one that is only active or stopped does not.
     """
-    replaced = _replaced(reading)
     orders = [use for use in _orders_of_the_drug(reading) if use.last is not None and use.last <= reading.order_day]
+    if not orders and not received:
+        return None
+    replaced = _replaced(reading)
     shown_by = [use for use in orders if received or use.status == "completed" or use.resource.reference in replaced]
     if not received:
         shown_by = [use for use in shown_by if use.status == "completed"]
@@ -227,10 +231,11 @@ def _as_administered(received: Sequence[Use]) -> AnyFact | None:
 
 
 def _other_orders(reading: Reading) -> AnyFact | None:
-    replaced = _replaced(reading)
+    orders = _orders_of_the_drug(reading)
+    replaced = _replaced(reading) if orders else frozenset()
     active = [
         use
-        for use in _orders_of_the_drug(reading)
+        for use in orders
         if use.status == "active"
         and use.resource.reference not in replaced
         and use.resource.raw.get("intent") != "proposal"
@@ -400,7 +405,10 @@ def _unclear(after: Sequence[Claim[str]], statuses: Sequence[Claim[str]], absenc
 def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
     """The line the order's own words name."""
     raw = reading.order.raw
-    said = [(item.shown, item) for _, item in subject(reading).reasons]
+    reasons = subject(reading).reasons
+    if not reasons and "note" not in raw:
+        return {}
+    said = [(item.shown, item) for _, item in reasons]
     for note in objects(raw.get("note")):
         words = text(note.get("text"))
         said.append((words, _said_by_order(reading, words)))

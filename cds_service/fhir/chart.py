@@ -17,13 +17,13 @@ from cds_service.fhir.prefetch import (
     read_value,
     searches_another_patient,
 )
-from cds_service.fhir.read import as_object, objects, text
+from cds_service.fhir.read import as_object, concept_of, objects, text
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cds_service.fhir.read import Json
+    from cds_service.fhir.read import Concept, Json
 
 _WITHOUT_PATIENT = frozenset(
     {
@@ -77,6 +77,11 @@ class Resource:
     position: int = -1
     full_url: str = ""
 
+    @property
+    def code(self) -> Concept:
+        """What the resource is about: its ``code``, read."""
+        return concept_of(self.raw.get("code"))
+
 
 @dataclass(slots=True)
 class Chart:
@@ -114,9 +119,12 @@ class Chart:
 
     def of(self, *types: str) -> tuple[Resource, ...]:
         """This patient's resources of these types, draft orders first, each type and id once."""
+        if len(types) == 1:
+            return self._by_type.get(types[0], ())
         found: tuple[Resource, ...] = ()
         for kind in types:
-            found += self._by_type.get(kind, ())
+            if kind in self._by_type:
+                found += self._by_type[kind]
         return found
 
     def is_foreign(self, draft: Resource) -> bool:
@@ -171,7 +179,8 @@ class Chart:
         """
         if len(keys) == 1:
             return self._causes.get(keys[0], _NOT_SENT)
-        return min((self._causes.get(key, _NOT_SENT) for key in keys), key=_RANK.__getitem__)
+        causes = self._causes
+        return min([causes.get(key, _NOT_SENT) for key in keys], key=_RANK.__getitem__)
 
 
 def _cause(answer: Answer) -> Absence:
