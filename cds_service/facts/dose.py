@@ -131,9 +131,7 @@ def _in_sequence(lines: list[DoseLine]) -> list[DoseLine]:
     return [replace(lines[i], sequence=number, notes=(*lines[i].notes, note)) for number, i in enumerate(order, 1)]
 
 
-def _line(
-    instruction: Json, path: str, about: _About, step: Sig | None = None
-) -> tuple[DoseLine, tuple[_Place, ...]]:
+def _line(instruction: Json, path: str, about: _About, step: Sig | None = None) -> tuple[DoseLine, tuple[_Place, ...]]:
     """One instruction as a line without its evidence, and the places that it was read from."""
     words = text(instruction.get("text")) or text(instruction.get("patientInstruction"))
     spoken = step or (sigs.parse(words) if words else None)
@@ -395,9 +393,7 @@ def _shown(
     return said
 
 
-def _places(
-    view: _View | None, when: Schedule, found: Interval | None, words: str, path: str
-) -> tuple[_Place, ...]:
+def _places(view: _View | None, when: Schedule, found: Interval | None, words: str, path: str) -> tuple[_Place, ...]:
     seen = []
     if view is not None:
         seen.append(_Place(view.path, view.shown))

@@ -98,7 +98,7 @@ def by_content(read: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[A
     known: dict[object, T] = {}
 
     @wraps(read)
-    def remembered(value: Any, *more: P.args, **named: P.kwargs) -> T:
+    def remembered(value: Any, /, *more: P.args, **named: P.kwargs) -> T:
         try:
             text = orjson.dumps(value)
         except TypeError:  # numbers that no JSON parser makes, or nested beyond all use
