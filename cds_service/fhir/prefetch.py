@@ -189,8 +189,11 @@ def keys_shown_by(query: str, patient_id: str) -> frozenset[str]:
 
 def searches_another_patient(answer: Answer, patient_id: str) -> bool:
     """Whether the answer's own link searches for another patient: then it says nothing of this one."""
-    query = answer.query + "&"
-    if "?" not in query or f"={patient_id}&" in query or f"/{patient_id}&" in query:
+    query = answer.query
+    if "?" not in query:
+        return False
+    query += "&"
+    if f"={patient_id}&" in query or f"/{patient_id}&" in query:
         return False
     try:
         parameters = dict(parse_qsl(urlsplit(answer.query).query))
