@@ -15,7 +15,7 @@ from cds_service.crd.cards import at_most
 from cds_service.errors import UnobtainableError
 from cds_service.evidence import Absence
 from cds_service.explanation import to_json
-from cds_service.facts.order import DraftOrder, coded_medication, find_orders, is_of
+from cds_service.facts.order import DraftOrder, find_orders, names_drug
 from cds_service.facts.read import Reading, prefetch_templates, read_facts
 from cds_service.facts.sources import SOURCES
 from cds_service.fhir.chart import Chart
@@ -128,8 +128,8 @@ def _is_plainly_other(entry: object, drugs: list[Drug]) -> bool:
     order = entry.get("resource") if isinstance(entry, dict) else None
     if not isinstance(order, dict) or order.get("resourceType") != "MedicationRequest" or _ELSEWHERE & order.keys():
         return False
-    named = coded_medication(order.get("medicationCodeableConcept"))
-    return bool(named.codings or named.text) and not any(is_of(drug, named) for drug in drugs)
+    concept = order.get("medicationCodeableConcept")
+    return all(names_drug(concept, drug) is False for drug in drugs)
 
 
 def judge(call: HookCall, seen: Scan, item: InScope, options: CardOptions) -> tuple[Judged, Revision]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from enum import Enum
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.facts.order import Medication, is_of, medication_of
 from cds_service.facts.records import entered_in_error, evidence, span_of, status_of
 from cds_service.fhir.read import as_object, clinical_date, reference_of
-from cds_service.terminology import generic_name
 from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
@@ -118,7 +116,7 @@ def _uses(chart: Chart) -> Iterator[Use]:
         if entered_in_error(resource) or raw.get("doNotPerform") is True or _not_given(resource.type, status, raw):
             continue
         medication = medication_of(raw, chart)
-        generic = _generic(medication)
+        generic = medication.generic
         name = generic or medication.text.lower()
         if not name:
             continue
@@ -134,11 +132,6 @@ def unresolved(chart: Chart) -> Iterator[Evidence]:
         if resource.position >= 0 and not medication_of(resource.raw, chart).resolved:
             reference = reference_of(resource.raw.get("medicationReference"))
             yield evidence(resource, "medicationReference", reference, clinical_date(resource.raw.get("authoredOn")))
-
-
-@lru_cache(maxsize=4096)
-def _generic(medication: Medication) -> str | None:
-    return generic_name(medication.codings, medication.text)
 
 
 def _not_given(kind: str, status: str, raw: Json) -> bool:

@@ -16,7 +16,7 @@ from cds_service.fhir.chart import short_reference
 from cds_service.fhir.quantities import Product, product_of
 from cds_service.fhir.read import as_object, by_content, clinical_date, codings, concept_text, decimal, objects, text
 from cds_service.terminology.codes import Coding, lookup
-from cds_service.terminology.drugs import is_drug
+from cds_service.terminology.drugs import generic_name, is_drug
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -50,12 +50,16 @@ _ORDERS = _MEDICATION_ORDERS | {
 
 
 class Medication(NamedTuple):
-    """What a request says of its medication. ``labels`` are names and strengths that may tell the product."""
+    """What a request says of its medication. ``labels`` are names and strengths that may tell the product.
+
+    ``generic`` is the generic name in lower case where it is one drug that we know.
+    """
 
     codings: tuple[Coding, ...] = ()
     text: str = ""
     labels: tuple[str, ...] = ()
     resolved: bool = True
+    generic: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,8 @@ def medication_of(raw: Mapping[str, object], chart: Chart) -> Medication:
             labels += inner.labels
         words = words or display
         labels.append(display)
-    return Medication(seen, words, tuple(dict.fromkeys(filter(None, labels))), resolved or bool(seen or words))
+    named = tuple(dict.fromkeys(filter(None, labels)))
+    return Medication(seen, words, named, resolved or bool(seen or words), generic_name(seen, words))
 
 
 @by_content
@@ -136,7 +141,15 @@ def coded_medication(concept: object) -> Medication:
     """The medication that a CodeableConcept names."""
     seen, words = codings(concept), concept_text(concept)
     labels = (words, *(coding.display for coding in seen))
-    return Medication(seen, words, tuple(dict.fromkeys(filter(None, labels))))
+    named = tuple(dict.fromkeys(filter(None, labels)))
+    return Medication(seen, words, named, generic=generic_name(seen, words))
+
+
+@by_content
+def names_drug(concept: object, drug: Drug) -> bool | None:
+    """Whether a CodeableConcept names the drug; None where it names nothing at all."""
+    medication = coded_medication(concept)
+    return is_drug(drug, medication.codings, medication.text) if medication.codings or medication.text else None
 
 
 @lru_cache(maxsize=4096)

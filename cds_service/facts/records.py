@@ -16,7 +16,6 @@ from cds_service.fhir.read import (
     clinical_date,
     code_of,
     codings,
-    concept_of,
     concept_text,
     effective,
     reference_of,
@@ -25,6 +24,7 @@ from cds_service.terminology.codes import LOINC, SNOMED, entries, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import date
 
     from cds_service.fhir.chart import Chart, Resource
@@ -55,18 +55,24 @@ def uncoded(chart: Chart, resource_type: str) -> list[Resource]:
     return _index(chart).uncoded.get(resource_type, [])
 
 
+def names_none_of(chart: Chart, value_sets: AbstractSet[str]) -> bool:
+    """Whether no Observation, Condition or Procedure has a code of these value sets."""
+    return _index(chart).value_sets.isdisjoint(value_sets)
+
+
 class _Index(NamedTuple):
-    """A chart's resources by type and value set, and those in no value set by type."""
+    """A chart's resources by type and value set, those in no value set by type, and all value sets there are."""
 
     coded: dict[str, dict[str, list[Hit]]]
     uncoded: dict[str, list[Resource]]
+    value_sets: set[str]
 
 
 def _index(chart: Chart) -> _Index:
     index: _Index | None = chart.memo.get("coded")
     if index is not None:
         return index
-    index = chart.memo["coded"] = _Index({}, {})
+    index = chart.memo["coded"] = _Index({}, {}, set())
     for resource_type in ("Observation", "Condition", "Procedure"):
         resources = chart.of(resource_type)
         if not resources:
@@ -74,12 +80,13 @@ def _index(chart: Chart) -> _Index:
         by_set = index.coded[resource_type] = {}
         others = index.uncoded[resource_type] = []
         for resource in resources:
-            meanings = concept_of(resource.raw.get("code")).meanings
+            meanings = resource.code.meanings
             if not meanings:
                 others.append(resource)
             elif not entered_in_error(resource):
                 for value_set, entry in meanings:
                     by_set.setdefault(value_set, []).append((resource, entry))
+        index.value_sets.update(by_set)
     return index
 
 

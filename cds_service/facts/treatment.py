@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.criteria.quantity import Amount, DoseLine, Interval
@@ -26,6 +27,7 @@ from cds_service.facts.records import (
     coded,
     evidence,
     in_words,
+    names_none_of,
     observations,
     observed_on,
     shown,
@@ -39,7 +41,7 @@ from cds_service.fhir.quantities import dose_quantity
 from cds_service.fhir.read import as_list, as_object, codings, concept_text, entries_of, objects, reference_of, text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from datetime import date
 
@@ -79,18 +81,59 @@ class _Course(NamedTuple):
     evidence: Evidence
 
 
-def read(reading: Reading) -> dict[str, AnyFact]:
+def read(reading: Reading) -> Mapping[str, AnyFact]:
     """Everything known of earlier treatment."""
+    about = subject(reading)
+    with_chemoradiation = about.lung or not about.diagnoses
+    if _says_nothing(reading):
+        chart = reading.chart
+        return _nothing_known(
+            _history_was_sent(reading),
+            with_chemoradiation,
+            chart.absence("medicationAdministrations"),
+            chart.absence("oncologyObservations"),
+            chart.absence("procedures", "medicationAdministrations"),
+        )
     facts: dict[str, AnyFact] = {}
     received = sorted(_received(reading), key=lambda use: use.first.toordinal() if use.first else 0)
     begun = min((use.first for use in received if use.first is not None), default=None)
     facts |= _of_the_drug(reading, received)
     statuses = _courses_of_disease(reading)
     facts |= _response(reading, statuses, begun)
-    about = subject(reading)
-    if about.lung or not about.diagnoses:
+    if with_chemoradiation:
         facts |= _chemoradiation(reading, statuses, begun)
     facts |= _line_of_therapy(reading)
+    return facts
+
+
+def _says_nothing(reading: Reading) -> bool:
+    """Whether nothing of the chart speaks of the drug, of platinum, radiotherapy or the course, as in many calls."""
+    mine = of_drug(reading.chart, reading.drug)
+    return (
+        (not mine or (len(mine) == 1 and mine[0].kind is Kind.DRAFTED))
+        and names_none_of(reading.chart, _CODES)
+        and not any(use.name in PLATINUM for use in uses(reading.chart))
+        and not subject(reading).reasons
+        and "note" not in reading.order.raw
+    )
+
+
+@cache
+def _nothing_known(
+    history: bool,
+    with_chemoradiation: bool,
+    doses: Absence,
+    course: Absence,
+    chemoradiation: Absence,
+) -> Mapping[str, AnyFact]:
+    """The facts where nothing says anything: each with the cause of its absence."""
+    facts: dict[str, AnyFact] = {"treatment_history": Known(value=True)} if history else {}
+    facts |= dict.fromkeys(("therapy_start", "days_since_last_dose"), Unknown(doses, DOSES))
+    facts["responding"] = Unknown(course, RESPONSE)
+    if with_chemoradiation:
+        unknown = Unknown(chemoradiation, CHEMORADIATION)
+        facts |= dict.fromkeys(("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt"), unknown)
+        facts["prior_therapy.progressed"] = Unknown(course, STATUS)
     return facts
 
 
@@ -427,6 +470,15 @@ def _said_by_order(reading: Reading, words: str) -> Evidence:
     return Evidence(order.named, "note", words[:200], order.authored_on, order.origin)
 
 
+_VALUE_SETS = (
+    "tx_radiotherapy",
+    "tx_chemoradiation",
+    "body_site_lung",
+    "disease_status_observation",
+    "disease_status_value",
+)
+_CODES = frozenset(_VALUE_SETS)
+
 SOURCE = FactSource(
     names=(
         "treatment_history",
@@ -451,13 +503,7 @@ SOURCE = FactSource(
         "oncologyObservations": observations("disease_status_observation"),
     },
     read=read,
-    value_sets=(
-        "tx_radiotherapy",
-        "tx_chemoradiation",
-        "body_site_lung",
-        "disease_status_observation",
-        "disease_status_value",
-    ),
+    value_sets=_VALUE_SETS,
     reads=(
         "The drug's administrations, dispenses and statements give the first dose, the last one and the time between; "
         "an order shows a dose only when it is completed. Chemoradiation is concurrent where platinum was given "

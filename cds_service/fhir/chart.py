@@ -6,7 +6,7 @@ Nothing of another patient's resources is kept: they are set aside before anybod
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cds_service.evidence import Absence, Origin
 from cds_service.fhir.prefetch import (
@@ -76,11 +76,14 @@ class Resource:
     key: str = ""
     position: int = -1
     full_url: str = ""
+    _code: Concept | None = field(default=None, compare=False, repr=False)
 
     @property
     def code(self) -> Concept:
-        """What the resource is about: its ``code``, read."""
-        return concept_of(self.raw.get("code"))
+        """What the resource is about: its ``code``, read once."""
+        if self._code is None:
+            object.__setattr__(self, "_code", concept_of(self.raw.get("code")))
+        return cast("Concept", self._code)
 
 
 @dataclass(slots=True)
