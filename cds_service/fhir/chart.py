@@ -283,10 +283,11 @@ class _Builder:
         """An answer that holds nothing of the type its key asks for, or is about another patient, answers nothing."""
         wanted = RESOURCE_TYPES[key]
         strays = answer.state is KeyState.DATA
-        for _, raw in answer.entries:
-            if raw["resourceType"] in wanted:
-                strays = False
-                break
+        if strays:
+            for _, raw in answer.entries:
+                if raw["resourceType"] in wanted:
+                    strays = False
+                    break
         if strays or searches_another_patient(answer, self.patient_id):
             self.notes.append(f"{key} does not hold what it asks for")
             return Answer(KeyState.UNUSABLE)
@@ -305,26 +306,28 @@ class _Builder:
     def _file(self, collected: list[Resource]) -> None:
         """Index everything by reference first (a subject may be a urn:uuid of the Bundle), then sort by patient."""
         own, by_reference, by_type = self.own, self.by_reference, self.by_type
-        for resource in reversed(collected):  # of several with one name the first counts
+        for resource in collected:  # of several with one name the first counts
             if resource.id is not None:
-                by_reference[resource.reference] = resource
+                by_reference.setdefault(resource.reference, resource)
             if resource.full_url:
-                by_reference[resource.full_url] = resource
-        filed: set[str] = set()
+                by_reference.setdefault(resource.full_url, resource)
         foreign: list[Resource] = []
+        filed: set[str] = set()
         for resource in collected:
             owner = resource.raw.get("subject")
-            if not (isinstance(owner, dict) and owner.get("reference") == own) and not self._is_ours(resource):
+            if not (type(owner) is dict and owner.get("reference") == own) and not self._is_ours(resource):
                 foreign.append(resource)
                 continue
             if resource.id is not None:
-                if resource.reference in filed:
+                name = resource.reference
+                if name in filed:
                     continue
-                filed.add(resource.reference)
-            if resource.type in by_type:
-                by_type[resource.type].append(resource)
+                filed.add(name)
+            kind = resource.type
+            if kind in by_type:
+                by_type[kind].append(resource)
             else:
-                by_type[resource.type] = [resource]
+                by_type[kind] = [resource]
         if foreign:
             self._set_aside(foreign)
 
@@ -364,7 +367,7 @@ class _Builder:
 
 
 def _resource(raw: Json, origin: Origin, key: str, position: int = -1, url: str = "") -> Resource:
-    kind = raw["resourceType"]
-    found = raw.get("id")
-    identity = found if isinstance(found, str) and found else None
-    return Resource(raw, kind, identity, f"{kind}/{identity}" if identity else kind, origin, key, position, url)
+    kind, identity = raw["resourceType"], raw.get("id")
+    if type(identity) is str and identity:
+        return Resource(raw, kind, identity, f"{kind}/{identity}", origin, key, position, url)
+    return Resource(raw, kind, None, kind, origin, key, position, url)

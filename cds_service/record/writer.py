@@ -1,7 +1,8 @@
 """Group commit: rows of concurrent calls share one transaction, and every answer waits for its own row.
 
 The calls that an event loop judges in one go are handed over together, and a thread takes whatever has gathered while
-it was writing, so that the more calls there are, the fewer commits each one costs. If the store is away, the site's choice decides: keep rows in the local spool and answer, or refuse.
+it was writing, so that the more calls there are, the fewer commits each one costs. If the store is away, the site's
+choice decides: keep rows in the local spool and answer, or refuse.
 """
 
 from __future__ import annotations
