@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Evidence, Origin
@@ -27,10 +28,10 @@ from cds_service.facts.records import (
 from cds_service.fhir.read import (
     as_list,
     as_object,
-    by_content,
     clinical_date,
     code_of,
     codings,
+    concept_of,
     concept_text,
     entries_of,
     extensions,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from cds_service.facts.order import DraftOrder
     from cds_service.facts.read import Reading
     from cds_service.fhir.chart import Chart, Resource
-    from cds_service.fhir.read import Json
+    from cds_service.fhir.read import Concept, Json
 
 HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
 
@@ -178,10 +179,10 @@ def concerns(reading: Reading, raw: Json) -> bool:
     return any(id(target.raw) in ours for target in conditions)
 
 
-@by_content
-def read_concept(concept: object) -> tuple[Diagnosis | None, bool]:
+@lru_cache(maxsize=4096)
+def read_concept(concept: Concept) -> tuple[Diagnosis | None, bool]:
     """The diagnosis a concept names, and whether its codes name two diseases."""
-    found, words = codings(concept), concept_text(concept)
+    found, words = concept.codings, concept.words
     if _no_primary(found):
         return None, False
     diagnosis = diagnosis_from_codings(found, words)
@@ -201,7 +202,7 @@ def _no_primary(found: tuple[Coding, ...]) -> bool:
 def _cancers(chart: Chart) -> Iterator[Cancer]:
     found = []
     for resource in chart.of("Condition"):
-        diagnosis, disagrees = read_concept(resource.raw.get("code"))
+        diagnosis, disagrees = read_concept(resource.code)
         if diagnosis is not None and not entered_in_error(resource):
             found.append((resource, diagnosis, disagrees))
     if not found:
@@ -447,7 +448,7 @@ def _read_reason_reference(
 
 
 def _read_reason(concept: object, said: Evidence, reasons: _Reasons) -> None:
-    diagnosis, disagrees = read_concept(concept)
+    diagnosis, disagrees = read_concept(concept_of(concept))
     if diagnosis is not None:
         named = replace(diagnosis, recorded=said.recorded, reference=said.reference)
         reasons.named.append((named, None, said))

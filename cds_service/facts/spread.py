@@ -7,7 +7,7 @@ from the words of the diagnosis, never concluded from their absence. Nodes (C77)
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import Absence, Known, Unknown
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from cds_service.facts.cancer import Cancer, Subject
     from cds_service.facts.read import Reading
     from cds_service.fhir.chart import Chart, Resource
-    from cds_service.fhir.read import Json
+    from cds_service.fhir.read import Concept, Json
 
 METASTASES = "metastases: stage IV, an M category (LOINC 21907-1 and like), secondary tumours (C78, C79)"
 WORDS = "the words of the diagnosis, its notes and the order's reason"
@@ -152,7 +152,7 @@ def _says_nothing(chart: Chart, about: Subject, words: Sequence[tuple[str, Evide
     return (
         names_none_of(chart, _CODES)
         and not _hints_in("\n".join([said for said, _ in words]))
-        and not any("metasta" in resource.code.words.lower() for resource in uncoded(chart, "Condition"))
+        and not any(_metastasis_in_words(resource.code) for resource in uncoded(chart, "Condition"))
         and not any(_came_back_by_status(cancer) for cancer in about.conditions)
     )
 
@@ -300,7 +300,7 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
     for resource in uncoded(reading.chart, "Condition"):
         raw = resource.raw
         words = resource.code.words.lower()
-        if "metasta" not in words or _NODES.search(words) or entered_in_error(resource):
+        if not _metastasis_in_words(resource.code) or entered_in_error(resource):
             continue
         if any(cancer.resource.raw is raw for cancer in cancers(reading.chart)):
             continue
@@ -314,6 +314,13 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
             doubtful.append(item)
         elif linked is not False:
             yield from claims
+
+
+@lru_cache(maxsize=4096)
+def _metastasis_in_words(concept: Concept) -> bool:
+    """Whether a concept's words mention a metastasis other than one of lymph nodes."""
+    words = concept.words.lower()
+    return "metasta" in words and not _NODES.search(words)
 
 
 def _set_aside(raw: Json) -> bool:

@@ -16,7 +16,7 @@ from cds_service.criteria.quantity import Weight, plain
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
 from cds_service.facts.read import PATIENT, FactSource, Reading
 from cds_service.fhir.quantities import Measured, kilograms, quantity, weight_unit
-from cds_service.fhir.read import by_content, codings, concept_text, effective, moment, objects, partial_date, text
+from cds_service.fhir.read import concept_of, concept_text, effective, moment, objects, partial_date, text
 from cds_service.terminology.codes import LOINC, entries
 from cds_service.values import dataclass
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cds_service.fhir.chart import Resource
-    from cds_service.fhir.read import Json
+    from cds_service.fhir.read import Concept, Json
 
 LOOKED_FOR = "body weight Observations (LOINC 29463-7 and like)"
 BAND = Decimal(30)
@@ -166,34 +166,32 @@ def _weighings(resources: Iterable[Resource], on: date) -> Iterator[Weighing]:
     """The body weights of Observations, or of the components of panels."""
     for resource in resources:
         raw = resource.raw
-        found = _weighing(raw, raw, "valueQuantity", resource, on)
-        if found is not None:
-            yield found
+        remark = _remark_of_weight(resource.code)
+        if remark is not None:
+            yield _weighing(raw, remark, "valueQuantity", resource, on)
         elif "component" in raw:
             for i, component in enumerate(objects(raw["component"])):
-                found = _weighing(component, raw, f"component[{i}].valueQuantity", resource, on)
-                if found is not None:
-                    yield found
+                remark = _remark_of_weight(concept_of(component.get("code")))
+                if remark is not None:
+                    yield _weighing(component, remark, f"component[{i}].valueQuantity", resource, on)
 
 
-@by_content
-def _remark_of_weight(code: object) -> str | None:
+@lru_cache(maxsize=1024)
+def _remark_of_weight(concept: Concept) -> str | None:
     """The remark on a weight with this code, mostly empty; None where the code is not that of a body weight."""
-    seen = codings(code)
+    seen = concept.codings
     codes = [(coding.system, coding.code) for coding in seen]
     known = next((code for system, code in codes if (system, code) in _WEIGHTS), "")
     if not _OTHER_WEIGHTS.isdisjoint(codes) or (not known and any(coding.system for coding in seen)):
         return None
-    if not known and concept_text(code).lower() in _PLAIN_NAMES:
+    if not known and concept.words.lower() in _PLAIN_NAMES:
         return "The body weight is recognised by its name; it carries no code."
     return _REMARKS.get(known, "") if known else None
 
 
-def _weighing(part: Json, raw: Json, path: str, resource: Resource, on: date) -> Weighing | None:
-    """A body weight, else None. ``part`` holds code and value, ``raw`` day and status."""
-    remark = _remark_of_weight(part.get("code"))
-    if remark is None:
-        return None
+def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date) -> Weighing:
+    """A body weight. ``part`` holds its value: the resource, or a component of it."""
+    raw = resource.raw
     day, written = effective(raw)
     if day is None and (partial := partial_date(written)) is not None and partial.latest <= on:
         day = partial.latest

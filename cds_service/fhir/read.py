@@ -6,10 +6,11 @@ Input is what a JSON parser made of a request: dicts, lists, strings, numbers, b
 from __future__ import annotations
 
 from calendar import monthrange
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import orjson
 
@@ -117,11 +118,13 @@ def by_content(read: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[A
     return remembered
 
 
-class Concept(NamedTuple):
+@dataclass(eq=False, slots=True)
+class Concept:
     """A CodeableConcept, read: codings with systems in canonical form, words, and what the codes mean to us.
 
     ``entries`` are the value-set entries of every coding but unverified ones, which settle nothing alone; ``meanings``
-    the last of them for each value set.
+    the last of them for each value set. Equal pieces of JSON mostly make the same object, so what else follows from a
+    concept can be remembered by it at little cost.
     """
 
     codings: tuple[Coding, ...]
