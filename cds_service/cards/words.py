@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.cards.text import listed, once
@@ -30,15 +31,19 @@ MEANINGS = frozenset(definition.meaning for definition in FACTS.values())
 """What a fact means is no place where it was looked for."""
 
 
-def shortening(missing: Sequence[Missing]) -> list[str]:
+def shortening(missing: Sequence[Missing]) -> tuple[str, ...]:
     """The facts in few words: ``a, b and c``, then ``a, b and 1 more`` … as long as one is left.
 
     Where a group is asked for as a whole (``prior_therapy``), its parts are not named beside it.
     """
-    facts = {m.fact for m in missing}
-    names = once(words_for(m.fact).short for m in missing if m.fact.partition(".")[0] not in facts or "." not in m.fact)
+    return _shortening(tuple([one.fact for one in missing]))
+
+
+@lru_cache(maxsize=1024)
+def _shortening(facts: tuple[str, ...]) -> tuple[str, ...]:
+    names = once(words_for(fact).short for fact in facts if fact.partition(".")[0] not in facts or "." not in fact)
     lists = [listed(names)] if names else []
-    return lists + [f"{', '.join(names[:n])} and {len(names) - n} more" for n in range(len(names) - 1, 0, -1)]
+    return (*lists, *(f"{', '.join(names[:n])} and {len(names) - n} more" for n in range(len(names) - 1, 0, -1)))
 
 
 _REFERRALS = {
