@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import lru_cache
-from os import urandom
 from typing import TYPE_CHECKING, Any
 
 from cds_service.cards.text import escaped, once
 from cds_service.cards.words import REASONS, REASONS_ELSE, REASONS_FOR, TOPICS
+from cds_service.uuids import random_uuid
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def make_card(
     wants others puts them in their place and never changes them.
     """
     card: Card = {
-        "uuid": fresh_id(),
+        "uuid": random_uuid(),
         "summary": summary,
         "indicator": indicator,
         "detail": detail,
@@ -67,15 +67,6 @@ def make_card(
     if options.policy_url:
         card["links"] = _links(options.policy_url, policy.id, section)
     return card
-
-
-_VARIANT = {digit: "89ab"[int(digit, 16) % 4] for digit in "0123456789abcdef"}
-
-
-def fresh_id() -> str:
-    """A random UUID as text (version 4 of RFC 9562): what ``uuid4`` gives, without an object in between."""
-    digits = urandom(16).hex()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
 @lru_cache(maxsize=256)

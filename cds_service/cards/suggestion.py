@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cds_service.cards.frame import fresh_id
 from cds_service.cards.text import short_in_words
 from cds_service.criteria.dose import Verdict
+from cds_service.uuids import random_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +64,7 @@ def dose_suggestion(assessment: Assessment, order: DraftOrder) -> dict[str, Any]
     )
     return {
         "label": f"Change to {wording}",
-        "uuid": fresh_id(),
+        "uuid": random_uuid(),
         "actions": [
             {"type": "update", "description": description, "resource": {**order.raw, "dosageInstruction": [dosage]}}
         ],

@@ -24,8 +24,8 @@ _EVERY = re.compile(r"every ([\d.]+) (h|d|wk|mo|a)\b")
 
 _ONE_CYCLE = re.compile(r"\b1 cycles\b")
 
-_LARGE = re.compile(r"\d(?<![\d.,-].)\d{3,14}(?=(?:\.\d+)? mg\b)")
-"""The digit comes first, what must not stand before it second: so the search leaps from digit to digit."""
+_LARGE = re.compile(r"\d{4}(?<![\d.,-]\d{4})\d{0,11}(?=(?:\.\d+)? mg\b)")
+"""The digits come first and what must not stand before them second: so the search leaps from digit to digit."""
 
 DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 
