@@ -144,12 +144,19 @@ def as_written(resource: Json, document: Mapping[str, Any], source: bytes) -> Js
     return found if isinstance(found, dict) else resource
 
 
-def _may_lose_digits(value: Json | list[Any]) -> bool:
-    """Whether a parsed value holds a float: whole numbers are exact, or were too large for one and became a float."""
-    for inner in value.values() if type(value) is dict else value:
-        kind = type(inner)
-        if kind is float or ((kind is dict or kind is list) and _may_lose_digits(inner)):
-            return True
+def _may_lose_digits(resource: Json) -> bool:
+    """Whether a parsed resource holds a float: whole numbers are exact, or were too large and became one."""
+    open_: list[Any] = [resource]
+    while open_:
+        value = open_.pop()
+        for inner in value.values() if type(value) is dict else value:
+            kind = type(inner)
+            if kind is str:  # as most are
+                continue
+            if kind is dict or kind is list:
+                open_.append(inner)
+            elif kind is float:
+                return True
     return False
 
 

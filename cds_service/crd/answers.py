@@ -86,7 +86,7 @@ class Coverages:
         order = judged.order
         day = order.authored_on or self.occasion.on
         register = self.agreed.register()
-        dependency = tuple(one for one in self._companions(revision) if one != order.reference)
+        dependency = tuple([one for one in self._companions(revision) if one != order.reference])
         answers = []
         for held in self._held(order.raw, day):
             case = Case(

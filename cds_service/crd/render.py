@@ -60,7 +60,7 @@ def _parts(decision: CoverageDecision, *, newer: bool) -> list[Json]:
     parts += [
         {"url": "detail", "extension": _detail(detail, newer=newer)}
         for detail in decision.details
-        if newer or isinstance(detail, AllowedPeriod | AllowedQuantity)
+        if newer or isinstance(detail, _LIMITS)
     ]
     parts += [{"url": "dependency", "valueReference": {"reference": order}} for order in decision.dependency]
     if (documents := decision.documents) is not None and documents.questionnaire is not None:
@@ -115,6 +115,9 @@ def _reason(decision: CoverageDecision, *, newer: bool) -> Json:
     return said
 
 
+_LIMITS = (AllowedPeriod, AllowedQuantity)
+"""The details that both versions know."""
+
 _DETAILS: dict[type, tuple[str, str]] = {
     AllowedPeriod: ("cat-limitation", "allowed-period"),
     AllowedQuantity: ("cat-limitation", "allowed-quantity"),
@@ -136,7 +139,7 @@ def _detail(detail: Detail, *, newer: bool) -> list[Json]:
             parts.append({"url": "value", "valuePeriod": {"start": start.isoformat(), "end": end.isoformat()}})
         case AllowedQuantity(value, unit):
             parts.append({"url": "value", "valueQuantity": {"value": _number(value), "unit": unit}})
-    if isinstance(detail, AllowedPeriod | AllowedQuantity) and detail.qualification:
+    if isinstance(detail, _LIMITS) and detail.qualification:
         parts.append({"url": "qualification", "valueString": detail.qualification})
     return parts
 
