@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from cds_service.cards.asked import asked_for
 from cds_service.cards.dose import arithmetic, weight_in_words
 from cds_service.cards.frame import Card, CardOptions, drug_name, footer, further_routes, make_card, remarks_of
 from cds_service.cards.sorting import (
     DOSE_FACTS,
     OUR_TROUBLE,
     SETTLES_ROW,
-    all_our_trouble,
     dose_is_unread,
     fails_by_partner,
     is_of_dose,
@@ -32,7 +32,7 @@ from cds_service.cards.text import (
     short_in_words,
     uncapital,
 )
-from cds_service.cards.words import CAUSES, MEANINGS, referral, shortening
+from cds_service.cards.words import CAUSES, MEANINGS, in_few_words, referral
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.outcome import Outcome
 from cds_service.values import remembered
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cds_service.assessment import Assessment
+    from cds_service.cards.asked import Asked, Request
     from cds_service.cards.sorting import Matter
     from cds_service.criteria.finding import Finding, Missing
     from cds_service.evidence import Absence
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
     """The card about criteria and documents, or None where the dose card or silence says it all."""
     assessment, contradicted = matter.assessment, matter.contradicted
-    missing = to_supply(assessment) if options.documents else ()
+    missing = to_supply(matter) if options.documents else ()
     open_ = matter.open if options.documents else ()
     unread = assessment.dose.verdict is Verdict.UNDETERMINED and options.documents
     if not (contradicted or missing or open_ or assessment.could_not_check or unread):
@@ -100,7 +101,7 @@ def _unchecked_summary(assessment: Assessment) -> str:
     unread = [m for m in assessment.missing if m.absence in OUR_TROUBLE]
     return fitting(
         *(f"{drug} could not be fully checked: {what} could not be read; check by hand or try again"
-          for what in shortening(unread)),
+          for what in in_few_words(tuple(m.fact for m in unread))),
         f"{drug} could not be fully checked: chart data could not be read; check by hand or try again",
     )  # fmt: skip
 
@@ -132,33 +133,33 @@ def _documents_summary(matter: Matter, missing: Sequence[Missing], open_: Sequen
             f"{drug} dose could not be evaluated: ordered {ordered}; {todo}{also}",
             f"{drug} dose could not be evaluated; {todo}{also}",
         )
-    without = [m for m in missing if m.fact in SETTLES_ROW]
-    if "indication" in {m.fact for m in without}:
+    asked = asked_for(missing)
+    if "indication" in asked.facts:
         also = _more_missing(len(missing) - 1)
         return f"{drug}: it is open which diagnosis the order is for; link a diagnosis that settles it{also}"
-    if assessment.dose.verdict is Verdict.UNDETERMINED and without:
-        also = _more_missing(len(missing) - len(without))
-        todo = "it was not available to this check" if all_our_trouble(without) else "record it"
-        named = shortening(without)
-        return first_fitting(f"{drug} dose cannot be judged without {what}; {todo}{also}" for what in named)
+    if assessment.dose.verdict is Verdict.UNDETERMINED and not SETTLES_ROW.isdisjoint(asked.facts):
+        without = asked_for([m for m in missing if m.fact in SETTLES_ROW])
+        also = _more_missing(len(missing) - len(without.facts))
+        todo = "record it" if without.document else "it was not available to this check"
+        return first_fitting(f"{drug} dose cannot be judged without {what}; {todo}{also}" for what in without.named)
     if not missing:
         return _reviewer_summary(drug, open_)
-    if all_our_trouble(missing):
-        return first_fitting(_not_available(drug, missing))
-    return first_fitting(_needed(drug, missing, also=matter.over))
+    if not asked.document:
+        return first_fitting(_not_available(drug, asked))
+    return first_fitting(_needed(drug, asked, also=matter.over))
 
 
-def _not_available(drug: str, missing: Sequence[Missing]) -> Iterator[str]:
-    for what in shortening(missing):
+def _not_available(drug: str, asked: Asked) -> Iterator[str]:
+    for what in asked.named:
         yield f"{drug}: {what} not available to this check; send it if the chart has it"
-    yield f"{drug}: {len(missing)} facts were not available to this check; send them if the chart has them"
+    yield f"{drug}: {len(asked.facts)} facts were not available to this check; send them if the chart has them"
 
 
-def _needed(drug: str, missing: Sequence[Missing], *, also: bool) -> Iterator[str]:
+def _needed(drug: str, asked: Asked, *, also: bool) -> Iterator[str]:
     needs = "also needs" if also else "needs"
-    for what in shortening(missing):
+    for what in asked.named:
         yield f"{drug}: the plan {needs} {what}; please document"
-    yield f"{drug}: the plan {needs} {len(missing)} facts documented; see the list"
+    yield f"{drug}: the plan {needs} {len(asked.facts)} facts documented; see the list"
 
 
 def _reviewer_summary(drug: str, open_: Sequence[Finding]) -> str:
@@ -197,22 +198,22 @@ def _criteria_detail(matter: Matter, missing: Sequence[Missing], open_: Sequence
                 *bullets(_criterion(assessment, f) for f in matter.contradicted),
             ]
         )
+    asked = asked_for(missing)
     sections = _sections(assessment) if missing else {}
-    document = [m for m in missing if m.absence not in OUR_TROUBLE]
-    if document:
-        blocks.append(["**Please document**", "", *bullets(_requests(document, sections))])
-    ours = [m for m in missing if m.absence in OUR_TROUBLE]
-    if ours:
+    if asked.document:
+        blocks.append(["**Please document**", "", *_requests(asked.document, missing, sections)])
+    if asked.ours:
         blocks.append(["**Not available to this check** (no omission of yours)", ""])
-        blocks[-1] += bullets(_requests(ours, sections))
-    asked = {m.fact for m in missing}
-    judged = [f for f in open_ if not _asks_for(f, asked)]
+        blocks[-1] += _requests(asked.ours, missing, sections)
+    judged = [f for f in open_ if not _asks_for(f, asked.facts)]
     if judged:
         blocks.append(["**Open**", "", *bullets(_criterion(assessment, f) for f in judged)])
     if assessment.refer_to:
         blocks.append(["**Other policies that apply**", "", *bullets(map(referral, assessment.refer_to))])
     remarks = [] if matter.over else remarks_of(assessment)
-    blocks.append(bullets(once([*remarks, *further_routes(assessment)])))
+    remarks += further_routes(assessment)
+    if remarks:
+        blocks.append(bullets(once(remarks)))
     return paragraphs(*blocks, [footer(assessment)])
 
 
@@ -256,30 +257,22 @@ def _asks_for(finding: Finding, facts: Collection[str]) -> bool:
     return any(_asks_for(part, facts) for part in finding.parts)
 
 
-def _requests(missing: Sequence[Missing], sections: Mapping[str, str]) -> list[str]:
-    """What is asked for, a line each; the parts of a group that is asked for as a whole are named in its line."""
-    facts = {one.fact for one in missing}
-    parts: dict[str, list[str]] = {}
-    alone: list[Missing] = []
-    for one in missing:
-        group, dot, _ = one.fact.partition(".")
-        if dot and group in facts:
-            parts.setdefault(group, []).append(one.fact)
-        else:
-            alone.append(one)
-    return [
-        _request(one.fact, one.absence, tuple(parts.get(one.fact, ())), sections.get(one.fact))
-        + _looked_for(one.looked_for)
-        for one in alone
-    ]
+def _requests(requests: Sequence[Request], missing: Sequence[Missing], sections: Mapping[str, str]) -> list[str]:
+    """What is asked for, as lines of a list."""
+    lines: list[str] = []
+    for place, parts in requests:
+        one = missing[place]
+        lines.append(_request(one.fact, one.absence, parts, sections.get(one.fact)) + _looked_for(one.looked_for))
+    return lines
 
 
 @lru_cache(maxsize=4096)
 def _request(fact: str, absence: Absence, parts: tuple[str, ...], section: str | None) -> str:
+    """One request; the parts of a group that is asked for as a whole are named in its line."""
     asked = words_for(fact)
     inside = f": {'; '.join(words_for(part).what for part in parts)}" if parts else ""
     text = CAUSES[absence].format(do=asked.do + inside, what=asked.what + inside)
-    return f"{text[0].upper()}{text[1:]}{f' ({section})' if section else ''}."
+    return f"- {text[0].upper()}{text[1:]}{f' ({section})' if section else ''}."
 
 
 @remembered

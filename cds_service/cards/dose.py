@@ -25,6 +25,7 @@ from cds_service.cards.text import (
 from cds_service.cards.words import VERDICTS, referral
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.quantity import plain
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -163,11 +164,16 @@ def _dose_detail(matter: Matter, over: Decimal | None, options: CardOptions) -> 
 def _dose_table(dose: DoseAssessment) -> list[str]:
     allowed = _regimens_in_words(tuple([(regimen.row, regimen.shown) for regimen in dose.allowed]))
     limit = allowed or (f"{dose.row}: {_limit(dose)}" if dose.row else _limit(dose))
-    rows = [f"| Ordered | {escaped(short_in_words(dose.ordered))} |", "|---|---|", f"| Plan limit | {limit} |"]
+    rows = [f"| Ordered | {_ordered(dose.ordered)} |", "|---|---|", f"| Plan limit | {limit} |"]
     if len(dose.open_rows) > 1:
         rows.append(f"| Possible rows | {', '.join(dose.open_rows)} |")
     rows.append(f"| Weight | {weight_in_words(dose.weight)} |")
     return rows
+
+
+@remembered
+def _ordered(dose: str) -> str:
+    return escaped(in_words(dose))
 
 
 @lru_cache(maxsize=1024)
@@ -182,7 +188,7 @@ def _regimens_in_words(regimens: tuple[tuple[str, str], ...]) -> str:
 def _phase_table(dose: DoseAssessment) -> list[str]:
     def row(phase: PhaseDose) -> str:
         limit = in_mg(phase.limit_mg) if phase.limit_mg is not None else in_mg_per_kg(phase.limit_mg_per_kg)
-        return f"| {phase.phase} | {escaped(short_in_words(phase.ordered))} | {limit} | {VERDICTS[phase.verdict]} |"
+        return f"| {phase.phase} | {_ordered(phase.ordered)} | {limit} | {VERDICTS[phase.verdict]} |"
 
     return ["| Phase | Ordered | Limit | |", "|---|---|---|---|", *(row(phase) for phase in dose.phases)]
 

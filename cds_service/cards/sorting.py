@@ -11,8 +11,6 @@ from cds_service.evidence import Absence
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cds_service.assessment import Assessment, DoseAssessment
     from cds_service.criteria.finding import Finding, Missing
 
@@ -100,16 +98,12 @@ def is_of_dose(assessment: Assessment, criterion: Finding) -> bool:
     return False
 
 
-def to_supply(assessment: Assessment) -> tuple[Missing, ...]:
+def to_supply(matter: Matter) -> tuple[Missing, ...]:
     """What is missing, without the evidence that the dose card asks for already."""
-    if not is_over(assessment.dose):
+    assessment = matter.assessment
+    if not matter.over:
         return assessment.missing
     return tuple([missing for missing in assessment.missing if missing.fact != "off_label_evidence"])
-
-
-def all_our_trouble(missing: Iterable[Missing]) -> bool:
-    """Whether every cause of absence is ours and none the clinician could mend."""
-    return all([m.absence in OUR_TROUBLE for m in missing])
 
 
 def is_outside(assessment: Assessment) -> bool:

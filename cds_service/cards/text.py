@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import plain
-from cds_service.values import remembered
+from cds_service.values import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,8 +52,12 @@ def in_words(text: str) -> str:
     return _LARGE.sub(_with_thousands, text) if " mg" in text else text
 
 
-short_in_words = remembered(in_words)
-"""The same for a dose or a regimen alone (``1500 mg every 2 wk``), of which there are few."""
+_known_in_words = lru_cache(maxsize=4096)(in_words)
+
+
+def short_in_words(text: str) -> str:
+    """The same for a dose or a regimen alone (``1500 mg every 2 wk``), remembered: there are few of them."""
+    return _known_in_words(text) if len(text) <= LONGEST else in_words(text)
 
 
 def _unit_in_words(match: re.Match[str]) -> str:
