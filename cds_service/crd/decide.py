@@ -186,7 +186,7 @@ def _documents(case: Case, occasion: Occasion) -> Documents:
 def _is_referral(case: Case) -> bool:
     """Whether the use is none of those that the policy has criteria for."""
     section = case.assessment.section
-    return section is not None and section not in [pathway.section for pathway in case.revision.pathways]
+    return section is not None and not any(pathway.section == section for pathway in case.revision.pathways)
 
 
 def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:

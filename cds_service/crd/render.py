@@ -77,42 +77,38 @@ def _parts(decision: CoverageDecision, *, newer: bool) -> list[Json]:
 
 
 def _codes(answer: Answer, *, newer: bool) -> list[Json]:
-    match answer:
-        case Covered(authorization):
-            return [_code("covered", "covered"), *_authorization(authorization)]
-        case Conditional(authorization):
-            return [_code("covered", "conditional"), *_authorization(authorization), _code("info-needed", OTHER)]
-        case NotCovered():
-            return [_code("covered", "not-covered")]
-        case Indeterminate() if newer:
-            return [_code("covered", "indeterminate"), _code("pa-needed", "indeterminate")]
-        case Indeterminate():
-            conditional = _code("covered", "conditional"), _code("pa-needed", "conditional")
-            return [*conditional, _code("info-needed", OTHER)]
+    if isinstance(answer, Covered):
+        return [_code("covered", "covered"), *_authorization(answer.authorization)]
+    if isinstance(answer, Conditional):
+        return [
+            _code("covered", "conditional"),
+            *_authorization(answer.authorization),
+            _code("info-needed", OTHER),
+        ]
+    if isinstance(answer, NotCovered):
+        return [_code("covered", "not-covered")]
+    if newer:
+        return [_code("covered", "indeterminate"), _code("pa-needed", "indeterminate")]
+    return [_code("covered", "conditional"), _code("pa-needed", "conditional"), _code("info-needed", OTHER)]
 
 
 def _authorization(authorization: Needed | Satisfied | Undecided) -> list[Json]:
-    match authorization:
-        case Needed(None):
-            return [_code("pa-needed", "auth-needed")]
-        case Needed():
-            documents = _code("doc-needed", "clinical"), _code("doc-purpose", "withpa")
-            return [_code("pa-needed", "auth-needed"), *documents]
-        case Satisfied():
-            return [_code("pa-needed", "satisfied")]
-        case Undecided():
-            return [_code("pa-needed", "conditional")]
+    if isinstance(authorization, Needed):
+        needed = _code("pa-needed", "auth-needed")
+        if authorization.documents is None:
+            return [needed]
+        return [needed, _code("doc-needed", "clinical"), _code("doc-purpose", "withpa")]
+    return [_code("pa-needed", "satisfied" if isinstance(authorization, Satisfied) else "conditional")]
 
 
 def _reason(decision: CoverageDecision, *, newer: bool) -> Json:
-    said = {"text": decision.reason}
-    if newer:
-        match decision.answer:
-            case NotCovered(cause):
-                return {"coding": [{"system": TEMPORARY, "code": cause.value}], **said}
-            case Indeterminate():
-                return {"coding": [{"system": TEMPORARY, "code": TECHNICAL}], **said}
-    return said
+    answer, code = decision.answer, None
+    if newer and isinstance(answer, NotCovered):
+        code = answer.cause.value
+    elif newer and isinstance(answer, Indeterminate):
+        code = TECHNICAL
+    coded = {"coding": [{"system": TEMPORARY, "code": code}]} if code else {}
+    return {**coded, "text": decision.reason}
 
 
 _LIMITS = (AllowedPeriod, AllowedQuantity)
@@ -130,15 +126,16 @@ def _detail(detail: Detail, *, newer: bool) -> list[Json]:
     category, code = _DETAILS[type(detail)]
     parts = [_code("category", category)] if newer else []
     parts.append(_detail_code(DETAIL_CODES if newer else TEMPORARY, code))
-    match detail:
-        case PolicyLink(url):
-            parts.append({"url": "value", "valueUrl": url})
-        case Instructions(text):
-            parts.append({"url": "value", "valueString": text})
-        case AllowedPeriod(start, end):
-            parts.append({"url": "value", "valuePeriod": {"start": start.isoformat(), "end": end.isoformat()}})
-        case AllowedQuantity(value, unit):
-            parts.append({"url": "value", "valueQuantity": {"value": _number(value), "unit": unit}})
+    if isinstance(detail, Instructions):
+        parts.append({"url": "value", "valueString": detail.text})
+    elif isinstance(detail, PolicyLink):
+        parts.append({"url": "value", "valueUrl": detail.url})
+    elif isinstance(detail, AllowedPeriod):
+        period = {"start": detail.start.isoformat(), "end": detail.end.isoformat()}
+        parts.append({"url": "value", "valuePeriod": period})
+    else:
+        quantity = {"value": _number(detail.value), "unit": detail.unit}
+        parts.append({"url": "value", "valueQuantity": quantity})
     if isinstance(detail, _LIMITS) and detail.qualification:
         parts.append({"url": "qualification", "valueString": detail.qualification})
     return parts
