@@ -189,8 +189,6 @@ def _workbench(calls: Calls, settings: Settings, evaluations: Evaluations, respo
         responses=responses,
         owner=calls.site.crd.owner,
         today=calls.today,
-        again=workbench.said,
-        body_limit=settings.body_limit,
     )
     return [*workbench.routes(), *pages.routes()]
 
