@@ -98,7 +98,7 @@ class Sheet:
 
 
 def form_page(
-    sheet: Sheet, given: Given | None = None, trouble: Mapping[str, str] | None = None, *, base: str, **more: str | bool
+    sheet: Sheet, given: Given | None = None, trouble: Mapping[str, str] | None = None, *, base: str, **more: Any
 ) -> Response:
     """The form; with ``trouble`` beside its questions it is a 422. ``more`` goes to the template."""
     trouble = trouble or {}
@@ -115,7 +115,7 @@ def form_page(
     )
 
 
-def result_page(sheet: Sheet, evaluation: Evaluation, response: Json, *, base: str, **more: str | bool) -> Response:
+def result_page(sheet: Sheet, evaluation: Evaluation, response: Json, *, base: str, **more: Any) -> Response:
     """What the order comes to with the answers, and what becomes of them (``kept``)."""
     before = before_answers(evaluation, sheet.revision)
     after = after_answers(evaluation, sheet.revision, response)

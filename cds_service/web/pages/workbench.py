@@ -101,7 +101,6 @@ class Workbench:
             Route("/", self.page, methods=["GET"]),
             Route("/workbench/evaluate", self.evaluate, methods=["POST"]),
             Route("/workbench/form", self.form, methods=["POST"]),
-            Route("/static/{name}", frame.static, methods=["GET"]),
         ]
 
     async def page(self, request: Request) -> Response:
