@@ -142,7 +142,7 @@ def create_app(
     )
     api.router.routes.extend(launch.routes())
     if settings.demo_mode:
-        api.router.routes.extend(_workbench(calls, settings, evaluations, responses))
+        api.router.routes.extend(_workbench(calls, settings, evaluations, responses, registry))
     gate = Gate(Shortcut(api, calls), door, settings.calls_per_second)
     return Edge(Limits(gate, most_calls=settings.most_calls, body_seconds=settings.body_seconds), life)
 
@@ -199,7 +199,9 @@ def _keys_not_read(error: Exception) -> None:
     logs.crash(log, "reading keys", error)
 
 
-def _workbench(calls: Calls, settings: Settings, evaluations: Evaluations, responses: Responses) -> list[BaseRoute]:
+def _workbench(
+    calls: Calls, settings: Settings, evaluations: Evaluations, responses: Responses, registry: LiveRegistry
+) -> list[BaseRoute]:
     """The pages for people, in demo mode: the workbench and the form for missing facts."""
     forms = Forms(settings.public_base_url or f"http://{settings.host}:{settings.port}")
     workbench = Workbench(calls.services, calls.library, calls.site, calls.today, settings.body_limit, forms)
@@ -208,7 +210,7 @@ def _workbench(calls: Calls, settings: Settings, evaluations: Evaluations, respo
         library=calls.library,
         evaluations=evaluations,
         responses=responses,
-        owner=calls.site.crd.owner,
+        owners=lambda: (calls.site.crd.owner, *(client.name for client in registry().clients)),
         today=calls.today,
     )
     return [*workbench.routes(), *pages.routes()]

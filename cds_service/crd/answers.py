@@ -80,7 +80,7 @@ class Coverages:
     orders: tuple[Resource, ...]
     document: Mapping[str, Any]
     source: bytes = b""
-    _asked: dict[int, str | None] = field(default_factory=dict)
+    _asked: dict[int, str] = field(default_factory=dict)
 
     def judged(self, judged: Judged, revision: Revision) -> Json | None:
         """The action for an order that was judged; None where there is nothing to send."""
@@ -105,9 +105,9 @@ class Coverages:
         return self._action(order.raw, answers, f"Add coverage information to the {revision.drug.name} order")
 
     def form_for(self, judged: Judged) -> str | None:
-        """The identifier of the kept evaluation that a form for an order can build on; None where nothing is asked.
+        """The identifier of the kept evaluation that a form for an order can build on; None where nothing is kept.
 
-        Where no coverage-information was made for the order, its evaluation is kept now, under no coverage.
+        Where no coverage-information asks for documentation, the evaluation is kept now, under no coverage.
         """
         if self.agreed.evaluations is None:
             return None
@@ -115,7 +115,7 @@ class Coverages:
         if place not in self._asked:
             version = f"{assessment.policy.revision} {assessment.policy.sha256}"
             identity = assertion_id(judged.order.raw, "", assessment.policy.id, version, self.agreed.owner)
-            self._put(identity, "", judged, asked=bool(assessment.missing))
+            self._put(identity, "", judged, asked=True)
         return self._asked[place]
 
     def not_judged(self, order: DraftOrder, revision: Revision) -> Json | None:
@@ -184,8 +184,8 @@ class Coverages:
         if self.agreed.evaluations is None:
             return
         assessment = judged.assessment
-        place = judged.order.position
-        self._asked[place] = self._asked.get(place) or (identity if asked else None)
+        if asked:
+            self._asked.setdefault(judged.order.position, identity)
         self.agreed.evaluations.put(
             self.agreed.owner,
             Evaluation(

@@ -16,7 +16,7 @@ CLIENT = "cds_service.client"
 
 
 PAGES = ("/smart/", "/static/")
-"""Opened by browsers, which have no client token: there an EHR's own grant decides (``cds_service.web.pages.launch``)."""
+"""Opened by browsers, which have no client token; there an EHR's own grant decides (``web.pages.launch``)."""
 
 
 class Gate:

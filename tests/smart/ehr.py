@@ -127,7 +127,8 @@ class Ehr:
         """What an EHR shows of a card's link."""
         service, handle = request.query_params["service"], request.query_params["launch"]
         launch = f"{service}/smart/launch?{urlencode({'iss': self.iss, 'launch': handle})}"
-        return HTMLResponse(f"<!doctype html><title>EHR</title><a href='{launch.replace('&', '&amp;')}'>Answer</a>")
+        head = "<!doctype html><title>EHR</title><link rel=icon href=data:,>"
+        return HTMLResponse(f"{head}<a href='{launch.replace('&', '&amp;')}'>Answer</a>")
 
     def asked(self, what: str) -> list[Json]:
         """What it was asked of a kind."""

@@ -1,4 +1,4 @@
-"""The form as a SMART app: from the card's link through the EHR's grant to answers in its chart, and every way it fails."""
+"""The form as a SMART app: from the card's link over the EHR's grant to answers in its chart, and how it fails."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ async def returned(cds: httpx.AsyncClient, back: str) -> httpx.Response:
 
 
 async def answered(cds: httpx.AsyncClient, form: httpx.Response) -> httpx.Response:
-    """The result of answering every question that is asked."""
-    given = {name: value for name, value in ANSWERS.items() if f'name="{name}"' in form.text}
+    """The result of answering every question that is asked; the stage is filled in and left as it is."""
+    given = {name: value for name, value in {**ANSWERS, "stage": "IIIB"}.items() if f'name="{name}"' in form.text}
     sent = await cds.post(form.url, data=given)
     assert sent.status_code == 303, sent.text
     return await cds.get(sent.headers["location"])
@@ -88,7 +88,7 @@ async def test_from_the_card_to_the_chart_and_back_to_a_passing_order(cds: httpx
     form = await launched(cds, ehr, handle)
     assert form.status_code == 200
     assert "From the chart: Condition/cond-1" in form.text
-    assert "filed in the patient&#39;s chart" in form.text
+    assert "will be filed in the patient&#39;s chart" in form.text
     done = await answered(cds, form)
     assert "<h1>Meets the policy; dose within the limit</h1>" in done.text
     assert "Before: Needs documentation" in done.text
@@ -99,6 +99,9 @@ async def test_from_the_card_to_the_chart_and_back_to_a_passing_order(cds: httpx
     assert stored["status"] == "completed"
     (created,) = ehr.asked("create")
     assert "id" not in created["body"]
+    origins = {item["linkId"]: item["answer"][0].get("extension", []) for item in stored["item"]}
+    assert any(part["url"].endswith("/information-origin") for part in origins["stage"])  # the chart's, left as it was
+    assert origins["resectable"] == []
     again = await cds.post(SIGN, json=asking(questionnaireResponses=searchset(stored)))
     assert again.json()["extension"]["org.durvalumab-cds.assessments"][0]["outcome"] == "meets"
     without = await cds.post(SIGN, json=asking())
@@ -188,6 +191,7 @@ async def test_what_was_not_filed_is_never_said_to_be_and_can_be_tried_again(
     ehr.ways["create"] = status
     done = await answered(cds, await launched(cds, ehr, ehr.opens(await assertion(cds))))
     assert words in done.text
+    assert "<h1>Not filed yet</h1>" in done.text
     assert "They are not lost" in done.text
     assert "Filed in" not in done.text
     assert (await cds.get(f"{done.url}/response")).json()["status"] == "completed"
@@ -394,7 +398,10 @@ async def test_a_cookie_opens_its_own_form_only_and_no_other_way(cds: httpx.Asyn
     assert ehr.asked("create") == []
 
 
-@pytest.mark.parametrize(("given", "words"), [({}, "at least one"), ({"resectable": "maybe"}, "could not be read")])
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({}, "at least one"), ({"stage": "IIIB"}, "at least one"), ({"resectable": "maybe"}, "could not be read")],
+)
 async def test_what_cannot_be_read_is_said_beside_its_question(
     cds: httpx.AsyncClient, ehr: Ehr, given: Json, words: str
 ) -> None:

@@ -23,7 +23,7 @@ from cds_service.web.pages import frame
 from cds_service.web.pages.sheet import Sheet, as_file, form_page, read_form, result_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import date
 
     from starlette.requests import Request
@@ -42,13 +42,15 @@ _MOST = 100
 class Form:
     """One form on its way: the evaluation it is for, its questions, and what was answered.
 
-    ``back`` is the state of the workbench it was opened from; None where a card's link opened it.
+    ``back`` is the state of the workbench it was opened from; None where a card's link opened it. ``owner`` is the
+    client that got the card.
     """
 
     token: str
     evaluation: Evaluation
     sheet: Sheet
     back: str | None = None
+    owner: str = ""
     answered: Json | None = None
 
 
@@ -79,10 +81,12 @@ class Forms:
         )
         return self.of(evaluation, revision, on, back).token
 
-    def of(self, evaluation: Evaluation, revision: Revision, on: date, back: str | None = None) -> Form:
+    def of(
+        self, evaluation: Evaluation, revision: Revision, on: date, back: str | None = None, owner: str = ""
+    ) -> Form:
         """A form for an evaluation that was kept. Raises NotFoundError where nothing is asked."""
         sheet = Sheet.of(evaluation, revision, self.base, on)
-        opened = Form(token_urlsafe(16), evaluation, sheet, back)
+        opened = Form(token_urlsafe(16), evaluation, sheet, back, owner)
         self._open[opened.token] = opened
         while len(self._open) > _MOST:
             self._open.popitem(last=False)
@@ -103,13 +107,13 @@ class Forms:
 
 @dataclass(frozen=True, slots=True)
 class FormPages:
-    """The pages of the form."""
+    """The pages of the form. ``owners`` are the clients that may have got the card; a browser shows no token."""
 
     forms: Forms
     library: Callable[[], Library]
     evaluations: Evaluations
     responses: Responses
-    owner: str
+    owners: Callable[[], Iterable[str]]
     today: Callable[[], date]
 
     def routes(self) -> list[BaseRoute]:
@@ -124,12 +128,14 @@ class FormPages:
     async def open(self, request: Request) -> Response:
         """``GET /attest?assertion=…``: the form of an evaluation that a card or an order names."""
         assertion = request.query_params.get("assertion", "")
-        evaluation = await self.evaluations.get(self.owner, assertion)
-        if evaluation is None:
+        for owner in self.owners():
+            if (evaluation := await self.evaluations.get(owner, assertion)) is not None:
+                break
+        else:
             return _gone()
         try:
             revision, _ = self.library().revision(evaluation.policy, named=evaluation.revision)
-            form = self.forms.of(evaluation, revision, self.today())
+            form = self.forms.of(evaluation, revision, self.today(), owner=owner)
         except NotFoundError:
             return _gone()
         return RedirectResponse(f"{request.scope.get('root_path', '')}/attest/{form.token}", 303, frame.SECURITY)
@@ -168,7 +174,7 @@ class FormPages:
             return form_page(form.sheet, given, trouble, base=request.scope.get("root_path", ""))
         form.answered = form.sheet.response(items, form.token, datetime.now(UTC))
         if form.back is None:
-            self.responses.put(self.owner, form.evaluation.patient, form.answered)
+            self.responses.put(form.owner, form.evaluation.patient, form.answered)
         return RedirectResponse(str(request.url.path), 303, frame.SECURITY)
 
     async def download(self, request: Request) -> Response:

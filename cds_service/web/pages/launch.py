@@ -114,10 +114,10 @@ _NOT_FILED = {
     ),
 }
 _KEPT = "Not filed in the chart: the EHR did not permit it. They are kept here for the next check of the order."
-_WILL_FILE = "Your answers are filed in the patient's chart as a QuestionnaireResponse."
+_WILL_FILE = "Your answers will be filed in the patient's chart as a QuestionnaireResponse."
 _WILL_KEEP = (
-    "The EHR did not permit filing answers in the chart: they are kept here for the next check of the order and can be "
-    "downloaded."
+    "The EHR did not permit filing answers in the chart. Yours will be kept here for the next check of the order "
+    "and can be downloaded."
 )
 
 
@@ -149,7 +149,7 @@ class _Opened:
 
 @dataclass(frozen=True, slots=True)
 class LaunchPages:
-    """The pages of the SMART launch. ``public_base`` is the public address; in demo mode it may be the request's own."""
+    """The pages of the SMART launch. ``public_base`` is the public address; in demo mode the request's own will do."""
 
     library: Callable[[], Library]
     evaluations: Evaluations

@@ -51,12 +51,12 @@ async def read_form(request: Request) -> Given:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The questions for one evaluation, and the response begun with what its chart says."""
+    """The questions for one evaluation, and the response begun with what its chart says. ``order`` in short words."""
 
     questionnaire: Json
     begun: Json
     revision: Revision
-    order: str = ""
+    order: str
 
     @classmethod
     def of(cls, evaluation: Evaluation, revision: Revision, base: str, on: date) -> Sheet:
@@ -66,7 +66,8 @@ class Sheet:
             raise NotFoundError("Nothing is asked for this order.")
         form, begun = (entry["resource"] for entry in made["entry"])
         begun["extension"] = [e for e in begun.get("extension", ()) if _says_something(e)]
-        return cls(form, begun, revision, evaluation.order)
+        ordered = f"{revision.drug.name} {before_answers(evaluation, revision).dose.ordered}".strip()
+        return cls(form, begun, revision, f"{ordered} ({evaluation.order})" if evaluation.order else ordered)
 
     def questions(self, given: Given | None, trouble: Mapping[str, str]) -> list[Json]:
         """The questions as the template draws them; ``given`` replaces what the chart says."""
@@ -77,17 +78,26 @@ class Sheet:
         ]
 
     def read(self, given: Given) -> tuple[list[Json], dict[str, str]]:
-        """The answered items, and what is wrong by the name of the question (empty name: with the form as a whole)."""
+        """The answered items, and what is wrong by the name of the question (empty name: with the form as a whole).
+
+        What was filled in from the chart and left as it is keeps saying so; it is nobody's answer.
+        """
         items: list[Json] = []
         trouble: dict[str, str] = {}
+        begun = {item["linkId"]: objects(item.get("answer")) for item in self.begun["item"]}
+        own = False
         for item in self.questionnaire["item"]:
             read = [_answer(item, value) for value in given.get(item["linkId"], ()) if value]
             answers = [answer for answer in read if answer is not None]
             if len(answers) < len(read):
                 trouble[item["linkId"]] = "This answer could not be read."
             elif answers:
+                charted = begun.get(item["linkId"], [])
+                kept = [_value(answer) for answer in charted] == [_value(answer) for answer in answers]
+                own = own or not kept
+                answers = charted if kept else answers
                 items.append({"linkId": item["linkId"], "text": item["text"], "answer": answers})
-        if not items and not trouble:
+        if not own and not trouble:
             trouble[""] = "Answer at least one question."
         return items, trouble
 
@@ -127,7 +137,8 @@ def result_page(sheet: Sheet, evaluation: Evaluation, response: Json, *, base: s
         arithmetic=after.dose.arithmetic,
         findings=after.findings,
         missing=[_sentence(words_for(one.fact).do) for one in after.missing],
-        given=[(item["text"], ", ".join(_shown(answer) for answer in item["answer"])) for item in response["item"]],
+        given=[_said(item) for item in response["item"] if not _charted(item)],
+        charted=[_said(item) for item in response["item"] if _charted(item)],
         order=sheet.order,
         on=evaluation.on,
         **{"alone": False, "back": "", "trouble": "", "retry": False, **more},
@@ -138,6 +149,19 @@ def as_file(response: Json) -> Response:
     """A QuestionnaireResponse to be saved."""
     headers = {**frame.SECURITY, "content-disposition": 'attachment; filename="questionnaire-response.json"'}
     return Response(write_json(response), 200, headers, FHIR_JSON)
+
+
+def _said(item: Json) -> tuple[str, str]:
+    """Question and answer as people read them."""
+    return item["text"], ", ".join(_shown(answer) for answer in item["answer"])
+
+
+def _charted(item: Json) -> bool:
+    return any(_evidence(answer) for answer in item["answer"])
+
+
+def _evidence(answer: Json) -> list[str]:
+    return [text(e.get("valueString")) for e in objects(answer.get("extension")) if e.get("url") == EVIDENCE]
 
 
 def _sentence(words: str) -> str:
@@ -151,9 +175,7 @@ def _says_something(extension: Json) -> bool:
 def _question(item: Json, begun: list[Json], given: Given | None) -> Json:
     options = [(o["valueCoding"]["code"], o["valueCoding"]["display"]) for o in item.get("answerOption", ())]
     values = [_value(answer) for answer in begun] if given is None else given.get(item["linkId"], [])
-    evidence = [
-        e["valueString"] for answer in begun for e in objects(answer.get("extension")) if e.get("url") == EVIDENCE
-    ]
+    evidence = [shown for answer in begun for shown in _evidence(answer)]
     return {
         "name": item["linkId"],
         "text": item["text"],
