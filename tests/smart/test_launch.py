@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -113,7 +114,10 @@ async def test_from_the_card_to_the_chart_and_back_to_a_passing_order(cds: httpx
     assert file.json()["item"] == stored["item"]
 
 
-async def test_no_secret_is_in_an_address_a_page_or_readable_in_a_cookie(cds: httpx.AsyncClient, ehr: Ehr) -> None:
+async def test_no_secret_is_in_an_address_a_page_or_readable_in_a_cookie(
+    cds: httpx.AsyncClient, ehr: Ehr, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "cds_service")
     begun = await cds.get("/smart/launch", params={"iss": ehr.iss, "launch": ehr.opens(await assertion(cds))})
     back = await granted(begun)
     opened = await cds.get(back)
@@ -132,6 +136,10 @@ async def test_no_secret_is_in_an_address_a_page_or_readable_in_a_cookie(cds: ht
             assert "SameSite=lax" in cookie
             assert re.search(r"Path=/smart/(callback|form/[\w-]{22});", cookie)
             assert int(re.findall(r"Max-Age=(\d+)", cookie)[0]) <= 3600
+    logged = str([vars(record) for record in caplog.records])
+    assert "callback" in logged
+    for canary in (verifier, token, ehr.asked("token")[0]["code"], ehr.asked("authorize")[0]["state"], "pt-1"):
+        assert canary not in logged
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", form.text + done.text)
     assert "Workbench" not in form.text
 
