@@ -34,6 +34,7 @@ from cds_service.web.life import Life
 from cds_service.web.limits import Limits
 from cds_service.web.measures import Measures
 from cds_service.web.operations import Operations
+from cds_service.web.pages import frame
 from cds_service.web.pages.form import FormPages, Forms
 from cds_service.web.pages.workbench import Workbench
 from cds_service.web.policies import policy_routes
@@ -120,6 +121,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    api.state.running = frame.Running(demo=settings.demo_mode, workbench=settings.demo_mode)
     operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, (policies,))
     api.router.routes.extend([*calls.routes(), *operations.routes()])
     fhir = Fhir(policies, settings.today, site.public_base_url, evaluations, responses, settings.body_limit, _owner)

@@ -127,7 +127,6 @@ class Workbench:
             groups.setdefault(one.group, []).append(one)
         return frame.page(
             "workbench.html",
-            base=request.scope.get("root_path", ""),
             story=story,
             chooser=list(groups.items()),
             groups=knobs.GROUPS,
