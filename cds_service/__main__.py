@@ -44,6 +44,8 @@ FAILED = 1
 """Exit code where a check found problems."""
 UNUSABLE = 2
 """Exit code where the input or the configuration cannot be used."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 
 @app.callback(invoke_without_command=True)
@@ -441,7 +443,7 @@ def main() -> NoReturn:
     try:
         app()
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except ServiceError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(UNUSABLE)

@@ -95,7 +95,7 @@ async def _demo(settings: Settings, story: Path, *, once: bool, show: Callable[.
         show(None, [f"POST {url}"])
         answer = await client.post(url, json=body)
         answer.raise_for_status()
-        show(None, terminal.answer(answer.json()))
+        show(answer.json(), terminal.answer(answer.json()))
         if not once:
             show(None, [f"Serving on at {address}/cds-services (Ctrl-C ends)."])
             await server.wait()
