@@ -154,7 +154,7 @@ def policy_show(policy_id: str, revision: str | None = None, folder: Folder = No
 
     found = _library(folder).revision(policy_id, named=revision)[0]
     page = render(found)
-    _show(described(found), [Markdown(page) if sys.stdout.isatty() else page], as_json=as_json)
+    _show(described(found), [Markdown(page) if sys.stdout.isatty() else page.rstrip()], as_json=as_json)
 
 
 @policy.command("check")
