@@ -384,6 +384,17 @@ def jwt_mint(
 
 
 @app.command()
+def operator(
+    name: Annotated[str, typer.Argument(help="Lower case letters, digits and hyphens.")], as_json: AsJson = False
+) -> None:
+    """Make a password for the workbench outside demo mode, and the line for DURVALUMAB_CDS_OPERATORS."""
+    from cds_service.trust.operators import new_operator
+
+    password, line = new_operator(name)
+    _show({"password": password, "line": line}, [f"password, told once: {password}", line], as_json=as_json)
+
+
+@app.command()
 def prefetch(
     profile: Annotated[str, typer.Option(help="For whom: generic, crd, epic, cerner.")] = "generic",
     as_json: AsJson = False,

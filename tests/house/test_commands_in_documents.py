@@ -46,6 +46,7 @@ STANDS_FOR = (
     (r"\bFILE\b", STORY),
     (r"\bFOLDER\b", "cds_service/policies/cp_phar_339"),
     (r"(?<=--days )N\b", "30"),
+    (r"(?<=operator )NAME", "rx-ops"),
 )
 """Names in capitals, and what they stand for here. ``<…>`` is the uuid of a card that was shown and recorded."""
 
