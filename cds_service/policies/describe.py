@@ -16,7 +16,7 @@ NOT_FOR = (
     "denies. It is no medical device"
 )
 KNOWN_LIMITS = (
-    "The policy's words are unclear in places: every reading is on its page, and named in answers that rest on it.",
+    "The policy is unclear in places: every reading is on the policy page, and named in answers that rest on it.",
     "Whether a regimen is approved by the FDA or recommended by NCCN is not decided.",
     "A chart that records a fact only in free text may look as if it lacked it; the card then asks for it.",
     "State Medicaid rules take precedence and are not encoded.",

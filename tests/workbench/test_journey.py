@@ -170,7 +170,7 @@ def test_every_interaction_is_answered_and_timed(page):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
-    ("path", "width"), [("/", 1280), ("/", 390), ("/#story=two-orders", 1280), ("/policies/CP.PHAR.339", 1280)]
+    ("path", "width"), [("/", 1280), ("/", 390), ("/#story=two-orders", 1280), ("/policies", 390), ("/policies/CP.PHAR.339", 1280)]
 )
 def test_axe_finds_nothing_serious(chromium, address, path, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
