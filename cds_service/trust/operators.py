@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import re
 from base64 import b64decode
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
+from cds_service import logs, telemetry
 from cds_service.errors import DocumentError, OperatorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 _LINE = re.compile(r"([a-z0-9][a-z0-9-]*)\s+([0-9a-f]{64})")
 _NOBODY = "0" * 64
@@ -74,6 +78,9 @@ class Operators:
                 name = ""
         known = self._current().get(name, _NOBODY)
         if not hmac.compare_digest(known, _digest(password)):
+            if authorization:  # a browser asks without one first, every time
+                telemetry.count("cds_tokens_refused", "no operator")
+                logs.event(log, logging.WARNING, "operator refused")
             raise OperatorError("no operator")
         return name
 

@@ -97,10 +97,13 @@ async def test_nobody_else_comes_in_and_all_are_answered_alike(
 
 
 @pytest.mark.parametrize("header", ["Basic", "Basic !!!", "Basic /////w==", "Basic cngtb3Bz", "Digest x", ""])
-def test_a_header_that_is_none_is_refused(file: tuple[Path, str], header: str) -> None:
+def test_a_header_that_is_none_is_refused(
+    file: tuple[Path, str], header: str, caplog: pytest.LogCaptureFixture
+) -> None:
     operators = Operators(lambda: load_operators(file[0]))
     with pytest.raises(OperatorError):
         operators.admit(header)
+    assert [one.getMessage() for one in caplog.records] == (["operator refused"] if header else [])
 
 
 async def test_a_client_still_reads_policies_with_its_token(
