@@ -84,11 +84,11 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-class Page(Response):
+class Page(HTMLResponse):
     """A page with the headers that keep it harmless. Its template also gets ``base``, ``demo`` and ``workbench``."""
 
     def __init__(self, template: str, status: int, values: dict[str, Any]) -> None:
-        super().__init__(None, status)
+        super().__init__("", status, SECURITY)
         self.template = template
         self.values = values
 
@@ -96,7 +96,9 @@ class Page(Response):
         """Draw the page and send it."""
         running: Running = scope["app"].state.running
         values = {"base": scope.get("root_path", ""), **running._asdict(), **self.values}
-        await HTMLResponse(render(self.template, **values), self.status_code, SECURITY)(scope, receive, send)
+        self.body = self.render(render(self.template, **values))
+        self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
 
 
 def page(template: str, status: int = 200, **values: Any) -> Page:
