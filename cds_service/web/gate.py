@@ -66,9 +66,7 @@ def _for_people(scope: Scope) -> bool:
     path = scope["path"]
     if path == "/workbench/evaluate":
         return bool(scope["method"] == "POST")
-    return scope["method"] in {"GET", "HEAD"} and (
-        path in {"/", "/policies"} or path.startswith("/policies/")
-    )
+    return scope["method"] in {"GET", "HEAD"} and (path in {"/", "/policies"} or path.startswith("/policies/"))
 
 
 def _is_token(authorization: str | None) -> bool:
