@@ -17,7 +17,7 @@ from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
 from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.derive import EARLIER_STAGES, derive, derive_for_disease
+from cds_service.facts.derive import derive, derive_for_disease, is_earlier_stage
 from cds_service.policies.load import dose_tables
 from cds_service.referral import numbers_for, refer
 from cds_service.result import (
@@ -43,6 +43,7 @@ __all__ = ["Assessment", "DoseAssessment", "OrderOutcome", "PhaseDose", "PolicyR
 
 ADULT = 18
 ADULT_LIGHT_KG = 30
+RECEIVED_FOR_IT = Known(value=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,10 @@ def as_judged(facts: Facts, revision: Revision) -> Facts:
 def _choose(facts: Facts, revision: Revision) -> _Choice:
     """Which of the recorded diagnoses the order is judged for; never one of several covered ones picked."""
     found: tuple[Diagnosis, ...] = facts.value("indication") or ()
-    diseases = revision.document.diseases
-    titles = {word.title.lower(): key for key, word in diseases.items()}
+    diseases, titles = revision.document.diseases, revision.disease_titles
     candidates = [(d.disease if d.disease in diseases else titles.get(d.shown.lower()), d) for d in found]
+    if len(candidates) == 1 and candidates[0][0] is not None:
+        return _Choice(*candidates[0])
     if any(d.named_by_order for _, d in candidates):
         candidates = [(key, d) for key, d in candidates if d.named_by_order]
     covered = [(key, d) for key, d in candidates if key is not None]
@@ -249,8 +251,8 @@ class _Judging:
         facts = self.facts
         if facts.value("reason_linked") is False:
             self.notes.append("The order names no reason; the diagnosis is taken from the record.")
-        stage = facts.value("stage")
-        if facts.value("metastatic") is True and stage is not None and EARLIER_STAGES.fullmatch(stage):
+        stage = facts.value("stage") if facts.value("metastatic") is True else None
+        if stage is not None and is_earlier_stage(stage):
             self.notes.append(f"Metastatic disease is recorded; it outranks the recorded stage {stage}.")
         if diagnosis.why:
             self.notes.append(f"{diagnosis.why[:1].upper()}{diagnosis.why[1:].rstrip('.')}.")
@@ -305,41 +307,47 @@ def _root(outcomes: Iterable[Outcome]) -> OrderOutcome:
 def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
     """The facts of the chosen diagnosis: what it settles, what it leaves open, what its code already says."""
     recorded = facts["indication"]
-    mine = tuple(e for e in recorded.evidence if diagnosis.reference and e.reference == diagnosis.reference)
-    evidence = mine or recorded.evidence
-    more: dict[str, AnyFact] = {"disease": Known(disease, evidence)}
-    if diagnosis.settled:
-        more["indication"] = Known(disease, evidence)
-    else:
+    evidence = recorded.evidence
+    if diagnosis.reference:
+        evidence = tuple([e for e in evidence if e.reference == diagnosis.reference]) or evidence
+    of_disease = Known(disease, evidence)
+    indication: AnyFact = of_disease
+    if not diagnosis.settled:
         looked_for = diagnosis.why or f"a diagnosis more exact than {diagnosis.shown}"
-        more["indication"] = Unknown(Absence.NOT_RECORDED, looked_for, evidence, diagnosis.ask)
-    if not facts.knows("diagnosis_status") or len(facts.value("indication") or ()) > 1:
-        more["diagnosis_status"] = Known(diagnosis.status, evidence)
+        indication = Unknown(Absence.NOT_RECORDED, looked_for, evidence, diagnosis.ask)
+    more: dict[str, AnyFact] = {"disease": of_disease, "indication": indication}
+    status = facts.get("diagnosis_status")
+    if not isinstance(status, Known) or len(facts.value("indication") or ()) > 1:
+        status = more["diagnosis_status"] = Known(diagnosis.status, evidence)
     for name, said in (("stage", diagnosis.stage), ("histology", diagnosis.histology)):
-        fact = facts[name]
-        if said and isinstance(fact, Unknown) and fact.absence is not Absence.CONFLICTING:
-            more[name] = Known(said, evidence)
-    stage = more.get("stage", facts["stage"])
+        if said:
+            fact = facts[name]
+            if isinstance(fact, Unknown) and fact.absence is not Absence.CONFLICTING:
+                more[name] = Known(said, evidence)
+    stage = more.get("stage") or facts.get("stage")
+    extent = facts.get("sclc_extent")
     if isinstance(stage, Known) and stage.value in {"extensive", "limited"}:
-        more["sclc_extent"] = stage
+        extent = more["sclc_extent"] = stage
     elif diagnosis.extent is not None:
-        more["sclc_extent"] = Known(diagnosis.extent, evidence)
-    elif isinstance(stage, Unknown) and "stage" in facts:
-        more["sclc_extent"] = stage
-    more["diagnosis_covered"] = _covered(diagnosis, facts.including(more), evidence)
+        extent = more["sclc_extent"] = Known(diagnosis.extent, evidence)
+    elif isinstance(stage, Unknown):
+        extent = more["sclc_extent"] = stage
+    limited = isinstance(extent, Known) and extent.value == "limited"
+    more["diagnosis_covered"] = _covered(diagnosis, status.value, indication, evidence, limited=limited)
     if not facts.knows("covered_indication"):
         # Receiving it for this diagnosis is receiving it for a covered indication, as far as that one is covered.
-        more["covered_indication"] = Known(True)
+        more["covered_indication"] = RECEIVED_FOR_IT
     return derive_for_disease(facts.including(more))
 
 
-def _covered(diagnosis: Diagnosis, facts: Facts, evidence: tuple[Evidence, ...]) -> AnyFact:
+def _covered(
+    diagnosis: Diagnosis, status: str, indication: AnyFact, evidence: tuple[Evidence, ...], *, limited: bool
+) -> AnyFact:
     """Whether the diagnosis is one of section I: settled, confirmed and, where it has an extent, in scope."""
-    status = facts.value("diagnosis_status")
-    if status == "refuted" or facts.value("sclc_extent") == "limited":
+    if status == "refuted" or limited:
         return Known(False, evidence)
     if not diagnosis.settled:
-        return facts["indication"]
+        return indication
     if status != "confirmed":
         return Unknown(Absence.NOT_RECORDED, "a confirmed diagnosis", evidence, ("diagnosis_status",))
     return Known(True, evidence)
