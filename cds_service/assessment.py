@@ -7,6 +7,7 @@ the result carries its own explanation. Pure: nothing is read, fetched or timed 
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import FactTest
@@ -43,6 +44,8 @@ __all__ = ["Assessment", "DoseAssessment", "OrderOutcome", "PhaseDose", "PolicyR
 
 ADULT = 18
 ADULT_LIGHT_KG = 30
+OUR_TROUBLE = frozenset({Absence.UNREACHABLE, Absence.NOT_PERMITTED})
+_absence_of = attrgetter("absence")
 RECEIVED_FOR_IT = Known(value=True)
 
 
@@ -142,7 +145,7 @@ class _Judging:
             return self.referred(diagnosis)
         findings, judgement = self._evaluate(pathway)
         missing: tuple[Missing, ...] = ()
-        outcome = _root(f.outcome for f in findings)
+        outcome = _root([f.outcome for f in findings])
         if isinstance(request, Unknown) and first is not None and later is not None:
             judged = judge_dose(self.facts, self.revision, later, judgement.question.steps)
             context = Context(self.facts, judged)
@@ -206,7 +209,7 @@ class _Judging:
     def _evaluate(self, pathway: Pathway) -> tuple[tuple[Finding, ...], DoseJudgement]:
         judgement = judge_dose(self.facts, self.revision, pathway, steps(self.facts))
         context = dose_context(self.facts, self.revision, judgement)
-        return tuple(evaluate(criterion, context) for criterion in pathway.criteria), judgement
+        return tuple([evaluate(criterion, context) for criterion in pathway.criteria]), judgement
 
     def _judged(
         self,
@@ -216,33 +219,40 @@ class _Judging:
         outcome: OrderOutcome | None = None,
         first_missing: tuple[Missing, ...] = (),
     ) -> Assessment:
-        document = self.revision.document
-        root = _root(f.outcome for f in findings)
-        outcome = outcome or root
+        outcomes = [finding.outcome for finding in findings]
+        outcome = outcome or _root(outcomes)
         missing = {m.fact: m for m in first_missing}
-        for finding in findings:
-            if finding.outcome is Outcome.UNDOCUMENTED:
-                for item in finding.missing:
-                    missing.setdefault(item.fact, item)
+        if Outcome.UNDOCUMENTED in outcomes:
+            for finding in findings:
+                if finding.outcome is Outcome.UNDOCUMENTED:
+                    for item in finding.missing:
+                        if item.fact not in missing:
+                            missing[item.fact] = item
         refer_to: tuple[str, ...] = ()
         routes: tuple[str, ...] = ()
-        referral = next((r for r in document.referrals if r.request == pathway.request), None)
-        refuted = [f for f in findings if f.outcome is Outcome.NOT_MET]
-        if refuted and referral is not None and pathway.request == "initial":
-            refer_to = numbers_for(self.facts, referral.off_label.policies)
-            outside = [f.section for f in refuted if _is_age_or_dose(f.section, pathway)]
-            if outside:
-                routes = (referral.off_label.cite,)
-                self.notes.append(
-                    f"{', '.join(outside)}: a request outside age or dose can be made under the off-label policy "
-                    f"({referral.off_label.cite})."
-                )
+        if Outcome.NOT_MET in outcomes and pathway.request == "initial":
+            refer_to, routes = self._off_label(pathway, [f for f in findings if f.outcome is Outcome.NOT_MET])
         approval = _approval(pathway, self.facts) if outcome is OrderOutcome.MEETS else None
         dose = dose_assessment(self.facts, judgement)
         self.notes += dose_notes(self.facts, judgement, self.revision)
         return self._finished(
             pathway.section, outcome, dose, findings, tuple(missing.values()), refer_to, approval, routes
         )
+
+    def _off_label(self, pathway: Pathway, refuted: list[Finding]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The off-label policies for a request that fails a criterion, and the route for one outside age or dose."""
+        referral = next((r for r in self.revision.document.referrals if r.request == pathway.request), None)
+        if referral is None:
+            return (), ()
+        routes: tuple[str, ...] = ()
+        outside = [f.section for f in refuted if _is_age_or_dose(f.section, pathway)]
+        if outside:
+            routes = (referral.off_label.cite,)
+            self.notes.append(
+                f"{', '.join(outside)}: a request outside age or dose can be made under the off-label policy "
+                f"({referral.off_label.cite})."
+            )
+        return numbers_for(self.facts, referral.off_label.policies), routes
 
     def _no_verdict(self) -> DoseAssessment:
         return DoseAssessment(Verdict.UNDETERMINED, ordered(self.facts), weight=self.facts.value("weight_kg"))
@@ -275,11 +285,12 @@ class _Judging:
             self.notes.append(f"Another active order for {revision.drug.name} is recorded ({shown}); it is not added.")
         if dose.weight is not None:
             self.notes += dose.weight.notes
-            age = self.facts.value("age")
-            low = age.low if isinstance(age, Between) else age
-            if low is not None and low >= ADULT and dose.weight.kg < ADULT_LIGHT_KG:
-                kg = plain(dose.weight.kg)
-                self.notes.append(f"A weight of {kg} kg is unusual for an adult: check weight and unit.")
+            if dose.weight.kg < ADULT_LIGHT_KG:
+                age = self.facts.value("age")
+                low = age.low if isinstance(age, Between) else age
+                if low is not None and low >= ADULT:
+                    kg = plain(dose.weight.kg)
+                    self.notes.append(f"A weight of {kg} kg is unusual for an adult: check weight and unit.")
         return Assessment(
             order=self.order,
             policy=PolicyRef.of(revision),
@@ -291,7 +302,7 @@ class _Judging:
             approval_months=approval,
             findings=findings,
             notes=tuple(dict.fromkeys(self.notes)),
-            could_not_check=any(m.absence in {Absence.UNREACHABLE, Absence.NOT_PERMITTED} for m in missing),
+            could_not_check=not OUR_TROUBLE.isdisjoint(map(_absence_of, missing)),
             routes=routes,
         )
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import lru_cache, partial
+from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.criteria.criterion import (
@@ -51,6 +53,10 @@ CAUSES = {
     Absence.TOO_OLD: "too old to be used",
     Absence.NOT_UNDERSTOOD: "recorded in a form that is not understood",
 }
+
+
+_name = itemgetter(0)
+"""The fact that a :class:`Missing` is of."""
 
 
 def _no_words() -> str:
@@ -374,11 +380,13 @@ def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]
 
 def _union(asked: Iterable[tuple[Missing, ...]]) -> tuple[Missing, ...]:
     """Every fact once, in the order in which it is first asked for."""
-    seen: dict[str, Missing] = {}
-    for missing in asked:
-        for item in missing:
-            seen.setdefault(item.fact, item)
-    return tuple(seen.values())
+    listed = tuple(chain.from_iterable(asked))
+    if len(set(map(_name, listed))) == len(listed):
+        return listed
+    first: dict[str, Missing] = {}
+    for item in listed:
+        first.setdefault(item.fact, item)
+    return tuple(first.values())
 
 
 def _any_dose(clause: AnyOf, plainly: Prepared) -> Prepared:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cds_service.criteria.quantity import DoseLine, PartialDate
     from cds_service.evidence import AnyFact, Evidence
 
-    More = dict[str, AnyFact]
+    Record = dict[str, AnyFact]
 
 METASTATIC_STAGES = frozenset({"IV", "IVB", "IVC"})
 EARLIER_STAGES = re.compile(r"0|I{1,3}([ABCD][123]?)?")
@@ -35,15 +35,13 @@ SENSITIZING = re.compile(
 )
 EGFR_ASKS = ("biomarkers.egfr", "biomarkers.egfr_detail")
 NOT_SENSITIZING = re.compile(r"\b(non|not)[ -]*(a )?(sensiti[sz]ing|activating)")
-SHOWS_EARLIER_DOSES = (
+CONCURRENT = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
+SHOW_EARLIER_DOSES = (
     *("previous_dose", "days_since_last_dose", "therapy_start", "currently_receiving", "previously_met_initial"),
 )
 """Facts that, known and not denied, say that the drug was given before."""
 
-NOTHING: More = {}
-"""What a rule answers from which nothing follows."""
-
-REQUEST_TYPE_OPEN: More = {"request_type": Unknown(Absence.NOT_RECORDED, "earlier doses of the drug")}
+REQUEST_TYPE_OPEN = Unknown(Absence.NOT_RECORDED, "earlier doses of the drug")
 
 
 def add_months(day: date, months: int) -> date:
@@ -78,157 +76,157 @@ def years_between(birth: date, day: date) -> int:
 
 def derive(facts: Facts) -> Facts:
     """All facts that follow from the recorded ones, whatever the disease."""
-    derived: Facts | None = None
+    known = dict(facts)
     for rule in _RULES:
-        more = rule(facts)
-        if more:
-            if derived is None:
-                facts = derived = Facts(facts)
-            derived.update(more)  # our own copy, which nobody else has seen yet
-    return facts
+        rule(known)
+    return Facts(known)
 
 
-def _age(facts: Facts) -> More:
-    born = facts.get("birth_date")
-    if born is None or (isinstance(born, Unknown) and facts.knows("age")):
-        return NOTHING
+def _age(known: Record) -> None:
+    born = known.get("birth_date")
     if isinstance(born, Unknown):
-        return {"age": born}
-    on = facts.value("order_date")
-    if on is None:
-        return {"age": Unknown(Absence.NOT_RECORDED, "day of the order")}
-    birth: PartialDate = born.value
-    if birth.earliest > on:
-        return {"age": Unknown(Absence.NOT_UNDERSTOOD, "a birth date before the order", born.evidence)}
-    oldest = years_between(birth.earliest, on)
-    youngest = oldest if birth.exact else years_between(min(birth.latest, on), on)
+        if not isinstance(known.get("age"), Known):
+            known["age"] = born
+    elif born is not None:
+        on = known.get("order_date")
+        known["age"] = (
+            _age_on(on.value, born) if isinstance(on, Known) else Unknown(Absence.NOT_RECORDED, "day of the order")
+        )
+
+
+def _age_on(day: date, born: Known[PartialDate]) -> AnyFact:
+    birth = born.value
+    if birth.earliest > day:
+        return Unknown(Absence.NOT_UNDERSTOOD, "a birth date before the order", born.evidence)
+    oldest = years_between(birth.earliest, day)
+    if birth.latest == birth.earliest:
+        return Known(Decimal(oldest), born.evidence)
+    youngest = years_between(min(birth.latest, day), day)
     age = Decimal(oldest) if youngest == oldest else Between(Decimal(youngest), Decimal(oldest))
-    return {"age": Known(age, born.evidence)}
+    return Known(age, born.evidence)
 
 
 _is_oncologist = remembered(is_oncology_specialty)
 
 
-def _oncologist(facts: Facts) -> More:
-    specialty = facts.get("prescriber_specialty")
-    if specialty is None:
-        return NOTHING
+def _oncologist(known: Record) -> None:
+    specialty = known.get("prescriber_specialty")
     if isinstance(specialty, Known):
-        return {"oncologist": Known(_is_oncologist(specialty.value), specialty.evidence)}
-    return {"oncologist": specialty}
+        known["oncologist"] = Known(_is_oncologist(specialty.value), specialty.evidence)
+    elif specialty is not None:
+        known["oncologist"] = specialty
 
 
-def _egfr(facts: Facts) -> More:
-    """Positive counts as sensitizing unless the finding is named and its class is not one of the known ones."""
-    result = facts.get("biomarkers.egfr")
-    if result is None:
-        return NOTHING
+def _egfr(known: Record) -> None:
+    result = known.get("biomarkers.egfr")
     if isinstance(result, Unknown):
-        return {"egfr_sensitizing": result}
+        known["egfr_sensitizing"] = result
+    elif result is not None:
+        known["egfr_sensitizing"] = _sensitizing(result, known.get("biomarkers.egfr_detail", NOT_IN_RECORD))
+
+
+def _sensitizing(result: Known[str], finding: AnyFact) -> AnyFact:
+    """Positive counts as sensitizing unless the finding is named and its class is not one of the known ones."""
     if result.value == "negative":
-        return {"egfr_sensitizing": Known(False, result.evidence)}
+        return Known(False, result.evidence)
     if result.value != "positive":
         looked_for = f"an EGFR mutation result (recorded: {result.value})"
-        return {"egfr_sensitizing": Unknown(Absence.NOT_RECORDED, looked_for, result.evidence)}
-    detail = facts.value("biomarkers.egfr_detail")
+        return Unknown(Absence.NOT_RECORDED, looked_for, result.evidence)
+    detail = finding.value if isinstance(finding, Known) else None
     text = detail.lower() if isinstance(detail, str) else ""
-    evidence = (*result.evidence, *facts["biomarkers.egfr_detail"].evidence)
+    evidence = (*result.evidence, *finding.evidence)
     if NOT_SENSITIZING.search(text):
-        return {"egfr_sensitizing": Known(False, evidence)}
+        return Known(False, evidence)
     if not text or SENSITIZING.search(text):
-        return {"egfr_sensitizing": Known(True, evidence)}
-    looked_for = f"whether the EGFR finding is sensitizing ({detail})"
-    return {"egfr_sensitizing": Unknown(Absence.NOT_RECORDED, looked_for, evidence, EGFR_ASKS)}
+        return Known(True, evidence)
+    return Unknown(Absence.NOT_RECORDED, f"whether the EGFR finding is sensitizing ({detail})", evidence, EGFR_ASKS)
 
 
-def _chemoradiation(facts: Facts) -> More:
+def _chemoradiation(known: Record) -> None:
     """Sequential treatment is not concurrent; a record that says both contradicts itself."""
-    sequential = facts.get("prior_therapy.sequential_chemoradiation")
+    sequential = known.get("prior_therapy.sequential_chemoradiation")
     if not (isinstance(sequential, Known) and sequential.value):
-        return NOTHING
-    names = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
-    if all(facts.value(name) for name in names):
-        evidence = (*sequential.evidence, *facts[names[1]].evidence)
-        return {names[1]: Unknown(Absence.CONFLICTING, "concurrent or sequential chemoradiation", evidence)}
-    if facts.value(names[1]) is not True:
-        return {names[1]: Known(False, sequential.evidence)}
-    return NOTHING
+        return
+    chemotherapy, radiation = (known.get(name, NOT_IN_RECORD) for name in CONCURRENT)
+    irradiated = isinstance(radiation, Known) and radiation.value
+    if irradiated and isinstance(chemotherapy, Known) and chemotherapy.value:
+        evidence = (*sequential.evidence, *radiation.evidence)
+        known[CONCURRENT[1]] = Unknown(Absence.CONFLICTING, "concurrent or sequential chemoradiation", evidence)
+    elif irradiated is not True:
+        known[CONCURRENT[1]] = Known(False, sequential.evidence)
 
 
-def _recurrence(facts: Facts) -> More:
-    more: dict[str, AnyFact] = {}
-    months = facts.get("recurrent_months", NOT_IN_RECORD)
-    if isinstance(months, Unknown) and months.absence is not Absence.CONFLICTING:
-        since = facts.get("months_since_surgery"), facts.get("months_since_adjuvant")
-        known = [fact for fact in since if isinstance(fact, Known)]
-        if known:
-            later = min(known, key=lambda fact: fact.value)
-            months = more["recurrent_months"] = Known(later.value, later.evidence)
-    if isinstance(months, Known) and not facts.knows("recurrent"):
-        more["recurrent"] = Known(True, months.evidence)
-    return more
+def _recurrence(known: Record) -> None:
+    months = known.get("recurrent_months")
+    if months is None or (isinstance(months, Unknown) and months.absence is not Absence.CONFLICTING):
+        since = known.get("months_since_surgery"), known.get("months_since_adjuvant")
+        recorded = [fact for fact in since if isinstance(fact, Known)]
+        if recorded:
+            later = min(recorded, key=lambda fact: fact.value)
+            months = known["recurrent_months"] = Known(later.value, later.evidence)
+    if isinstance(months, Known) and not isinstance(known.get("recurrent"), Known):
+        known["recurrent"] = Known(True, months.evidence)
 
 
-def _time_on_therapy(facts: Facts) -> More:
-    days, months = facts.get("days_on_therapy"), facts.get("months_on_therapy")
-    start = facts.get("therapy_start")
-    more: dict[str, AnyFact] = {}
-    on: date | None = facts.value("order_date")
+def _time_on_therapy(known: Record) -> None:
+    days, months = known.get("days_on_therapy"), known.get("months_on_therapy")
+    start, day = known.get("therapy_start"), known.get("order_date")
+    on: date | None = day.value if isinstance(day, Known) else None
     begun: date | None = None
     evidence: tuple[Evidence, ...] = ()
     if isinstance(start, Known) and on is not None:
         evidence = start.evidence
         if start.value > on:
-            more["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, "a start of therapy before the order", evidence)
+            known["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, "a start of therapy before the order", evidence)
         else:
             begun = start.value
     elif isinstance(days, Known) and on is not None and days.value >= 0:
         begun, evidence = on - timedelta(days=int(days.value)), days.evidence
     if begun is not None and on is not None:
         if not isinstance(days, Known):
-            more["days_on_therapy"] = Known(Decimal((on - begun).days), evidence)
+            known["days_on_therapy"] = Known(Decimal((on - begun).days), evidence)
         if not isinstance(months, Known):
-            months = more["months_on_therapy"] = Known(months_between(begun, on), evidence)
+            months = known["months_on_therapy"] = Known(months_between(begun, on), evidence)
     elif isinstance(months, Known) and not isinstance(days, Known):
         span = Between(Decimal(int(months.value * 28)), Decimal(int(months.value * 31)))
-        more["days_on_therapy"] = Known(span if span.low != span.high else span.low, months.evidence)
+        known["days_on_therapy"] = Known(span if span.low != span.high else span.low, months.evidence)
     if isinstance(months, Known):
-        held = facts["months_held"]
+        held = known.get("months_held", NOT_IN_RECORD)
         less = months.value - held.value if isinstance(held, Known) else months.value
-        more["months_less_holds"] = Known(less, (*months.evidence, *held.evidence))
+        known["months_less_holds"] = Known(less, (*months.evidence, *held.evidence))
     elif months is not None:
-        more["months_less_holds"] = months
-    return more
+        known["months_less_holds"] = months
 
 
-def _request_type(facts: Facts) -> More:
-    recorded = facts.get("request_type")
-    if recorded is not None and (isinstance(recorded, Known) or recorded.absence is Absence.CONFLICTING):
-        return NOTHING
-    for name in SHOWS_EARLIER_DOSES:
-        fact = facts.get(name)
+def _request_type(known: Record) -> None:
+    recorded = known.get("request_type")
+    if recorded is None or (isinstance(recorded, Unknown) and recorded.absence is not Absence.CONFLICTING):
+        known["request_type"] = _first_or_continued(known)
+
+
+def _first_or_continued(known: Record) -> AnyFact:
+    for fact in map(known.get, SHOW_EARLIER_DOSES):
         if isinstance(fact, Known) and fact.value is not False and fact.value != ():
-            return {"request_type": Known("continuation", fact.evidence)}
-    for name in ("months_on_therapy", "days_on_therapy"):
-        fact = facts.get(name)
+            return Known("continuation", fact.evidence)
+    for fact in (known.get("months_on_therapy"), known.get("days_on_therapy")):
         if isinstance(fact, Known):
             low = fact.value.low if isinstance(fact.value, Between) else fact.value
             if low > 0:
-                return {"request_type": Known("continuation", fact.evidence)}
-    history = facts.get("treatment_history")
-    if isinstance(history, Known):
-        return {"request_type": Known("initial", history.evidence)}
-    return REQUEST_TYPE_OPEN
+                return Known("continuation", fact.evidence)
+    history = known.get("treatment_history")
+    return Known("initial", history.evidence) if isinstance(history, Known) else REQUEST_TYPE_OPEN
 
 
-def _dose_increase(facts: Facts) -> More:
+def _dose_increase(known: Record) -> None:
     """More per administration, or the same more often, is an increase; weight-based doses compare at the weight."""
-    now, before = facts.get("dose"), facts.get("previous_dose")
-    if not (isinstance(now, Known) and isinstance(before, Known)) or facts.knows("dose_increase"):
-        return NOTHING
-    weight = facts.value("weight_kg")
-    verdict = increased(now.value, before.value, weight.kg if weight is not None else None)
-    return NOTHING if verdict is None else {"dose_increase": Known(verdict, (*now.evidence, *before.evidence))}
+    before = known.get("previous_dose")
+    if not isinstance(before, Known) or isinstance(known.get("dose_increase"), Known):
+        return
+    now, weight = known.get("dose"), known.get("weight_kg")
+    if isinstance(now, Known):
+        verdict = increased(now.value, before.value, weight.value.kg if isinstance(weight, Known) else None)
+        if verdict is not None:
+            known["dose_increase"] = Known(verdict, (*now.evidence, *before.evidence))
 
 
 def increased(now: Sequence[DoseLine], before: Sequence[DoseLine], kg: Decimal | None) -> bool | None:
@@ -292,7 +290,8 @@ def _metastatic(facts: Facts) -> AnyFact | None:
     return None
 
 
-_RULES: tuple[Callable[[Facts], More], ...] = (
+# Each adds to the record, which is not yet anybody's, what follows from it; later ones see what earlier ones added.
+_RULES: tuple[Callable[[Record], None], ...] = (
     _age,
     _oncologist,
     _egfr,
