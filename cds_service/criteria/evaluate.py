@@ -28,15 +28,17 @@ from cds_service.criteria.criterion import (
 )
 from cds_service.criteria.finding import Finding, Missing
 from cds_service.criteria.outcome import Outcome, any_of
+from cds_service.criteria.pattern import MOST, end_of_known, end_of_unknown, is_short, marked, pattern_of
 from cds_service.criteria.quantity import Between, Weight, plain
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.values import LONGEST, dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from cds_service.criteria.criterion import Clause, DoseRow
     from cds_service.criteria.dose import DoseJudgement, World
+    from cds_service.criteria.pattern import Pattern
     from cds_service.evidence import Evidence, Facts
 
 Found = tuple[Outcome, "str | Callable[[], str]", tuple[Missing, ...], "tuple[Evidence, ...]", tuple[Finding, ...]]
@@ -74,33 +76,108 @@ class Context:
     dose_evidence: tuple[Evidence, ...] = ()
 
 
-class Prepared(NamedTuple):
-    """A clause ready to judge orders: ``judge`` finds everything, ``outcome`` the outcome alone, always the same."""
+class Judge(NamedTuple):
+    """A clause ready to judge orders.
 
-    judge: Callable[[Context], Found]
+    ``find`` finds everything, ``outcome`` the outcome alone, always the same. ``reads`` names the facts that decide
+    it and ``ends`` tell how each of its tests ends for an order (:mod:`cds_service.criteria.pattern`); ``reads`` is
+    None where more than facts decides: the dose.
+    """
+
+    find: Callable[[Context], Found]
     outcome: Callable[[Context], Outcome]
+    reads: tuple[str, ...] | None = None
+    ends: tuple[End, ...] = ()
+
+
+class End(NamedTuple):
+    """How a test ends. Most test whether a fact is one of some values, which needs no call; ``of`` tells the others."""
+
+    fact: str
+    accepted: tuple[str | bool, ...] | None
+    of: Callable[[Context], Hashable | None]
+
+
+class Prepared(NamedTuple):
+    """A criterion ready to judge orders: its clause, and all of it as a finding."""
+
+    judge: Judge
+    finding: Callable[[Context], Finding]
+    words: Mapping[str, Callable[[Context], str]]
 
 
 def prepare(criterion: Criterion) -> Prepared:
     """A criterion made ready, with everything below it; done once."""
     if criterion.prepared is None:
         clause = criterion.clause
-        object.__setattr__(criterion, "prepared", _PREPARE[type(clause)](clause))
+        judge = _PREPARE[type(clause)](clause)
+        words: dict[str, Callable[[Context], str]] = {criterion.cite or "": partial(_say, judge.find)}
+        for part in _parts(clause):
+            words = {**{section: say for section, say in prepare(part).words.items() if section}, **words}
+        in_full = partial(_in_full, judge.find, criterion.cite or "", criterion.label if criterion.cite else "")
+        finding = in_full if judge.reads is None else _remembering(judge, in_full, words)
+        object.__setattr__(criterion, "prepared", Prepared(judge, finding, words))
     assert criterion.prepared is not None  # noqa: S101  # just set
     return criterion.prepared
 
 
+def _parts(clause: Clause) -> tuple[Criterion, ...]:
+    match clause:
+        case AllOf(parts=parts) | AnyOf(parts=parts):
+            return parts
+        case Given(condition=condition, then=then):
+            return condition, then
+    return ()
+
+
+def _say(find: Callable[[Context], Found], context: Context) -> str:
+    """The reason alone: few are ever read."""
+    return _in_words(find(context)[1])
+
+
+def _in_full(find: Callable[[Context], Found], section: str, label: str, context: Context) -> Finding:
+    return Finding(section, label, *find(context))
+
+
+def _remembering(
+    judge: Judge, in_full: Callable[[Context], Finding], words: Mapping[str, Callable[[Context], str]]
+) -> Callable[[Context], Finding]:
+    """A criterion over plain facts, which remembers the patterns of its findings."""
+    tests, reads = judge.ends, judge.reads or ()
+    known: dict[tuple[Hashable, ...], Pattern] = {}
+
+    def finding(context: Context) -> Finding:
+        facts = context.facts
+        ends: list[Hashable | None] = []
+        for name, accepted, of in tests:
+            if accepted is None:
+                ends.append(of(context))
+                continue
+            fact = facts[name]
+            if isinstance(fact, Unknown):
+                ends.append(None if fact.evidence else (fact.absence, fact.looked_for, fact.asks))
+            else:
+                outcome = MET if fact.value in accepted else NOT_MET
+                ends.append(outcome if fact.evidence else (outcome,))
+        how = tuple(ends)
+        pattern = known.get(how)
+        if pattern is None:
+            if None in how or len(known) >= MOST or not is_short(how):
+                return in_full(context)
+            pattern = known[how] = pattern_of(in_full(Context(marked(facts, reads))), words)
+        return pattern.filled(context)
+
+    return finding
+
+
 def evaluate(criterion: Criterion, context: Context) -> Finding:
     """Evaluate a criterion with all its parts."""
-    found = (criterion.prepared or prepare(criterion)).judge(context)
-    if criterion.cite is None:
-        return Finding("", "", *found)
-    return Finding(criterion.cite, criterion.label, *found)
+    return (criterion.prepared or prepare(criterion)).finding(context)
 
 
 def outcome_of(criterion: Criterion, context: Context) -> Outcome:
     """The outcome alone, where nobody reads the finding; always that of :func:`evaluate`."""
-    return (criterion.prepared or prepare(criterion)).outcome(context)
+    return (criterion.prepared or prepare(criterion)).judge.outcome(context)
 
 
 def missing_from(fact: Unknown, asked: str, meaning: str) -> tuple[Missing, ...]:
@@ -136,9 +213,19 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _outcome_found(judge: Callable[[Context], Found]) -> Prepared:
+def _outcome_found(judge: Callable[[Context], Found]) -> Judge:
     """A clause whose outcome is as dear as its finding."""
-    return Prepared(judge, lambda context: judge(context)[0])
+    return Judge(judge, lambda context: judge(context)[0])
+
+
+def _of_parts(
+    find: Callable[[Context], Found], outcome: Callable[[Context], Outcome], parts: Sequence[Judge]
+) -> Judge:
+    """A clause that is decided by its parts alone."""
+    if any(part.reads is None for part in parts):
+        return Judge(find, outcome)
+    reads = dict.fromkeys(name for part in parts for name in part.reads or ())
+    return Judge(find, outcome, tuple(reads), tuple(end for part in parts for end in part.ends))
 
 
 def _unknown(asked: str, meaning: str, words: Callable[[Unknown], str]) -> Callable[[Unknown], Found]:
@@ -161,7 +248,7 @@ def _unknown(asked: str, meaning: str, words: Callable[[Unknown], str]) -> Calla
     return found
 
 
-def _fact_test(test: FactTest) -> Prepared:
+def _fact_test(test: FactTest) -> Judge:
     name, compare = test.fact, _comparison(test)
     unknown = _unknown(test.asked, test.meaning, partial(_unknown_words, test))
 
@@ -180,7 +267,13 @@ def _fact_test(test: FactTest) -> Prepared:
         fact = context.facts[name]
         return UNDOCUMENTED if isinstance(fact, Unknown) else compare(fact.value)
 
-    return Prepared(judge, outcome_alone)
+    def end(context: Context) -> Hashable | None:
+        fact = context.facts[name]
+        if isinstance(fact, Unknown):
+            return end_of_unknown(fact)
+        return end_of_known(fact, compare(fact.value))
+
+    return Judge(judge, outcome_alone, (name,), (End(name, _accepted(test), end),))
 
 
 def _unknown_words(test: FactTest, fact: Unknown) -> str:
@@ -201,10 +294,15 @@ def _known_words(test: FactTest, fact: Known[Any], outcome: Outcome) -> str:
 
 def _comparison(test: FactTest) -> Callable[[Any], Outcome]:
     """The requirement of a test as one comparison."""
-    if test.equals is not None and not test.open_if and not test.documented:
-        accepted = test.equals
-        return lambda value: MET if value in accepted else NOT_MET
-    return partial(_compare, test)
+    accepted = _accepted(test)
+    if accepted is None:
+        return partial(_compare, test)
+    return lambda value: MET if value in accepted else NOT_MET
+
+
+def _accepted(test: FactTest) -> tuple[str | bool, ...] | None:
+    """The values that meet a test where every other one refutes it."""
+    return None if test.open_if or test.documented else test.equals
 
 
 def _compare(test: FactTest, value: Any) -> Outcome:
@@ -224,7 +322,7 @@ def _compare(test: FactTest, value: Any) -> Outcome:
     return UNDOCUMENTED
 
 
-def _companions(clause: Companions) -> Prepared:
+def _companions(clause: Companions) -> Judge:
     required = clause.requirement
 
     def absent_words(fact: Unknown) -> str:
@@ -256,10 +354,17 @@ def _companions(clause: Companions) -> Prepared:
         missing = (Missing("combination_drugs", Absence.NOT_RECORDED, f"an order or administration of {wanted}"),)
         return UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence, ()
 
-    return _outcome_found(judge)
+    def end(context: Context) -> Hashable | None:
+        completed, fact = context.facts.get("prior_combination_completed"), context.facts["combination_drugs"]
+        if isinstance(completed, Known) and completed.value:
+            return "completed", end_of_known(completed, MET)
+        return end_of_unknown(fact) if isinstance(fact, Unknown) else end_of_known(fact, judge(context)[0])
+
+    reads = ("prior_combination_completed", "combination_drugs", "regimen_complete")
+    return Judge(judge, lambda context: judge(context)[0], reads, (End("combination_drugs", None, end),))
 
 
-def _attached(clause: Attached) -> Prepared:
+def _attached(clause: Attached) -> Judge:
     name = clause.fact
     unknown = _unknown(name, clause.meaning, lambda fact: f"{_capital(clause.meaning)}: {CAUSES[fact.absence]}")
 
@@ -275,32 +380,32 @@ def _attached(clause: Attached) -> Prepared:
     return _outcome_found(judge)
 
 
-def _unclear(clause: Unclear) -> Prepared:
+def _unclear(clause: Unclear) -> Judge:
     found: Found = (UNDOCUMENTED, clause.because, (), (), ())
-    return Prepared(lambda _: found, lambda _: UNDOCUMENTED)
+    return Judge(lambda _: found, lambda _: UNDOCUMENTED, ())
 
 
 # --- parts joined --------------------------------------------------------------------------------------------------
 
 
-def _all(clause: AllOf) -> Prepared:
+def _all(clause: AllOf) -> Judge:
     return _join(clause, wins=NOT_MET, otherwise=MET)
 
 
-def _any(clause: AnyOf) -> Prepared:
+def _any(clause: AnyOf) -> Judge:
     plainly = _join(clause, wins=MET, otherwise=NOT_MET)
     return _any_dose(clause, plainly) if clause.is_dose else plainly
 
 
-def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Prepared:
+def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
     """Parts joined by strong Kleene's rules: one outcome ``wins``, then undocumented, else it is ``otherwise``.
 
     The reason is that of the parts that decide, what is missing that of the parts that are open. Conditions without a
     citation give up their evidence and their cited parts to the finding around them.
     """
     sections = tuple(part.cite or "" for part in clause.parts)
-    members = tuple((prepare(part).judge, part.cite or "", part.label) for part in clause.parts)
-    outcomes = tuple(prepare(part).outcome for part in clause.parts)
+    members = tuple((prepare(part).judge.find, part.cite or "", part.label) for part in clause.parts)
+    outcomes = tuple(prepare(part).judge.outcome for part in clause.parts)
     reason = partial(_joined_words, clause, sections)
 
     def judge(context: Context) -> Found:
@@ -336,7 +441,7 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Prepared:
                 joined = said
         return joined
 
-    return Prepared(judge, outcome_alone)
+    return _of_parts(judge, outcome_alone, [prepare(part).judge for part in clause.parts])
 
 
 def _joined_words(clause: AllOf | AnyOf, sections: Sequence[str], parts: Sequence[Found], outcome: Outcome) -> str:
@@ -389,21 +494,21 @@ def _union(asked: Iterable[tuple[Missing, ...]]) -> tuple[Missing, ...]:
     return tuple(first.values())
 
 
-def _any_dose(clause: AnyOf, plainly: Prepared) -> Prepared:
+def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:
     """Alternatives of dose rows follow the judgement as a whole: open bands may still agree.
 
     Evidence for an off-label dose is asked for only when the rows are ruled out, and carries nothing when they hold.
     Without a judgement the alternatives are joined like any others.
     """
-    alternatives = tuple((part, prepare(part).judge, isinstance(part.clause, Attached)) for part in clause.parts)
+    alternatives = tuple((part, prepare(part).judge.find, isinstance(part.clause, Attached)) for part in clause.parts)
     beside = tuple(index for index, part in enumerate(clause.parts) if not isinstance(part.clause, DoseWithin))
-    outcomes = tuple(prepare(clause.parts[index]).outcome for index in beside)
+    outcomes = tuple(prepare(clause.parts[index]).judge.outcome for index in beside)
     within: Found = (NOT_MET, "The dose is within the rows; no evidence is needed", (), (), ())
 
     def judge(context: Context) -> Found:
         dose = context.dose
         if dose is None:
-            return plainly.judge(context)
+            return plainly.find(context)
         parts: list[Found] = []
         cited_parts: list[Finding] = []
         for part, find, attached in alternatives:
@@ -436,7 +541,7 @@ def _any_dose(clause: AnyOf, plainly: Prepared) -> Prepared:
             return MET
         return any_of([dose.outcome, *[outcome(context) for outcome in outcomes]])
 
-    return Prepared(judge, outcome_alone)
+    return Judge(judge, outcome_alone)
 
 
 def _over_words(context: Context, others: Sequence[Found]) -> str:
@@ -444,8 +549,8 @@ def _over_words(context: Context, others: Sequence[Found]) -> str:
     return _joined([context.dose_because(), *[_in_words(other[1]) for other in others]])
 
 
-def _given(clause: Given) -> Prepared:
-    condition, then = prepare(clause.condition), prepare(clause.then)
+def _given(clause: Given) -> Judge:
+    condition, then = prepare(clause.condition).judge, prepare(clause.then).judge
     dose = isinstance(clause.then.clause, AnyOf) and clause.then.clause.is_dose
 
     def holds_either_way(context: Context) -> bool:
@@ -453,8 +558,8 @@ def _given(clause: Given) -> Prepared:
         return dose and context.dose is not None and context.dose.within
 
     def judge(context: Context) -> Found:
-        holds, why, asked, evidence, _ = condition.judge(context)
-        outcome, reason, missing, more, parts = then.judge(context)
+        holds, why, asked, evidence, _ = condition.find(context)
+        outcome, reason, missing, more, parts = then.find(context)
         if holds is NOT_MET:
             return MET, partial(_does_not_apply, why), (), evidence, parts
         evidence = (*evidence, *[e for e in more if e not in evidence])
@@ -473,7 +578,7 @@ def _given(clause: Given) -> Prepared:
             return MET
         return MET if then.outcome(context) is MET else UNDOCUMENTED
 
-    return Prepared(judge, outcome_alone)
+    return _of_parts(judge, outcome_alone, (condition, then))
 
 
 def _does_not_apply(reason: str | Callable[[], str]) -> str:
@@ -487,7 +592,7 @@ def _both_words(one: str | Callable[[], str], other: str | Callable[[], str]) ->
 # --- dose rows -----------------------------------------------------------------------------------------------------
 
 
-def _dose_within(clause: DoseWithin) -> Prepared:
+def _dose_within(clause: DoseWithin) -> Judge:
     """The rows of one setting as findings; rows that share a citation are one."""
     setting = clause.setting
     elsewhere = f"Does not apply: the recorded disease is not {setting}"
@@ -546,7 +651,7 @@ def _not_yet_words(context: Context) -> str:
     return f"Cannot be told yet; {context.dose_because()}"
 
 
-_PREPARE: Mapping[type[Clause], Callable[[Any], Prepared]] = {
+_PREPARE: Mapping[type[Clause], Callable[[Any], Judge]] = {
     FactTest: _fact_test,
     Companions: _companions,
     AllOf: _all,
