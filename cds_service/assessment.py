@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import FactTest
 from cds_service.criteria.dose import Verdict
-from cds_service.criteria.evaluate import CAUSES, Context, evaluate, missing_from, outcome_of
+from cds_service.criteria.evaluate import CAUSES, Context, evaluate, missing_from, outcome_of, union
 from cds_service.criteria.finding import Finding
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
@@ -221,23 +221,17 @@ class _Judging:
     ) -> Assessment:
         outcomes = [finding.outcome for finding in findings]
         outcome = outcome or _root(outcomes)
-        missing = {m.fact: m for m in first_missing}
+        missing = first_missing
         if Outcome.UNDOCUMENTED in outcomes:
-            for finding in findings:
-                if finding.outcome is Outcome.UNDOCUMENTED:
-                    for item in finding.missing:
-                        if item.fact not in missing:
-                            missing[item.fact] = item
+            missing = union([missing, *[f.missing for f in findings if f.outcome is Outcome.UNDOCUMENTED]])
         refer_to: tuple[str, ...] = ()
         routes: tuple[str, ...] = ()
         if Outcome.NOT_MET in outcomes and pathway.request == "initial":
             refer_to, routes = self._off_label(pathway, [f for f in findings if f.outcome is Outcome.NOT_MET])
         approval = _approval(pathway, self.facts) if outcome is OrderOutcome.MEETS else None
-        dose = dose_assessment(self.facts, judgement)
+        dose = dose_assessment(judgement)
         self.notes += dose_notes(self.facts, judgement, self.revision)
-        return self._finished(
-            pathway.section, outcome, dose, findings, tuple(missing.values()), refer_to, approval, routes
-        )
+        return self._finished(pathway.section, outcome, dose, findings, missing, refer_to, approval, routes)
 
     def _off_label(self, pathway: Pathway, refuted: list[Finding]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The off-label policies for a request that fails a criterion, and the route for one outside age or dose."""
@@ -330,10 +324,10 @@ def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
     status = facts.get("diagnosis_status")
     if not isinstance(status, Known) or len(facts.value("indication") or ()) > 1:
         status = more["diagnosis_status"] = Known(diagnosis.status, evidence)
-    for name, said in (("stage", diagnosis.stage), ("histology", diagnosis.histology)):
-        if said:
+    if diagnosis.stage or diagnosis.histology:
+        for name, said in (("stage", diagnosis.stage), ("histology", diagnosis.histology)):
             fact = facts[name]
-            if isinstance(fact, Unknown) and fact.absence is not Absence.CONFLICTING:
+            if said and isinstance(fact, Unknown) and fact.absence is not Absence.CONFLICTING:
                 more[name] = Known(said, evidence)
     stage = more.get("stage") or facts.get("stage")
     extent = facts.get("sclc_extent")

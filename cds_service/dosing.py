@@ -208,9 +208,9 @@ def _partner_words(worlds: tuple[World, ...]) -> str:
     return "".join(f"; {text}" for text in words)
 
 
-def dose_assessment(facts: Facts, judgement: DoseJudgement) -> DoseAssessment:
+def dose_assessment(judgement: DoseJudgement) -> DoseAssessment:
     """The verdict with its numbers, for cards and explanation."""
-    weight: Weight | None = facts.value("weight_kg")
+    weight = judgement.question.weight
     question_steps = judgement.question.steps
     shown = _in_words(question_steps)
     if not judgement.worlds:
@@ -291,13 +291,14 @@ def _compliant(judgement: DoseJudgement, weight: Weight | None) -> Regimen | Non
     """The one regimen that the possible rows allow, for an order that is over them; None unless it is certain."""
     if weight is None or judgement.verdict not in OVER:
         return None
+    rows: list[DoseRow] = [r for w in judgement.worlds for s in w.steps for r in s.candidates]
+    row = rows[0]
+    mg, days = row.cap.at(weight.kg), row.every_days
+    for other in rows[1:]:
+        if other.every_days != days or other.cite != row.cite or other.cap.at(weight.kg) != mg:
+            return None
     if any([s.phase not in {None, p} for w in judgement.worlds for s, p in zip(w.steps, w.phases, strict=True)]):
         return None  # the order runs on into the next phase: no single regimen replaces it
-    rows: list[DoseRow] = [r for w in judgement.worlds for s in w.steps for r in s.candidates]
-    regimens = {(r.cap.at(weight.kg), r.every_days) for r in rows}
-    if len(regimens) != 1 or len({r.cite for r in rows}) != 1:
-        return None
-    (mg, days), row = regimens.pop(), rows[0]
     shown = f"{plain(mg)} mg every {_weeks(days)}"
     return Regimen(mg, row.cap.mg_per_kg or None, int(days), row.cite, shown)
 
@@ -323,7 +324,7 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> li
         if world.partner is Outcome.MET and "less than" in world.partner_because:
             notes.append(f"{world.partner_because[:1].upper()}{world.partner_because[1:]}.")
             break
-    if facts.value("combination_drugs"):
+    if judgement.question.companions:
         notes += _partner_notes(facts, judgement, revision)
     return notes
 
@@ -345,7 +346,7 @@ def _lower_than_the_row(world: World, step: Step) -> Iterator[str]:
 def _partner_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> Iterator[str]:
     """A platinum doublet that the appendix does not list for the histology."""
     listed = revision.document.listed_partners
-    companions = facts.value("combination_drugs")
+    companions = judgement.question.companions
     if listed is None or not companions or not all(w.setting == listed.setting for w in judgement.worlds):
         return
     given = sorted(c.name for c in companions if c.name in listed.drugs)

@@ -359,7 +359,10 @@ def _pivotal(worlds: Sequence[World]) -> Iterator[str]:
 def _worlds(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> Iterator[World]:
     if not question.steps:
         return
-    weights = _weights([r for setting in question.settings for r in tables.get(setting, ())], question)
+    if question.weight is not None:
+        weights: tuple[Decimal, ...] = (question.weight.kg,)
+    else:
+        weights = _weights([r for setting in question.settings for r in tables.get(setting, ())], question)
     amounts = tuple(product(*[step.amounts for step in question.steps]))
     intervals = tuple(product(*[step.intervals for step in question.steps]))
     for setting in question.settings:
@@ -375,9 +378,7 @@ def _worlds(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question
 
 
 def _weights(rows: Iterable[DoseRow], question: Question) -> tuple[Decimal, ...]:
-    """The known weight; else one weight for every stretch between the weights at which anything changes."""
-    if question.weight is not None:
-        return (question.weight.kg,)
+    """One body weight for every stretch between the weights at which anything changes."""
     points: set[Decimal] = set()
     partners = {c.name: c.amount for c in question.companions or () if c.amount is not None}
     for row in rows:

@@ -472,7 +472,7 @@ def _joined(texts: Iterable[str]) -> str:
 def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]:
     """What the open parts ask for, and what is asked beside or instead of it when nothing at all is known."""
     asked = [missing for outcome, _, missing, _, _ in parts if outcome is UNDOCUMENTED]
-    missing = asked[0] if clause.in_order or len(asked) == 1 else _union(asked)
+    missing = asked[0] if clause.in_order or len(asked) == 1 else union(asked)
     if missing and (clause.also_ask or (isinstance(clause, AnyOf) and clause.ask_instead)):
         if all(outcome is UNDOCUMENTED and not evidence for outcome, _, _, evidence, _ in parts):
             first = missing[0]
@@ -483,7 +483,7 @@ def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]
     return missing
 
 
-def _union(asked: Iterable[tuple[Missing, ...]]) -> tuple[Missing, ...]:
+def union(asked: Iterable[tuple[Missing, ...]]) -> tuple[Missing, ...]:
     """Every fact once, in the order in which it is first asked for."""
     listed = tuple(chain.from_iterable(asked))
     if len(set(map(_name, listed))) == len(listed):
@@ -527,7 +527,7 @@ def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:
         if dose.outcome is UNDOCUMENTED:
             missing = context.dose_missing
         elif dose.outcome is NOT_MET:
-            missing = _union([other[2] for other in others if other[0] is UNDOCUMENTED])
+            missing = union([other[2] for other in others if other[0] is UNDOCUMENTED])
             because = partial(_over_words, context, others)
         if outcome is not UNDOCUMENTED:
             missing = ()
@@ -568,7 +568,7 @@ def _given(clause: Given) -> Judge:
         if holds is MET or outcome is MET:
             return outcome, reason, missing, evidence, parts
         both = partial(_both_words, why, reason)
-        return UNDOCUMENTED, both, _union((asked, missing)), evidence, parts
+        return UNDOCUMENTED, both, union((asked, missing)), evidence, parts
 
     def outcome_alone(context: Context) -> Outcome:
         holds = condition.outcome(context)
@@ -611,9 +611,20 @@ def _dose_within(clause: DoseWithin) -> Judge:
         if not here:
             ruled_out = [Finding(cite, label, NOT_MET, elsewhere, (), evidence) for cite, label, _, _ in groups]
             return NOT_MET, elsewhere, (), evidence, tuple(ruled_out)
+        if len(dose.worlds) == 1:  # all that matters is known: what the dose comes to, its rows come to
+            kg, outcome = here[0].kg, dose.row_outcome(here)
+            missing = context.dose_missing if outcome is UNDOCUMENTED else ()
+            return outcome, because, missing, evidence, tuple(
+                [
+                    Finding(cite, label, outcome, because, missing, evidence)
+                    if _holds(rows, kg)
+                    else Finding(cite, label, NOT_MET, other, (), evidence)
+                    for cite, label, rows, other in groups
+                ]
+            )
         parts = tuple(
             [
-                _row_finding(cite, label, [w for w in here if _holds(rows, w)], other, dose, context)
+                _row_finding(cite, label, [w for w in here if _holds(rows, w.kg)], other, dose, context)
                 for cite, label, rows, other in groups
             ]
         )
@@ -623,9 +634,8 @@ def _dose_within(clause: DoseWithin) -> Judge:
     return _outcome_found(judge)
 
 
-def _holds(rows: Sequence[DoseRow], world: World) -> bool:
-    """Whether one of the rows is for the body weight of a world."""
-    kg = world.kg
+def _holds(rows: Sequence[DoseRow], kg: Decimal) -> bool:
+    """Whether one of the rows is for a body weight."""
     for row in rows:  # a loop, not any(): this runs for every row of every order
         if row.band.holds(kg):
             return True
