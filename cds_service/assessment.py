@@ -120,12 +120,12 @@ class _Judging:
         self.order = order
         self.notes = list(notes)
         line = facts.value("line_of_business")
-        lines = revision.document.lines_of_business
-        if line in lines:
-            if lines[line].note:
-                self.notes.append(lines[line].note)
-        elif line is not None:
-            self.notes.append(revision.document.other_line_of_business)
+        if line is not None:
+            covered = revision.document.lines_of_business.get(line)
+            if covered is None:
+                self.notes.append(revision.document.other_line_of_business)
+            elif covered.note:
+                self.notes.append(covered.note)
 
     # -- the three kinds of answer -------------------------------------------------------------------------------
 

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from cds_service.policies.revision import Pathway, Revision
 
 OVER = (Verdict.EXCEEDS, Verdict.WRONG_INTERVAL)
+DECIDE_ROWS = (
+    *("weight_kg", "prior_combination_completed", "combination_ordered_now"),
+    *("combination_drugs", "regimen_complete", "tremelimumab_dose_number"),
+)
+"""Facts that, beside setting and dose, decide which rows of a dose table hold, in the order of :class:`Question`."""
+
 PHASE_QUESTION = "whether this is the combination or the maintenance phase"
 
 
@@ -61,16 +67,10 @@ def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[
             break
         if outcome is Outcome.UNDOCUMENTED:
             settings.append(setting)
-    question = Question(
-        steps=order,
-        weight=facts.value("weight_kg"),
-        settings=tuple(settings),
-        combination_completed=facts.value("prior_combination_completed"),
-        combination_now=bool(facts.value("combination_ordered_now")),
-        companions=facts.value("combination_drugs"),
-        companions_closed=bool(facts.value("regimen_complete")),
-        partner_dose_number=facts.value("tremelimumab_dose_number"),
-    )
+    weight, completed, now, companions, closed, number = [
+        fact.value if isinstance(fact, Known) else None for fact in map(facts.get, DECIDE_ROWS)
+    ]
+    question = Question(order, weight, tuple(settings), completed, bool(now), companions, bool(closed), number)
     return judge(pathway.tables, question)
 
 
@@ -273,12 +273,12 @@ def _allowed(judgement: DoseJudgement, weight: Weight | None) -> tuple[Regimen, 
     for world in judgement.worlds[1:]:
         if deciding_step(world).candidates != candidates:
             return ()
-    return tuple(
-        [
-            Regimen(_in_mg(row.cap, weight), row.cap.mg_per_kg or None, int(row.every_days), row.cite, row.shown)
-            for row in candidates
-        ]
-    )
+    regimens = []
+    for row in candidates:
+        cap = row.cap
+        mg = _in_mg(cap, None) if weight is None else cap.at(weight.kg)
+        regimens.append(Regimen(mg, cap.mg_per_kg or None, int(row.every_days), row.cite, row.shown))
+    return tuple(regimens)
 
 
 def _phase_name(worlds: tuple[World, ...], index: int) -> str:

@@ -155,7 +155,7 @@ class DoseJudgement:
 
     def row_outcome(self, worlds: Sequence[World]) -> Outcome:
         """The outcome of rows that apply in some of the worlds: not met in the others."""
-        outcome = agreed([w.outcome for w in worlds])
+        outcome = worlds[0].outcome if len(worlds) == 1 else agreed([w.outcome for w in worlds])
         if len(worlds) < len(self.worlds) and outcome is not Outcome.NOT_MET:
             outcome = Outcome.UNDOCUMENTED
         return self._known(outcome)
@@ -248,7 +248,8 @@ def _numbered(
 
 def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> DoseJudgement:
     """Judge the steps of an order against the tables (rows by setting) in every possible world."""
-    worlds = tuple(_worlds(tables, question))
+    alone = _only_world(tables, question)
+    worlds = (alone,) if alone is not None else tuple(_worlds(tables, question))
     if len(worlds) == 1 and len(question.steps) == 1 and question.steps[0].known_amount is not None:
         return _judged_alone(question, worlds[0])
     if not worlds:
@@ -356,6 +357,21 @@ def _pivotal(worlds: Sequence[World]) -> Iterator[str]:
         yield "partner"
 
 
+def _only_world(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> World | None:
+    """The world of the usual order, one known step at a known weight in a known setting and phase; else None.
+
+    The same that :func:`_worlds` finds, without trying combinations of possibilities.
+    """
+    if question.weight is None or len(question.settings) != 1 or len(question.steps) != 1:
+        return None
+    step, setting, kg = question.steps[0], question.settings[0], question.weight.kg
+    band = tuple([r for r in tables.get(setting, ()) if r.band.holds(kg)])
+    if not band or len(step.amounts) != 1 or len(step.intervals) != 1:
+        return None
+    paths = _phase_paths(band, question)
+    return _world(setting, kg, band, paths[0], step.amounts, step.intervals, question) if len(paths) == 1 else None
+
+
 def _worlds(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> Iterator[World]:
     if not question.steps:
         return
@@ -449,18 +465,24 @@ def _world(
     intervals: tuple[Interval, ...],
     question: Question,
 ) -> World:
-    judged = tuple(
-        [
-            _judge_step(step, phase, amount, interval, band, kg)
-            for step, phase, amount, interval in zip(question.steps, phases, amounts, intervals, strict=True)
-        ]
-    )
-    verdict = judged[0].verdict if len(judged) == 1 else min((j.verdict for j in judged), key=WORST_FIRST.index)
+    judged: tuple[StepJudgement, ...]
+    if len(question.steps) == 1:
+        judged = (_judge_step(question.steps[0], phases[0], amounts[0], intervals[0], band, kg),)
+        verdict = judged[0].verdict
+    else:
+        judged = tuple(
+            [
+                _judge_step(step, phase, amount, interval, band, kg)
+                for step, phase, amount, interval in zip(question.steps, phases, amounts, intervals, strict=True)
+            ]
+        )
+        verdict = min([j.verdict for j in judged], key=WORST_FIRST.index)
     partner, because = _partner(band, phases, kg, question)
     dose = Outcome.MET if verdict is Verdict.OK else Outcome.NOT_MET
     if verdict is Verdict.UNDETERMINED:
         dose = Outcome.UNDOCUMENTED
-    return World(setting, kg, phases, amounts, intervals, judged, verdict, partner, because, all_of((dose, partner)))
+    outcome = dose if partner is Outcome.MET else all_of((dose, partner))
+    return World(setting, kg, phases, amounts, intervals, judged, verdict, partner, because, outcome)
 
 
 def _judge_step(

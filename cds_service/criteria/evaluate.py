@@ -405,7 +405,7 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
     """
     sections = tuple(part.cite or "" for part in clause.parts)
     members = tuple((prepare(part).judge.find, part.cite or "", part.label) for part in clause.parts)
-    outcomes = tuple(prepare(part).judge.outcome for part in clause.parts)
+    tests = tuple(_as_test(part) for part in clause.parts)
     reason = partial(_joined_words, clause, sections)
 
     def judge(context: Context) -> Found:
@@ -432,9 +432,13 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
         return outcome, partial(reason, parts, outcome), missing, evidence, tuple(cited_parts)
 
     def outcome_alone(context: Context) -> Outcome:
-        joined = otherwise
-        for part in outcomes:
-            said = part(context)
+        facts, joined = context.facts, otherwise
+        for name, accepted, part in tests:
+            if accepted is None:
+                said = part(context)
+            else:
+                fact = facts[name]
+                said = UNDOCUMENTED if isinstance(fact, Unknown) else MET if fact.value in accepted else NOT_MET
             if said is wins:
                 return said
             if said is UNDOCUMENTED:
@@ -442,6 +446,13 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
         return joined
 
     return _of_parts(judge, outcome_alone, [prepare(part).judge for part in clause.parts])
+
+
+def _as_test(part: Criterion) -> tuple[str, tuple[str | bool, ...] | None, Callable[[Context], Outcome]]:
+    """A fact and its accepted values, where a part tests no more than that, which needs no call; and its outcome."""
+    outcome = prepare(part).judge.outcome
+    test = part.clause
+    return (test.fact, _accepted(test), outcome) if isinstance(test, FactTest) else ("", None, outcome)
 
 
 def _joined_words(clause: AllOf | AnyOf, sections: Sequence[str], parts: Sequence[Found], outcome: Outcome) -> str:
