@@ -297,7 +297,7 @@ def _compliant(judgement: DoseJudgement, weight: Weight | None) -> Regimen | Non
     for other in rows[1:]:
         if other.every_days != days or other.cite != row.cite or other.cap.at(weight.kg) != mg:
             return None
-    if any([s.phase not in {None, p} for w in judgement.worlds for s, p in zip(w.steps, w.phases, strict=True)]):
+    if any(s.phase not in {None, p} for w in judgement.worlds for s, p in zip(w.steps, w.phases, strict=True)):
         return None  # the order runs on into the next phase: no single regimen replaces it
     shown = f"{plain(mg)} mg every {_weeks(days)}"
     return Regimen(mg, row.cap.mg_per_kg or None, int(days), row.cite, shown)
@@ -311,7 +311,7 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> li
         return notes
     question_steps = judgement.question.steps
     for index, step in enumerate(question_steps):
-        if step.last is None and all([w.phases[index] == COMBINATION for w in worlds]):
+        if step.last is None and all(w.phases[index] == COMBINATION for w in worlds):
             cycles = {r.cycles for w in worlds for r in w.steps[index].candidates if r.cycles and r.cycles > 1}
             if len(cycles) == 1:
                 n = cycles.pop()

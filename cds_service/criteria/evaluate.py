@@ -218,9 +218,7 @@ def _outcome_found(judge: Callable[[Context], Found]) -> Judge:
     return Judge(judge, lambda context: judge(context)[0])
 
 
-def _of_parts(
-    find: Callable[[Context], Found], outcome: Callable[[Context], Outcome], parts: Sequence[Judge]
-) -> Judge:
+def _of_parts(find: Callable[[Context], Found], outcome: Callable[[Context], Outcome], parts: Sequence[Judge]) -> Judge:
     """A clause that is decided by its parts alone."""
     if any(part.reads is None for part in parts):
         return Judge(find, outcome)
@@ -295,9 +293,7 @@ def _known_words(test: FactTest, fact: Known[Any], outcome: Outcome) -> str:
 def _comparison(test: FactTest) -> Callable[[Any], Outcome]:
     """The requirement of a test as one comparison."""
     accepted = _accepted(test)
-    if accepted is None:
-        return partial(_compare, test)
-    return lambda value: MET if value in accepted else NOT_MET
+    return partial(_compare, test) if accepted is None else lambda value: MET if value in accepted else NOT_MET
 
 
 def _accepted(test: FactTest) -> tuple[str | bool, ...] | None:
@@ -417,9 +413,7 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
             found = part(context)
             parts.append(found)
             said, because, missing, mine, below = found
-            if said is wins:
-                outcome = said
-            elif said is UNDOCUMENTED and outcome is otherwise:
+            if said is wins or (said is UNDOCUMENTED and outcome is otherwise):
                 outcome = said
             if section:
                 cited_parts.append(Finding(section, label, said, because, missing, mine, below))
@@ -484,14 +478,14 @@ def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]
     """What the open parts ask for, and what is asked beside or instead of it when nothing at all is known."""
     asked = [missing for outcome, _, missing, _, _ in parts if outcome is UNDOCUMENTED]
     missing = asked[0] if clause.in_order or len(asked) == 1 else union(asked)
-    if missing and (clause.also_ask or (isinstance(clause, AnyOf) and clause.ask_instead)):
-        if all(outcome is UNDOCUMENTED and not evidence for outcome, _, _, evidence, _ in parts):
-            first = missing[0]
-            if isinstance(clause, AnyOf) and clause.ask_instead:
-                return (Missing(clause.ask_instead, first.absence, first.looked_for),)
-            if clause.also_ask:
-                return (Missing(clause.also_ask, first.absence, first.looked_for), *missing)
-    return missing
+    instead = clause.ask_instead if isinstance(clause, AnyOf) else None
+    if not missing or not (instead or clause.also_ask):
+        return missing
+    if any(outcome is not UNDOCUMENTED or evidence for outcome, _, _, evidence, _ in parts):
+        return missing
+    first = missing[0]
+    asked_beside = Missing(instead or clause.also_ask or "", first.absence, first.looked_for)
+    return (asked_beside,) if instead else (asked_beside, *missing)
 
 
 def union(asked: Iterable[tuple[Missing, ...]]) -> tuple[Missing, ...]:
@@ -511,38 +505,40 @@ def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:
     Evidence for an off-label dose is asked for only when the rows are ruled out, and carries nothing when they hold.
     Without a judgement the alternatives are joined like any others.
     """
-    alternatives = tuple((part, prepare(part).judge.find, isinstance(part.clause, Attached)) for part in clause.parts)
-    beside = tuple(index for index, part in enumerate(clause.parts) if not isinstance(part.clause, DoseWithin))
-    outcomes = tuple(prepare(clause.parts[index]).judge.outcome for index in beside)
-    within: Found = (NOT_MET, "The dose is within the rows; no evidence is needed", (), (), ())
+    alternatives = tuple(
+        (part.cite or "", part.label, prepare(part).judge.find, type(part.clause)) for part in clause.parts
+    )
+    beside = tuple(prepare(part).judge.outcome for part in clause.parts if not isinstance(part.clause, DoseWithin))
+    no_need = "The dose is within the rows; no evidence is needed"
 
     def judge(context: Context) -> Found:
         dose = context.dose
         if dose is None:
             return plainly.find(context)
-        parts: list[Found] = []
+        within = dose.outcome is MET
+        others: list[Found] = []
         cited_parts: list[Finding] = []
-        for part, find, attached in alternatives:
-            found = find(context)
-            if attached and dose.outcome is MET:
-                found = (*within[:3], context.dose_evidence, ())
-            parts.append(found)
-            if part.cite:
-                cited_parts.append(Finding(part.cite, part.label, *found))
+        for section, label, find, kind in alternatives:
+            if within and kind is Attached:
+                found: Found = (NOT_MET, no_need, (), context.dose_evidence, ())
+            else:
+                found = find(context)
+            if kind is not DoseWithin:
+                others.append(found)
+            if section:
+                cited_parts.append(Finding(section, label, *found))
             else:
                 cited_parts += found[4]
-        others = [parts[index] for index in beside]
-        outcome = any_of([dose.outcome, *[other[0] for other in others]])
+        because, evidence, parts = context.dose_because, context.dose_evidence, tuple(cited_parts)
+        outcome = MET if within else any_of([dose.outcome, *[other[0] for other in others]])
         missing: tuple[Missing, ...] = ()
-        because = context.dose_because
-        if dose.outcome is UNDOCUMENTED:
-            missing = context.dose_missing
-        elif dose.outcome is NOT_MET:
-            missing = union([other[2] for other in others if other[0] is UNDOCUMENTED])
+        if dose.outcome is NOT_MET:
             because = partial(_over_words, context, others)
-        if outcome is not UNDOCUMENTED:
-            missing = ()
-        return outcome, because, missing, context.dose_evidence, tuple(cited_parts)
+            if outcome is UNDOCUMENTED:
+                missing = union([other[2] for other in others if other[0] is UNDOCUMENTED])
+        elif outcome is UNDOCUMENTED:
+            missing = context.dose_missing
+        return outcome, because, missing, evidence, parts
 
     def outcome_alone(context: Context) -> Outcome:
         dose = context.dose
@@ -550,7 +546,7 @@ def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:
             return plainly.outcome(context)
         if dose.outcome is MET:
             return MET
-        return any_of([dose.outcome, *[outcome(context) for outcome in outcomes]])
+        return any_of([dose.outcome, *[outcome(context) for outcome in beside]])
 
     return Judge(judge, outcome_alone)
 
@@ -625,13 +621,19 @@ def _dose_within(clause: DoseWithin) -> Judge:
         if len(dose.worlds) == 1:  # all that matters is known: what the dose comes to, its rows come to
             kg, outcome = here[0].kg, dose.row_outcome(here)
             missing = context.dose_missing if outcome is UNDOCUMENTED else ()
-            return outcome, because, missing, evidence, tuple(
-                [
-                    Finding(cite, label, outcome, because, missing, evidence)
-                    if _holds(rows, kg)
-                    else Finding(cite, label, NOT_MET, other, (), evidence)
-                    for cite, label, rows, other in groups
-                ]
+            return (
+                outcome,
+                because,
+                missing,
+                evidence,
+                tuple(
+                    [
+                        Finding(cite, label, outcome, because, missing, evidence)
+                        if _holds(rows, kg)
+                        else Finding(cite, label, NOT_MET, other, (), evidence)
+                        for cite, label, rows, other in groups
+                    ]
+                ),
             )
         parts = tuple(
             [
@@ -647,7 +649,7 @@ def _dose_within(clause: DoseWithin) -> Judge:
 
 def _holds(rows: Sequence[DoseRow], kg: Decimal) -> bool:
     """Whether one of the rows is for a body weight."""
-    for row in rows:  # a loop, not any(): this runs for every row of every order
+    for row in rows:  # noqa: SIM110  # a generator is twice as dear, and every row of every order comes here
         if row.band.holds(kg):
             return True
     return False

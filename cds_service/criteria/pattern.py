@@ -27,9 +27,6 @@ MOST = 512
 """Patterns remembered of one criterion; what comes beyond them is evaluated in full."""
 
 
-
-
-
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """One finding of a pattern. ``sources`` are the facts whose evidence it shows, ``words`` make its reason."""
