@@ -477,7 +477,7 @@ def _joined(texts: Iterable[str]) -> str:
 def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]:
     """What the open parts ask for, and what is asked beside or instead of it when nothing at all is known."""
     asked = [missing for outcome, _, missing, _, _ in parts if outcome is UNDOCUMENTED]
-    missing = asked[0] if clause.in_order or len(asked) == 1 else union(asked)
+    missing = union(asked[:1] if clause.in_order else asked)
     instead = clause.ask_instead if isinstance(clause, AnyOf) else None
     if not missing or not (instead or clause.also_ask):
         return missing
