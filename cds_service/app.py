@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from cds_service import __version__, logs
 from cds_service.crd.evaluations import InMemory, ResponsesInMemory
 from cds_service.crd.metrics import MetricsFile
-from cds_service.errors import RegistryError, RequestError, ServiceError, SettingsError
+from cds_service.errors import RequestError, ServiceError, SettingsError
 from cds_service.policies.library import Library, load_library
 from cds_service.record.replay import SharedReplay
 from cds_service.reload import Reloadable
@@ -21,7 +21,7 @@ from cds_service.settings import Settings
 from cds_service.trust.door import Door
 from cds_service.trust.keys import KeyCache
 from cds_service.trust.outbound import Outbound
-from cds_service.trust.registry import LiveRegistry, Registry, demo_registry
+from cds_service.trust.registry import LiveRegistry, demo_registry
 from cds_service.trust.replay import InProcess, SharedFile
 from cds_service.trust.tokens import Verifier
 from cds_service.web.calls import Calls, Shortcut
@@ -82,10 +82,11 @@ def create_app(
     policies = Reloadable("policies", lambda: load_library(settings.policy_folder), settings.policy_folder, library)
     site = settings.site()
     recorder = settings.recorder()
-    life = Life(recorder=recorder, watched=(policies,))
+    registry = _registry(settings)
+    watched = (policies, registry)
+    life = Life(recorder=recorder, watched=watched)
     evaluations, responses = InMemory() if recorder is None else recorder.evaluations, ResponsesInMemory()
     site = replace(site, crd=replace(site.crd, evaluations=evaluations, responses=responses))
-    registry = _registry(settings)
     outbound = Outbound(registry, demo=settings.demo_mode, more=settings.fhir_servers)
     replay = _replay(settings, recorder)
     keys = KeyCache(outbound.read_keys, on_failure=_keys_not_read)
@@ -120,7 +121,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, (policies,))
+    operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, watched)
     api.router.routes.extend([*calls.routes(), *operations.routes()])
     fhir = Fhir(policies, settings.today, site.public_base_url, evaluations, responses, settings.body_limit, _owner)
     api.router.routes.extend(fhir.routes())
@@ -164,14 +165,7 @@ def _registry(settings: Settings) -> LiveRegistry:
     """The registered clients, or in demo mode the public sandbox alone."""
     if settings.registry is None:
         return LiveRegistry(demo_registry())
-    return LiveRegistry.of(settings.registry, demo=settings.demo_mode, on_change=_registry_changed)
-
-
-def _registry_changed(outcome: Registry | RegistryError) -> None:
-    if isinstance(outcome, RegistryError):
-        logs.event(log, logging.ERROR, "registry broken, the old one serves", reason="; ".join(outcome.problems[:5]))
-    else:
-        logs.event(log, logging.INFO, "registry changed", clients=len(outcome.clients))
+    return LiveRegistry.of(settings.registry, demo=settings.demo_mode)
 
 
 def _keys_not_read(error: Exception) -> None:
