@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from cds_service import __version__, logs
+from cds_service import __version__, logs, otel
 from cds_service.crd.evaluations import InMemory, ResponsesInMemory
 from cds_service.crd.metrics import MetricsFile
 from cds_service.errors import RequestError, ServiceError, SettingsError
@@ -105,9 +106,11 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
+        stop_spans = otel.export(settings.otlp_endpoint)
         await life.begin()
         yield
         await life.end()
+        await asyncio.to_thread(stop_spans)
         await outbound.close()
         replay.close()
 

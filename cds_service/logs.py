@@ -98,7 +98,7 @@ def configure(level: str, *, as_json: bool = False) -> None:
     """Send the service's and the server's log lines to standard error, as JSON or as readable lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(json_lines() if as_json else Line())
-    for name in ("cds_service", "hooks", "uvicorn"):
+    for name in ("cds_service", "hooks", "uvicorn", "opentelemetry"):
         log = logging.getLogger(name)
         log.handlers = [handler]
         log.setLevel(level.upper())

@@ -19,6 +19,7 @@ from cds_service import logs
 from cds_service.record.called import RecordUnavailableError
 from cds_service.record.spool import SpoolFullError
 from cds_service.record.store import SchemaError, StoreUnavailableError
+from cds_service.trace import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,8 +88,9 @@ class Writer:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._queue.put(_Waiting(rows, done, loop))
-        # A client that goes away takes its answer with it, never its row.
-        await asyncio.shield(done)
+        with span("record write", rows=len(rows)):
+            # A client that goes away takes its answer with it, never its row.
+            await asyncio.shield(done)
 
     def hand_over(self, rows: Rows) -> None:
         """Write rows no later than those of the next :meth:`write`, without waiting for them."""

@@ -113,6 +113,8 @@ class Service:
         if self.process is None:
             return 0
         if self.process.poll() is None:
+            with contextlib.suppress(OSError):  # what it counted is searched for patient data in the end
+                (self.folder / f"metrics-{self.port}.txt").write_bytes(self.get("/metrics"))
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(seconds)
         self.process = None

@@ -20,6 +20,7 @@ import yaml
 import cds_service
 from cds_service.record.migrate import upgrade
 from tests.bodies import SIGN, call, order
+from tests.canaries import CANARY, with_canaries
 from tests.minting import BASE, ISSUER, ec_key, public, token
 from tests.operations.service import Load, Service, check_record
 from tests.postgres_server import PostgresServer
@@ -27,7 +28,6 @@ from tests.postgres_server import PostgresServer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CANARY = "Zanzibar"
 SECRET = "a secret for both replicas, long enough"
 OVERRIDDEN = {"outcome": "overridden", "overrideReason": {"reason": {"code": "evidence"}, "userComment": CANARY}}
 
@@ -165,21 +165,6 @@ def test_a_broken_registry_changes_nothing_and_a_mended_one_takes_over(
     (refused,) = [line for line in told if line["event"] == "reload refused"]
     assert (refused["level"], refused["what"]) == ("error", "registry")
     assert refused["reason"].startswith("registry.yaml:")
-
-
-def with_canaries() -> dict[str, Any]:
-    """A call with a name in every free text, reference and identifier."""
-    draft = order(note=[{"text": CANARY}], requester={"reference": f"Practitioner/{CANARY}", "display": CANARY})
-    draft["dosageInstruction"][0]["text"] = f"1500 mg every 2 weeks for {CANARY}"
-    draft["medicationCodeableConcept"]["text"] = f"durvalumab for {CANARY}"
-    body = call(draft, hookInstance=f"for {CANARY}")
-    chart = body["prefetch"]
-    chart["patient"] |= {"name": [{"text": CANARY}], "identifier": [{"value": CANARY}], "birthDate": CANARY}
-    chart["conditions"]["entry"][0]["resource"] |= {"note": [{"text": CANARY}], "code": {"text": f"cancer of {CANARY}"}}
-    chart[CANARY] = {"resourceType": "Patient", "id": CANARY}
-    body["context"]["userId"] = f"Practitioner/{CANARY}"
-    body["extension"][CANARY] = CANARY
-    return body
 
 
 def test_a_patient_is_nowhere_but_in_the_answer(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_foreign_records_keep_their_message_and_lose_their_exception() -> None:
 def test_configuring_twice_writes_once(capsys) -> None:
     saved = {
         name: (logging.getLogger(name).handlers, logging.getLogger(name).propagate)
-        for name in ("cds_service", "hooks", "uvicorn")
+        for name in ("cds_service", "hooks", "uvicorn", "opentelemetry")
     }
     try:
         logs.configure("info")
