@@ -25,11 +25,16 @@ crash: .venv/tested
 soak: .venv/tested
 	.venv/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),30)
 
-# What the installed service is made of, as CycloneDX JSON.
+# What the service is made of, as CycloneDX JSON: an environment like that of the image, without anything that only builds.
 sbom: .venv/installed
 	$(PYTHON) -m venv .venv/sbom
-	.venv/sbom/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
-	.venv/sbom/bin/cyclonedx-py environment --output-format JSON --output-file sbom.json .venv/bin/python
+	.venv/sbom/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7'
+	rm -rf .venv/image
+	$(PYTHON) -m venv --without-pip .venv/image
+	.venv/sbom/bin/python -m pip --python .venv/image/bin/python install --quiet --disable-pip-version-check \
+		--constraint constraints.txt '.$(if $(EXTRA),[$(EXTRA)])'
+	.venv/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-file sbom.json .venv/image/bin/python
 
 .venv/tested: .venv/installed
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'

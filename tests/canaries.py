@@ -31,8 +31,9 @@ LEFT_BEHIND = ("log-*.txt", "metrics-*.txt")
 
 _WORD = re.compile(r"[\w-]{4,}")
 _PLANTED = re.compile(rf"{CANARY}|canary", re.IGNORECASE)
-_PEOPLE = {"Patient", "Practitioner", "RelatedPerson", "Person"}
+_PEOPLE = ("Patient", "Practitioner", "RelatedPerson", "Person")
 _NAMING = {"name", "birthDate", "telecom", "address", "contact", "identifier", "id"}
+_NOT_NAMING = {"system", "use", "type", "assigner", "extension"}
 _NAMED = {"patientId", "userId", "access_token"}
 
 
@@ -52,31 +53,27 @@ def with_canaries() -> dict[str, Any]:
 
 
 def identities(value: Any) -> Iterator[str]:
-    """Texts of a body by which a person or a token is named."""
-    if isinstance(value, list):
-        for one in value:
-            yield from identities(one)
-    elif isinstance(value, dict):
-        person = value.get("resourceType") in _PEOPLE
-        for name, inner in value.items():
-            if name in _NAMED or (person and name in _NAMING):
-                yield from _texts(inner)
-            elif name == "reference" and isinstance(inner, str) and inner.partition("/")[0] in _PEOPLE:
-                yield from (inner, str(value.get("display", "")))
-            else:
-                yield from identities(inner)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list):
-        for one in value:
-            yield from _texts(one)
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            if name not in {"system", "use", "type", "assigner", "extension"}:
-                yield from _texts(inner)
+    """Texts of a body by which a person or a token is named. Bodies may be of any shape and depth."""
+    waiting = [(value, False)]
+    while waiting:
+        at, named = waiting.pop()
+        if isinstance(at, str) and named:
+            yield at
+        elif isinstance(at, list):
+            waiting += ((one, named) for one in at)
+        elif isinstance(at, dict):
+            person = at.get("resourceType") in _PEOPLE
+            refers = str(at.get("reference", "")).partition("/")[0] in _PEOPLE
+            waiting += (
+                (
+                    inner,
+                    (named and name not in _NOT_NAMING)
+                    or name in _NAMED
+                    or (person and name in _NAMING)
+                    or (refers and name in {"reference", "display"}),
+                )
+                for name, inner in at.items()
+            )
 
 
 class Watch:
@@ -120,10 +117,10 @@ class Watch:
 
 
 def _own_words() -> set[str]:
+    """Words of the sources, but dates and ids: those of an example are no less a patient's when they come out."""
     files = [*ROOT.glob("cds_service/**/*.*"), *ROOT.glob("hooks/*.py")]
-    return {
-        word for file in files if file.suffix in {".py", ".yaml", ".tsv"} for word in _WORD.findall(file.read_text())
-    }
+    texts = [file.read_text() for file in files if file.suffix in {".py", ".yaml", ".tsv"}]
+    return {word for text in texts for word in _WORD.findall(text) if not re.search(r"\d", word)}
 
 
 watch = Watch()
