@@ -21,9 +21,9 @@ bench: .venv/installed
 crash: .venv/tested
 	CDS_CRASH_CALLS=10000 CDS_CRASH_KILLS=10 .venv/bin/python -m pytest tests/operations/test_crashes.py -s
 
-# Half an hour of load: memory, latency and rows over time (MINUTES=30; docs/operate.md).
+# Half an hour of load: memory, latency and rows over time (MINUTES=30, RATE=calls a second; docs/operate.md).
 soak: .venv/tested
-	.venv/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),30)
+	.venv/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),30) $(if $(RATE),--rate $(RATE))
 
 # What the service is made of, as CycloneDX JSON: an environment like that of the image, without anything that only builds.
 sbom: .venv/installed
