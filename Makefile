@@ -3,7 +3,7 @@ PYTHON ?= python3
 STORY ?= fixtures/fhir/nsclc-unresectable-overdose
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test bench crash soak sbom clean
+.PHONY: demo test bench crash soak footprint sbom clean
 
 # Start the service on loopback, post a story over HTTP, print what an EHR would get, serve on (ONCE=1: end instead).
 demo: .venv/installed
@@ -24,6 +24,10 @@ crash: .venv/tested
 # Half an hour of load: memory, latency and rows over time (MINUTES=30, RATE=calls a second; docs/operate.md).
 soak: .venv/tested
 	.venv/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),30) $(if $(RATE),--rate $(RATE))
+
+# Time until ready and memory of each worker (docs/operate.md).
+footprint: .venv/tested
+	.venv/bin/python -m benchmarks.footprint
 
 # What the service is made of, as CycloneDX JSON: an environment like that of the image, without anything that only builds.
 sbom: .venv/installed
