@@ -29,7 +29,7 @@ soak: .venv/tested
 footprint: .venv/tested
 	.venv/bin/python -m benchmarks.footprint
 
-# What the service is made of, as CycloneDX JSON: an environment like that of the image, without anything that only builds.
+# What the service is made of (EXTRA=otel: with what that extra brings), as CycloneDX JSON: an environment like that of the image, without anything that only builds.
 sbom: .venv/installed
 	$(PYTHON) -m venv .venv/sbom
 	.venv/sbom/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7'
@@ -39,6 +39,8 @@ sbom: .venv/installed
 		--constraint constraints.txt '.$(if $(EXTRA),[$(EXTRA)])'
 	.venv/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
 		--output-file sbom.json .venv/image/bin/python
+	.venv/bin/python -c "import json, cds_service; made = json.load(open('sbom.json')); \
+		made['metadata']['component']['version'] = cds_service.__version__; json.dump(made, open('sbom.json', 'w'), indent=1)"
 
 .venv/tested: .venv/installed
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
