@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import entered_in_error, evidence, references, status_of
-from cds_service.fhir.read import as_list, codings, concept_text, objects, reference_of
+from cds_service.fhir.read import as_list, by_content, codings, concept_text, objects, reference_of
 from cds_service.terminology import is_oncology_specialty, specialty_display
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ def _specialties(person: Resource) -> Iterator[tuple[str, Evidence]]:
             yield said, evidence(person, "qualification", said)
 
 
+@by_content
 def _named(concept: object) -> str:
+    """A specialty in words."""
     return specialty_display(codings(concept), concept_text(concept))
 
 
