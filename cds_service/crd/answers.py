@@ -85,8 +85,8 @@ class Coverages:
         """The action for an order that was judged; None where there is nothing to send."""
         order = judged.order
         day = order.authored_on or self.occasion.on
-        register = self.agreed.register()
-        dependency = tuple(one for one in self._companions(revision) if one != order.reference)
+        register = self._register
+        dependency = tuple([one for one in self._companions(revision) if one != order.reference])
         answers = []
         for held in self._held(order.raw, day):
             case = Case(
@@ -131,9 +131,15 @@ class Coverages:
         return coverages(self.chart, order, day, self._payer, crd=self.crd)
 
     @cached_property
+    def _register(self) -> Register:
+        return self.agreed.register()
+
+    @cached_property
     def _payer(self) -> Payer:
         payer = self.agreed.payer
-        members = self.agreed.register().members if payer.members is None else payer.members
+        members = self._register.members
+        if payer.members is not None or members is None:
+            return payer
         return Payer(payer.known_as, members, payer.pharmacy_plans)
 
     def _assertion_id(self, order: Json, held: Held, revision: Revision) -> str:
