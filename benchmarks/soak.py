@@ -35,18 +35,21 @@ def megabytes(folder: Path) -> float:
 
 
 async def ready(port: int) -> None:
-    """Wait for the first 200 of /ready."""
-    while True:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-            answer = await reader.read()
-            writer.close()
-        except OSError:
-            answer = b""
-        if answer.startswith(b"HTTP/1.1 200"):
-            return
-        await asyncio.sleep(0.01)
+    """Wait for the first 200 of /ready. Raises TimeoutError."""
+    async with asyncio.timeout(60):
+        while not await _is_ready(port):  # noqa: ASYNC110  (another process has no event to wait for)
+            await asyncio.sleep(0.01)
+
+
+async def _is_ready(port: int) -> bool:
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+    except OSError:
+        return False
+    return answer.startswith(b"HTTP/1.1 200")
 
 
 def checked(folder: Path) -> str:
