@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,13 @@ from cds_service.crd.evaluations import InMemory, ResponsesInMemory
 from cds_service.crd.metrics import MetricsFile
 from cds_service.errors import RequestError, ServiceError, SettingsError
 from cds_service.policies.library import Library, load_library
+from cds_service.record.pseudonyms import Keys
 from cds_service.record.replay import SharedReplay
 from cds_service.reload import Reloadable
 from cds_service.settings import Settings
 from cds_service.trust.door import Door
 from cds_service.trust.keys import KeyCache
+from cds_service.trust.operators import Operators, load_operators
 from cds_service.trust.outbound import Outbound
 from cds_service.trust.registry import LiveRegistry, demo_registry
 from cds_service.trust.replay import InProcess, SharedFile
@@ -35,9 +38,12 @@ from cds_service.web.life import Life
 from cds_service.web.limits import Limits
 from cds_service.web.measures import Measures
 from cds_service.web.operations import Operations
+from cds_service.web.pages import frame
 from cds_service.web.pages.form import FormPages, Forms
+from cds_service.web.pages.launch import LaunchPages
 from cds_service.web.pages.workbench import Workbench
 from cds_service.web.policies import policy_routes
+from cds_service.web.sealed import Sealed
 from hooks import chart_review, demo_draft, order_dispatch, order_select, order_sign
 
 if TYPE_CHECKING:
@@ -84,7 +90,8 @@ def create_app(
     site = settings.site()
     recorder = settings.recorder()
     registry = _registry(settings)
-    watched = (policies, registry)
+    operators = _operators(settings)
+    watched = (policies, registry, operators) if operators else (policies, registry)
     life = Life(recorder=recorder, watched=watched)
     evaluations, responses = InMemory() if recorder is None else recorder.evaluations, ResponsesInMemory()
     site = replace(site, crd=replace(site.crd, evaluations=evaluations, responses=responses))
@@ -124,14 +131,30 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    api.state.running = frame.Running(demo=settings.demo_mode, workbench=settings.demo_mode or bool(operators))
     operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, watched)
     api.router.routes.extend([*calls.routes(), *operations.routes()])
     fhir = Fhir(policies, settings.today, site.public_base_url, evaluations, responses, settings.body_limit, _owner)
     api.router.routes.extend(fhir.routes())
     api.include_router(policy_routes(policies, site, settings.today, settings.body_limit))
+    launch = LaunchPages(
+        policies,
+        evaluations,
+        responses,
+        settings.today,
+        registry,
+        outbound,
+        replay,
+        _sealed(recorder),
+        site.public_base_url,
+    )
+    api.router.routes.extend(launch.routes())
     if settings.demo_mode:
-        api.router.routes.extend(_workbench(calls, settings, evaluations, responses))
-    gate = Gate(Shortcut(api, calls), door, settings.calls_per_second)
+        api.router.routes.extend(_workbench(calls, settings, evaluations, responses, registry))
+    elif operators:
+        pages = Workbench(calls.services, policies, site, settings.today, settings.body_limit)
+        api.router.routes.extend(pages.routes())
+    gate = Gate(Shortcut(api, calls), door, settings.calls_per_second, Operators(operators) if operators else None)
     return Edge(Limits(gate, most_calls=settings.most_calls, body_seconds=settings.body_seconds), life)
 
 
@@ -164,6 +187,19 @@ def _replay(settings: Settings, recorder: Recorder | None) -> ReplayStore:
     return InProcess()
 
 
+def _sealed(recorder: Recorder | None) -> Sealed:
+    """Sealed cookies that all replicas open; without a record, those that were forked from this process."""
+    return Sealed(Keys(os.urandom(32)) if recorder is None else recorder.keys_for("launched forms"))
+
+
+def _operators(settings: Settings) -> Reloadable[dict[str, str]] | None:
+    """Who may open the workbench outside demo mode; None where nobody may. Raises DocumentError."""
+    path = settings.operators
+    if path is None or settings.demo_mode:
+        return None
+    return Reloadable("operators", lambda: load_operators(path), path, load_operators(path))
+
+
 def _registry(settings: Settings) -> LiveRegistry:
     """The registered clients, or in demo mode the public sandbox alone."""
     if settings.registry is None:
@@ -175,7 +211,9 @@ def _keys_not_read(error: Exception) -> None:
     logs.crash(log, "reading keys", error)
 
 
-def _workbench(calls: Calls, settings: Settings, evaluations: Evaluations, responses: Responses) -> list[BaseRoute]:
+def _workbench(
+    calls: Calls, settings: Settings, evaluations: Evaluations, responses: Responses, registry: LiveRegistry
+) -> list[BaseRoute]:
     """The pages for people, in demo mode: the workbench and the form for missing facts."""
     forms = Forms(settings.public_base_url or f"http://{settings.host}:{settings.port}")
     workbench = Workbench(calls.services, calls.library, calls.site, calls.today, settings.body_limit, forms)
@@ -184,10 +222,8 @@ def _workbench(calls: Calls, settings: Settings, evaluations: Evaluations, respo
         library=calls.library,
         evaluations=evaluations,
         responses=responses,
-        owner=calls.site.crd.owner,
+        owners=lambda: (calls.site.crd.owner, *(client.name for client in registry().clients)),
         today=calls.today,
-        again=workbench.said,
-        body_limit=settings.body_limit,
     )
     return [*workbench.routes(), *pages.routes()]
 

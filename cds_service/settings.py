@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     allow_demo_anywhere: bool = False
     """Let demo mode listen on other addresses than loopback."""
 
+    operators: Path | None = None
+    """File with the operators who may open the workbench outside demo mode (docs/workbench.md). Left out: nobody."""
+
     replay_file: Path | None = None
     """File in which all workers of this machine note the tokens that were used; in memory, for one, where left out."""
     fhir_servers: list[str] = Field(default_factory=list)

@@ -47,6 +47,7 @@ def site_of(client: Client | None, common: Site) -> Site:
         prefetch_names={**common.prefetch_names, **client.prefetch_names},
         refuse_unobtainable=client.unobtainable == "412",
         profile=client.profile,
+        smart=client.smart is not None,
         client=client.name,
         silent=client.silent or common.silent,
         crd=replace(common.crd, every_call=client.profile == "crd", owner=client.name),

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from cds_service import logs, telemetry
-from cds_service.errors import BusyError, RequestError
+from cds_service.errors import BusyError, OperatorError, RequestError
 from cds_service.trace import begin, current, end
 from cds_service.web.http import problem
 from cds_service.web.journal import timed
@@ -35,8 +35,8 @@ os.register_at_fork(after_in_child=lambda: _PROCESS.__setitem__(0, uuid4().hex[:
 _numbers = count(1)
 _USABLE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
-# Any origin may call: nothing here rests on cookies, and credentials are never allowed. A wildcard would not cover
-# Authorization, which sandboxes send, so the headers are named.
+# Any origin may call: what it may read rests on no cookie (those of launched forms are SameSite), and credentials are
+# never allowed. A wildcard would not cover Authorization, which sandboxes send, so the headers are named.
 _CORS = [
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"X-Request-Id"),
@@ -49,6 +49,7 @@ _HEADERS = {
     431: {"connection": "close"},
     503: {"connection": "close"},
 }
+_ASK_OPERATOR = 'Basic realm="Durvalumab CDS", charset="UTF-8"'
 _PREFLIGHT = {
     "access-control-allow-methods": "GET, POST, OPTIONS",
     "access-control-allow-headers": "Authorization, Content-Type",
@@ -148,6 +149,8 @@ def answer_to(error: Exception) -> Response:
     match error:
         case RequestError():
             headers = dict(_HEADERS.get(error.status, {}))
+            if isinstance(error, OperatorError):
+                headers["www-authenticate"] = _ASK_OPERATOR
             if isinstance(error, BusyError):
                 headers["retry-after"] = str(error.retry_after)
             return problem(error.status, error.code, error.message, expression=error.expression, headers=headers)

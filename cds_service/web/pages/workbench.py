@@ -24,6 +24,7 @@ from cds_service.service import EXPLAIN, HookCall
 from cds_service.values import dataclass
 from cds_service.web.http import json_answer, json_body
 from cds_service.web.pages import frame, knobs
+from cds_service.web.pages.outcome import OUTCOMES, VERDICTS, in_short
 from cds_service.web.pages.picture import picture
 from cds_service.web.pages.stories import stories
 from cds_service.wording import words_for
@@ -47,17 +48,6 @@ FIRST = "nsclc-unresectable-overdose"
 SHOWN_AS = (("generic", "Standard"), ("epic", "Epic"), ("cerner", "Oracle"), ("crd", "CRD"))
 _SLIDES = {"dose": (0, 2400, 10), "weight": (15, 130, 0.5)}
 _NARROWEST, _WIDEST = 300, 1400
-_OUTCOMES = {
-    "meets": "Meets the policy",
-    "does-not-meet": "Does not meet the policy",
-    "needs-documentation": "Needs documentation",
-}
-_VERDICTS = {
-    "ok": ("within the limit", "good"),
-    "exceeds": ("exceeds the limit", "bad"),
-    "wrong-interval": ("given too often", "bad"),
-    "undetermined": ("cannot be decided yet", "open"),
-}
 _VERSIONS = {"davinci-crd.requestedVersion": "2.2"}
 _COVERAGE_PARTS = {
     "coverage": "Coverage",
@@ -103,16 +93,16 @@ class Workbench:
     site: Site
     today: Callable[[], date]
     body_limit: int
-    forms: Forms
+    forms: Forms | None = None
+    """The forms for missing facts hold what charts say: in demo mode only."""
 
     def routes(self) -> list[BaseRoute]:
         """The page, its evaluations, and the way to the form."""
-        return [
+        routes: list[BaseRoute] = [
             Route("/", self.page, methods=["GET"]),
             Route("/workbench/evaluate", self.evaluate, methods=["POST"]),
-            Route("/workbench/form", self.form, methods=["POST"]),
-            Route("/static/{name}", frame.static, methods=["GET"]),
         ]
+        return [*routes, Route("/workbench/form", self.form, methods=["POST"])] if self.forms else routes
 
     async def page(self, request: Request) -> Response:
         """``GET /``: the workbench with its first story evaluated, so that it says something before any script runs."""
@@ -127,13 +117,12 @@ class Workbench:
             groups.setdefault(one.group, []).append(one)
         return frame.page(
             "workbench.html",
-            base=request.scope.get("root_path", ""),
             story=story,
             chooser=list(groups.items()),
             groups=knobs.GROUPS,
             knobs=knobs.read(story.request, _first(looked)),
             slides=_SLIDES,
-            result=_markup(_result(looked, "generic", 760)),
+            result=_markup(self._result(looked, "generic", 760)),
         )
 
     async def evaluate(self, request: Request) -> Response:
@@ -163,7 +152,7 @@ class Workbench:
         request.scope["log"]["quiet"] = True
         return json_answer(
             {
-                "html": _result(looked, profile, width),
+                "html": self._result(looked, profile, width),
                 "knobs": knobs.read(body, _first(looked)) | {name: value for name, value in turned.items() if value},
                 "turned": turned,
                 "case": str(frame.markdown(story.case)) if story else "",
@@ -174,11 +163,14 @@ class Workbench:
             }
         )
 
+    def _result(self, looked: Looked, profile: str, width: int) -> str:
+        return _result(looked, profile, width, form=self.forms is not None)
+
     async def form(self, request: Request) -> Response:
         """``POST /workbench/form``: the form for what is missing in this state; answers its address."""
         asked = _object(await json_body(request, self.body_limit))
         body, looked = await self._state(asked)
-        if not looked.judged:
+        if not looked.judged or self.forms is None:
             raise RequestError("There is no order that a form could be for.")
         judged, revision = looked.judged[0]
         token = self.forms.begin(judged, revision, body, self.today(), str(asked.get("back", "")))
@@ -199,10 +191,6 @@ class Workbench:
             return Looked(service.id, {"cards": []}, (), error.message)
         judged = tuple((one, self._revision(one)) for one in call.judged)
         return Looked(service.id, answer, judged, "", (perf_counter() - started) * 1000)
-
-    async def said(self, body: Json) -> str:
-        """What a request comes to, in one sentence."""
-        return said(await self.look(body))
 
     def _call(self, body: Json, service: CdsService) -> HookCall:
         return HookCall(
@@ -231,7 +219,7 @@ class Workbench:
         turned = knobs.usable(_object(asked.get("knobs") or {}))
         if turned:
             body = knobs.turn(base, turned, _first(looked))
-        response = self.forms.answered(str(asked.get("answers", "")))
+        response = self.forms.answered(str(asked.get("answers", ""))) if self.forms else None
         if response is not None:
             body = knobs.with_answers(body, response)
         if body is not base:
@@ -258,7 +246,7 @@ def _markup(html: str) -> Any:
 # --- what is drawn ---------------------------------------------------------------------------------------------------
 
 
-def _result(looked: Looked, profile: str, width: int) -> str:
+def _result(looked: Looked, profile: str, width: int, *, form: bool) -> str:
     orders = [_order(judged, revision, width) for judged, revision in looked.judged]
     cards, dropped = _cards(looked.answer["cards"], profile)
     return frame.render(
@@ -266,6 +254,7 @@ def _result(looked: Looked, profile: str, width: int) -> str:
         strip=_strip(looked),
         orders=orders,
         missing=any(order["missing"] for order in orders),
+        form=form,
         cards=cards,
         dropped=dropped,
         problem=looked.problem,
@@ -387,7 +376,7 @@ def _strip(looked: Looked) -> Json:
         return {"outcome": "none", "kicker": looked.service, "headline": headline, "arithmetic": "", "facts": []}
     assessment = looked.judged[0][0].assessment
     dose = assessment.dose
-    verdict, state = _VERDICTS[dose.verdict.value]
+    verdict, state = VERDICTS[dose.verdict.value]
     weight = f"{plain(dose.weight.kg)} kg" if dose.weight else "not known"
     limit = f"{dose.limit_mg:,.1f}".removesuffix(".0") + " mg" if dose.limit_mg is not None else ""
     limit = limit or (f"{plain(dose.limit_mg_per_kg)} mg/kg" if dose.limit_mg_per_kg is not None else "open")
@@ -403,7 +392,7 @@ def _strip(looked: Looked) -> Json:
     return {
         "outcome": assessment.outcome.value,
         "kicker": f"{assessment.policy.id}, {section}, answered in {looked.ms:.1f} ms",
-        "headline": _OUTCOMES[assessment.outcome.value],
+        "headline": OUTCOMES[assessment.outcome.value],
         "arithmetic": dose.arithmetic or (f"Ordered {dose.ordered}" if dose.ordered else ""),
         "facts": facts,
     }
@@ -416,7 +405,7 @@ def said(looked: Looked) -> str:
     assessment = looked.judged[0][0].assessment
     count = len(looked.answer["cards"])
     cards = "no card" if not count else "1 card" if count == 1 else f"{count} cards"
-    return f"{_OUTCOMES[assessment.outcome.value]}; dose {_VERDICTS[assessment.dose.verdict.value][0]}; {cards}."
+    return f"{in_short(assessment)}; {cards}."
 
 
 def _coverage(answer: Json) -> list[Json]:
