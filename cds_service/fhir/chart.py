@@ -6,7 +6,7 @@ Nothing of another patient's resources is kept: they are set aside before anybod
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from cds_service.evidence import Absence, Origin
 from cds_service.fhir.prefetch import (
@@ -82,9 +82,11 @@ class Resource:
     @property
     def code(self) -> Concept:
         """What the resource is about: its ``code``, read once."""
-        if self._code is None:
-            object.__setattr__(self, "_code", concept_of(self.raw.get("code")))
-        return cast("Concept", self._code)
+        code = self._code
+        if code is None:
+            code = concept_of(self.raw.get("code"))
+            object.__setattr__(self, "_code", code)
+        return code
 
 
 @dataclass(slots=True)
@@ -269,8 +271,8 @@ class _Builder:
             answer = read_value(value, f"prefetch key {key}")
             if answer.notes and (contract_key not in fetched or not answer.entries):
                 notes += answer.notes
-            for url, raw in answer.entries:
-                collected.append(_resource(raw, _PREFETCH, key, -1, url))
+            if answer.entries:
+                collected += [_resource(raw, _PREFETCH, key, -1, url) for url, raw in answer.entries]
             if contract_key in RESOURCE_TYPES:
                 answer = self._fitting(contract_key, answer)
                 cause = _cause(answer)
@@ -333,12 +335,13 @@ class _Builder:
         for resource in collected:  # of several with one name the first counts
             if resource.id is not None:
                 by_reference.setdefault(resource.reference, resource)
-            if resource.full_url:
-                by_reference.setdefault(resource.full_url, resource)
+            if url := resource.full_url:
+                by_reference.setdefault(url, resource)
         foreign: list[Resource] = []
         filed: set[str] = set()
         for resource in collected:
-            owner = resource.raw.get("subject")
+            raw, kind = resource.raw, resource.type
+            owner = raw.get("subject")
             if not (type(owner) is dict and owner.get("reference") == own) and not self._is_ours(resource):
                 foreign.append(resource)
                 continue
@@ -347,7 +350,6 @@ class _Builder:
                 if name in filed:
                     continue
                 filed.add(name)
-            kind = resource.type
             if kind in by_type:
                 by_type[kind].append(resource)
             else:
