@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from cds_service.fhir.read import (
     as_list,
     as_object,
+    by_content,
     clinical_date,
     code_of,
     codings,
+    concept_of,
     concept_text,
     data_absent_reason,
     decimal,
@@ -203,3 +205,44 @@ def test_no_reader_ever_raises(value):
     for reader in (decimal, whole, partial_date, clinical_date, moment, text):
         reader(value)
     effective({"effectiveDateTime": value, "effectivePeriod": value})
+
+
+# --- remembered by content
+
+
+@given(ANYTHING)
+def test_a_concept_that_is_remembered_is_what_reading_it_again_gives(concept: object) -> None:
+    for _ in range(2):
+        found = concept_of(concept)
+        assert (found.codings, found.words) == (codings(concept), concept_text(concept))
+
+
+def test_what_differs_as_json_is_never_taken_for_the_same() -> None:
+    read = by_content(repr)
+    values = [1, 1.0, True, "1", [1], {"1": 1}, None, {"a": 1, "b": 2}, {"b": 2, "a": 1}]
+    assert [read(value) for value in values] == [repr(value) for value in values] == [read(value) for value in values]
+
+
+def test_further_arguments_tell_answers_apart() -> None:
+    read = by_content(lambda value, other: (value, other))
+    assert [read(1, "a"), read(1, "b"), read(1, "a")] == [(1, "a"), (1, "b"), (1, "a")]
+
+
+def test_what_no_parser_makes_is_read_and_not_remembered() -> None:
+    seen: list[object] = []
+    read = by_content(seen.append)
+    for _ in range(2):
+        read({"value": Decimal("1.10")})
+    assert len(seen) == 2
+
+
+def test_long_pieces_and_too_many_pieces_are_forgotten() -> None:
+    seen: list[object] = []
+    read = by_content(seen.append)
+    for _ in range(2):
+        read("x" * 5000)
+    assert len(seen) == 2
+    seen.clear()
+    for number in (*range(5000), 0):
+        read(number)
+    assert len(seen) == 5001

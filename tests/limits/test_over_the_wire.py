@@ -13,6 +13,7 @@ from fhir.resources.R4B.operationoutcome import OperationOutcome
 
 from cds_service.app import create_app
 from cds_service.cdshooks import CdsResponse
+from cds_service.server import running
 from cds_service.service import CdsService
 from cds_service.settings import Settings
 from cds_service.web import wire
@@ -152,3 +153,15 @@ async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
         assert (await answered(reader))[0] == 408
         assert await asyncio.wait_for(reader.read(1), 1) == b""
         writer.close()
+
+
+async def test_who_calls_is_never_told_by_a_forwarded_header() -> None:
+    """A flood under many names is one caller's: the header is whatever the caller writes."""
+    settings = Settings.load(port=0, calls_per_second=1, log_level="error", record=False)
+    async with running(settings) as (_, address):
+        port = int(address.rpartition(":")[2])
+        statuses = [
+            (await said(port, head(len(BODY), f"x-forwarded-for: 10.0.0.{number}") + BODY))[0] for number in range(4)
+        ]
+    assert statuses[:2] == [200, 200]
+    assert 429 in statuses
