@@ -16,7 +16,7 @@ from cds_service.fhir.read import extensions
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cds_service.fhir.chart import Chart, Resource
     from cds_service.result import Judged
@@ -92,10 +92,27 @@ class OnOrders:
         except Exception as crash:
             logs.crash(log, "coverage information", crash)
 
-    def add_foreign(self, orders: Sequence[Resource]) -> None:
-        """Add the actions for orders that no loaded policy speaks of, each for itself."""
+    def add_foreign(self, orders: Sequence[Resource], unread: Sequence[Resource | None] = ()) -> None:
+        """Add the actions for orders that no loaded policy speaks of, each for itself.
+
+        ``unread`` are those of them of which it could not be read what they are for.
+        """
         for order in orders:
-            self.add(lambda coverages, order=order: coverages.foreign(order))  # type: ignore[misc]
+            self.add(
+                lambda coverages, order=order: coverages.foreign(order, unread=order in unread)  # type: ignore[misc]
+            )
+
+    def said(self, order: Resource | None) -> bool:
+        """Whether the answer to a foreign order goes on the order itself, or stands there already."""
+        if order is None or not self.crd.sends:
+            return False
+        kept = self.crd.spoken and next(extensions(order.raw, COVERAGE_INFORMATION), None) is not None
+        return kept or any(_named(action) == order.reference for action in self.actions)
+
+    def beside(self, cards: Iterable[Json], drug: str) -> Sequence[Json]:
+        """Cards that are about the call rather than an order that was judged, as this call wants them."""
+        made = list(cards)
+        return crd_cards(made, self.crd.request, None, drug, on_the_order=False) if self.crd.spoken else made
 
     def fitting(self, judged: Judged) -> Sequence[Json]:
         """The cards of an order as this call wants them."""
@@ -106,3 +123,8 @@ class OnOrders:
         kept = self.crd.sends and next(extensions(order.raw, COVERAGE_INFORMATION), None) is not None
         drug = judged.assessment.policy.drug
         return crd_cards(cards, self.crd.request, order.reference, drug, on_the_order=said or kept)
+
+
+def _named(action: Json) -> str:
+    resource = action["resource"]
+    return f"{resource.get('resourceType')}/{resource.get('id')}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from cds_service.errors import UnobtainableError
 from cds_service.evidence import Absence
 from cds_service.explanation import to_json
 from cds_service.facts.order import DraftOrder, find_orders
+from cds_service.facts.prescriber import role_query
 from cds_service.facts.read import Reading, prefetch_templates, read_facts
 from cds_service.facts.sources import SOURCES
 from cds_service.fhir.chart import Chart
@@ -26,6 +26,7 @@ from cds_service.service import ASSESSMENTS, HookCall
 from cds_service.terminology.drugs import is_drug
 from cds_service.values import dataclass
 from hooks.coverage import OnOrders, crd_of, posted_answers
+from hooks.unknown import dispatched_queries, medication_queries, unknown_cards, unknown_orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +39,6 @@ log = logging.getLogger(__name__)
 
 TEMPLATES = prefetch_templates(SOURCES)
 _UNOBTAINED = (Absence.NOT_SENT, Absence.NOT_PERMITTED, Absence.UNREACHABLE)
-_READABLE = re.compile(r"MedicationRequest/[A-Za-z0-9][A-Za-z0-9.-]{0,255}")
 
 _ELSEWHERE = {"medicationReference", "medication", "medicationText"}
 """Members by which a request names its medication otherwise than by a code of its own."""
@@ -159,23 +159,25 @@ async def completed(
 ) -> Scan:
     """The same orders with the chart completed from the client's FHIR server, as far as the call lets us read it.
 
-    Without an order in scope nothing is read but, where asked for, the coverage.
+    Without an order in scope nothing is read but what may tell that there is one and, where asked for, the coverage.
     """
     if call.fetch is None:
         return seen
-    fetched: Mapping[str, Any] = {}
-    context = call.request.context
-    if isinstance(context, OrderDispatchContext):  # they are orders of the chart, named only
-        named = [
-            one for one in context.dispatched_orders if seen.chart.resolve(one) is None and _READABLE.fullmatch(one)
-        ]
-        if named:
-            fetched = await call.fetch({f"dispatched order {place}": one for place, one in enumerate(named)})
-            seen = scan(call, selections, fetched)
+    fetched: dict[str, Any] = {}
+    if queries := dispatched_queries(call, seen.chart):
+        fetched.update(await call.fetch(queries))
+        seen = scan(call, selections, fetched)
+    medications = medication_queries(call, seen.chart, seen.foreign)
+    if medications and not seen.orders:  # whether anything else is to be read hangs on them
+        fetched.update(await call.fetch(medications))
+        medications = {}
+        seen = scan(call, selections, fetched)
     if not seen.orders and not coverage:
         return seen
     wanted = TEMPLATES if seen.orders else {"coverage": TEMPLATES["coverage"]}
-    queries = lacking(seen.chart, wanted, call.request.prefetch, call.site.prefetch_names)
+    queries = lacking(seen.chart, wanted, call.request.prefetch, call.site.prefetch_names) | medications
+    for item in seen.orders:
+        queries |= role_query(item.order.raw, seen.chart, call.request.fhir_server)
     values = await call.fetch(queries) if queries else {}
     return scan(call, selections, {**fetched, **values}) if values else seen
 
@@ -208,10 +210,9 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
     shown: list[dict[str, Any]] = []
     explained: list[dict[str, Any]] = []
     if not seen.orders:
-        shown += (other_patient_card(orders, PolicyRef.of(newest), options) for newest, orders in seen.of_others)
-        if dispatched and not seen.among:
-            why = "None of the dispatched orders came with the call."
-            shown.append(no_draft_card(PolicyRef.of(call.library.newest[0]), options, why))
+        for newest, orders in seen.of_others:
+            card = other_patient_card(orders, PolicyRef.of(newest), options)
+            shown += on_orders.beside([card], newest.drug.name)
     for item in seen.orders:
         try:
             judged, revision = judge(call, seen, item, options)
@@ -226,7 +227,11 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
             shown.append(could_not_check_card(PolicyRef.of(item.newest), options, order=item.order.reference))
     if call.site.refuse_unobtainable:
         refuse_unobtainable(seen.chart, call.judged)
-    on_orders.add_foreign(seen.foreign)
+    unknown = unknown_orders(call, seen.chart, seen.foreign)
+    on_orders.add_foreign(seen.foreign, unread=[one.order for one in unknown if one.failed])
+    untold = [one for one in unknown if not on_orders.said(one.order)]
+    newest = call.library.newest[0]
+    shown += on_orders.beside(unknown_cards(untold, PolicyRef.of(newest), options), newest.drug.name)
     return CdsResponse(
         cards=at_most(shown, crd.request),
         system_actions=on_orders.actions,

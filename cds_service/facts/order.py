@@ -49,12 +49,21 @@ _ORDERS = _MEDICATION_ORDERS | {
 
 
 class Medication(NamedTuple):
-    """What a request says of its medication. ``labels`` are names and strengths that may tell the product."""
+    """What a request says of its medication. ``labels`` are names and strengths that may tell the product.
+
+    ``reference`` is what it refers to, None where it refers to nothing.
+    """
 
     codings: tuple[Coding, ...] = ()
     text: str = ""
     labels: tuple[str, ...] = ()
     resolved: bool = True
+    reference: object = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the request refers to its medication and nothing that came says what that is."""
+        return self.reference is not None and not (self.codings or self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +134,9 @@ def medication_of(raw: Mapping[str, object], chart: Chart) -> Medication:
             labels += inner.labels
         words = words or display
         labels.append(display)
-    return Medication(seen, words, tuple(dict.fromkeys(filter(None, labels))), resolved or bool(seen or words))
+    return Medication(
+        seen, words, tuple(dict.fromkeys(filter(None, labels))), resolved or bool(seen or words), reference
+    )
 
 
 def _medication(raw: Json) -> Medication:
@@ -218,9 +229,22 @@ def _sort(scan: _Scan, resource: Resource, place: int, chart: Chart, drug: Drug)
             scan.notes.append(f"{resource.reference}: its medication did not come with the call and is not known")
         scan.foreign.append(resource)
         return
-    if raw.get("doNotPerform") is True or text(raw.get("status")).lower() in _OVER:
+    if _is_over(raw):
         return
     scan.in_scope.append(_draft(resource, place, medication, drug))
+
+
+def may_be_in_scope(order: Resource, chart: Chart) -> Medication | None:
+    """The medication of an order that is in scope if only it is the right drug, and says nothing of that; else None."""
+    raw = order.raw
+    if order.type not in _MEDICATION_ORDERS or not ("medicationReference" in raw or "medication" in raw):
+        return None
+    medication = medication_of(raw, chart)
+    return medication if medication.unknown and not _is_over(raw) else None
+
+
+def _is_over(raw: Json) -> bool:
+    return raw.get("doNotPerform") is True or text(raw.get("status")).lower() in _OVER
 
 
 def _reported_name(raw: Json, drug: Drug) -> bool:

@@ -241,6 +241,8 @@ class _Builder:
                 causes[key] = _cause(answer)
                 if key not in answers or answers[key].state is not KeyState.DATA:  # further pages may be empty
                     answers[key] = answer
+            elif ours:
+                causes[key] = _cause(answer)
             elif contract_key in RESOURCE_TYPES:
                 answer = self._fitting(contract_key, answer)
                 cause = _cause(answer)

@@ -80,7 +80,7 @@ class Fetching:
             ms = round((perf_counter() - started) * 1000, 2)
             for key, value in values.items():
                 outcome = "failed" if value.get("resourceType") == "OperationOutcome" else "read"
-                telemetry.count("cds_fetches", key, outcome)
+                telemetry.count("cds_fetches", key.partition(" ")[0], outcome)  # what follows names a resource
             telemetry.observe("cds_fetch_seconds", ms / 1000, "failed" if failed else "read")
             logs.event(log, logging.INFO, "fetched", fetched=len(values) - failed, failed=failed, ms=ms)
             return values
