@@ -83,7 +83,8 @@ def create_app(
     site = settings.site()
     recorder = settings.recorder()
     life = Life(recorder=recorder, watched=(policies,))
-    evaluations, responses = InMemory() if recorder is None else recorder.evaluations, ResponsesInMemory()
+    evaluations: Evaluations = InMemory() if recorder is None else recorder.evaluations
+    responses: Responses = ResponsesInMemory() if recorder is None else recorder.responses
     site = replace(site, crd=replace(site.crd, evaluations=evaluations, responses=responses))
     registry = _registry(settings)
     outbound = Outbound(registry, demo=settings.demo_mode, more=settings.fhir_servers)

@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 Json = dict[str, Any]
 
 
+POSTED = "postedAnswers"
+
+
 @dataclass(frozen=True, slots=True)
 class Crd:
     """What a call says of CRD. ``spoken``: it is a CRD call; ``sends``: coverage-information is sent for its orders."""
@@ -45,14 +48,18 @@ def crd_of(call: HookCall) -> Crd:
     return Crd(request, spoken, primary and (spoken or agreed.always) and request.coverage_info)
 
 
-def posted_answers(call: HookCall) -> Mapping[str, Json]:
+async def posted_answers(call: HookCall) -> Mapping[str, Json]:
     """The answers to our forms that were posted for the patient of the call, as the chart takes what was fetched."""
     agreed = call.site.crd
     if agreed.responses is None:
         return {}
-    posted = agreed.responses.of(agreed.owner, call.request.context.patient_id.rpartition("/")[2])
+    try:
+        posted = await agreed.responses.of(agreed.owner, call.request.context.patient_id.rpartition("/")[2])
+    except OSError as error:
+        logs.event(log, logging.WARNING, "posted answers not read", error=type(error).__name__)
+        return {POSTED: {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "transient"}]}}
     entries = [{"resource": response} for response in posted]
-    return {"postedAnswers": {"resourceType": "Bundle", "type": "collection", "entry": entries}} if entries else {}
+    return {POSTED: {"resourceType": "Bundle", "type": "collection", "entry": entries}} if entries else {}
 
 
 class OnOrders:

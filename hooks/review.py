@@ -25,7 +25,7 @@ from cds_service.result import Judged
 from cds_service.service import ASSESSMENTS, HookCall
 from cds_service.terminology.drugs import is_drug
 from cds_service.values import dataclass
-from hooks.coverage import OnOrders, crd_of, posted_answers
+from hooks.coverage import POSTED, OnOrders, crd_of, posted_answers
 from hooks.unknown import dispatched_queries, medication_queries, unknown_cards, unknown_orders
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
         call.request.raw["context"],
         call.request.prefetch,
         key_names=call.site.prefetch_names,
-        fetched={**posted_answers(call), **(fetched or {})},
+        fetched=fetched,
     )
     among = chart.drafts
     context = call.request.context
@@ -101,7 +101,7 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
     orders: list[InScope] = []
     foreign: dict[int, Resource] = {}
     of_others: list[tuple[Revision, tuple[str, ...]]] = []
-    notes: list[str] = []
+    notes = ["Answers posted earlier could not be read"] if chart.absence(POSTED) is Absence.UNREACHABLE else []
     for revision in call.library.newest:
         found = find_orders(chart, revision.drug, selections, among)
         orders += (InScope(revision, order) for order in found.in_scope)
@@ -162,7 +162,8 @@ async def completed(
     Without an order in scope nothing is read but what may tell that there is one and, where asked for, the coverage.
     """
     if call.fetch is None:
-        return seen
+        values = await posted_answers(call) if seen.orders else {}
+        return scan(call, selections, values) if values else seen
     fetched: dict[str, Any] = {}
     if queries := dispatched_queries(call, seen.chart):
         fetched.update(await call.fetch(queries))
@@ -174,12 +175,14 @@ async def completed(
         seen = scan(call, selections, fetched)
     if not seen.orders and not coverage:
         return seen
+    if seen.orders:
+        fetched.update(await posted_answers(call))
     wanted = TEMPLATES if seen.orders else {"coverage": TEMPLATES["coverage"]}
     queries = lacking(seen.chart, wanted, call.request.prefetch, call.site.prefetch_names) | medications
     for item in seen.orders:
         queries |= role_query(item.order.raw, seen.chart, call.request.fhir_server)
     values = await call.fetch(queries) if queries else {}
-    return scan(call, selections, {**fetched, **values}) if values else seen
+    return scan(call, selections, {**fetched, **values}) if values or POSTED in fetched else seen
 
 
 def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:

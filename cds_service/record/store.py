@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from cds_service.errors import ServiceError
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from cds_service.record.decision import CardRow, Decision
     from cds_service.record.evaluations import EvaluationRow
     from cds_service.record.feedback import FeedbackRow
+    from cds_service.record.responses import ResponseRow
+
+    Row: TypeAlias = Decision | FeedbackRow | EvaluationRow | ResponseRow
 
 
 class StoreUnavailableError(ServiceError):
@@ -53,11 +56,12 @@ class Store(Protocol):
         """Make a store that needs no set-up, and see that it is of the right version. Raises SchemaError."""
         ...
 
-    def append(self, rows: Sequence[Decision | FeedbackRow | EvaluationRow], *, again: bool = False) -> None:
+    def append(self, rows: Sequence[Row], *, again: bool = False) -> None:
         """Write rows durably in one transaction and link the decisions to the chain. One thread at a time.
 
         ``again`` says that some may be stored already (a commit whose answer was lost, or a replay): those are left
-        as they are. Feedback that is already there is left as it is in any case.
+        as they are. Feedback that is already there is left as it is in any case. Of a patient's responses, the newest
+        stay.
         """
         ...
 
@@ -113,8 +117,20 @@ class Store(Protocol):
         """Delete the rows up to a place with these cards and the feedback on them, and add their counts."""
         ...
 
-    def forget_evaluations(self, before: int) -> None:
-        """Remove evaluations from before a time."""
+    def response(self, key: str) -> bytes | None:
+        """The sealed response under a key."""
+        ...
+
+    def responses(self, patient: str) -> Sequence[bytes]:
+        """The sealed responses about a patient, oldest first."""
+        ...
+
+    def responses_at_once(self, patient: str) -> Sequence[bytes] | None:
+        """The same where it is known without waiting, on the event loop's own thread; else None. Raises nothing."""
+        ...
+
+    def forget(self, before: int) -> None:
+        """Remove evaluations and responses from before a time."""
         ...
 
     def close(self) -> None:

@@ -196,7 +196,7 @@ class FormPages:
         }
         form.answered = response
         if form.body is None:
-            self.responses.put(self.owner, text(response["subject"]["reference"]).rpartition("/")[2], response)
+            await self.responses.put(self.owner, text(response["subject"]["reference"]).rpartition("/")[2], response)
         return RedirectResponse(str(request.url.path), 303, frame.SECURITY)
 
     async def download(self, request: Request) -> Response:
