@@ -11,6 +11,7 @@ from cds_service.assessment import PolicyRef, assess
 from cds_service.cards import CardOptions, cards, could_not_check_card, no_draft_card, other_patient_card
 from cds_service.cdshooks import CdsResponse, OrderDispatchContext
 from cds_service.crd.cards import at_most
+from cds_service.crd.coverage import payer_query
 from cds_service.errors import UnobtainableError
 from cds_service.evidence import Absence
 from cds_service.explanation import to_json
@@ -181,8 +182,15 @@ async def completed(
     queries = lacking(seen.chart, wanted, call.request.prefetch, call.site.prefetch_names) | medications
     for item in seen.orders:
         queries |= role_query(item.order.raw, seen.chart, call.request.fhir_server)
-    values = await call.fetch(queries) if queries else {}
-    return scan(call, selections, {**fetched, **values}) if values or POSTED in fetched else seen
+    payer = call.site.crd.payer
+    queries |= payer_query(seen.chart, payer, call.request.fhir_server)
+    fetched.update(await call.fetch(queries) if queries else {})
+    if queries or POSTED in fetched:
+        seen = scan(call, selections, fetched)
+    if "coverage" in queries and (queries := payer_query(seen.chart, payer, call.request.fhir_server)):
+        fetched.update(await call.fetch(queries))
+        seen = scan(call, selections, fetched)
+    return seen
 
 
 def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:

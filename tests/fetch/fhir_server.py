@@ -60,10 +60,21 @@ CHART: dict[str, list[Json]] = {
     ],
 }
 
+COVERAGES: dict[str, list[Json]] = {
+    "no-coverage": [],
+    "two-coverages": [{**CHART["Coverage"][0], "id": identity} for identity in ("cov-1", "cov-2")],
+    "old-coverage": [{**CHART["Coverage"][0], "period": {"start": "2020-01-01", "end": "2021-12-31"}}],
+    "draft-coverage": [{**CHART["Coverage"][0], "status": "draft"}],
+    "strange-coverage": [{**CHART["Coverage"][0], "beneficiary": {"reference": "Patient/another"}}],
+    "payor": [{**CHART["Coverage"][0], "payor": [{"reference": "Organization/payer-1"}]}],
+    "self-payer": [{**CHART["Coverage"][0], "payor": [{"reference": "Patient/pt-1"}]}],
+}
+"""What some modes answer to a search for Coverages."""
 STORED: list[Json] = [
+    {"resourceType": "Organization", "id": "payer-1", "identifier": [{"system": "urn:payers", "value": "123"}]},
     order(
         "stored", medicationCodeableConcept=None, medicationReference={"reference": "Medication/ours"}, status="active"
-    )
+    ),
 ]
 """What is found by its address alone."""
 
@@ -112,6 +123,8 @@ async def respond(
     parts = urlsplit(target)
     _, _, kind, *rest = parts.path.split("/")
     value = answer_to(kind, "/".join(rest), parse_qs(parts.query))
+    if kind == "Coverage" and (found := COVERAGES.get("payor" if mode == "dead-payer" else mode)) is not None:
+        value = searchset(*found)
     body = json.dumps(value).encode()
     match mode:
         case "hang":
@@ -195,8 +208,8 @@ async def respond(
                 send(writer, b"{}", status="403 Forbidden")
             else:
                 send(writer, body)
-        case "no-medication":
-            if kind == "Medication":
+        case "no-medication" | "denied-coverage" | "dead-payer":
+            if kind == {"no-medication": "Medication", "denied-coverage": "Coverage"}.get(mode, "Organization"):
                 send(writer, b"{}", status="403 Forbidden")
             else:
                 send(writer, body)
