@@ -156,7 +156,7 @@ def _replay(settings: Settings, recorder: Recorder | None) -> ReplayStore:
         return SharedFile(settings.replay_file)
     if recorder is not None and settings.record_url is not None:
         return SharedReplay(recorder.store)
-    if recorder is not None and not settings.demo_mode:
+    if not settings.demo_mode and (recorder is not None or settings.workers > 1):
         return SharedFile(settings.data_folder / "tokens.sqlite")
     return InProcess()
 

@@ -64,7 +64,8 @@ class Settings(BaseSettings):
     """Let demo mode listen on other addresses than loopback."""
 
     replay_file: Path | None = None
-    """File in which all workers of this machine note the tokens that were used; in memory, for one, where left out."""
+    """File in which all workers of this machine note the tokens that were used. Left out: the database of record_url,
+    else a file in the data folder; in memory in demo mode, and for one worker without a record."""
     fhir_servers: list[str] = Field(default_factory=list)
     """Further FHIR servers that demo mode may read, by base address; those on this machine always are."""
     deadline: float = Field(3.5, ge=0.5, le=30)

@@ -47,7 +47,12 @@ def site_of(client: Client | None, common: Site) -> Site:
         profile=client.profile,
         client=client.name,
         silent=client.silent or common.silent,
-        crd=replace(common.crd, every_call=client.profile == "crd", owner=client.name),
+        crd=replace(
+            common.crd,
+            every_call=client.profile == "crd",
+            always=common.crd.always if client.coverage_information is None else client.coverage_information,
+            owner=client.name,
+        ),
         showing=Showing(cards.links, cards.critical_factor is not None, cards.override_codes),
     )
 
@@ -67,7 +72,8 @@ class Fetching:
         server = request.fhir_server
         if server is None:
             return None
-        until = asyncio.get_running_loop().time() + (float(client.deadline) if client else self.deadline) - MARGIN
+        agreed = client.deadline if client is not None else None
+        until = asyncio.get_running_loop().time() + (self.deadline if agreed is None else float(agreed)) - MARGIN
 
         async def fetch(queries: Mapping[str, str]) -> dict[str, Any]:
             access = self._access(request, server, client)
