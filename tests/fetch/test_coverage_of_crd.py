@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from tests.fetch.test_calls import granted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     import httpx
 
@@ -179,3 +181,35 @@ async def test_a_payer_that_nobody_sent_and_nobody_can_read_is_refused(opened: O
     async with pilot(opened, crd_payers=[OURS]) as client:
         body = crd(order(), prefetch=chart(coverage=searchset(coverage())))
         assert (await client.post(SIGN, json=body)).status_code == 400
+
+
+# What is measured of it
+
+
+@pytest.mark.parametrize(
+    ("mode", "use", "fetched"),
+    [
+        ("ok", "used", {"Coverage": 1, "PractitionerRole": 1}),
+        ("denied-coverage", "used", {"PractitionerRole": 1}),
+        ("403", "rejected", {}),
+        ("500", "used", {}),
+    ],
+)
+async def test_what_was_read_is_measured_apart_from_what_was_sent(
+    opened: Opened, fhir: FhirServer, tmp_path: Path, mode: str, use: str, fetched: Json
+) -> None:
+    lines = tmp_path / "metrics.ndjson"
+    async with pilot(opened, crd_metrics=lines) as client:
+        await client.post(SIGN, json=uncovered(fhir.base(mode)))
+    (record,) = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert record["tokenUse"] == use
+    counted = {one["type"]: one["count"] for one in record["resources"] if not one["prefetch"]}
+    assert counted == fetched
+    assert {one["type"] for one in record["resources"] if one["prefetch"]} >= {"Patient", "Condition", "Observation"}
+
+
+async def test_a_call_that_reads_nothing_uses_no_token(opened: Opened, fhir: FhirServer, tmp_path: Path) -> None:
+    lines = tmp_path / "metrics.ndjson"
+    async with pilot(opened, crd_metrics=lines) as client:
+        await client.post(SIGN, json=crd(order(drug=ETOPOSIDE), **granted(fhir.base())))
+    assert json.loads(lines.read_text())["tokenUse"] == "not-used"
