@@ -54,7 +54,7 @@ class Unknown:
 
     @property
     def failed(self) -> bool:
-        """Whether our reading failed, rather than that nobody sent it."""
+        """Whether it could not be had for a technical reason, rather than that nobody sent it."""
         return self.cause in _FAILED
 
 
@@ -69,8 +69,12 @@ def unknown_orders(call: HookCall, chart: Chart, orders: Sequence[Resource]) -> 
 
 
 def unknown_cards(unknown: Sequence[Unknown], policy: PolicyRef, options: CardOptions) -> Iterator[Card]:
-    """One card for all of them. Where a hook asks for nothing, what nobody sent is not asked for either."""
-    failed = [one for one in unknown if one.failed]
+    """One card for all of them, a warning only for what should have come and did not.
+
+    What nobody sends or permits us to read is a standing matter and most often about another drug: it is said quietly,
+    and not at all where the hook asks for nothing.
+    """
+    failed = [one for one in unknown if one.cause is Absence.UNREACHABLE]
     if told := (unknown if options.documents else failed):
         yield unknown_order_card([one.name for one in told], policy, options, failed=bool(failed))
 

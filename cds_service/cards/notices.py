@@ -64,7 +64,7 @@ def no_draft_card(policy: PolicyRef, options: CardOptions, why: str = "The call 
 def unknown_order_card(orders: Sequence[str], policy: PolicyRef, options: CardOptions, *, failed: bool) -> Card:
     """For orders that may be for the drug and do not say so; ``orders`` are their references, one card for all.
 
-    ``failed``: it could not be read for a technical reason, else nobody sent it.
+    ``failed``: reading it failed, else nobody sent it or permits it to be read.
     """
     drug = drug_name(policy)
     if failed:
@@ -78,7 +78,7 @@ def unknown_order_card(orders: Sequence[str], policy: PolicyRef, options: CardOp
         summary = (
             f"{drug} check: what is ordered did not come with the call; if it is {policy.drug}, it was not checked"
         )
-        why = "These orders refer to something that did not come with the call, or that names no drug."
+        why = "What these orders refer to did not come with the call, may not be read by this check, or names no drug."
     return make_card(
         policy,
         options,
