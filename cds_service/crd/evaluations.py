@@ -48,7 +48,7 @@ class Evaluations(Protocol):
         """Keep the newest evaluation of an identifier. Called on the way to an answer: it may not wait."""
 
     async def get(self, owner: str, assertion_id: str) -> Evaluation | None:
-        """The newest evaluation of an identifier, None if nothing is kept of it."""
+        """The newest evaluation of an identifier, None if nothing is kept. Raises BusyError where nobody can tell."""
 
 
 class InMemory:

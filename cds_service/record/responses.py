@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cds_service.cdshooks import read_json, write_json
 from cds_service.errors import BusyError
 from cds_service.record.called import RecordUnavailableError
-from cds_service.record.store import SchemaError, StoreUnavailableError
+from cds_service.record.store import SchemaError, StoreUnavailableError, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,16 +72,9 @@ class StoredResponses:
         if self._writer.state.away:  # known to be away: nobody waits for it
             raise OSError(self._writer.state.away)
         try:
-            return await asyncio.wait_for(asyncio.to_thread(self._prepared, ask, name), _BUDGET)
+            return await asyncio.wait_for(asyncio.to_thread(look_up, self._store, ask, name), _BUDGET)
         except (StoreUnavailableError, SchemaError, TimeoutError) as error:
             raise OSError(type(error).__name__) from None
-
-    def _prepared(self, ask: Any, name: str) -> Any:
-        try:
-            return ask(name)
-        except SchemaError:  # a new store that nobody has written to yet
-            self._store.prepare()
-            return ask(name)
 
     def _opened(self, sealed: bytes) -> Mapping[str, Any]:
         try:

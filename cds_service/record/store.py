@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from cds_service.errors import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from cds_service.record.decision import CardRow, Decision
     from cds_service.record.evaluations import EvaluationRow
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from cds_service.record.responses import ResponseRow
 
     Row: TypeAlias = Decision | FeedbackRow | EvaluationRow | ResponseRow
+
+
+Found = TypeVar("Found")
 
 
 class StoreUnavailableError(ServiceError):
@@ -136,3 +139,15 @@ class Store(Protocol):
     def close(self) -> None:
         """Give back what the store holds."""
         ...
+
+
+def look_up(store: Store, ask: Callable[[str], Found], name: str) -> Found:
+    """What a store answers, made ready first where it is new and nobody has written to it yet. Waits.
+
+    Raises StoreUnavailableError or SchemaError.
+    """
+    try:
+        return ask(name)
+    except SchemaError:
+        store.prepare()
+        return ask(name)
