@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cds_service import telemetry
 from cds_service.app import create_app
 from cds_service.settings import Settings
 from tests.bodies import SELECT, SIGN, assessments, call, order
@@ -177,6 +178,23 @@ async def test_a_companion_that_only_refers_is_part_of_the_regimen(demo: httpx.A
     assert len(assessments(answer)) == 1
     assert asked(fhir, "Medication/") == ["Medication/other"]
     assert all(card["source"]["topic"]["code"] != "CPPHAR339unchecked" for card in answer["cards"])
+
+
+async def test_no_id_of_what_was_read_is_a_label_of_a_metric(
+    demo: httpx.AsyncClient, fhir: FhirServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels: list[str] = []
+    monkeypatch.setattr(telemetry, "count", lambda name, *said, by=1: labels.extend(said))
+    drafted = [
+        referring(medication="Medication/canary-1"),
+        order("rx-2", requester={"reference": "Practitioner/canary"}),
+    ]
+    await answered(demo, call(*drafted, prefetch=WHOLE, **granted(fhir.base())))
+    dispatched = call(prefetch={}, hook="order-dispatch", **granted(fhir.base()))
+    dispatched["context"] = {"patientId": "pt-1", "dispatchedOrders": ["MedicationRequest/canary"], "performer": "x/y"}
+    await answered(demo, dispatched, DISPATCH)
+    assert {"medication", "practitionerRole", "dispatched"} <= set(labels)
+    assert not [label for label in labels if "canary" in label]
 
 
 # The drug, in CRD calls
