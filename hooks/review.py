@@ -27,7 +27,7 @@ from cds_service.service import ASSESSMENTS, HookCall
 from cds_service.terminology.drugs import is_drug
 from cds_service.values import dataclass
 from hooks.coverage import POSTED, OnOrders, crd_of, posted_answers
-from hooks.unknown import dispatched_queries, medication_queries, unknown_cards, unknown_orders
+from hooks.unknown import dispatched_queries, history_queries, medication_queries, unknown_cards, unknown_orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -182,15 +182,21 @@ async def completed(
     queries = lacking(seen.chart, wanted, call.request.prefetch, call.site.prefetch_names) | medications
     for item in seen.orders:
         queries |= role_query(item.order.raw, seen.chart, call.request.fhir_server)
-    payer = call.site.crd.payer
-    queries |= payer_query(seen.chart, payer, call.request.fhir_server)
+    queries |= _referred_to(call, seen)
     fetched.update(await call.fetch(queries) if queries else {})
     if queries or POSTED in fetched:
         seen = scan(call, selections, fetched)
-    if "coverage" in queries and (queries := payer_query(seen.chart, payer, call.request.fhir_server)):
+    queries = {key: query for key, query in _referred_to(call, seen).items() if key not in fetched} if queries else {}
+    if queries:  # by what has only now been read
         fetched.update(await call.fetch(queries))
         seen = scan(call, selections, fetched)
     return seen
+
+
+def _referred_to(call: HookCall, seen: Scan) -> dict[str, str]:
+    """The queries for what coverage and earlier treatment only refer to."""
+    payer = payer_query(seen.chart, call.site.crd.payer, call.request.fhir_server)
+    return payer | history_queries(call, seen.chart) if seen.orders else payer
 
 
 def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _MOST_READ = 20
 """Medications that are read for one call at most."""
+_GIVEN = ("MedicationAdministration", "MedicationRequest", "MedicationDispense", "MedicationStatement")
 _FAILED = frozenset({Absence.NOT_PERMITTED, Absence.UNREACHABLE})
 
 
@@ -40,6 +41,22 @@ def medication_queries(call: HookCall, chart: Chart, orders: Sequence[Resource])
     queries: dict[str, str] = {}
     for order in orders:
         if (local := _medication(call, chart, order)) and len(queries) < _MOST_READ:
+            queries[f"medication {local}"] = local
+    return queries
+
+
+def history_queries(call: HookCall, chart: Chart) -> dict[str, str]:
+    """The queries for medications that records of earlier treatment only refer to, each once."""
+    queries: dict[str, str] = {}
+    for record in chart.of(*_GIVEN):
+        reference = record.raw.get("medicationReference")
+        if (
+            isinstance(reference, dict)
+            and "display" not in reference
+            and (local := readable(reference_of(reference), _server(call), "Medication"))
+            and chart.resolve(reference, record.raw) is None
+            and len(queries) < _MOST_READ
+        ):
             queries[f"medication {local}"] = local
     return queries
 

@@ -17,7 +17,7 @@ from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.cancer import concerns, subject
 from cds_service.facts.claims import Claim, Inferred, conflicting, known, newest, with_value
 from cds_service.facts.dose import dose_lines
-from cds_service.facts.medications import PLATINUM, Kind, Use, of_drug, uses
+from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, of_drug, uses
 from cds_service.facts.order import product_label
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
@@ -108,7 +108,7 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
     chart, day = reading.chart, reading.order_day
     nothing = Unknown(chart.absence("medicationAdministrations"), DOSES)
     facts: dict[str, AnyFact] = {}
-    if _history_was_sent(reading):
+    if _history_was_sent(reading) and UNKNOWN_DOSES not in chart.memo:  # they may have been of the drug
         facts["treatment_history"] = Known(value=True)
     dated = [use for use in received if use.first is not None]
     if received and not dated:

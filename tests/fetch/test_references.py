@@ -10,8 +10,8 @@ import pytest
 from cds_service import telemetry
 from cds_service.app import create_app
 from cds_service.settings import Settings
-from tests.bodies import SELECT, SIGN, assessments, call, order
-from tests.crd.calls import crd, said_on
+from tests.bodies import SELECT, SIGN, assessments, call, order, searchset
+from tests.crd.calls import DOCUMENTED, attested, complete, crd, said_on, within
 from tests.fetch.test_calls import WHOLE, causes, granted, judged
 from tests.response_checker import complaints
 
@@ -220,6 +220,47 @@ async def test_in_a_crd_call_the_order_itself_says_what_could_not_be_read(
 async def test_in_a_crd_call_a_drug_that_was_read_is_judged(demo: httpx.AsyncClient, fhir: FhirServer) -> None:
     answer = (await demo.post(SIGN, json=crd(referring(), **granted(fhir.base())))).json()
     assert said_on(answer)["billingCode"][0]["code"] == "J9173"
+
+
+# Earlier treatment
+
+
+def given(medication: str) -> Json:
+    """A dose of something that stands elsewhere, seven weeks before the order."""
+    return {
+        "resourceType": "MedicationAdministration",
+        "id": "adm-1",
+        "status": "completed",
+        "subject": {"reference": "Patient/pt-1"},
+        "effectiveDateTime": "2026-09-14",
+        "medicationReference": {"reference": medication},
+    }
+
+
+@pytest.mark.parametrize(("medication", "section"), [("Medication/ours", "II.A"), ("Medication/other", "I.A")])
+async def test_what_was_given_before_is_read_too(
+    demo: httpx.AsyncClient, fhir: FhirServer, medication: str, section: str
+) -> None:
+    prefetch = {**WHOLE, "medicationAdministrations": searchset(given(medication))}
+    answer = await answered(demo, call(prefetch=prefetch, **granted(fhir.base())))
+    assert assessments(answer)[0]["section"] == section
+    assert [request["target"] for request in fhir.seen()] == [f"/ok/{medication}"]
+
+
+@pytest.mark.parametrize("mode", [None, "500"])
+async def test_a_dose_of_an_unknown_drug_is_no_proof_of_a_first_request(
+    demo: httpx.AsyncClient, fhir: FhirServer, mode: str | None
+) -> None:
+    """Everything for a first request is documented; whether it is one, nobody knows."""
+    answers = {name: value for name, value in DOCUMENTED.items() if name != "request_type"}
+    prefetch = {**WHOLE, **complete(questionnaireResponses=attested(**answers), coverage=WHOLE["coverage"])}
+    (known,) = assessments(await answered(demo, call(within(), prefetch=prefetch)))
+    assert known["outcome"] == "meets"
+    prefetch["medicationAdministrations"] = searchset(given("Medication/ours"))
+    grant = granted(fhir.base(mode)) if mode else {}
+    (unknown,) = assessments(await answered(demo, call(within(), prefetch=prefetch, **grant)))
+    assert unknown["outcome"] == "needs-documentation"
+    assert "request_type" in unknown["missing"]
 
 
 # Dispatched orders
