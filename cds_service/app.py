@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from cds_service.crd.evaluations import InMemory, ResponsesInMemory
 from cds_service.crd.metrics import MetricsFile
 from cds_service.errors import RegistryError, RequestError, ServiceError, SettingsError
 from cds_service.policies.library import Library, load_library
+from cds_service.record.pseudonyms import Keys
 from cds_service.record.replay import SharedReplay
 from cds_service.reload import Reloadable
 from cds_service.settings import Settings
@@ -35,8 +37,10 @@ from cds_service.web.limits import Limits
 from cds_service.web.measures import Measures
 from cds_service.web.operations import Operations
 from cds_service.web.pages.form import FormPages, Forms
+from cds_service.web.pages.launch import LaunchPages
 from cds_service.web.pages.workbench import Workbench
 from cds_service.web.policies import policy_routes
+from cds_service.web.sealed import Sealed
 from hooks import chart_review, demo_draft, order_dispatch, order_select, order_sign
 
 if TYPE_CHECKING:
@@ -126,8 +130,20 @@ def create_app(
     fhir = Fhir(policies, settings.today, site.public_base_url, evaluations, responses, settings.body_limit, _owner)
     api.router.routes.extend(fhir.routes())
     api.include_router(policy_routes(policies, site, settings.today, settings.body_limit))
+    launch = LaunchPages(
+        policies,
+        evaluations,
+        responses,
+        settings.today,
+        registry,
+        outbound,
+        replay,
+        _sealed(recorder),
+        site.public_base_url,
+    )
+    api.router.routes.extend(launch.routes())
     if settings.demo_mode:
-        api.router.routes.extend(_workbench(calls, settings, evaluations, responses))
+        api.router.routes.extend(_workbench(calls, settings, evaluations, responses, registry))
     gate = Gate(Shortcut(api, calls), door, settings.calls_per_second)
     return Edge(Limits(gate, most_calls=settings.most_calls, body_seconds=settings.body_seconds), life)
 
@@ -161,6 +177,11 @@ def _replay(settings: Settings, recorder: Recorder | None) -> ReplayStore:
     return InProcess()
 
 
+def _sealed(recorder: Recorder | None) -> Sealed:
+    """Sealed cookies that all replicas open; without a record, those that were forked from this process."""
+    return Sealed(Keys(os.urandom(32)) if recorder is None else recorder.keys_for("launched forms"))
+
+
 def _registry(settings: Settings) -> LiveRegistry:
     """The registered clients, or in demo mode the public sandbox alone."""
     if settings.registry is None:
@@ -179,7 +200,9 @@ def _keys_not_read(error: Exception) -> None:
     logs.crash(log, "reading keys", error)
 
 
-def _workbench(calls: Calls, settings: Settings, evaluations: Evaluations, responses: Responses) -> list[BaseRoute]:
+def _workbench(
+    calls: Calls, settings: Settings, evaluations: Evaluations, responses: Responses, registry: LiveRegistry
+) -> list[BaseRoute]:
     """The pages for people, in demo mode: the workbench and the form for missing facts."""
     forms = Forms(settings.public_base_url or f"http://{settings.host}:{settings.port}")
     workbench = Workbench(calls.services, calls.library, calls.site, calls.today, settings.body_limit, forms)
@@ -188,10 +211,8 @@ def _workbench(calls: Calls, settings: Settings, evaluations: Evaluations, respo
         library=calls.library,
         evaluations=evaluations,
         responses=responses,
-        owner=calls.site.crd.owner,
+        owners=lambda: (calls.site.crd.owner, *(client.name for client in registry().clients)),
         today=calls.today,
-        again=workbench.said,
-        body_limit=settings.body_limit,
     )
     return [*workbench.routes(), *pages.routes()]
 

@@ -185,6 +185,7 @@ def _server(settings: Settings, app: Edge) -> Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who calls is told by tokens, never by a header that anybody may write
         lifespan="on",
         timeout_graceful_shutdown=LONGEST_ANSWER,
     )

@@ -40,7 +40,7 @@ class Site:
     order. ``client`` is the client's name in the record; a ``silent`` client's calls are judged and recorded, and shown
     nothing. ``crd`` is what is agreed about Da Vinci CRD. An overage of ``critical_factor`` times the limit may be
     shown as critical. ``refuse_unobtainable`` answers 412 where data cannot be had, instead of a card. ``profile`` and
-    ``showing`` shape the finished answer.
+    ``showing`` shape the finished answer. ``smart``: its EHR launches our form for missing facts.
     """
 
     demo: bool = False
@@ -58,6 +58,7 @@ class Site:
     critical_factor: Decimal | None = None
     refuse_unobtainable: bool = False
     profile: str = "generic"
+    smart: bool = False
     showing: Showing = field(default_factory=Showing)
 
 

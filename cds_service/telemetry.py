@@ -77,6 +77,11 @@ _LONGEST_WAIT = 20_000
 """Most durations that wait for a flush; beyond it they are handed over at once."""
 
 
+def enabled() -> bool:
+    """Whether anything is counted at all."""
+    return _enabled
+
+
 def count(name: str, *labels: str, by: float = 1) -> None:
     """Add to a counter. Labels come in the order of the metric's definition."""
     if _enabled:

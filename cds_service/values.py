@@ -23,20 +23,27 @@ else:
         return dataclasses.dataclass(slots=slots, unsafe_hash=frozen)
 
     @cache
-    def _members(cls: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    def _members(cls: type) -> tuple[dict[str, int], Callable[[Any], tuple[Any, ...]]]:
         names = tuple(field.name for field in dataclasses.fields(cls))
-        return names, attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+        places = {name: place for place, name in enumerate(names)}
+        return places, attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
 
     def replace(value: Any, /, **changes: Any) -> Any:
         """``dataclasses.replace`` for values whose members are all given when they are made."""
-        names, members = _members(type(value))
-        return type(value)(**{**dict(zip(names, members(value), strict=True)), **changes})
+        cls = type(value)
+        places, members = _members(cls)
+        given = list(members(value))
+        for name, changed in changes.items():
+            given[places[name]] = changed
+        return cls(*given)
 
 
-__all__ = ["LONGEST", "dataclass", "direct", "remembered", "replace"]
+__all__ = ["LONGEST", "by_identity", "dataclass", "direct", "remembered", "replace"]
 
 E = TypeVar("E", bound=type[Enum])
 F = TypeVar("F", bound="Callable[..., Any]")
+
+_MOST_OBJECTS = 256
 
 LONGEST = 400
 """Texts longer than this are never remembered, so that nobody can fill the memory with them."""
@@ -49,6 +56,26 @@ def direct(enum: E) -> E:
     if enum.__hash__ is Enum.__hash__:
         type.__setattr__(enum, "__hash__", object.__hash__)
     return enum
+
+
+def by_identity(function: F) -> F:
+    """Remember what a pure function of long-lived objects (a site, a registered client) came to, by the objects.
+
+    They are held as long as the answer is, so that no other object can take their place.
+    """
+    known: dict[tuple[object, ...], tuple[tuple[Any, ...], Any]] = {}
+
+    @wraps(function)
+    def call(*args: Any) -> Any:
+        key = tuple(map(id, args))
+        kept = known.get(key)
+        if kept is None:
+            if len(known) >= _MOST_OBJECTS:
+                known.clear()
+            kept = known[key] = (args, function(*args))
+        return kept[1]
+
+    return cast("F", call)
 
 
 def remembered(function: F) -> F:

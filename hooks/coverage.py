@@ -26,6 +26,10 @@ log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
+_ASKING = ("documents", "criteria", "unchecked", "referral")
+"""Ends of the topic codes of cards that list missing facts."""
+_FORM = "Answer what is missing"
+
 
 POSTED = "postedAnswers"
 
@@ -72,6 +76,10 @@ class OnOrders:
             require_one(chart, site.crd.payer)
         base = site.public_base_url or site.crd.local_base
         self.crd = crd
+        # Not for clients that drop appContext: the launch would not know its order.
+        self._launched = site.smart and site.profile != "cerner"
+        linked = (self._launched or site.demo) and not crd.spoken and call.request.hook in PRIMARY_HOOKS
+        self._forms = base if linked else None
         self.actions: list[Json] = []
         self._coverages = Coverages(
             chart=chart,
@@ -125,11 +133,31 @@ class OnOrders:
         """The cards of an order as this call wants them."""
         order, cards = judged.order, judged.cards
         if not self.crd.spoken:
-            return cards
+            return self._with_form(judged, self._forms) if self._forms and judged.assessment.missing else cards
         said = any(action["resource"].get("id") == order.raw.get("id") for action in self.actions)
         kept = self.crd.sends and next(extensions(order.raw, COVERAGE_INFORMATION), None) is not None
         drug = judged.assessment.policy.drug
         return crd_cards(cards, self.crd.request, order.reference, drug, on_the_order=said or kept)
+
+    def _with_form(self, judged: Judged, base: str) -> Sequence[Json]:
+        """The cards with the way to the form on the one that asks for documents.
+
+        A SMART link where the client's EHR launches the form, else a plain one (demo mode). The identifier in it tells
+        nothing of the patient.
+        """
+        asking = next((card for card in judged.cards if card["source"]["topic"]["code"].endswith(_ASKING)), None)
+        try:
+            identity = self._coverages.form_for(judged) if asking is not None else None
+        except Exception as crash:
+            logs.crash(log, "form", crash)
+            identity = None
+        if asking is None or identity is None:
+            return judged.cards
+        link = {"label": _FORM, "url": f"{base}/attest?assertion={identity}", "type": "absolute"}
+        if self._launched:
+            link = {"label": _FORM, "url": f"{base}/smart/launch", "type": "smart", "appContext": identity}
+        linked = {**asking, "links": [*asking.get("links", ()), link]}
+        return [linked if card is asking else card for card in judged.cards]
 
 
 def _named(action: Json) -> str:

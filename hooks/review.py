@@ -15,17 +15,15 @@ from cds_service.crd.coverage import payer_query
 from cds_service.errors import UnobtainableError
 from cds_service.evidence import Absence
 from cds_service.explanation import to_json
-from cds_service.facts.order import DraftOrder, find_orders
+from cds_service.facts.order import DraftOrder, find_orders, names_drug
 from cds_service.facts.prescriber import role_query
 from cds_service.facts.read import Reading, prefetch_templates, read_facts
 from cds_service.facts.sources import SOURCES
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.queries import lacking
-from cds_service.fhir.read import codings, concept_text
 from cds_service.result import Judged
 from cds_service.service import ASSESSMENTS, HookCall
-from cds_service.terminology.drugs import is_drug
-from cds_service.values import dataclass
+from cds_service.values import by_identity, dataclass
 from hooks.coverage import POSTED, OnOrders, crd_of, posted_answers
 from hooks.unknown import dispatched_queries, history_queries, medication_queries, unknown_cards, unknown_orders
 
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
 
     from cds_service.fhir.chart import Resource
     from cds_service.policies.revision import Revision
+    from cds_service.service import Site
     from cds_service.terminology.drug import Drug
 
 log = logging.getLogger(__name__)
@@ -47,7 +46,11 @@ _ELSEWHERE = {"medicationReference", "medication", "medicationText"}
 
 def card_options(call: HookCall, *, documents: bool = True) -> CardOptions:
     """What the client's site chose about cards; ``documents`` is false for a hook that may not ask for any."""
-    site = call.site
+    return _options(call.site, documents)
+
+
+@by_identity
+def _options(site: Site, documents: bool) -> CardOptions:
     return CardOptions(
         payer=site.payer_label,
         rounding_band_percent=site.rounding_band_percent or Decimal(0),
@@ -127,8 +130,7 @@ def _is_plainly_other(entry: object, drugs: list[Drug]) -> bool:
     if not isinstance(order, dict) or order.get("resourceType") != "MedicationRequest" or _ELSEWHERE & order.keys():
         return False
     concept = order.get("medicationCodeableConcept")
-    named = codings(concept), concept_text(concept)
-    return any(named) and not any(is_drug(drug, *named) for drug in drugs)
+    return all(names_drug(concept, drug) is False for drug in drugs)
 
 
 def judge(call: HookCall, seen: Scan, item: InScope, options: CardOptions) -> tuple[Judged, Revision]:
@@ -150,7 +152,7 @@ def judge(call: HookCall, seen: Scan, item: InScope, options: CardOptions) -> tu
         if other is not item
     )
     notes = tuple(dict.fromkeys((*revision_notes, *beside, *read.notes, *seen.notes)))
-    facts = read.facts.including(call.site.configured)
+    facts = read.facts.including(call.site.configured) if call.site.configured else read.facts
     assessment = assess(facts, revision, order=item.order.reference, notes=notes)
     return Judged(item.order, facts, assessment, cards(assessment, item.order, options)), revision
 

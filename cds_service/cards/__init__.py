@@ -20,6 +20,7 @@ from cds_service.cards.notices import (
     passing_card,
     unknown_order_card,
 )
+from cds_service.cards.sorting import sorted_out
 
 if TYPE_CHECKING:
     from cds_service.assessment import Assessment
@@ -38,7 +39,8 @@ __all__ = [
 
 def cards(assessment: Assessment, order: DraftOrder | None, options: CardOptions) -> tuple[Card, ...]:
     """The cards for one order, the one about the dose first; empty where there is nothing to say."""
-    shown = [card for card in (dose_card(assessment, order, options), criteria_card(assessment, options)) if card]
+    matter = sorted_out(assessment)
+    shown = [card for card in (dose_card(matter, order, options), criteria_card(matter, options)) if card]
     if not shown and options.show_passing and assessment.outcome is OrderOutcome.MEETS:
         shown = [passing_card(assessment, options)]
     return tuple(shown)

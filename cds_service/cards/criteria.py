@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from cds_service.cards.asked import asked_for
 from cds_service.cards.dose import arithmetic, weight_in_words
 from cds_service.cards.frame import Card, CardOptions, drug_name, footer, further_routes, make_card, remarks_of
 from cds_service.cards.sorting import (
     DOSE_FACTS,
     OUR_TROUBLE,
     SETTLES_ROW,
-    all_our_trouble,
-    contradictions,
     dose_is_unread,
     fails_by_partner,
     is_of_dose,
     is_outside,
-    is_over,
-    open_criteria,
     to_supply,
 )
 from cds_service.cards.text import (
@@ -25,30 +23,36 @@ from cds_service.cards.text import (
     DATE,
     bullets,
     escaped,
+    first_fitting,
     fitting,
     in_words,
     once,
     one_line,
     paragraphs,
+    short_in_words,
     uncapital,
 )
-from cds_service.cards.words import CAUSES, MEANINGS, referral, shortening
+from cds_service.cards.words import CAUSES, MEANINGS, in_few_words, referral
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.outcome import Outcome
+from cds_service.values import remembered
 from cds_service.wording import words_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from cds_service.assessment import Assessment
+    from cds_service.cards.asked import Asked, Request
+    from cds_service.cards.sorting import Matter
     from cds_service.criteria.finding import Finding, Missing
+    from cds_service.evidence import Absence
 
 
-def criteria_card(assessment: Assessment, options: CardOptions) -> Card | None:
+def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
     """The card about criteria and documents, or None where the dose card or silence says it all."""
-    contradicted = contradictions(assessment)
-    missing = to_supply(assessment) if options.documents else ()
-    open_ = open_criteria(assessment) if options.documents else ()
+    assessment, contradicted = matter.assessment, matter.contradicted
+    missing = to_supply(matter) if options.documents else ()
+    open_ = matter.open if options.documents else ()
     unread = assessment.dose.verdict is Verdict.UNDETERMINED and options.documents
     if not (contradicted or missing or open_ or assessment.could_not_check or unread):
         return None
@@ -59,8 +63,8 @@ def criteria_card(assessment: Assessment, options: CardOptions) -> Card | None:
     elif is_outside(assessment):
         kind, indicator, summary = "referral", "info", _referral_summary(assessment)
     else:
-        kind, indicator, summary = "documents", "info", _documents_summary(assessment, missing, open_)
-    detail = _criteria_detail(assessment, contradicted, missing, open_)
+        kind, indicator, summary = "documents", "info", _documents_summary(matter, missing, open_)
+    detail = _criteria_detail(matter, missing, open_)
     section = (contradicted or open_ or assessment.findings)[0].section if assessment.findings else assessment.section
     return make_card(
         assessment.policy, options, kind=kind, indicator=indicator, summary=summary, detail=detail, section=section
@@ -97,7 +101,7 @@ def _unchecked_summary(assessment: Assessment) -> str:
     unread = [m for m in assessment.missing if m.absence in OUR_TROUBLE]
     return fitting(
         *(f"{drug} could not be fully checked: {what} could not be read; check by hand or try again"
-          for what in shortening(unread)),
+          for what in in_few_words(tuple(m.fact for m in unread))),
         f"{drug} could not be fully checked: chart data could not be read; check by hand or try again",
     )  # fmt: skip
 
@@ -118,39 +122,44 @@ def _referral_summary(assessment: Assessment) -> str:
     )
 
 
-def _documents_summary(assessment: Assessment, missing: Sequence[Missing], open_: Sequence[Finding]) -> str:
+def _documents_summary(matter: Matter, missing: Sequence[Missing], open_: Sequence[Finding]) -> str:
+    assessment = matter.assessment
     drug = drug_name(assessment.policy)
     if dose_is_unread(assessment):
         also = _more_missing(sum(m.fact not in DOSE_FACTS for m in missing))
         todo = _dose_entry({m.fact for m in missing})
-        ordered = in_words(assessment.dose.ordered) or "without a dose"
+        ordered = short_in_words(assessment.dose.ordered) or "without a dose"
         return fitting(
             f"{drug} dose could not be evaluated: ordered {ordered}; {todo}{also}",
             f"{drug} dose could not be evaluated; {todo}{also}",
         )
-    without = [m for m in missing if m.fact in SETTLES_ROW]
-    if "indication" in {m.fact for m in without}:
+    asked = asked_for(missing)
+    if "indication" in asked.facts:
         also = _more_missing(len(missing) - 1)
         return f"{drug}: it is open which diagnosis the order is for; link a diagnosis that settles it{also}"
-    if assessment.dose.verdict is Verdict.UNDETERMINED and without:
-        also = _more_missing(len(missing) - len(without))
-        todo = "it was not available to this check" if all_our_trouble(without) else "record it"
-        return fitting(*(f"{drug} dose cannot be judged without {what}; {todo}{also}" for what in shortening(without)))
+    if assessment.dose.verdict is Verdict.UNDETERMINED and not SETTLES_ROW.isdisjoint(asked.facts):
+        without = asked_for([m for m in missing if m.fact in SETTLES_ROW])
+        also = _more_missing(len(missing) - len(without.facts))
+        todo = "record it" if without.document else "it was not available to this check"
+        return first_fitting(f"{drug} dose cannot be judged without {what}; {todo}{also}" for what in without.named)
     if not missing:
         return _reviewer_summary(drug, open_)
-    if all_our_trouble(missing):
-        return fitting(
-            *(
-                f"{drug}: {what} not available to this check; send it if the chart has it"
-                for what in shortening(missing)
-            ),
-            f"{drug}: {len(missing)} facts were not available to this check; send them if the chart has them",
-        )
-    also = "also " if is_over(assessment.dose) else ""
-    return fitting(
-        *(f"{drug}: the plan {also}needs {what}; please document" for what in shortening(missing)),
-        f"{drug}: the plan {also}needs {len(missing)} facts documented; see the list",
-    )
+    if not asked.document:
+        return first_fitting(_not_available(drug, asked))
+    return first_fitting(_needed(drug, asked, also=matter.over))
+
+
+def _not_available(drug: str, asked: Asked) -> Iterator[str]:
+    for what in asked.named:
+        yield f"{drug}: {what} not available to this check; send it if the chart has it"
+    yield f"{drug}: {len(asked.facts)} facts were not available to this check; send them if the chart has them"
+
+
+def _needed(drug: str, asked: Asked, *, also: bool) -> Iterator[str]:
+    needs = "also needs" if also else "needs"
+    for what in asked.named:
+        yield f"{drug}: the plan {needs} {what}; please document"
+    yield f"{drug}: the plan {needs} {len(asked.facts)} facts documented; see the list"
 
 
 def _reviewer_summary(drug: str, open_: Sequence[Finding]) -> str:
@@ -178,35 +187,33 @@ def _more_missing(count: int) -> str:
     return "; one more fact is missing" if count == 1 else f"; {count} more facts are missing"
 
 
-def _criteria_detail(
-    assessment: Assessment, contradicted: Sequence[Finding], missing: Sequence[Missing], open_: Sequence[Finding]
-) -> str:
-    dose = assessment.dose
-    first = [] if is_over(dose) else [dose_line(assessment)]
-    blocks: list[list[str]] = [first]
-    if contradicted:
+def _criteria_detail(matter: Matter, missing: Sequence[Missing], open_: Sequence[Finding]) -> str:
+    assessment = matter.assessment
+    blocks: list[list[str]] = [] if matter.over else [[dose_line(assessment)]]
+    if matter.contradicted:
         blocks.append(
             [
                 "**Recorded and against the plan's criteria**",
                 "",
-                *bullets(_criterion(assessment, f) for f in contradicted),
+                *bullets(_criterion(assessment, f) for f in matter.contradicted),
             ]
         )
-    document = [m for m in missing if m.absence not in OUR_TROUBLE]
-    if document:
-        blocks.append(["**Please document**", "", *bullets(_requests(assessment, document))])
-    ours = [m for m in missing if m.absence in OUR_TROUBLE]
-    if ours:
+    asked = asked_for(missing)
+    sections = _sections(assessment) if missing else {}
+    if asked.document:
+        blocks.append(["**Please document**", "", *_requests(asked.document, missing, sections)])
+    if asked.ours:
         blocks.append(["**Not available to this check** (no omission of yours)", ""])
-        blocks[-1] += bullets(_requests(assessment, ours))
-    asked = {m.fact for m in missing}
-    judged = [f for f in open_ if not any(m.fact in asked for part in f.walk() for m in part.missing)]
+        blocks[-1] += _requests(asked.ours, missing, sections)
+    judged = [f for f in open_ if not _asks_for(f, asked.facts)]
     if judged:
         blocks.append(["**Open**", "", *bullets(_criterion(assessment, f) for f in judged)])
     if assessment.refer_to:
         blocks.append(["**Other policies that apply**", "", *bullets(map(referral, assessment.refer_to))])
-    remarks = [] if is_over(dose) else remarks_of(assessment)
-    blocks.append(bullets(once([*remarks, *further_routes(assessment)])))
+    remarks = [] if matter.over else remarks_of(assessment)
+    remarks += further_routes(assessment)
+    if remarks:
+        blocks.append(bullets(once(remarks)))
     return paragraphs(*blocks, [footer(assessment)])
 
 
@@ -242,34 +249,50 @@ def _because(finding: Finding) -> str:
     return because + (f" ({'; '.join(seen)})" if seen else "")
 
 
-def _requests(assessment: Assessment, missing: Sequence[Missing]) -> list[str]:
-    """What is asked for, a line each; the parts of a group that is asked for as a whole are named in its line."""
-    parts: dict[str, list[Missing]] = {m.fact: [] for m in missing}
-    for one in missing:
-        group = one.fact.partition(".")[0]
-        if group != one.fact and group in parts:
-            parts[group].append(one)
-    inside = {part.fact for members in parts.values() for part in members}
-    sections = _sections(assessment)
-    return [_request(one, parts[one.fact], sections.get(one.fact)) for one in missing if one.fact not in inside]
+def _asks_for(finding: Finding, facts: Collection[str]) -> bool:
+    """Whether a finding or any of its parts lacks one of the facts."""
+    for missing in finding.missing:
+        if missing.fact in facts:
+            return True
+    return any(_asks_for(part, facts) for part in finding.parts)
 
 
-def _request(missing: Missing, parts: Sequence[Missing], section: str | None) -> str:
-    asked = words_for(missing.fact)
-    inside = f": {'; '.join(words_for(part.fact).what for part in parts)}" if parts else ""
-    text = CAUSES[missing.absence].format(do=asked.do + inside, what=asked.what + inside)
-    named = missing.looked_for and missing.looked_for not in MEANINGS
-    where = f" Looked for: {escaped(missing.looked_for)}." if named else ""
-    return f"{text[0].upper()}{text[1:]}{f' ({section})' if section else ''}.{where}"
+def _requests(requests: Sequence[Request], missing: Sequence[Missing], sections: Mapping[str, str]) -> list[str]:
+    """What is asked for, as lines of a list."""
+    lines: list[str] = []
+    for place, parts in requests:
+        one = missing[place]
+        lines.append(_request(one.fact, one.absence, parts, sections.get(one.fact)) + _looked_for(one.looked_for))
+    return lines
+
+
+@lru_cache(maxsize=4096)
+def _request(fact: str, absence: Absence, parts: tuple[str, ...], section: str | None) -> str:
+    """One request; the parts of a group that is asked for as a whole are named in its line."""
+    asked = words_for(fact)
+    inside = f": {'; '.join(words_for(part).what for part in parts)}" if parts else ""
+    text = CAUSES[absence].format(do=asked.do + inside, what=asked.what + inside)
+    return f"- {text[0].upper()}{text[1:]}{f' ({section})' if section else ''}."
+
+
+@remembered
+def _looked_for(place: str) -> str:
+    return f" Looked for: {escaped(place)}." if place and place not in MEANINGS else ""
 
 
 def _sections(assessment: Assessment) -> dict[str, str]:
     """The innermost section that asks for each fact, the first in the policy's order where several do."""
     sections: dict[str, str] = {}
-    for root in assessment.findings:
-        for finding in root.walk():
-            for missing in finding.missing:
-                known = sections.get(missing.fact)
-                if known is None or known.count(".") < finding.section.count("."):
-                    sections[missing.fact] = finding.section
+    _add_sections(assessment.findings, sections)
     return sections
+
+
+def _add_sections(findings: Sequence[Finding], sections: dict[str, str]) -> None:
+    for finding in findings:
+        section = finding.section
+        for missing in finding.missing:
+            known = sections.get(missing.fact)
+            if known is None or known.count(".") < section.count("."):
+                sections[missing.fact] = section
+        if finding.parts:
+            _add_sections(finding.parts, sections)

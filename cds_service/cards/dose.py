@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.cards.frame import Card, CardOptions, drug_name, footer, further_routes, make_card, remarks_of
-from cds_service.cards.sorting import contradictions, is_over
 from cds_service.cards.suggestion import cap_mg, dose_suggestion
 from cds_service.cards.text import (
     bullets,
     either,
     escaped,
+    first_fitting,
     fitting,
     in_kg,
     in_mg,
@@ -19,31 +20,37 @@ from cds_service.cards.text import (
     once,
     paragraphs,
     percent,
+    short_in_words,
 )
 from cds_service.cards.words import VERDICTS, referral
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.quantity import plain
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from decimal import Decimal
 
-    from cds_service.assessment import Assessment, DoseAssessment, PhaseDose
+    from cds_service.assessment import Assessment, DoseAssessment, PhaseDose, Regimen
+    from cds_service.cards.sorting import Matter
     from cds_service.criteria.quantity import Weight
     from cds_service.facts.order import DraftOrder
 
 
-def dose_card(assessment: Assessment, order: DraftOrder | None, options: CardOptions) -> Card | None:
+def dose_card(matter: Matter, order: DraftOrder | None, options: CardOptions) -> Card | None:
     """The card for a dose over the limits, or None. It warns whatever the order comes to otherwise."""
-    dose = assessment.dose
-    if not is_over(dose):
+    if not matter.over:
         return None
+    assessment = matter.assessment
+    dose = assessment.dose
+    over = _overage_percent(dose)
     card = make_card(
         assessment.policy,
         options,
         kind="doseamount" if dose.verdict is Verdict.EXCEEDS else "doseinterval",
-        indicator=_dose_indicator(dose, options),
-        summary=_dose_summary(assessment, options),
-        detail=_dose_detail(assessment, options),
+        indicator=_dose_indicator(over, options),
+        summary=_dose_summary(assessment, over, options),
+        detail=_dose_detail(matter, over, options),
         section=dose.row or assessment.section,
     )
     suggestion = dose_suggestion(assessment, order) if order else None
@@ -53,8 +60,7 @@ def dose_card(assessment: Assessment, order: DraftOrder | None, options: CardOpt
     return card
 
 
-def _dose_indicator(dose: DoseAssessment, options: CardOptions) -> str:
-    over = _overage_percent(dose)
+def _dose_indicator(over: Decimal | None, options: CardOptions) -> str:
     if over is None:
         return "warning"
     if over <= options.rounding_band_percent:
@@ -71,37 +77,41 @@ def _overage_percent(dose: DoseAssessment) -> Decimal | None:
     return (dose.ordered_mg / dose.limit_mg - 1) * 100
 
 
-def _dose_summary(assessment: Assessment, options: CardOptions) -> str:
+def _dose_summary(assessment: Assessment, over: Decimal | None, options: CardOptions) -> str:
     dose, drug = assessment.dose, drug_name(assessment.policy)
-    ordered = in_words(_deciding_phase(dose).ordered if dose.phases else dose.ordered)
-    limit = _limit(dose)
+    ordered = short_in_words(_deciding_phase(dose).ordered if dose.phases else dose.ordered)
     if dose.verdict is Verdict.WRONG_INTERVAL:
-        wanted = either(in_words(regimen.shown) for regimen in dose.allowed) or limit
-        return fitting(
-            f"{drug} {ordered} is given too often: the plan allows {wanted}; lengthen the interval or attach evidence",
-            f"{drug} {ordered} is too often: the plan allows {wanted}; lengthen the interval or attach evidence",
-            f"{drug} {ordered} is more often than {wanted}; lengthen the interval or attach evidence",
-            f"{drug} {ordered} is given too often for the plan; lengthen the interval or attach evidence",
-            f"{drug} is given more often than the plan allows; lengthen the interval or attach evidence",
-        )
-    over = _overage_percent(dose)
+        return first_fitting(_too_often(drug, ordered, dose))
     if over is not None and over <= options.rounding_band_percent:
         band = plain(options.rounding_band_percent)
-        within = f"{percent(over)} over the plan limit of {limit}, within the rounding band of {band} %"
+        within = f"{percent(over)} over the plan limit of {_limit(dose)}, within the rounding band of {band} %"
         return fitting(f"{drug} {ordered} is {within}", f"{drug} is {within}")
+    return first_fitting(_too_much(drug, ordered, dose))
+
+
+def _too_often(drug: str, ordered: str, dose: DoseAssessment) -> Iterator[str]:
+    wanted = either(short_in_words(regimen.shown) for regimen in dose.allowed) or _limit(dose)
+    yield f"{drug} {ordered} is given too often: the plan allows {wanted}; lengthen the interval or attach evidence"
+    yield f"{drug} {ordered} is too often: the plan allows {wanted}; lengthen the interval or attach evidence"
+    yield f"{drug} {ordered} is more often than {wanted}; lengthen the interval or attach evidence"
+    yield f"{drug} {ordered} is given too often for the plan; lengthen the interval or attach evidence"
+    yield f"{drug} is given more often than the plan allows; lengthen the interval or attach evidence"
+
+
+def _too_much(drug: str, ordered: str, dose: DoseAssessment) -> Iterator[str]:
     remedy = _dose_remedy(dose)
-    return fitting(
-        f"{drug} {ordered} exceeds the plan limit of {limit}; {remedy}, or attach evidence",
-        f"{drug} {ordered} exceeds the plan limit of {_limit(dose, how=False)}; {remedy}, or attach evidence",
-        f"{drug} exceeds the plan limit of {_limit(dose, how=False)}; {remedy}, or attach evidence",
-    )
+    yield f"{drug} {ordered} exceeds the plan limit of {_limit(dose)}; {remedy}, or attach evidence"
+    bare = _limit(dose, how=False)
+    yield f"{drug} {ordered} exceeds the plan limit of {bare}; {remedy}, or attach evidence"
+    yield f"{drug} exceeds the plan limit of {bare}; {remedy}, or attach evidence"
 
 
 def _dose_remedy(dose: DoseAssessment) -> str:
     """Whether a longer interval could also bring the order within the plan."""
-    caps = [cap for regimen in dose.allowed if (cap := cap_mg(regimen, dose.weight)) is not None]
-    if dose.ordered_mg is not None and any(cap >= dose.ordered_mg for cap in caps):
-        return "change dose or interval"
+    for regimen in dose.allowed:
+        cap = cap_mg(regimen, dose.weight)
+        if cap is not None and dose.ordered_mg is not None and cap >= dose.ordered_mg:
+            return "change dose or interval"
     return "reduce the dose"
 
 
@@ -109,22 +119,29 @@ def _limit(dose: DoseAssessment, *, how: bool = True) -> str:
     """The limit in words: ``700 mg (10 mg/kg x 70 kg)``, ``1,500 mg every 4 weeks``, ``10 mg/kg``."""
     if dose.limit_mg is None:
         return f"{plain(dose.limit_mg_per_kg)} mg/kg" if dose.limit_mg_per_kg is not None else "every row of its table"
-    limit = in_mg(dose.limit_mg)
-    row = next((r for r in dose.allowed if cap_mg(r, dose.weight) == dose.limit_mg), None)
-    if not how or row is None:
-        return limit
+    row = _deciding_regimen(dose) if how else None
+    if row is None:
+        return in_mg(dose.limit_mg)
     if row.mg_per_kg is not None and dose.weight is not None:
-        return f"{limit} ({plain(row.mg_per_kg)} mg/kg x {in_kg(dose.weight)})"
-    return in_words(row.shown).partition(" (")[0]
+        return f"{in_mg(dose.limit_mg)} ({plain(row.mg_per_kg)} mg/kg x {in_kg(dose.weight)})"
+    return short_in_words(row.shown).partition(" (")[0]
+
+
+def _deciding_regimen(dose: DoseAssessment) -> Regimen | None:
+    """The first regimen whose cap is the limit."""
+    for regimen in dose.allowed:
+        if cap_mg(regimen, dose.weight) == dose.limit_mg:
+            return regimen
+    return None
 
 
 def _deciding_phase(dose: DoseAssessment) -> PhaseDose:
     return next((phase for phase in dose.phases if phase.verdict is dose.verdict), dose.phases[0])
 
 
-def _dose_detail(assessment: Assessment, options: CardOptions) -> str:
+def _dose_detail(matter: Matter, over: Decimal | None, options: CardOptions) -> str:
+    assessment = matter.assessment
     dose = assessment.dose
-    over = _overage_percent(dose)
     lines = [arithmetic(dose), "", *_dose_table(dose)]
     if dose.phases:
         lines += ["", *_phase_table(dose)]
@@ -137,7 +154,7 @@ def _dose_detail(assessment: Assessment, options: CardOptions) -> str:
         "Evidence for a dose beyond the plan's table (guideline or peer-reviewed literature) can be attached to the "
         "request; a reviewer judges it."
     )
-    if not contradictions(assessment):
+    if not matter.contradicted:
         remarks += [f"{referral(number)} is the other policy that applies." for number in assessment.refer_to]
     remarks += further_routes(assessment)
     remarks += remarks_of(assessment)
@@ -145,23 +162,33 @@ def _dose_detail(assessment: Assessment, options: CardOptions) -> str:
 
 
 def _dose_table(dose: DoseAssessment) -> list[str]:
-    rows = [("Ordered", escaped(in_words(dose.ordered)))]
-    by_row: dict[str, list[str]] = {}
-    for regimen in dose.allowed:
-        by_row.setdefault(regimen.row, []).append(in_words(regimen.shown))
-    limits = [f"{row}: {either(regimens)}" for row, regimens in by_row.items()]
-    rows.append(("Plan limit", "; ".join(limits) or (f"{dose.row}: {_limit(dose)}" if dose.row else _limit(dose))))
+    allowed = _regimens_in_words(tuple([(regimen.row, regimen.shown) for regimen in dose.allowed]))
+    limit = allowed or (f"{dose.row}: {_limit(dose)}" if dose.row else _limit(dose))
+    rows = [f"| Ordered | {_ordered(dose.ordered)} |", "|---|---|", f"| Plan limit | {limit} |"]
     if len(dose.open_rows) > 1:
-        rows.append(("Possible rows", ", ".join(dose.open_rows)))
-    rows.append(("Weight", weight_in_words(dose.weight)))
-    head, *rest = (f"| {name} | {value} |" for name, value in rows)
-    return [head, "|---|---|", *rest]
+        rows.append(f"| Possible rows | {', '.join(dose.open_rows)} |")
+    rows.append(f"| Weight | {weight_in_words(dose.weight)} |")
+    return rows
+
+
+@remembered
+def _ordered(dose: str) -> str:
+    return escaped(in_words(dose))
+
+
+@lru_cache(maxsize=1024)
+def _regimens_in_words(regimens: tuple[tuple[str, str], ...]) -> str:
+    """The regimens of a policy, each its row and how the policy words it: by row, side by side."""
+    by_row: dict[str, list[str]] = {}
+    for row, shown in regimens:
+        by_row.setdefault(row, []).append(in_words(shown))
+    return "; ".join([f"{row}: {either(words)}" for row, words in by_row.items()])
 
 
 def _phase_table(dose: DoseAssessment) -> list[str]:
     def row(phase: PhaseDose) -> str:
         limit = in_mg(phase.limit_mg) if phase.limit_mg is not None else in_mg_per_kg(phase.limit_mg_per_kg)
-        return f"| {phase.phase} | {escaped(in_words(phase.ordered))} | {limit} | {VERDICTS[phase.verdict]} |"
+        return f"| {phase.phase} | {_ordered(phase.ordered)} | {limit} | {VERDICTS[phase.verdict]} |"
 
     return ["| Phase | Ordered | Limit | |", "|---|---|---|---|", *(row(phase) for phase in dose.phases)]
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from cds_service.cards.text import escaped, once
 from cds_service.cards.words import REASONS, REASONS_ELSE, REASONS_FOR, TOPICS
+from cds_service.uuids import random_uuid
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -50,32 +51,47 @@ def make_card(
     detail: str,
     section: str | None,
 ) -> Card:
-    """A card with everything that every card has. ``kind`` names the finding (a key of ``words.TOPICS``)."""
+    """A card with everything that every card has. ``kind`` names the finding (a key of ``words.TOPICS``).
+
+    The card is the caller's own. Its topic, override reasons and links are shared by all cards of their kind: whoever
+    wants others puts them in their place and never changes them.
+    """
     card: Card = {
-        "uuid": str(uuid4()),
+        "uuid": random_uuid(),
         "summary": summary,
         "indicator": indicator,
         "detail": detail,
-        "source": {"label": options.payer or policy.payer, "topic": _topic(policy, kind)},
-        "overrideReasons": [
-            {"code": code, "system": OVERRIDE_SYSTEM, "display": REASONS[code]}
-            for code in REASONS_FOR.get(kind, REASONS_ELSE)
-        ],
+        "source": {"label": options.payer or policy.payer, "topic": _topic(policy.id, kind)},
+        "overrideReasons": _override_reasons(kind),
     }
     if options.policy_url:
-        anchor = f"#{section}" if section else ""
-        url = f"{options.policy_url.rstrip('/')}/{policy.id}{anchor}"
-        card["links"] = [{"label": f"{policy.id} {section or ''}".strip(), "url": url, "type": "absolute"}]
+        card["links"] = _links(options.policy_url, policy.id, section)
     return card
 
 
-def _topic(policy: PolicyRef, kind: str) -> dict[str, str]:
+@lru_cache(maxsize=256)
+def _topic(policy: str, kind: str) -> dict[str, str]:
     """Stable per policy and kind of finding: an EHR ties a user's acknowledgement to this code."""
     return {
         "system": TOPIC_SYSTEM,
-        "code": f"{re.sub('[^A-Za-z0-9]', '', policy.id)}{kind}"[:100],
+        "code": f"{re.sub('[^A-Za-z0-9]', '', policy)}{kind}"[:100],
         "display": TOPICS[kind],
     }
+
+
+@lru_cache(maxsize=256)
+def _override_reasons(kind: str) -> list[dict[str, str]]:
+    return [
+        {"code": code, "system": OVERRIDE_SYSTEM, "display": REASONS[code]}
+        for code in REASONS_FOR.get(kind, REASONS_ELSE)
+    ]
+
+
+@lru_cache(maxsize=1024)
+def _links(pages: str, policy: str, section: str | None) -> list[dict[str, str]]:
+    anchor = f"#{section}" if section else ""
+    url = f"{pages.rstrip('/')}/{policy}{anchor}"
+    return [{"label": f"{policy} {section or ''}".strip(), "url": url, "type": "absolute"}]
 
 
 def footer(assessment: Assessment) -> str:
@@ -94,11 +110,16 @@ def drug_name(policy: PolicyRef) -> str:
 def remarks_of(assessment: Assessment) -> list[str]:
     """The remarks of the weight and of the assessment as sentences."""
     weight = assessment.dose.weight
-    notes = once([*(weight.notes if weight else ()), *assessment.notes])
+    of_weight = weight.notes if weight else ()
+    if not (of_weight or assessment.notes):
+        return []
+    notes = once([*of_weight, *assessment.notes])
     return [f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in map(escaped, notes)]
 
 
 def further_routes(assessment: Assessment) -> list[str]:
     """Sections that are a further way for the request, unless a note says so already."""
+    if not assessment.routes:
+        return []
     said = " ".join(assessment.notes)
     return [f"{route} is a further route for this request." for route in assessment.routes if route not in said]

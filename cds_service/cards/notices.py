@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.cards.criteria import dose_line
 from cds_service.cards.frame import Card, CardOptions, drug_name, footer, make_card, remarks_of
-from cds_service.cards.text import bullets, escaped, fitting, in_words, paragraphs
+from cds_service.cards.text import bullets, escaped, fitting, paragraphs, short_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def passing_card(assessment: Assessment, options: CardOptions) -> Card:
     """The card for a request that meets, where a site wants one."""
     drug, policy = drug_name(assessment.policy), assessment.policy
-    ordered = in_words(assessment.dose.ordered)
+    ordered = short_in_words(assessment.dose.ordered)
     return make_card(
         policy,
         options,

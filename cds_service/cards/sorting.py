@@ -8,15 +8,14 @@ from cds_service.assessment import OrderOutcome
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.outcome import Outcome
 from cds_service.evidence import Absence
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cds_service.assessment import Assessment, DoseAssessment
     from cds_service.criteria.finding import Finding, Missing
 
 
-OUR_TROUBLE = (Absence.NOT_SENT, Absence.NOT_PERMITTED, Absence.UNREACHABLE)
+OUR_TROUBLE = frozenset({Absence.NOT_SENT, Absence.NOT_PERMITTED, Absence.UNREACHABLE})
 
 DOSE_FACTS = {"dose.value", "dose.unit", "dose.interval"}
 
@@ -24,32 +23,63 @@ SETTLES_ROW = {"weight_kg", "dose.phase", "stage", "metastatic", "indication"}
 """Chart facts whose absence alone leaves several rows of the dose table open."""
 
 
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """What the cards of one order are about: its assessment, sorted out once for all of them.
+
+    ``over``: the dose itself is over the limits, which is the matter of the dose card. ``contradicted`` are the
+    criteria that what is recorded speaks against, without the dose criterion if the dose card has it. ``open`` are the
+    undocumented ones that are not on a card in another way.
+    """
+
+    assessment: Assessment
+    over: bool
+    contradicted: tuple[Finding, ...]
+    open: tuple[Finding, ...]
+
+
+def sorted_out(assessment: Assessment) -> Matter:
+    """Which criteria belong on which card."""
+    over = is_over(assessment.dose)
+    refuted = assessment.outcome is OrderOutcome.DOES_NOT_MEET
+    meets = assessment.outcome is OrderOutcome.MEETS
+    contradicted: list[Finding] = []
+    open_: list[Finding] = []
+    for criterion in _criteria(assessment):
+        outcome = criterion.outcome
+        if outcome is Outcome.MET or (over and is_of_dose(assessment, criterion)):
+            continue
+        if outcome is Outcome.NOT_MET:
+            if refuted:
+                contradicted.append(criterion)
+        # A partner drug over its row contradicts what is ordered, whether or not evidence might carry the criterion.
+        elif fails_by_partner(assessment, criterion):
+            contradicted.append(criterion)
+        elif not meets:
+            open_.append(criterion)
+    return Matter(assessment, over, tuple(contradicted), tuple(open_))
+
+
 def is_over(dose: DoseAssessment) -> bool:
     """Whether the dose itself is over the limits."""
-    return dose.verdict in (Verdict.EXCEEDS, Verdict.WRONG_INTERVAL)
+    return dose.verdict is Verdict.EXCEEDS or dose.verdict is Verdict.WRONG_INTERVAL
 
 
-def _criteria(assessment: Assessment) -> tuple[Finding, ...]:
+def _criteria(assessment: Assessment) -> list[Finding]:
     """The top-level criteria of the section (I.A.1, I.A.2 …)."""
     found: list[Finding] = []
+    section = assessment.section
     for root in assessment.findings:
-        of_section = assessment.section is not None and f"{assessment.section}.".startswith(f"{root.section}.")
-        found += root.parts if of_section and root.parts else (root,)
-    return tuple(found)
+        if section is not None and root.parts and _is_inside(section, root.section):
+            found += root.parts
+        else:
+            found.append(root)
+    return found
 
 
-def contradictions(assessment: Assessment) -> tuple[Finding, ...]:
-    """Criteria that what is recorded speaks against; the dose criterion is left to the dose card, if there is one."""
-    return tuple(c for c in _criteria(assessment) if _contradicts(assessment, c))
-
-
-def _contradicts(assessment: Assessment, criterion: Finding) -> bool:
-    if _on_dose_card(assessment, criterion):
-        return False
-    if criterion.outcome is Outcome.NOT_MET:
-        return assessment.outcome is OrderOutcome.DOES_NOT_MEET
-    # A partner drug over its row contradicts what is ordered, whether or not evidence might carry the criterion.
-    return criterion.outcome is Outcome.UNDOCUMENTED and fails_by_partner(assessment, criterion)
+def _is_inside(section: str, outer: str) -> bool:
+    """Whether a section is another one or lies below it: ``I.A.5.a.ii`` is inside ``I.A.5``."""
+    return section.startswith(outer) and section[len(outer) : len(outer) + 1] in {"", "."} and bool(outer)
 
 
 def fails_by_partner(assessment: Assessment, criterion: Finding) -> bool:
@@ -57,46 +87,33 @@ def fails_by_partner(assessment: Assessment, criterion: Finding) -> bool:
     return bool(assessment.dose.partner_because) and is_of_dose(assessment, criterion)
 
 
-def open_criteria(assessment: Assessment) -> tuple[Finding, ...]:
-    """Criteria that are undocumented and not on the card in another way."""
-    if assessment.outcome is OrderOutcome.MEETS:
-        return ()
-    return tuple(
-        criterion
-        for criterion in _criteria(assessment)
-        if criterion.outcome is Outcome.UNDOCUMENTED
-        and not _on_dose_card(assessment, criterion)
-        and not _contradicts(assessment, criterion)
-    )
-
-
-def _on_dose_card(assessment: Assessment, criterion: Finding) -> bool:
-    return is_over(assessment.dose) and is_of_dose(assessment, criterion)
-
-
 def is_of_dose(assessment: Assessment, criterion: Finding) -> bool:
     """Whether the dose rows that decide belong to the criterion: ``I.A.5.a.ii`` is a row of ``I.A.5``."""
-    inside = f"{criterion.section}."
-    return any(row and f"{row}.".startswith(inside) for row in (assessment.dose.row, *assessment.dose.open_rows))
+    dose, outer = assessment.dose, criterion.section
+    if dose.row and _is_inside(dose.row, outer):
+        return True
+    for row in dose.open_rows:  # noqa: SIM110  # a plain loop: this is asked of every criterion of every order
+        if row and _is_inside(row, outer):
+            return True
+    return False
 
 
-def to_supply(assessment: Assessment) -> tuple[Missing, ...]:
+def to_supply(matter: Matter) -> tuple[Missing, ...]:
     """What is missing, without the evidence that the dose card asks for already."""
-    said = {"off_label_evidence"} if is_over(assessment.dose) else set()
-    return tuple(missing for missing in assessment.missing if missing.fact not in said)
-
-
-def all_our_trouble(missing: Iterable[Missing]) -> bool:
-    """Whether every cause of absence is ours and none the clinician could mend."""
-    return all(m.absence in OUR_TROUBLE for m in missing)
+    assessment = matter.assessment
+    if not matter.over:
+        return assessment.missing
+    return tuple([missing for missing in assessment.missing if missing.fact != "off_label_evidence"])
 
 
 def is_outside(assessment: Assessment) -> bool:
     """Whether the use is none of those the policy judges, so that another policy of the payer applies."""
     dose = assessment.dose
     unjudged = dose.verdict is Verdict.UNDETERMINED and dose.row is None and not dose.open_rows
+    if assessment.section is None or not unjudged:
+        return False
     asked = {missing.fact for missing in assessment.missing}
-    return assessment.section is not None and unjudged and not asked & (DOSE_FACTS | SETTLES_ROW)
+    return not asked & (DOSE_FACTS | SETTLES_ROW)
 
 
 def dose_is_unread(assessment: Assessment) -> bool:

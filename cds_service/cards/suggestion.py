@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-from cds_service.cards.text import in_words
+from cds_service.cards.text import short_in_words
 from cds_service.criteria.dose import Verdict
+from cds_service.uuids import random_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,26 +38,24 @@ def dose_suggestion(assessment: Assessment, order: DraftOrder) -> dict[str, Any]
     """The whole order as it came with only the offending dose and timing changed, or None.
 
     Only for one plain instruction: anything beside it that speaks of the amount (another view of the dose, a maximum,
-    a quantity to dispense, an extension) would be left contradicting the change.
+    a quantity to dispense, an extension) would be left contradicting the change. What stays as ordered is the order's
+    own: nothing on the way to the client may change it in place.
     """
     dose, regimen = assessment.dose, assessment.dose.compliant
     if regimen is None or not order.raw.get("id") or not _is_plain(order.raw):
         return None
-    resource = deepcopy(dict(order.raw))
-    dosage = resource["dosageInstruction"][0]
+    dosage = {**order.raw["dosageInstruction"][0]}
     interval = _plain_interval(dosage)
     if interval is None and not (_is_once(dosage) and dose.verdict is Verdict.EXCEEDS):
         return None
     if dose.verdict is Verdict.EXCEEDS:
-        quantity = _quantity(regimen, dose.weight, dosage["doseAndRate"][0]["doseQuantity"])
-        if quantity is None or "quantity" in resource.get("dispenseRequest", {}) or _gives_more(dose, interval):
+        view = dosage["doseAndRate"][0]
+        quantity = _quantity(regimen, dose.weight, view["doseQuantity"])
+        if quantity is None or "quantity" in order.raw.get("dispenseRequest", {}) or _gives_more(dose, interval):
             return None
-        dosage["doseAndRate"][0]["doseQuantity"] = quantity
+        dosage["doseAndRate"] = [{**view, "doseQuantity": quantity}]
     if interval is not None and interval != regimen.every_days:
-        dosage["timing"].pop("code", None)
-        weeks, rest = divmod(regimen.every_days, 7)
-        period = {"period": regimen.every_days if rest else weeks, "periodUnit": "d" if rest else "wk"}
-        dosage["timing"]["repeat"] |= {"frequency": 1, **period}
+        dosage["timing"] = _every(regimen.every_days, dosage["timing"])
     wording = _dosage_words(dosage)
     if "text" in dosage:
         dosage["text"] = wording
@@ -67,9 +64,19 @@ def dose_suggestion(assessment: Assessment, order: DraftOrder) -> dict[str, Any]
     )
     return {
         "label": f"Change to {wording}",
-        "uuid": str(uuid4()),
-        "actions": [{"type": "update", "description": description, "resource": resource}],
+        "uuid": random_uuid(),
+        "actions": [
+            {"type": "update", "description": description, "resource": {**order.raw, "dosageInstruction": [dosage]}}
+        ],
     }
+
+
+def _every(days: int, timing: Mapping[str, Any]) -> dict[str, Any]:
+    """A plain timing with another interval. Its code, which named the old one, goes."""
+    weeks, rest = divmod(days, 7)
+    period = {"period": days if rest else weeks, "periodUnit": "d" if rest else "wk"}
+    kept = {name: value for name, value in timing.items() if name != "code"}
+    return {**kept, "repeat": {**timing["repeat"], "frequency": 1, **period}}
 
 
 def _gives_more(dose: DoseAssessment, interval: Decimal | None) -> bool:
@@ -137,7 +144,7 @@ def _dosage_words(dosage: Mapping[str, Any]) -> str:
     quantity = dosage["doseAndRate"][0]["doseQuantity"]
     words = f"{quantity['value']} {quantity.get('unit') or quantity.get('code')}"
     repeat = dosage.get("timing", {}).get("repeat", {})
-    return in_words(f"{words} every {repeat['period']} {repeat['periodUnit']}" if "period" in repeat else words)
+    return short_in_words(f"{words} every {repeat['period']} {repeat['periodUnit']}" if "period" in repeat else words)
 
 
 def _json(number: Decimal) -> int | float:

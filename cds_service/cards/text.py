@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import plain
+from cds_service.values import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,9 +21,12 @@ SUMMARY_LENGTH = 139
 
 _UNITS = {"h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}
 
-_EVERY = re.compile(r"(?<=every )([\d.]+) (h|d|wk|mo|a)\b|\b1 cycles\b")
+_EVERY = re.compile(r"every ([\d.]+) (h|d|wk|mo|a)\b")
 
-_LARGE = re.compile(r"(?<![\d.,-])\d{4,15}(?=(?:\.\d+)? mg\b)")
+_ONE_CYCLE = re.compile(r"\b1 cycles\b")
+
+_LARGE = re.compile(r"\d{4}(?<![\d.,-]\d{4})\d{0,11}(?=(?:\.\d+)? mg\b)")
+"""The digits come first and what must not stand before them second: so the search leaps from digit to digit."""
 
 DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 
@@ -30,7 +35,7 @@ CITED = re.compile(r" \([A-Z][A-Za-z]+/[^)]*\)")
 
 _MARKS = re.compile(r"([\\`*_\[\]|~#])")
 
-_UNMARKED = re.compile(r"[A-Za-z0-9 .,;()/%+-]*")
+_MARKED = re.compile(r"[&<>\\`*_\[\]|~#]")
 _AUTOLINKS = re.compile(r"(?i)(://|\bwww(?=\.))")
 
 
@@ -40,16 +45,29 @@ def in_words(text: str) -> str:
     >>> in_words("1500 mg every 2 wk")
     '1,500 mg every 2 weeks'
     """
-    if "every " in text or "1 cycles" in text:
+    if "every " in text:
         text = _EVERY.sub(_unit_in_words, text)
-    return _LARGE.sub(lambda match: f"{int(match[0]):,}", text) if " mg" in text else text
+    if "1 cycles" in text:
+        text = _ONE_CYCLE.sub("1 cycle", text)
+    return _LARGE.sub(_with_thousands, text) if " mg" in text else text
+
+
+_known_in_words = lru_cache(maxsize=4096)(in_words)
+
+
+def short_in_words(text: str) -> str:
+    """The same for a dose or a regimen alone (``1500 mg every 2 wk``), remembered: there are few of them."""
+    return _known_in_words(text) if len(text) <= LONGEST else in_words(text)
 
 
 def _unit_in_words(match: re.Match[str]) -> str:
-    if match[1] is None:
-        return "1 cycle"
-    name = _UNITS[match[2]]
-    return name if match[1] == "1" else f"{match[1]} {name}s"
+    number, unit = match.groups()
+    name = _UNITS[unit]
+    return f"every {name}" if number == "1" else f"every {number} {name}s"
+
+
+def _with_thousands(match: re.Match[str]) -> str:
+    return f"{int(match[0]):,}"
 
 
 def uncapital(text: str) -> str:
@@ -59,17 +77,24 @@ def uncapital(text: str) -> str:
 
 def in_mg(amount: Decimal) -> str:
     """An amount for people: two decimals, a limit never rounded up."""
-    return in_words(f"{plain(_two_decimals(amount, ROUND_FLOOR))} mg")
+    written = f"{_two_decimals(amount, ROUND_FLOOR)} mg"
+    return in_words(written) if amount >= 1000 else written
 
 
 def in_kg(weight: Weight) -> str:
     """A body weight for people, two decimals at most."""
-    return f"{plain(_two_decimals(weight.kg, ROUND_HALF_EVEN))} kg"
+    return f"{_two_decimals(weight.kg, ROUND_HALF_EVEN)} kg"
 
 
-def _two_decimals(number: Decimal, rounding: str) -> Decimal:
-    """Rounded where that is possible; a number out of all proportion is shown as it is."""
-    return number.quantize(Decimal("0.01"), rounding) if number.adjusted() < 20 else number
+def _two_decimals(number: Decimal, rounding: str) -> str:
+    """Rounded where that is needed and possible; a number out of all proportion is shown as it is."""
+    written = plain(number)
+    if len(written.partition(".")[2]) <= 2 or number.adjusted() >= 20:
+        return written
+    return plain(number.quantize(_CENT, rounding))
+
+
+_CENT = Decimal("0.01")
 
 
 def in_mg_per_kg(amount: Decimal | None) -> str:
@@ -91,7 +116,7 @@ def one_line(text: str) -> str:
 def escaped(text: str) -> str:
     """Text from a record for Markdown: shown as it is, never as markup, HTML or a link."""
     text = one_line(text)
-    if _UNMARKED.fullmatch(text) and "www" not in text.lower():
+    if _MARKED.search(text) is None and "://" not in text and "www" not in text.lower():
         return text
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = _MARKS.sub(r"\\\1", text)
@@ -101,9 +126,17 @@ def escaped(text: str) -> str:
 
 def fitting(*candidates: str) -> str:
     """The first candidate that is short enough for a summary; the last one is cut if none is."""
-    candidates = tuple(one_line(candidate) for candidate in candidates)
-    short = next((text for text in candidates if len(text) <= SUMMARY_LENGTH), None)
-    return short or candidates[-1][: SUMMARY_LENGTH - 1] + "…"
+    return first_fitting(candidates)
+
+
+def first_fitting(candidates: Iterable[str]) -> str:
+    """The same for candidates that are made one by one: mostly the first fits."""
+    text = ""
+    for candidate in candidates:
+        text = one_line(candidate)
+        if len(text) <= SUMMARY_LENGTH:
+            return text
+    return text[: SUMMARY_LENGTH - 1] + "…"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -118,7 +151,7 @@ def either(names: Iterable[str]) -> str:
 
 def once(items: Iterable[str]) -> list[str]:
     """Each text once, in order, empty ones left out."""
-    return list(dict.fromkeys(item for item in items if item))
+    return list(dict.fromkeys(filter(None, items)))
 
 
 def bullets(items: Iterable[str]) -> list[str]:
@@ -128,4 +161,4 @@ def bullets(items: Iterable[str]) -> list[str]:
 
 def paragraphs(*blocks: Sequence[str]) -> str:
     """Blocks of lines with a blank line between them; empty blocks are left out."""
-    return "\n\n".join("\n".join(block) for block in blocks if block)
+    return "\n\n".join(["\n".join(block) for block in blocks if block])

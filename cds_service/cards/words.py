@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
 
 from cds_service.cards.text import listed, once
 from cds_service.criteria.dose import Verdict
 from cds_service.evidence import Absence
 from cds_service.facts.catalogue import FACTS
 from cds_service.wording import words_for
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from cds_service.criteria.finding import Missing
-
 
 CAUSES = {
     Absence.NOT_RECORDED: "{do}",
@@ -30,15 +24,15 @@ MEANINGS = frozenset(definition.meaning for definition in FACTS.values())
 """What a fact means is no place where it was looked for."""
 
 
-def shortening(missing: Sequence[Missing]) -> list[str]:
-    """The facts in few words: ``a, b and c``, then ``a, b and 1 more`` … as long as one is left.
+@lru_cache(maxsize=1024)
+def in_few_words(facts: tuple[str, ...]) -> tuple[str, ...]:
+    """Facts in few words: ``a, b and c``, then ``a, b and 1 more`` … as long as one is left.
 
     Where a group is asked for as a whole (``prior_therapy``), its parts are not named beside it.
     """
-    facts = {m.fact for m in missing}
-    names = once(words_for(m.fact).short for m in missing if m.fact.partition(".")[0] not in facts or "." not in m.fact)
+    names = once(words_for(fact).short for fact in facts if fact.partition(".")[0] not in facts or "." not in fact)
     lists = [listed(names)] if names else []
-    return lists + [f"{', '.join(names[:n])} and {len(names) - n} more" for n in range(len(names) - 1, 0, -1)]
+    return (*lists, *(f"{', '.join(names[:n])} and {len(names) - n} more" for n in range(len(names) - 1, 0, -1)))
 
 
 _REFERRALS = {

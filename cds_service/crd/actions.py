@@ -11,13 +11,13 @@ import re
 from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import orjson
 
 from cds_service.crd.render import COVERAGE_INFORMATION
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.read import extensions, objects, reference_of
+from cds_service.uuids import uuid_from
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +45,8 @@ def update(order: Mapping[str, Any], answers: Sequence[Json], description: str) 
     present = order.get("extension", [])
     if not answers or not isinstance(order.get("id"), str) or not isinstance(present, list):
         return None
+    if not present:
+        return {"type": "update", "description": description, "resource": {**order, "extension": [*answers]}}
     ours = {_coverage_of(answer) for answer in answers}
     stale = [one for one in present if _is_coverage_information(one) and _coverage_of(one) in ours]
     if stale and sorted(map(_content, stale)) == sorted(map(_content, answers)):
@@ -68,14 +70,18 @@ def assertion_id(order: Mapping[str, Any], coverage: str, policy: str, version: 
     keeps its identifier from drafting to dispatch. ``owner`` keeps clients apart. Raises ValueError for an order
     nested too deep to be written.
     """
-    content = {name: value for name, value in order.items() if name not in _BOOKKEEPING and name != "extension"}
-    if others := [one for one in objects(order.get("extension")) if not _is_coverage_information(one)]:
-        content["extension"] = others
+    content = dict(order)
+    for name in _BOOKKEEPING & content.keys():
+        del content[name]
+    if "extension" in content:
+        others = [one for one in objects(content.pop("extension")) if not _is_coverage_information(one)]
+        if others:
+            content["extension"] = others
     head = [owner, policy, version, short_reference(coverage)]
     said = orjson.dumps([*head, content], option=orjson.OPT_SORT_KEYS)
-    if _WHOLE_FLOAT.search(said):
+    if b".0" in said and _WHOLE_FLOAT.search(said):
         said = orjson.dumps([*head, _whole(content)], option=orjson.OPT_SORT_KEYS)
-    return str(UUID(bytes=sha256(said).digest()[:16], version=5))
+    return uuid_from(sha256(said).hexdigest(), version=5)
 
 
 def _whole(value: Any) -> Any:
@@ -122,7 +128,9 @@ def as_written(resource: Json, document: Mapping[str, Any], source: bytes) -> Js
     A float holds 15 digits for certain. Where the text has a longer number anywhere, it is read again and the resource
     looked up at the same place; otherwise, or without a text, the resource is exact as it is.
     """
-    if not source or _LONG_NUMBER.search(source, *_span_of_drafts(document, source)) is None:
+    if not source or not _may_lose_digits(resource):
+        return resource
+    if _LONG_NUMBER.search(source, *_span_of_drafts(document, source)) is None:
         return resource
     place = _place_of(resource, document)
     if place is None:
@@ -134,6 +142,22 @@ def as_written(resource: Json, document: Mapping[str, Any], source: bytes) -> Js
     for step in place:
         found = found[step]
     return found if isinstance(found, dict) else resource
+
+
+def _may_lose_digits(resource: Json) -> bool:
+    """Whether a parsed resource holds a float: whole numbers are exact, or were too large and became one."""
+    open_: list[Any] = [resource]
+    while open_:
+        value = open_.pop()
+        for inner in value.values() if type(value) is dict else value:
+            kind = type(inner)
+            if kind is str:  # as most are
+                continue
+            if kind is dict or kind is list:
+                open_.append(inner)
+            elif kind is float:
+                return True
+    return False
 
 
 def _span_of_drafts(document: Mapping[str, Any], source: bytes) -> tuple[int, int]:

@@ -80,13 +80,14 @@ class Coverages:
     orders: tuple[Resource, ...]
     document: Mapping[str, Any]
     source: bytes = b""
+    _asked: dict[int, str] = field(default_factory=dict)
 
     def judged(self, judged: Judged, revision: Revision) -> Json | None:
         """The action for an order that was judged; None where there is nothing to send."""
         order = judged.order
         day = order.authored_on or self.occasion.on
-        register = self.agreed.register()
-        dependency = tuple(one for one in self._companions(revision) if one != order.reference)
+        register = self._register
+        dependency = tuple([one for one in self._companions(revision) if one != order.reference])
         answers = []
         for held in self._held(order.raw, day):
             case = Case(
@@ -102,6 +103,20 @@ class Coverages:
             self._keep(decision, judged)
             answers.append(decision)
         return self._action(order.raw, answers, f"Add coverage information to the {revision.drug.name} order")
+
+    def form_for(self, judged: Judged) -> str | None:
+        """The identifier of the kept evaluation that a form for an order can build on; None where nothing is kept.
+
+        Where no coverage-information asks for documentation, the evaluation is kept now, under no coverage.
+        """
+        if self.agreed.evaluations is None:
+            return None
+        place, assessment = judged.order.position, judged.assessment
+        if place not in self._asked:
+            version = f"{assessment.policy.revision} {assessment.policy.sha256}"
+            identity = assertion_id(judged.order.raw, "", assessment.policy.id, version, self.agreed.owner)
+            self._put(identity, "", judged, asked=True)
+        return self._asked[place]
 
     def not_judged(self, order: DraftOrder, revision: Revision) -> Json | None:
         """The action for an order that a fault of ours kept from being judged."""
@@ -140,9 +155,15 @@ class Coverages:
         return coverages(self.chart, order, day, self._payer, crd=self.crd)
 
     @cached_property
+    def _register(self) -> Register:
+        return self.agreed.register()
+
+    @cached_property
     def _payer(self) -> Payer:
         payer = self.agreed.payer
-        members = self.agreed.register().members if payer.members is None else payer.members
+        members = self._register.members
+        if payer.members is not None or members is None:
+            return payer
         return Payer(payer.known_as, members, payer.pharmacy_plans)
 
     def _assertion_id(self, order: Json, held: Held, revision: Revision) -> str:
@@ -172,24 +193,29 @@ class Coverages:
         return tuple(reference for reference, name in self._drafted if name not in revision.drug.names)
 
     def _keep(self, decision: CoverageDecision, judged: Judged) -> None:
+        self._put(decision.assertion_id, decision.coverage, judged, asked=decision.documents is not None)
+
+    def _put(self, identity: str, coverage: str, judged: Judged, *, asked: bool) -> None:
         if self.agreed.evaluations is None:
             return
         assessment = judged.assessment
+        if asked:
+            self._asked.setdefault(judged.order.position, identity)
         self.agreed.evaluations.put(
             self.agreed.owner,
             Evaluation(
-                assertion_id=decision.assertion_id,
+                assertion_id=identity,
                 version=self.request.version,
                 policy=assessment.policy.id,
                 revision=assessment.policy.revision,
                 section=assessment.section,
                 patient=self.chart.patient_id,
-                coverage=decision.coverage,
+                coverage=coverage,
                 order=judged.order.reference or "",
                 order_type=str(judged.order.raw.get("resourceType", "")),
                 missing=tuple(one.fact for one in assessment.missing),
                 facts=judged.facts,
-                asked=decision.documents is not None,
+                asked=asked,
                 on=self.occasion.on,
             ),
         )

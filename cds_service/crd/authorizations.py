@@ -68,6 +68,8 @@ class Register:
 
     def find(self, members: Iterable[str], drug: str, day: date) -> Authorization | None:
         """The authorization of a member for a drug on a day; of several the one that ends last."""
+        if not self.by_member:
+            return None
         held = [
             one
             for member in members

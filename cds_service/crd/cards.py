@@ -8,6 +8,7 @@ nothing here looks at an assessment.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from cds_service.crd.decision import Version
@@ -47,7 +48,7 @@ def crd_cards(
 
     ``on_the_order``: coverage-information for it is sent beside them, or is on it already.
     """
-    shaped = (_shaped(card, request, order, drug, on_the_order=on_the_order) for card in cards)
+    shaped = [_shaped(card, request, order, drug, on_the_order=on_the_order) for card in cards]
     return [card for card in shaped if card is not None and _type_of(card) not in request.silenced]
 
 
@@ -61,7 +62,7 @@ def at_most(cards: Sequence[Card], request: CrdRequest) -> list[Card]:
 
 
 def _shaped(card: Card, request: CrdRequest, order: str | None, drug: str, *, on_the_order: bool) -> Card | None:
-    kind = _kind_of(card)
+    kind = _kind_of(card["source"]["topic"]["code"])
     said = on_the_order and kind in _SAID_ON_THE_ORDER
     if said and (kind == "unchecked" or not card.get("links")):
         return None
@@ -70,11 +71,11 @@ def _shaped(card: Card, request: CrdRequest, order: str | None, drug: str, *, on
         shaped = _reference(shaped)
     elif kind not in {"passing", "referral"}:  # a card with links and nothing to do is an external reference as it is
         shaped.pop("links", None)
-    shaped["detail"] = "\n\n".join(filter(None, (shaped.get("detail"), f"This is about the {drug} order.")))
+    about, detail = f"This is about the {drug} order.", shaped.get("detail")
+    shaped["detail"] = f"{detail}\n\n{about}" if detail else about
     code = "guideline" if said else _PROPOSAL if card.get("suggestions") else _TYPES.get(kind)
     if code is not None:
-        topic = {"system": CARD_TYPE_SYSTEM[request.version], "code": code, "display": _DISPLAYS[code]}
-        shaped["source"] = {**card["source"], "topic": topic}
+        shaped["source"] = {**card["source"], "topic": _topic(request.version, code)}
     if order is not None:
         reference: object = order if request.version is Version.STU_2_0 else {"reference": order}
         shaped["extension"] = {**card.get("extension", {}), ASSOCIATED: [reference]}
@@ -89,6 +90,11 @@ _DISPLAYS = {
 }
 
 
+@lru_cache(maxsize=64)
+def _topic(version: Version, code: str) -> dict[str, str]:
+    return {"system": CARD_TYPE_SYSTEM[version], "code": code, "display": _DISPLAYS[code]}
+
+
 def _reference(card: Card) -> Card:
     """The policy's section behind a link: what is asked for stands on the order already."""
     label = card["links"][0]["label"]
@@ -100,11 +106,12 @@ def _reference(card: Card) -> Card:
     return {**card, "indicator": "info", "summary": summary, "detail": f"{detail}\n\n{footer}".strip()}
 
 
-def _kind_of(card: Mapping[str, Any]) -> str:
-    code = str(card.get("source", {}).get("topic", {}).get("code", ""))
-    return next((kind for kind in (*_TYPES, "unchecked") if code.endswith(kind)), "")
+@lru_cache(maxsize=1024)
+def _kind_of(topic: str) -> str:
+    """What a card of ours is about, by the end of its topic's code."""
+    return next((kind for kind in (*_TYPES, "unchecked") if topic.endswith(kind)), "")
 
 
 def _type_of(card: Mapping[str, Any]) -> str:
-    code = str(card["source"]["topic"]["code"])
+    code: str = card["source"]["topic"]["code"]
     return code if code in CARD_TYPES else ""

@@ -121,8 +121,11 @@ def coverages(chart: Chart, order: Mapping[str, object], day: date, payer: Payer
     if not found:
         unread = chart.absence("coverage") in _OUT_OF_REACH
         return tuple(Held(reference, unread=True) for reference in named[:1]) if unread else ()
-    targets = {id(target.raw) for reference in named if (target := chart.resolve(reference, within=order)) is not None}
-    mine = [coverage for coverage in found if id(coverage.raw) in targets] or found
+    mine = found
+    if named:
+        resolved = [chart.resolve(reference, within=order) for reference in named]
+        targets = {id(target.raw) for target in resolved if target is not None}
+        mine = [coverage for coverage in found if id(coverage.raw) in targets] or found
     held = [_held(coverage, day, payer) for coverage in mine if payer.is_named_by(chart, coverage.raw)]
     if crd and not held:
         held = [Held(coverage.reference, unread=True) for coverage in mine if _payer_unread(chart, coverage.raw)]
@@ -131,28 +134,41 @@ def coverages(chart: Chart, order: Mapping[str, object], day: date, payer: Payer
 
 def _records(chart: Chart) -> list[Resource]:
     """The patient's coverages: those not cancelled, else whatever there is."""
-    found = [c for c in chart.of("Coverage") if code_of(c.raw.get("status")).lower() not in _NO_RECORD]
-    return [c for c in found if code_of(c.raw.get("status")).lower() != "cancelled"] or found
+    found: list[Resource] = []
+    cancelled: list[Resource] = []
+    for coverage in chart.of("Coverage"):
+        status = _status_of(coverage.raw)
+        if status not in _NO_RECORD:
+            (cancelled if status == "cancelled" else found).append(coverage)
+    return found or cancelled
+
+
+def _status_of(coverage: Json) -> str:
+    return code_of(coverage.get("status")).lower()
 
 
 def _held(coverage: Resource, day: date, payer: Payer) -> Held:
     raw = coverage.raw
     members = frozenset(filter(None, (text(raw.get("subscriberId")), *_values(raw.get("identifier")))))
-    period = as_object(raw.get("period"))
-    start, end = clinical_date(period.get("start")), clinical_date(period.get("end"))
+    start = end = None
+    if (period := raw.get("period")) is not None:
+        period = as_object(period)
+        start, end = clinical_date(period.get("start")), clinical_date(period.get("end"))
     unresolved = None
     if payer.members is not None and not members & payer.members:
         unresolved = Unresolved.NO_MEMBER
-    elif code_of(raw.get("status")).lower() == "cancelled" or (start and day < start) or (end and end < day):
+    elif _status_of(raw) == "cancelled" or (start and day < start) or (end and end < day):
         unresolved = Unresolved.NOT_ACTIVE
     return Held(coverage.reference, members, unresolved, _is_pharmacy(raw, payer))
 
 
 def _is_pharmacy(coverage: Json, payer: Payer) -> bool:
-    concept = coverage.get("type")
+    concept, classes = coverage.get("type"), coverage.get("class")
+    if concept is None and classes is None:
+        return False
     if any(coding.code in _DRUG_POLICIES for coding in codings(concept)):
         return True
-    plans = [concept_text(concept), *(text(item.get("name")) for item in objects(coverage.get("class")))]
+    plans = [concept_text(concept), *(text(item.get("name")) for item in objects(classes))]
     return any(_PHARMACY.search(plan) or plan.lower() in payer.pharmacy_plans for plan in plans if plan)
 
 

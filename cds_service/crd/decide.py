@@ -7,6 +7,7 @@ the register of authorizations, "not covered" a member or coverage that cannot b
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.assessment import OrderOutcome, Verdict
@@ -85,10 +86,8 @@ class Case:
 def decide(case: Case, occasion: Occasion) -> CoverageDecision:
     """The decision on a judged order."""
     answer, reason, to_do = _answer(case, occasion)
-    details: list[Detail] = []
     regular = isinstance(answer, Covered) or (isinstance(answer, Conditional) and not case.held.pharmacy)
-    if regular:
-        details += _limits(case)
+    details = _limits(case) if regular else []
     if regular and occasion.pages is not None:
         section = f"#{case.assessment.section}" if case.assessment.section else ""
         details.append(PolicyLink(f"{occasion.pages}/{case.assessment.policy.id}{section}"))
@@ -173,13 +172,15 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
         reason = f"The criteria {assessment.section} of {policy.id} are documented. Prior authorization is needed."
         return Covered(Needed()), reason, "Request prior authorization with the documentation on file."
     over = assessment.dose.verdict in _OVER
-    to_do = (
-        f"{'Change the order, or complete' if over else 'Complete'} the questionnaire or document what is listed; "
-        "then sign again."
-        if assessment.missing
-        else "Send the supporting documents with the request for prior authorization; a reviewer judges them."
-    )
+    to_do = _TO_DO[over] if assessment.missing else _TO_SEND
     return Covered(Needed(_documents(case, occasion))), _undocumented(assessment), to_do
+
+
+_TO_DO = {
+    over: f"{first} the questionnaire or document what is listed; then sign again."
+    for over, first in ((False, "Complete"), (True, "Change the order, or complete"))
+}
+_TO_SEND = "Send the supporting documents with the request for prior authorization; a reviewer judges them."
 
 
 def _documents(case: Case, occasion: Occasion) -> Documents:
@@ -190,7 +191,7 @@ def _documents(case: Case, occasion: Occasion) -> Documents:
 def _is_referral(case: Case) -> bool:
     """Whether the use is none of those that the policy has criteria for."""
     section = case.assessment.section
-    return section is not None and all(pathway.section != section for pathway in case.revision.pathways)
+    return section is not None and not any(pathway.section == section for pathway in case.revision.pathways)
 
 
 def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
@@ -236,23 +237,26 @@ def _decisive(finding: Finding) -> Finding:
 # --- limits --------------------------------------------------------------------------------------------------------
 
 
-def _limits(case: Case) -> Iterator[Detail]:
+def _limits(case: Case) -> list[Detail]:
     assessment, drug = case.assessment, case.revision.drug
+    details: list[Detail] = []
     months = assessment.approval_months
     if months:
         last = add_months(case.day, int(months)) + timedelta(days=int(months % 1 * 31) - 1)
-        yield AllowedPeriod(
-            case.day, last, f"The policy gives {plain(round(months, 1))} months; the plan sets the dates."
-        )
+        said = f"The policy gives {plain(round(months, 1))} months; the plan sets the dates."
+        details.append(AllowedPeriod(case.day, last, said))
     dose = assessment.dose
     if dose.limit_mg is not None and drug.billing_unit_mg and drug.billing_code:
         regimen = next((one for one in dose.allowed if one.row == dose.row), None)
         shown = f", {regimen.shown}" if regimen and len(dose.allowed) == 1 else ""
-        yield AllowedQuantity(
-            dose.limit_mg / drug.billing_unit_mg,
-            f"{drug.billing_code} units of {plain(drug.billing_unit_mg)} mg",
-            f"Per administration: {plain(dose.limit_mg)} mg ({dose.row}{shown}).",
+        details.append(
+            AllowedQuantity(
+                dose.limit_mg / drug.billing_unit_mg,
+                f"{drug.billing_code} units of {plain(drug.billing_unit_mg)} mg",
+                f"Per administration: {plain(dose.limit_mg)} mg ({dose.row}{shown}).",
+            )
         )
+    return details
 
 
 # --- reasons -------------------------------------------------------------------------------------------------------
@@ -271,19 +275,25 @@ _CAUSES = {
 def _undocumented(assessment: Assessment) -> str:
     """What speaks against the dose and what is missing, by cause; where nothing is, what a reviewer has to judge."""
     words = ["Prior authorization is needed."]
-    asked = {missing.fact for missing in assessment.missing}
-    by_cause: dict[str, list[str]] = {}
-    for missing in assessment.missing:
-        group, dot, _ = missing.fact.partition(".")
-        if not (dot and group in asked):  # a group stands for its parts
-            by_cause.setdefault(_CAUSES[missing.absence], []).append(words_for(missing.fact).what)
-    if by_cause:
+    if assessment.missing:
         words += _dose(assessment)
-        words += [f"{cause}: {'; '.join(names)}." for cause, names in by_cause.items()]
+        words.append(_by_cause(tuple([(missing.fact, missing.absence) for missing in assessment.missing])))
     else:
         open_ = [f for f in assessment.findings if f.outcome is Outcome.UNDOCUMENTED]
         words += [f"{f.section} ({f.label}) is for a reviewer: {_ended(f.because)}" for f in open_]
     return " ".join(words)
+
+
+@lru_cache(maxsize=1024)
+def _by_cause(missing: tuple[tuple[str, Absence], ...]) -> str:
+    """Facts that are missing, in words, by the cause of their absence; a group stands for its parts."""
+    asked = {fact for fact, _ in missing}
+    by_cause: dict[str, list[str]] = {}
+    for fact, absence in missing:
+        group, dot, _ = fact.partition(".")
+        if not (dot and group in asked):
+            by_cause.setdefault(_CAUSES[absence], []).append(words_for(fact).what)
+    return " ".join([f"{cause}: {'; '.join(names)}." for cause, names in by_cause.items()])
 
 
 def _dose(assessment: Assessment) -> Iterator[str]:

@@ -171,9 +171,9 @@ class CoverageDecision:
     @property
     def documents(self) -> Documents | None:
         """The documentation that is asked for, if any."""
-        match self.answer:
-            case Covered(Needed(documents)) | Conditional(Needed(documents)):
-                return documents
+        answer = self.answer
+        if isinstance(answer, (Covered, Conditional)) and isinstance(answer.authorization, Needed):
+            return answer.authorization.documents
         return None
 
 

@@ -7,6 +7,7 @@ detail codes otherwise. Unknown parts make an extension invalid, hence two rende
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from cds_service.crd.decision import (
@@ -26,7 +27,6 @@ from cds_service.crd.decision import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from decimal import Decimal
 
     from cds_service.crd.decision import Answer, Contact, Detail
@@ -43,78 +43,76 @@ OTHER = "OTH"
 
 
 def coverage_information(decision: CoverageDecision, version: Version) -> Json:
-    """The extension that says this decision to a client of this version."""
-    return {"url": COVERAGE_INFORMATION, "extension": list(_parts(decision, version is Version.STU_2_2))}
+    """The extension that says this decision to a client of this version.
+
+    Parts that are a code alone are shared by all answers: nobody changes an answer in place.
+    """
+    return {"url": COVERAGE_INFORMATION, "extension": _parts(decision, newer=version is Version.STU_2_2)}
 
 
-def _parts(decision: CoverageDecision, newer: bool) -> Iterator[Json]:
-    yield {"url": "coverage", "valueReference": {"reference": decision.coverage}}
-    yield from _codes(decision.answer, newer=newer)
+def _parts(decision: CoverageDecision, *, newer: bool) -> list[Json]:
+    answer = decision.answer
+    parts: list[Json] = [{"url": "coverage", "valueReference": {"reference": decision.coverage}}]
+    parts += _codes(answer, newer=newer)
     if decision.billing_code is not None:
-        yield {"url": "billingCode", "valueCoding": {"system": HCPCS, "code": decision.billing_code}}
-    yield {"url": "reason", "valueCodeableConcept": _reason(decision, newer=newer)}
-    for detail in decision.details:
-        if newer or isinstance(detail, AllowedPeriod | AllowedQuantity):
-            yield {"url": "detail", "extension": list(_detail(detail, newer=newer))}
-    for order in decision.dependency:
-        yield {"url": "dependency", "valueReference": {"reference": order}}
+        parts.append({"url": "billingCode", "valueCoding": {"system": HCPCS, "code": decision.billing_code}})
+    parts.append({"url": "reason", "valueCodeableConcept": _reason(decision, newer=newer)})
+    parts += [
+        {"url": "detail", "extension": _detail(detail, newer=newer)}
+        for detail in decision.details
+        if newer or isinstance(detail, _LIMITS)
+    ]
+    parts += [{"url": "dependency", "valueReference": {"reference": order}} for order in decision.dependency]
     if (documents := decision.documents) is not None and documents.questionnaire is not None:
-        yield {"url": "questionnaire", "valueCanonical": documents.questionnaire}
-    yield {"url": "date", "valueDate": decision.on.isoformat()}
-    yield {"url": "coverage-assertion-id", "valueString": decision.assertion_id}
-    match decision.answer:
-        case Covered(Satisfied(number)):
-            yield {"url": "satisfied-pa-id", "valueString": number}
+        parts.append({"url": "questionnaire", "valueCanonical": documents.questionnaire})
+    parts.append({"url": "date", "valueDate": decision.on.isoformat()})
+    parts.append({"url": "coverage-assertion-id", "valueString": decision.assertion_id})
+    if isinstance(answer, Covered) and isinstance(answer.authorization, Satisfied):
+        parts.append({"url": "satisfied-pa-id", "valueString": answer.authorization.number})
     if decision.contact is not None:
-        yield {"url": "contact", **_contact(decision.contact, newer=newer)}
+        parts.append({"url": "contact", **_contact(decision.contact, newer=newer)})
     if newer and decision.expires is not None:
-        yield {"url": "expiry-date", "valueDate": decision.expires.isoformat()}
+        parts.append({"url": "expiry-date", "valueDate": decision.expires.isoformat()})
+    return parts
 
 
-def _codes(answer: Answer, *, newer: bool) -> Iterator[Json]:
-    match answer:
-        case NotCovered():
-            yield _code("covered", "not-covered")
-        case Indeterminate() if newer:
-            yield _code("covered", "indeterminate")
-            yield _code("pa-needed", "indeterminate")
-        case Indeterminate():
-            yield _code("covered", "conditional")
-            yield _code("pa-needed", "conditional")
-            yield _code("info-needed", OTHER)
-        case Covered(authorization):
-            yield _code("covered", "covered")
-            yield from _authorization(authorization)
-        case Conditional(authorization):
-            yield _code("covered", "conditional")
-            yield from _authorization(authorization)
-            yield _code("info-needed", OTHER)
+def _codes(answer: Answer, *, newer: bool) -> list[Json]:
+    if isinstance(answer, Covered):
+        return [_code("covered", "covered"), *_authorization(answer.authorization)]
+    if isinstance(answer, Conditional):
+        return [
+            _code("covered", "conditional"),
+            *_authorization(answer.authorization),
+            _code("info-needed", OTHER),
+        ]
+    if isinstance(answer, NotCovered):
+        return [_code("covered", "not-covered")]
+    if newer:
+        return [_code("covered", "indeterminate"), _code("pa-needed", "indeterminate")]
+    return [_code("covered", "conditional"), _code("pa-needed", "conditional"), _code("info-needed", OTHER)]
 
 
-def _authorization(authorization: Needed | Satisfied | Undecided) -> Iterator[Json]:
-    match authorization:
-        case Satisfied():
-            yield _code("pa-needed", "satisfied")
-        case Undecided():
-            yield _code("pa-needed", "conditional")
-        case Needed(documents):
-            yield _code("pa-needed", "auth-needed")
-            if documents is not None:
-                yield _code("doc-needed", "clinical")
-                yield _code("doc-purpose", "withpa")
+def _authorization(authorization: Needed | Satisfied | Undecided) -> list[Json]:
+    if isinstance(authorization, Needed):
+        needed = _code("pa-needed", "auth-needed")
+        if authorization.documents is None:
+            return [needed]
+        return [needed, _code("doc-needed", "clinical"), _code("doc-purpose", "withpa")]
+    return [_code("pa-needed", "satisfied" if isinstance(authorization, Satisfied) else "conditional")]
 
 
 def _reason(decision: CoverageDecision, *, newer: bool) -> Json:
-    code = None
-    if newer:
-        match decision.answer:
-            case NotCovered(cause):
-                code = cause.value
-            case Indeterminate():
-                code = TECHNICAL
+    answer, code = decision.answer, None
+    if newer and isinstance(answer, NotCovered):
+        code = answer.cause.value
+    elif newer and isinstance(answer, Indeterminate):
+        code = TECHNICAL
     coded = {"coding": [{"system": TEMPORARY, "code": code}]} if code else {}
     return {**coded, "text": decision.reason}
 
+
+_LIMITS = (AllowedPeriod, AllowedQuantity)
+"""The details that both versions know."""
 
 _DETAILS: dict[type, tuple[str, str]] = {
     AllowedPeriod: ("cat-limitation", "allowed-period"),
@@ -124,23 +122,28 @@ _DETAILS: dict[type, tuple[str, str]] = {
 }
 
 
-def _detail(detail: Detail, *, newer: bool) -> Iterator[Json]:
+def _detail(detail: Detail, *, newer: bool) -> list[Json]:
     category, code = _DETAILS[type(detail)]
-    if newer:
-        yield _code("category", category)
-    system = DETAIL_CODES if newer else TEMPORARY
-    yield {"url": "code", "valueCodeableConcept": {"coding": [{"system": system, "code": code}]}}
-    match detail:
-        case PolicyLink(url):
-            yield {"url": "value", "valueUrl": url}
-        case Instructions(text):
-            yield {"url": "value", "valueString": text}
-        case AllowedPeriod(start, end):
-            yield {"url": "value", "valuePeriod": {"start": start.isoformat(), "end": end.isoformat()}}
-        case AllowedQuantity(value, unit):
-            yield {"url": "value", "valueQuantity": {"value": _number(value), "unit": unit}}
-    if isinstance(detail, AllowedPeriod | AllowedQuantity) and detail.qualification:
-        yield {"url": "qualification", "valueString": detail.qualification}
+    parts = [_code("category", category)] if newer else []
+    parts.append(_detail_code(DETAIL_CODES if newer else TEMPORARY, code))
+    if isinstance(detail, Instructions):
+        parts.append({"url": "value", "valueString": detail.text})
+    elif isinstance(detail, PolicyLink):
+        parts.append({"url": "value", "valueUrl": detail.url})
+    elif isinstance(detail, AllowedPeriod):
+        period = {"start": detail.start.isoformat(), "end": detail.end.isoformat()}
+        parts.append({"url": "value", "valuePeriod": period})
+    else:
+        quantity = {"value": _number(detail.value), "unit": detail.unit}
+        parts.append({"url": "value", "valueQuantity": quantity})
+    if isinstance(detail, _LIMITS) and detail.qualification:
+        parts.append({"url": "qualification", "valueString": detail.qualification})
+    return parts
+
+
+@cache
+def _detail_code(system: str, code: str) -> Json:
+    return {"url": "code", "valueCodeableConcept": {"coding": [{"system": system, "code": code}]}}
 
 
 def _contact(contact: Contact, *, newer: bool) -> Json:
@@ -150,6 +153,7 @@ def _contact(contact: Contact, *, newer: bool) -> Json:
     return {"valueContactDetail": {"name": contact.name, "telecom": [point]} if contact.name else {"telecom": [point]}}
 
 
+@cache
 def _code(url: str, code: str) -> Json:
     return {"url": url, "valueCode": code}
 

@@ -94,7 +94,7 @@ class CrdRequest:
 
 def is_crd_call(extension: Mapping[str, Any]) -> bool:
     """Whether a call says anything of CRD."""
-    return any(name.startswith(MEMBER) for name in extension)
+    return bool(extension) and any(name.startswith(MEMBER) for name in extension)
 
 
 def read_request(extension: Mapping[str, Any]) -> CrdRequest:
@@ -104,9 +104,11 @@ def read_request(extension: Mapping[str, Any]) -> CrdRequest:
     logged by their number (and code, where the code is one of ours).
     """
     configuration = extension.get(CONFIGURATION)
+    if configuration is None:
+        return CrdRequest(_version(extension.get(REQUESTED_VERSION)))
     chosen = configuration if isinstance(configuration, dict) else {}
     usable = {code: value for code, value in chosen.items() if _fits(code, value)}
-    if len(usable) < len(chosen) or (configuration is not None and not isinstance(configuration, dict)):
+    if len(usable) < len(chosen) or not isinstance(configuration, dict):
         ours = sorted(code for code in chosen.keys() - usable.keys() if code in {o["code"] for o in _OPTIONS})
         ignored = f"{len(chosen) - len(usable)} ignored" + (f": {' '.join(ours)}" if ours else "")
         logs.event(log, logging.INFO, "crd configuration", outcome=ignored)
@@ -124,13 +126,16 @@ def _fits(code: str, value: object) -> bool:
     return (code == COVERAGE_INFO or code in CARD_TYPES) and isinstance(value, bool)
 
 
+_VERSIONS = {version.value: version for version in Version}
+
+
 def _version(named: object) -> Version:
     """The version named as major.minor; a patch number beside it makes no difference."""
     if named is None:
         return DEFAULT_VERSION
     if isinstance(named, str):
-        for version in Version:
-            if named == version.value or named.startswith(f"{version.value}."):
+        for number, version in _VERSIONS.items():
+            if named == number or named.startswith(f"{number}."):
                 return version
-    supported = " and ".join(version.value for version in Version)
+    supported = " and ".join(_VERSIONS)
     raise RequestError(f"This version of CRD is not supported; {supported} are.", expression=REQUESTED_VERSION)

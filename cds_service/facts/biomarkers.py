@@ -15,7 +15,6 @@ from cds_service.facts.claims import Claim, conflicting, known, settle
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import (
     coded,
-    entries_of,
     evidence,
     in_words,
     observations,
@@ -25,7 +24,7 @@ from cds_service.facts.records import (
     uncoded,
     value_of,
 )
-from cds_service.fhir.read import as_list, codings, concept_text, objects, text
+from cds_service.fhir.read import as_list, codings, concept_text, entries_of, objects, text
 from cds_service.terminology.codes import HGNC, LOINC
 
 if TYPE_CHECKING:
@@ -116,6 +115,8 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     """EGFR, its mutation, and ALK."""
     results = list(_results(reading))
     absence = reading.chart.absence("oncologyObservations")
+    if not results:
+        return {f"biomarkers.{gene}": Unknown(absence, looked_for) for gene, looked_for in LOOKED_FOR.items()}
     facts: dict[str, AnyFact] = {}
     for gene in ("egfr", "alk"):
         facts[f"biomarkers.{gene}"] = _settled([r for r in results if r.gene == gene], absence, LOOKED_FOR[gene])
@@ -152,7 +153,7 @@ def _settled(results: Sequence[_Result], absence: Absence, looked_for: str) -> A
 def _results(reading: Reading) -> Iterator[_Result]:
     chart = reading.chart
     for cancer in subject(reading).conditions:
-        for entry in entries_of(codings(cancer.resource.raw.get("code"))):
+        for entry in cancer.resource.code.entries:
             if entry.value_set in {"egfr_mutation_in_dx", "alk_in_dx"}:
                 result = "negative" if entry.attributes["value"] == "negative" else "positive"
                 yield _Result("egfr" if entry.value_set == "egfr_mutation_in_dx" else "alk", result, cancer.evidence)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Evidence, Origin
@@ -17,7 +18,6 @@ from cds_service.facts.records import (
     NO_RESULT,
     coded,
     entered_in_error,
-    entries_of,
     evidence,
     observed_on,
     references,
@@ -31,14 +31,16 @@ from cds_service.fhir.read import (
     clinical_date,
     code_of,
     codings,
+    concept_of,
     concept_text,
+    entries_of,
     extensions,
     objects,
     text,
 )
 from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
-from cds_service.values import dataclass, remembered, replace
+from cds_service.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -47,9 +49,12 @@ if TYPE_CHECKING:
     from cds_service.facts.order import DraftOrder
     from cds_service.facts.read import Reading
     from cds_service.fhir.chart import Chart, Resource
-    from cds_service.fhir.read import Json
+    from cds_service.fhir.read import Concept, Json
 
 HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
+
+_HISTOLOGY = frozenset({"extension", "evidence"})
+"""Members of a Condition that can hold its histology."""
 
 NO_PRIMARY = frozenset(
     {
@@ -83,6 +88,8 @@ class Cancer:
 
     resource: Resource
     diagnosis: Diagnosis
+    evidence: Evidence
+    """The Condition's code."""
     past: bool = False
     histology: tuple[Claim[Histology], ...] = ()
     disagreeing: tuple[Evidence, ...] = ()
@@ -96,11 +103,6 @@ class Cancer:
     def site(self) -> str | None:
         """``lung`` or ``liver`` (with the bile ducts) for the diseases a policy may name, else None."""
         return site_of(self.diagnosis)
-
-    @property
-    def evidence(self) -> Evidence:
-        """The Condition's code."""
-        return evidence(self.resource, "code", self.diagnosis.shown, self.diagnosis.recorded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class Subject:
     @property
     def lung(self) -> bool:
         """Whether it is a lung tumour."""
-        return any(site_of(diagnosis) == "lung" for diagnosis in self.diagnoses)
+        return "lung" in [site_of(diagnosis) for diagnosis in self.diagnoses]
 
 
 @dataclass(slots=True)
@@ -177,13 +179,10 @@ def concerns(reading: Reading, raw: Json) -> bool:
     return any(id(target.raw) in ours for target in conditions)
 
 
-def read_concept(concept: object) -> tuple[Diagnosis | None, bool]:
+@lru_cache(maxsize=4096)
+def read_concept(concept: Concept) -> tuple[Diagnosis | None, bool]:
     """The diagnosis a concept names, and whether its codes name two diseases."""
-    return _diagnosed(codings(concept), concept_text(concept))
-
-
-@remembered
-def _diagnosed(found: tuple[Coding, ...], words: str) -> tuple[Diagnosis | None, bool]:
+    found, words = concept.codings, concept.words
     if _no_primary(found):
         return None, False
     diagnosis = diagnosis_from_codings(found, words)
@@ -203,16 +202,18 @@ def _no_primary(found: tuple[Coding, ...]) -> bool:
 def _cancers(chart: Chart) -> Iterator[Cancer]:
     found = []
     for resource in chart.of("Condition"):
-        diagnosis, disagrees = read_concept(resource.raw.get("code"))
+        diagnosis, disagrees = read_concept(resource.code)
         if diagnosis is not None and not entered_in_error(resource):
             found.append((resource, diagnosis, disagrees))
+    if not found:
+        return
     one_site = len({site_of(diagnosis) for _, diagnosis, _ in found}) == 1
-    reports = list(_reported_histology(chart)) if found else []
+    reports = list(_reported_histology(chart))
     for resource, plain, disagrees in found:
         raw = resource.raw
-        histology = tuple(_own_histology(resource)) + tuple(
-            claim for claim, targets in reports if (id(raw) in targets if targets else one_site)
-        )
+        histology = tuple(_own_histology(resource)) if _HISTOLOGY & raw.keys() else ()
+        if reports:
+            histology += tuple(claim for claim, targets in reports if (id(raw) in targets if targets else one_site))
         diagnosis = _with_histology(raw.get("code"), plain, histology)
         certainty = code_of(raw.get("verificationStatus")).lower()
         status = "provisional" if certainty in PROVISIONAL else certainty
@@ -225,6 +226,7 @@ def _cancers(chart: Chart) -> Iterator[Cancer]:
                 recorded=day,
                 reference=resource.reference,
             ),
+            evidence=evidence(resource, "code", diagnosis.shown, day),
             past=is_past(raw),
             histology=histology,
             disagreeing=(evidence(resource, "code", shown(raw.get("code")), day),) if disagrees else (),
@@ -376,6 +378,8 @@ def _merged(chosen: Iterable[Cancer]) -> tuple[Diagnosis, ...]:
 
 def _merge(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
     """One diagnosis per disease; a code that only says lung or liver gives way to one that says which tumour."""
+    if len(found) < 2:
+        return tuple(found)
     best: dict[object, Diagnosis] = {}
     for diagnosis in found:
         key = diagnosis.disease or diagnosis.shown.lower()
@@ -444,7 +448,7 @@ def _read_reason_reference(
 
 
 def _read_reason(concept: object, said: Evidence, reasons: _Reasons) -> None:
-    diagnosis, disagrees = read_concept(concept)
+    diagnosis, disagrees = read_concept(concept_of(concept))
     if diagnosis is not None:
         named = replace(diagnosis, recorded=said.recorded, reference=said.reference)
         reasons.named.append((named, None, said))

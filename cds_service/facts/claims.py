@@ -42,6 +42,9 @@ class Claim(Generic[T]):
 
 def known(claims: Sequence[Claim[T]]) -> Known[T]:
     """The value all these claims share, with all their evidence. It is inferred only if every one of them is."""
+    if len(claims) == 1:
+        only = claims[0]
+        return (Inferred if only.inferred else Known)(only.value, (only.evidence,))
     evidence = tuple(dict.fromkeys(claim.evidence for claim in claims))
     if all(claim.inferred for claim in claims):
         return Inferred(claims[0].value, evidence)
@@ -62,7 +65,7 @@ def settle(claims: Sequence[Claim[T]], nothing: Unknown) -> Fact[T]:
     """The value every place agrees on, ``nothing`` if there is no place, else conflicting."""
     if not claims:
         return nothing
-    if all(claim.value == claims[0].value for claim in claims):
+    if len(claims) == 1 or all(claim.value == claims[0].value for claim in claims):
         return known(claims)
     return conflicting((claim.evidence for claim in claims), nothing.looked_for)
 

@@ -7,13 +7,14 @@ its plans to lines of business, and plan names that say it are read.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Unknown
 from cds_service.facts.claims import Claim, settle
 from cds_service.facts.read import PATIENT, FactSource
-from cds_service.facts.records import entered_in_error, entries_of, evidence, references, shown, status_of
-from cds_service.fhir.read import as_object, clinical_date, codings, decimal, objects, text
+from cds_service.facts.records import entered_in_error, evidence, references, shown, status_of
+from cds_service.fhir.read import as_object, clinical_date, concept_of, decimal, objects, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ _NAMED = (
     (re.compile(r"\bmedicare\b"), "medicare"),
     (re.compile(r"\bcommercial\b"), "commercial"),
 )
+_DECISIVE = frozenset({"lob_medicaid", "lob_not_in_policy"})
 _ENDED = frozenset({"cancelled", "draft", "entered-in-error"})
 
 
@@ -66,13 +68,17 @@ def _first(reading: Reading) -> Sequence[Resource]:
     usable = [c for c in chart.of("Coverage") if not entered_in_error(c) and status_of(c.raw) not in _ENDED]
     current = []
     for coverage in usable:
-        period = as_object(coverage.raw.get("period"))
-        start, end = clinical_date(period.get("start")), clinical_date(period.get("end"))
-        if (start is None or start <= day) and (end is None or day <= end):
-            current.append(coverage)
+        if "period" in coverage.raw:
+            period = as_object(coverage.raw["period"])
+            start, end = clinical_date(period.get("start")), clinical_date(period.get("end"))
+            if (start is not None and start > day) or (end is not None and end < day):
+                continue
+        current.append(coverage)
     named = {_resolved(reading, reference) for reference in references(reading.order.raw.get("insurance"))}
     if mine := [coverage for coverage in current if id(coverage.raw) in named]:
         return mine
+    if len(current) < 2:
+        return current
     ranks = {id(c.raw): decimal(c.raw.get("order")) for c in current}
     lowest = min((rank for rank in ranks.values() if rank is not None), default=None)
     return [c for c in current if lowest is None or ranks[id(c.raw)] == lowest]
@@ -86,28 +92,36 @@ def _resolved(reading: Reading, reference: str) -> int | None:
 def _claims(reading: Reading, coverage: Resource, unread: list[Evidence]) -> Iterator[Claim[str]]:
     """What one coverage says: the site's map decides, then Medicaid's and Medicare's codes, then names."""
     names = list(_names(reading, coverage))
-    plans = _folded(reading.plans)
-    for path, name in names:
-        if line := plans.get(_fold(name)):
-            yield Claim(line_of_business(line), evidence(coverage, path, name))
-            return
-    concept = coverage.raw.get("type")
-    item = evidence(coverage, "type", shown(concept))
-    for entry in entries_of(codings(concept)):
-        if entry.value_set == "lob_medicaid":
-            yield Claim("medicaid", item)
-            return
-        if entry.value_set == "lob_not_in_policy":
-            yield Claim(entry.display.lower(), item)
-            return
-    for path, name in [*names, ("type", shown(concept))]:
-        for pattern, line in _NAMED:
-            if pattern.search(name.lower()):
-                yield Claim(line, evidence(coverage, path, name), inferred=True)
+    if reading.plans:
+        plans = _folded(reading.plans)
+        for path, name in names:
+            if line := plans.get(_fold(name)):
+                yield Claim(line_of_business(line), evidence(coverage, path, name))
                 return
-    if shown(concept):
-        unread.append(item)
-    unread.extend(evidence(coverage, path, name) for path, name in names[:1] if not shown(concept))
+    concept = coverage.raw.get("type")
+    words = ""
+    if concept is not None:
+        words = shown(concept)
+        for entry in concept_of(concept).entries:
+            if entry.value_set in _DECISIVE:
+                line = "medicaid" if entry.value_set == "lob_medicaid" else entry.display.lower()
+                yield Claim(line, evidence(coverage, "type", words))
+                return
+    for path, name in [*names, ("type", words)]:
+        if line := _named(name):
+            yield Claim(line, evidence(coverage, path, name), inferred=True)
+            return
+    if words:
+        unread.append(evidence(coverage, "type", words))
+    else:
+        unread.extend(evidence(coverage, path, name) for path, name in names[:1])
+
+
+@lru_cache(maxsize=1024)
+def _named(name: str) -> str | None:
+    """The line of business that a name says."""
+    said = name.lower()
+    return next((line for pattern, line in _NAMED if pattern.search(said)), None)
 
 
 def _names(reading: Reading, coverage: Resource) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,17 @@ from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin
 from cds_service.facts.read import FactSource, Reading
 from cds_service.fhir import sig as sigs
 from cds_service.fhir.quantities import amount, dose_quantity, dose_range
-from cds_service.fhir.read import as_list, as_object, code_of, concept_text, extensions, objects, text, whole
+from cds_service.fhir.read import (
+    as_list,
+    as_object,
+    by_content,
+    code_of,
+    concept_text,
+    extensions,
+    objects,
+    text,
+    whole,
+)
 from cds_service.fhir.timing import Schedule, administrations, schedule
 from cds_service.values import replace
 
@@ -44,13 +54,17 @@ class _View(NamedTuple):
 
 
 class _About(NamedTuple):
-    """What the lines of one order share."""
+    """By what volumes, vials and billing units are converted: the product ordered, and the policy's drug."""
 
     product: str | None
     drug: Drug | None
-    reference: str
-    recorded: date | None
-    origin: Origin
+
+
+class _Place(NamedTuple):
+    """What a line was read from: an element of the order, and its words."""
+
+    path: str
+    shown: str
 
 
 def dose_lines(
@@ -67,16 +81,34 @@ def dose_lines(
     They stand in ``dosageInstruction`` or ``dosage``; without any there is one line that says what is missing.
     ``product`` is the label that volumes and vials are converted by, ``drug`` what the policy says of its strengths.
     """
-    about = _About(product, drug, reference, recorded, origin)
+    about = _About(product, drug)
     name = "dosageInstruction" if raw.get("dosageInstruction") is not None else "dosage"
     instructions = objects(raw.get(name))
     words = text(raw.get("renderedDosageInstruction"))
     if not instructions:
         instructions = [{"text": words}] if words else [{}]
-    if len(instructions) == 1 and (steps := _spoken_steps(instructions[0])):
-        return tuple(_line({"sequence": n}, f"{name}[0]", about, step) for n, step in enumerate(steps, 1))
-    lines = [_line(item, f"{name}[{i}]", about) for i, item in enumerate(instructions)]
+    if len(instructions) == 1:
+        read = _only_line(instructions[0], name, about)
+    else:
+        read = tuple(_line(item, f"{name}[{i}]", about) for i, item in enumerate(instructions))
+    lines = [
+        replace(line, evidence=tuple(Evidence(reference, *place, recorded, origin) for place in places))
+        if reference and places
+        else line
+        for line, places in read
+    ]
     return tuple(_in_sequence(lines))
+
+
+@by_content
+def _only_line(instruction: Json, name: str, about: _About) -> tuple[tuple[DoseLine, tuple[_Place, ...]], ...]:
+    """The lines of an order's only instruction: one, or the steps that its text spells out.
+
+    Institutions order the same regimens again and again, so what an instruction comes to is remembered.
+    """
+    if steps := _spoken_steps(instruction):
+        return tuple(_line({"sequence": n}, f"{name}[0]", about, step) for n, step in enumerate(steps, 1))
+    return (_line(instruction, f"{name}[0]", about),)
 
 
 def _spoken_steps(instruction: Json) -> tuple[Sig, ...]:
@@ -99,7 +131,8 @@ def _in_sequence(lines: list[DoseLine]) -> list[DoseLine]:
     return [replace(lines[i], sequence=number, notes=(*lines[i].notes, note)) for number, i in enumerate(order, 1)]
 
 
-def _line(instruction: Json, path: str, about: _About, step: Sig | None = None) -> DoseLine:
+def _line(instruction: Json, path: str, about: _About, step: Sig | None = None) -> tuple[DoseLine, tuple[_Place, ...]]:
+    """One instruction as a line without its evidence, and the places that it was read from."""
     words = text(instruction.get("text")) or text(instruction.get("patientInstruction"))
     spoken = step or (sigs.parse(words) if words else None)
     notes: list[str] = []
@@ -119,8 +152,7 @@ def _line(instruction: Json, path: str, about: _About, step: Sig | None = None) 
         count = administrations(bound, found)
     missing = tuple(item for item in (missing_dose, missing_interval) if item is not None)
     used = view if view is not None else spoken_view
-    evidence = _evidence(used, when, found, words, path, about)
-    return DoseLine(
+    line = DoseLine(
         amount=dose,
         at_least=lower if dose is None else None,
         ceiling=_ceiling(instruction, said, about),
@@ -134,8 +166,8 @@ def _line(instruction: Json, path: str, about: _About, step: Sig | None = None) 
         shown=_shown(dose, lower, shown_dose, found, once=once, missing=missing_interval),
         missing=missing,
         notes=tuple(dict.fromkeys(notes)),
-        evidence=evidence,
     )
+    return line, _places(used, when, found, words, path)
 
 
 # --- amount --------------------------------------------------------------------------------------------------------
@@ -361,19 +393,14 @@ def _shown(
     return said
 
 
-def _evidence(
-    view: _View | None, when: Schedule, found: Interval | None, words: str, path: str, about: _About
-) -> tuple[Evidence, ...]:
-    if not about.reference:
-        return ()
+def _places(view: _View | None, when: Schedule, found: Interval | None, words: str, path: str) -> tuple[_Place, ...]:
     seen = []
     if view is not None:
-        seen.append(Evidence(about.reference, view.path, view.shown, about.recorded, about.origin))
+        seen.append(_Place(view.path, view.shown))
     if found is not None or when.once:
-        place = f"{path}.{when.path}" if when.path else f"{path}.text"
-        seen.append(Evidence(about.reference, place, str(found or "once"), about.recorded, about.origin))
+        seen.append(_Place(f"{path}.{when.path}" if when.path else f"{path}.text", str(found or "once")))
     elif words:
-        seen.append(Evidence(about.reference, f"{path}.text", words[:_LONGEST_SHOWN], about.recorded, about.origin))
+        seen.append(_Place(f"{path}.text", words[:_LONGEST_SHOWN]))
     return tuple(seen)
 
 

@@ -8,8 +8,7 @@ from cds_service.evidence import Absence, Unknown
 from cds_service.facts.cancer import concerns, subject
 from cds_service.facts.claims import Claim, settle
 from cds_service.facts.read import FactSource
-from cds_service.facts.records import coded, entries_of, evidence, in_words, observations, observed_on, value_of
-from cds_service.fhir.read import codings
+from cds_service.facts.records import coded, evidence, in_words, observations, observed_on, value_of
 from cds_service.terminology import histology_of
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def _claims(cancer: Cancer) -> Iterator[Claim[str]]:
         for claim in cancer.histology:
             if name := "small cell" if claim.value.group == "sclc" else claim.value.kind:
                 yield Claim(name, claim.evidence, claim.inferred)
-    kinds = {KINDS.get(e.attributes.get("histology", "")) for e in entries_of(codings(cancer.resource.raw.get("code")))}
+    kinds = {KINDS.get(entry.attributes.get("histology", "")) for entry in cancer.resource.code.entries}
     by_code = kinds - {None}
     for kind in by_code:
         yield Claim(str(kind), cancer.evidence)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from cds_service.facts.order import Medication, medication_of
+from cds_service.facts.order import Medication, is_of, medication_of
 from cds_service.facts.records import entered_in_error, evidence, span_of, status_of
 from cds_service.fhir.read import as_object, clinical_date, reference_of
-from cds_service.terminology import generic_name, is_drug
-from cds_service.values import dataclass, direct, remembered
+from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from cds_service.evidence import Evidence
     from cds_service.fhir.chart import Chart, Resource
     from cds_service.fhir.read import Json
-    from cds_service.terminology import Coding, Drug
+    from cds_service.terminology import Drug
 
 PLATINUM = frozenset({"cisplatin", "carboplatin"})
 CHEMOTHERAPY = PLATINUM | {"etoposide", "gemcitabine", "paclitaxel", "nab-paclitaxel"}
@@ -101,7 +100,7 @@ def of_drug(chart: Chart, drug: Drug) -> tuple[Use, ...]:
 def _is(use: Use, drug: Drug) -> bool:
     if use.known:
         return use.name == drug.name
-    return is_drug(drug, use.medication.codings, use.medication.text)
+    return is_of(drug, use.medication)
 
 
 def of_others(chart: Chart, drug: Drug) -> list[Use]:
@@ -117,7 +116,7 @@ def _uses(chart: Chart) -> Iterator[Use]:
         if entered_in_error(resource) or raw.get("doNotPerform") is True or _not_given(resource.type, status, raw):
             continue
         medication = medication_of(raw, chart)
-        generic = _generic(medication.codings, medication.text)
+        generic = medication.generic
         name = generic or medication.text.lower()
         if not name:
             if medication.unknown and resource.type not in _ORDERS:
@@ -139,11 +138,6 @@ def unresolved(chart: Chart) -> Iterator[Evidence]:
         if resource.position >= 0 and not medication_of(resource.raw, chart).resolved:
             reference = reference_of(resource.raw.get("medicationReference"))
             yield evidence(resource, "medicationReference", reference, clinical_date(resource.raw.get("authoredOn")))
-
-
-@remembered
-def _generic(found: tuple[Coding, ...], words: str) -> str | None:
-    return generic_name(found, words)
 
 
 def _not_given(kind: str, status: str, raw: Json) -> bool:

@@ -7,15 +7,26 @@ and entered in error, and not one that says "do not perform" (contract, section 
 from __future__ import annotations
 
 from dataclasses import field
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
 from cds_service.facts.read import FactSource, Reading
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.quantities import Product, product_of
-from cds_service.fhir.read import as_object, clinical_date, codings, concept_text, decimal, objects, text
+from cds_service.fhir.read import (
+    as_object,
+    by_content,
+    clinical_date,
+    codings,
+    concept_text,
+    decimal,
+    objects,
+    reference_of,
+    text,
+)
 from cds_service.terminology.codes import Coding, lookup
-from cds_service.terminology.drugs import is_drug
+from cds_service.terminology.drugs import generic_name, is_drug
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -51,19 +62,21 @@ _ORDERS = _MEDICATION_ORDERS | {
 class Medication(NamedTuple):
     """What a request says of its medication. ``labels`` are names and strengths that may tell the product.
 
-    ``reference`` is what it refers to, None where it refers to nothing.
+    ``generic`` is the generic name in lower case where it is one drug that we know. ``reference`` is what an unknown
+    one refers to, None where its name is known.
     """
 
     codings: tuple[Coding, ...] = ()
     text: str = ""
     labels: tuple[str, ...] = ()
     resolved: bool = True
-    reference: object = None
+    generic: str | None = None
+    reference: str | None = None
 
     @property
     def unknown(self) -> bool:
         """Whether the request refers to its medication and nothing that came says what that is."""
-        return self.reference is not None and not (self.codings or self.text)
+        return self.reference is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,8 @@ def medication_of(raw: Mapping[str, object], chart: Chart) -> Medication:
     concept = raw.get("medicationCodeableConcept")
     reference = raw.get("medicationReference")
     both = raw.get("medication")
+    if reference is None and both is None:
+        return coded_medication(concept)
     if isinstance(both, dict):  # R5 wraps the two; some senders leave the suffix off
         concept = concept or both.get("concept") or (both if "coding" in both or "text" in both else None)
         reference = reference or both.get("reference")
@@ -134,9 +149,32 @@ def medication_of(raw: Mapping[str, object], chart: Chart) -> Medication:
             labels += inner.labels
         words = words or display
         labels.append(display)
-    return Medication(
-        seen, words, tuple(dict.fromkeys(filter(None, labels))), resolved or bool(seen or words), reference
-    )
+    named = tuple(dict.fromkeys(filter(None, labels)))
+    named_here = bool(seen or words)
+    target = None if named_here or reference is None else reference_of(reference)
+    return Medication(seen, words, named, resolved or named_here, generic_name(seen, words), target)
+
+
+@by_content
+def coded_medication(concept: object) -> Medication:
+    """The medication that a CodeableConcept names."""
+    seen, words = codings(concept), concept_text(concept)
+    labels = (words, *(coding.display for coding in seen))
+    named = tuple(dict.fromkeys(filter(None, labels)))
+    return Medication(seen, words, named, generic=generic_name(seen, words))
+
+
+@by_content
+def names_drug(concept: object, drug: Drug) -> bool | None:
+    """Whether a CodeableConcept names the drug; None where it names nothing at all."""
+    medication = coded_medication(concept)
+    return is_drug(drug, medication.codings, medication.text) if medication.codings or medication.text else None
+
+
+@lru_cache(maxsize=4096)
+def is_of(drug: Drug, medication: Medication) -> bool:
+    """Whether a medication is the drug."""
+    return is_drug(drug, medication.codings, medication.text)
 
 
 def _medication(raw: Json) -> Medication:
@@ -165,6 +203,7 @@ def _strength(ingredient: Json) -> str:
     return "/".join(parts)
 
 
+@lru_cache(maxsize=1024)
 def product_label(medication: Medication, drug: Drug) -> str | None:
     """The label that says what volumes and vials of this medication hold; None if it names no product.
 
@@ -219,7 +258,7 @@ def _sort(scan: _Scan, resource: Resource, place: int, chart: Chart, drug: Drug)
             scan.foreign.append(resource)
         return
     medication = medication_of(raw, chart)
-    ours = is_drug(drug, medication.codings, medication.text) or _reported_name(raw, drug)
+    ours = is_of(drug, medication) or _reported_name(raw, drug)
     if chart.is_foreign(resource):
         if ours:
             scan.other_patient.append(resource.reference)
@@ -249,9 +288,8 @@ def _is_over(raw: Json) -> bool:
 
 def _reported_name(raw: Json, drug: Drug) -> bool:
     """The drug's name as a bare string where a medication belongs."""
-    return any(
-        isinstance(raw.get(key), str) and is_drug(drug, (), raw[key]) for key in ("medication", "medicationText")
-    )
+    names = (raw.get("medication"), raw.get("medicationText"))
+    return names != (None, None) and any(isinstance(name, str) and is_drug(drug, (), name) for name in names)
 
 
 def _draft(resource: Resource, place: int, medication: Medication, drug: Drug) -> DraftOrder:

@@ -13,7 +13,7 @@ from cds_service.facts.read import FactSource
 from cds_service.facts.records import entered_in_error, evidence, references, status_of
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.queries import readable
-from cds_service.fhir.read import as_list, codings, concept_text, objects, reference_of
+from cds_service.fhir.read import as_list, by_content, codings, concept_text, objects, reference_of
 from cds_service.terminology import is_oncology_specialty, specialty_display
 
 if TYPE_CHECKING:
@@ -133,7 +133,9 @@ def _specialties(person: Resource) -> Iterator[tuple[str, Evidence]]:
             yield said, evidence(person, "qualification", said)
 
 
+@by_content
 def _named(concept: object) -> str:
+    """A specialty in words."""
     return specialty_display(codings(concept), concept_text(concept))
 
 

@@ -6,7 +6,6 @@ each resource with the entry that put it there. Resources that were entered in e
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.evidence import Evidence
@@ -25,6 +24,7 @@ from cds_service.terminology.codes import LOINC, SNOMED, entries, lookup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import date
 
     from cds_service.fhir.chart import Chart, Resource
@@ -41,48 +41,53 @@ NOT_DONE = frozenset({"not-done", "preparation", "unknown", "on-hold", "not-take
 
 def coded(chart: Chart, resource_type: str, *value_sets: str) -> list[Hit]:
     """The resources of a type whose ``code`` is in one of the value sets, with the entry that says so."""
-    index = _index(chart).coded[resource_type]
+    index = _index(chart).coded.get(resource_type)
     hits: list[Hit] = []
-    for name in value_sets:
-        if name in index:
-            hits += index[name]
+    if index:
+        for name in value_sets:
+            if name in index:
+                hits += index[name]
     return hits
 
 
 def uncoded(chart: Chart, resource_type: str) -> list[Resource]:
     """The resources of a type whose ``code`` is in no value set: only their words can say what they are."""
-    return _index(chart).uncoded[resource_type]
+    return _index(chart).uncoded.get(resource_type, [])
+
+
+def names_none_of(chart: Chart, value_sets: AbstractSet[str]) -> bool:
+    """Whether no Observation, Condition or Procedure has a code of these value sets."""
+    return _index(chart).value_sets.isdisjoint(value_sets)
 
 
 class _Index(NamedTuple):
-    """A chart's resources by type and value set, and those in no value set by type."""
+    """A chart's resources by type and value set, those in no value set by type, and all value sets there are."""
 
     coded: dict[str, dict[str, list[Hit]]]
     uncoded: dict[str, list[Resource]]
+    value_sets: set[str]
 
 
 def _index(chart: Chart) -> _Index:
     index: _Index | None = chart.memo.get("coded")
     if index is not None:
         return index
-    index = chart.memo["coded"] = _Index({}, {})
+    index = chart.memo["coded"] = _Index({}, {}, set())
     for resource_type in ("Observation", "Condition", "Procedure"):
+        resources = chart.of(resource_type)
+        if not resources:
+            continue
         by_set = index.coded[resource_type] = {}
         others = index.uncoded[resource_type] = []
-        for resource in chart.of(resource_type):
-            found = entries_of(codings(resource.raw.get("code")))
-            if not found:
+        for resource in resources:
+            meanings = resource.code.meanings
+            if not meanings:
                 others.append(resource)
             elif not entered_in_error(resource):
-                for value_set, entry in {entry.value_set: entry for entry in found}.items():
+                for value_set, entry in meanings:
                     by_set.setdefault(value_set, []).append((resource, entry))
+        index.value_sets.update(by_set)
     return index
-
-
-@lru_cache(maxsize=4096)
-def entries_of(found: tuple[Coding, ...]) -> tuple[Entry, ...]:
-    """Every value-set entry of every coding. Unverified codes are left out: they settle nothing alone."""
-    return tuple(entry for coding in found for entry in lookup(coding.system, coding.code) if entry.verified)
 
 
 def status_of(raw: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from the words of the diagnosis, never concluded from their absence. Nodes (C77)
 from __future__ import annotations
 
 import re
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import Absence, Known, Unknown
@@ -20,9 +21,9 @@ from cds_service.facts.records import (
     NOT_DONE,
     coded,
     entered_in_error,
-    entries_of,
     evidence,
     in_words,
+    names_none_of,
     observations,
     observed_on,
     references,
@@ -32,18 +33,18 @@ from cds_service.facts.records import (
     uncoded,
     value_of,
 )
-from cds_service.fhir.read import clinical_date, code_of, codings, concept_text, objects, text
+from cds_service.fhir.read import clinical_date, code_of, codings, concept_text, entries_of, objects, text
 from cds_service.terminology.codes import ICD10, canonical_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import date
 
     from cds_service.evidence import AnyFact, Evidence
-    from cds_service.facts.cancer import Subject
+    from cds_service.facts.cancer import Cancer, Subject
     from cds_service.facts.read import Reading
-    from cds_service.fhir.chart import Resource
-    from cds_service.fhir.read import Json
+    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.read import Concept, Json
 
 METASTASES = "metastases: stage IV, an M category (LOINC 21907-1 and like), secondary tumours (C78, C79)"
 WORDS = "the words of the diagnosis, its notes and the order's reason"
@@ -128,17 +129,47 @@ _SAYING = (
     ),
 )
 _WORDS = {word.name: word for word in _SAYING}
+_HINTS = tuple(word.hint for word in _SAYING)
 
 
-def read(reading: Reading) -> dict[str, AnyFact]:
+def read(reading: Reading) -> Mapping[str, AnyFact]:
     """Everything known of the extent of the tumour the order is for."""
     about = subject(reading)
     words = _words(about)
-    facts = {name: _of_words(reading, name, words) for name in ("resectable", "locally_advanced", "liver_confined")}
+    chart = reading.chart
+    if _says_nothing(chart, about, words):
+        return _nothing_known(chart.absence("conditions"), chart.absence("conditions", "oncologyObservations"))
+    nothing = Unknown(reading.chart.absence("conditions"), WORDS)
+    facts = {name: _of_words(name, words, nothing) for name in ("resectable", "locally_advanced", "liver_confined")}
     facts["resectable"] = _against_surgery(reading, facts["resectable"])
     facts["metastatic"] = _metastatic(reading, about, words)
     facts |= _recurrence(reading, about, words)
     return facts
+
+
+def _says_nothing(chart: Chart, about: Subject, words: Sequence[tuple[str, Evidence]]) -> bool:
+    """Whether neither a code nor a word of the chart speaks of spread or recurrence, as in most calls."""
+    return (
+        names_none_of(chart, _CODES)
+        and not _hints_in("\n".join([said for said, _ in words]))
+        and not any(_metastasis_in_words(resource.code) for resource in uncoded(chart, "Condition"))
+        and not any(_came_back_by_status(cancer) for cancer in about.conditions)
+    )
+
+
+def _hints_in(said: str) -> bool:
+    return any(hint in said for hint in _HINTS)
+
+
+@cache
+def _nothing_known(conditions: Absence, metastases: Absence) -> Mapping[str, AnyFact]:
+    """The facts where nothing says anything: each with the cause of its absence."""
+    unsaid = Unknown(conditions, WORDS)
+    return {
+        **dict.fromkeys(("resectable", "locally_advanced", "liver_confined"), unsaid),
+        "metastatic": Unknown(metastases, METASTASES),
+        "recurrent": Unknown(conditions, RECURRENCE),
+    }
 
 
 # --- words -----------------------------------------------------------------------------------------------------
@@ -151,22 +182,22 @@ def _words(about: Subject) -> list[tuple[str, Evidence]]:
     for cancer in about.conditions:
         raw = cancer.resource.raw
         day = cancer.diagnosis.recorded
-        for note in objects(raw.get("note")):
+        for note in objects(raw["note"]) if "note" in raw else ():
             if words := text(note.get("text")):
                 said.append(
                     (words, evidence(cancer.resource, "note", words[:200], clinical_date(note.get("time")) or day))
                 )
-        for item in objects(raw.get("stage")):
+        for item in objects(raw["stage"]) if "stage" in raw else ():
             if words := concept_text(item.get("summary")):
                 said.append((words, evidence(cancer.resource, "stage.summary", words, day)))
     return [(words.lower(), item) for words, item in dict.fromkeys(said)]
 
 
-def _of_words(reading: Reading, name: str, words: Sequence[tuple[str, Evidence]]) -> AnyFact:
+def _of_words(name: str, words: Sequence[tuple[str, Evidence]], nothing: Unknown) -> AnyFact:
     claims, unread = _claims_of_words(name, words)
     if not claims and unread:
         return Unknown(Absence.NOT_UNDERSTOOD, WORDS, tuple(unread))
-    return settle(claims, Unknown(reading.chart.absence("conditions"), WORDS))
+    return settle(claims, nothing)
 
 
 def _claims_of_words(name: str, words: Sequence[tuple[str, Evidence]]) -> tuple[list[Claim[bool]], list[Evidence]]:
@@ -266,11 +297,12 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
 
 def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
     """Secondary tumours that carry words and no code we know ("brain metastases"). Nodes are no metastasis."""
-    primaries = {id(cancer.resource.raw) for cancer in cancers(reading.chart)}
     for resource in uncoded(reading.chart, "Condition"):
         raw = resource.raw
-        words = concept_text(raw.get("code")).lower()
-        if "metasta" not in words or id(raw) in primaries or _NODES.search(words) or entered_in_error(resource):
+        words = resource.code.words.lower()
+        if not _metastasis_in_words(resource.code) or entered_in_error(resource):
+            continue
+        if any(cancer.resource.raw is raw for cancer in cancers(reading.chart)):
             continue
         if _set_aside(raw):
             continue
@@ -282,6 +314,13 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
             doubtful.append(item)
         elif linked is not False:
             yield from claims
+
+
+@lru_cache(maxsize=4096)
+def _metastasis_in_words(concept: Concept) -> bool:
+    """Whether a concept's words mention a metastasis other than one of lymph nodes."""
+    words = concept.words.lower()
+    return "metasta" in words and not _NODES.search(words)
 
 
 def _set_aside(raw: Json) -> bool:
@@ -334,7 +373,7 @@ def _recurrence(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
     begun: list[tuple[date, Evidence]] = []
     for cancer in about.conditions:
         raw = cancer.resource.raw
-        if code_of(raw.get("clinicalStatus")).lower() in {"recurrence", "relapse"}:
+        if _came_back_by_status(cancer):
             day = clinical_date(raw.get("onsetDateTime"))
             item = evidence(cancer.resource, "clinicalStatus", code_of(raw.get("clinicalStatus")), day)
             claims.append(Claim(True, item))
@@ -357,6 +396,10 @@ def _recurrence(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
         after = _adjuvant(reading, surgeries)
         facts["months_since_adjuvant"] = _months(after, came_back, ADJUVANT, reading, "medicationAdministrations")
     return facts
+
+
+def _came_back_by_status(cancer: Cancer) -> bool:
+    return code_of(cancer.resource.raw.get("clinicalStatus")).lower() in {"recurrence", "relapse"}
 
 
 def _came_back(
@@ -415,6 +458,19 @@ def _adjuvant(reading: Reading, surgeries: Sequence[tuple[date, Evidence]]) -> l
     return found
 
 
+_VALUE_SETS = (
+    "tnm_observation_code",
+    "tnm_m_value",
+    "metastatic_secondary_condition",
+    "nodal_secondary_not_m1",
+    "disease_extent_finding",
+    "history_of_metastasis",
+    "local_recurrence",
+    "tx_surgery_lung",
+    "tx_surgery_liver_biliary",
+)
+_CODES = frozenset(_VALUE_SETS)
+
 SOURCE = FactSource(
     names=(
         "metastatic",
@@ -432,17 +488,7 @@ SOURCE = FactSource(
         "procedures": f"Procedure?patient={PATIENT}&_count=200",
     },
     read=read,
-    value_sets=(
-        "tnm_observation_code",
-        "tnm_m_value",
-        "metastatic_secondary_condition",
-        "nodal_secondary_not_m1",
-        "disease_extent_finding",
-        "history_of_metastasis",
-        "local_recurrence",
-        "tx_surgery_lung",
-        "tx_surgery_liver_biliary",
-    ),
+    value_sets=_VALUE_SETS,
     reads=(
         "M1 and M0 categories are definite, secondary tumours (C78, C79, SNOMED) with a link to the primary too; "
         "without a link they count only if the chart has one tumour and they lie outside its organ. Nodes (C77) are "

@@ -16,7 +16,6 @@ from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
     NO_RESULT,
     coded,
-    entries_of,
     evidence,
     in_words,
     observations,
@@ -26,7 +25,7 @@ from cds_service.facts.records import (
     status_of,
     value_of,
 )
-from cds_service.fhir.read import codings, concept_text, objects
+from cds_service.fhir.read import by_content, codings, concept_text, objects
 from cds_service.terminology import stage_from_codings
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def read(reading: Reading) -> dict[str, AnyFact]:
 
 def stage_of(claims: Sequence[Claim[str]]) -> Known[str] | Unknown:
     """The stage that the newest claims agree on; a group and its subgroup (III and IIIA) agree on the subgroup."""
+    if len(claims) == 1:
+        return known(claims)
     # Small cell lung cancer is staged in two ways at once; its extent is what a policy asks for.
     extents = [claim for claim in claims if claim.value in EXTENT]
     current = _current(extents or claims)
@@ -105,8 +106,12 @@ def _claims(reading: Reading, about: Subject, unread: list[Evidence]) -> Iterato
             concept = item.get("summary")
             if concept is None:
                 continue
-            said = evidence(cancer.resource, "stage.summary", shown(concept), days[0] if days else None)
-            yield from _parsed(codings(concept), concept_text(concept), said, unread)
+            words, meaning = _summary(concept)
+            said = evidence(cancer.resource, "stage.summary", words, days[0] if days else None)
+            if meaning is None:
+                unread.append(said)
+            else:
+                yield Claim(meaning[0], said, inferred=meaning[1])
     for diagnosis, said in about.reasons:
         if named := diagnosis.stage or diagnosis.extent:
             yield Claim(named, said, inferred=True)
@@ -117,38 +122,39 @@ def _claims(reading: Reading, about: Subject, unread: list[Evidence]) -> Iterato
         path, found, words = value_of(raw)
         said = evidence(resource, path, in_words(found, words), observed_on(raw))
         if id(raw) in assessed or concerns(reading, raw):
-            yield from _parsed(found, words, said, unread)
+            meaning = _meaning(found, words)
+            if meaning is None:
+                unread.append(said)
+            else:
+                yield Claim(meaning[0], said, inferred=meaning[1])
         elif not any(True for _ in references(raw.get("focus"))):
             unread.append(said)  # several tumours, and the stage does not say of which
 
 
 def _of_diagnosis(cancer: Cancer) -> Iterator[Claim[str]]:
-    diagnosis = cancer.diagnosis
-    by_code = {
-        e.attributes["stage"] for e in entries_of(codings(cancer.resource.raw.get("code"))) if "stage" in e.attributes
-    }
+    diagnosis, entries = cancer.diagnosis, cancer.resource.code.entries
+    by_code = {entry.attributes["stage"] for entry in entries if "stage" in entry.attributes}
     for stage in by_code:
         yield Claim(stage, cancer.evidence)
     if diagnosis.extent:
-        yield Claim(diagnosis.extent, cancer.evidence, inferred=not any(True for _ in _extent_codes(cancer)))
+        coded_extent = any(entry.value_set == "dx_es_sclc" for entry in entries)
+        yield Claim(diagnosis.extent, cancer.evidence, inferred=not coded_extent)
     if not by_code and diagnosis.stage:
         yield Claim(diagnosis.stage, cancer.evidence, inferred=True)
 
 
-def _extent_codes(cancer: Cancer) -> Iterator[str]:
-    for entry in entries_of(codings(cancer.resource.raw.get("code"))):
-        if entry.value_set == "dx_es_sclc":
-            yield entry.code
+@by_content
+def _summary(concept: object) -> tuple[str, tuple[str, bool] | None]:
+    """A stage in the record's words, and what it means."""
+    return shown(concept), _meaning(codings(concept), concept_text(concept))
 
 
-def _parsed(found: tuple[Coding, ...], words: str, said: Evidence, unread: list[Evidence]) -> Iterator[Claim[str]]:
-    """The stage of a concept: its codes first; words where no code is one of a stage group."""
+def _meaning(found: tuple[Coding, ...], words: str) -> tuple[str, bool] | None:
+    """The stage of a concept, and whether it is inferred: its codes first, words where no code is a stage group."""
     if stage := stage_from_codings(coding._replace(display="") for coding in found):
-        yield Claim(stage, said)
-    elif stage := stage_from_codings(found, words):
-        yield Claim(stage, said, inferred=True)
-    else:
-        unread.append(said)
+        return stage, False
+    stage = stage_from_codings(found, words)
+    return (stage, True) if stage else None
 
 
 SOURCE = FactSource(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.criteria.quantity import Amount, DoseLine, Interval
@@ -24,9 +25,9 @@ from cds_service.facts.records import (
     NO_RESULT,
     NOT_DONE,
     coded,
-    entries_of,
     evidence,
     in_words,
+    names_none_of,
     observations,
     observed_on,
     shown,
@@ -37,10 +38,11 @@ from cds_service.facts.records import (
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.prefetch import KeyState
 from cds_service.fhir.quantities import dose_quantity
-from cds_service.fhir.read import as_list, as_object, codings, concept_text, objects, reference_of, text
+from cds_service.fhir.read import as_list, as_object, codings, concept_text, entries_of, objects, reference_of, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import date
 
     from cds_service.evidence import AnyFact
@@ -79,18 +81,59 @@ class _Course(NamedTuple):
     evidence: Evidence
 
 
-def read(reading: Reading) -> dict[str, AnyFact]:
+def read(reading: Reading) -> Mapping[str, AnyFact]:
     """Everything known of earlier treatment."""
+    about = subject(reading)
+    with_chemoradiation = about.lung or not about.diagnoses
+    if _says_nothing(reading):
+        chart = reading.chart
+        return _nothing_known(
+            _history_was_sent(reading),
+            with_chemoradiation,
+            chart.absence("medicationAdministrations"),
+            chart.absence("oncologyObservations"),
+            chart.absence("procedures", "medicationAdministrations"),
+        )
     facts: dict[str, AnyFact] = {}
     received = sorted(_received(reading), key=lambda use: use.first.toordinal() if use.first else 0)
     begun = min((use.first for use in received if use.first is not None), default=None)
     facts |= _of_the_drug(reading, received)
     statuses = _courses_of_disease(reading)
     facts |= _response(reading, statuses, begun)
-    about = subject(reading)
-    if about.lung or not about.diagnoses:
+    if with_chemoradiation:
         facts |= _chemoradiation(reading, statuses, begun)
     facts |= _line_of_therapy(reading)
+    return facts
+
+
+def _says_nothing(reading: Reading) -> bool:
+    """Whether nothing of the chart speaks of the drug, of platinum, radiotherapy or the course, as in many calls."""
+    mine = of_drug(reading.chart, reading.drug)
+    return (
+        (not mine or (len(mine) == 1 and mine[0].kind is Kind.DRAFTED))
+        and names_none_of(reading.chart, _CODES)
+        and not any(use.name in PLATINUM for use in uses(reading.chart))
+        and not subject(reading).reasons
+        and "note" not in reading.order.raw
+    )
+
+
+@cache
+def _nothing_known(
+    history: bool,
+    with_chemoradiation: bool,
+    doses: Absence,
+    course: Absence,
+    chemoradiation: Absence,
+) -> Mapping[str, AnyFact]:
+    """The facts where nothing says anything: each with the cause of its absence."""
+    facts: dict[str, AnyFact] = {"treatment_history": Known(value=True)} if history else {}
+    facts |= dict.fromkeys(("therapy_start", "days_since_last_dose"), Unknown(doses, DOSES))
+    facts["responding"] = Unknown(course, RESPONSE)
+    if with_chemoradiation:
+        unknown = Unknown(chemoradiation, CHEMORADIATION)
+        facts |= dict.fromkeys(("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt"), unknown)
+        facts["prior_therapy.progressed"] = Unknown(course, STATUS)
     return facts
 
 
@@ -108,7 +151,7 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
     chart, day = reading.chart, reading.order_day
     nothing = Unknown(chart.absence("medicationAdministrations"), DOSES)
     facts: dict[str, AnyFact] = {}
-    if _history_was_sent(reading) and UNKNOWN_DOSES not in chart.memo:  # they may have been of the drug
+    if _history_was_sent(reading):
         facts["treatment_history"] = Known(value=True)
     dated = [use for use in received if use.first is not None]
     if received and not dated:
@@ -153,6 +196,9 @@ def _last_day(use: Use, day: date) -> date:
 def _history_was_sent(reading: Reading) -> bool:
     """Whether earlier doses would have been seen: administrations were sent, or orders of every status."""
     chart = reading.chart
+    of_drug(chart, reading.drug)
+    if UNKNOWN_DOSES in chart.memo:  # they may have been of the drug
+        return False
     if chart.answered("medicationAdministrations"):
         return True
     if not chart.answered("medicationRequests"):
@@ -162,15 +208,17 @@ def _history_was_sent(reading: Reading) -> bool:
     return any(use.kind is Kind.ORDERED and use.status in {"completed", "stopped"} for use in uses(chart))
 
 
-def _orders_of_the_drug(reading: Reading) -> Iterator[Use]:
+def _orders_of_the_drug(reading: Reading) -> list[Use]:
     """Other orders of the drug in the chart, drafts of this call left out."""
     mine = reading.order.reference
-    for use in of_drug(reading.chart, reading.drug):
-        if use.kind is Kind.ORDERED and use.resource.reference != mine:
-            yield use
+    return [
+        use
+        for use in of_drug(reading.chart, reading.drug)
+        if use.kind is Kind.ORDERED and use.resource.reference != mine
+    ]
 
 
-def _replaced(reading: Reading) -> set[str]:
+def _replaced(reading: Reading) -> AbstractSet[str]:
     """The orders this one continues or replaces."""
     raw = reading.order.raw
     named = [raw.get("priorPrescription"), *as_list(raw.get("replaces")), *as_list(raw.get("basedOn"))]
@@ -193,8 +241,10 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
 
     A completed order counts without administrations too; one that is only active or stopped does not.
     """
-    replaced = _replaced(reading)
     orders = [use for use in _orders_of_the_drug(reading) if use.last is not None and use.last <= reading.order_day]
+    if not orders and not received:
+        return None
+    replaced = _replaced(reading)
     shown_by = [use for use in orders if received or use.status == "completed" or use.resource.reference in replaced]
     if not received:
         shown_by = [use for use in shown_by if use.status == "completed"]
@@ -227,10 +277,11 @@ def _as_administered(received: Sequence[Use]) -> AnyFact | None:
 
 
 def _other_orders(reading: Reading) -> AnyFact | None:
-    replaced = _replaced(reading)
+    orders = _orders_of_the_drug(reading)
+    replaced = _replaced(reading) if orders else frozenset()
     active = [
         use
-        for use in _orders_of_the_drug(reading)
+        for use in orders
         if use.status == "active"
         and use.resource.reference not in replaced
         and use.resource.raw.get("intent") != "proposal"
@@ -400,7 +451,10 @@ def _unclear(after: Sequence[Claim[str]], statuses: Sequence[Claim[str]], absenc
 def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
     """The line the order's own words name."""
     raw = reading.order.raw
-    said = [(item.shown, item) for _, item in subject(reading).reasons]
+    reasons = subject(reading).reasons
+    if not reasons and "note" not in raw:
+        return {}
+    said = [(item.shown, item) for _, item in reasons]
     for note in objects(raw.get("note")):
         words = text(note.get("text"))
         said.append((words, _said_by_order(reading, words)))
@@ -418,6 +472,15 @@ def _said_by_order(reading: Reading, words: str) -> Evidence:
     order = reading.order
     return Evidence(order.named, "note", words[:200], order.authored_on, order.origin)
 
+
+_VALUE_SETS = (
+    "tx_radiotherapy",
+    "tx_chemoradiation",
+    "body_site_lung",
+    "disease_status_observation",
+    "disease_status_value",
+)
+_CODES = frozenset(_VALUE_SETS)
 
 SOURCE = FactSource(
     names=(
@@ -443,13 +506,7 @@ SOURCE = FactSource(
         "oncologyObservations": observations("disease_status_observation"),
     },
     read=read,
-    value_sets=(
-        "tx_radiotherapy",
-        "tx_chemoradiation",
-        "body_site_lung",
-        "disease_status_observation",
-        "disease_status_value",
-    ),
+    value_sets=_VALUE_SETS,
     reads=(
         "The drug's administrations, dispenses and statements give the first dose, the last one and the time between; "
         "an order shows a dose only when it is completed. Chemoradiation is concurrent where platinum was given "

@@ -16,7 +16,7 @@ from cds_service.criteria.quantity import Weight, plain
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
 from cds_service.facts.read import PATIENT, FactSource, Reading
 from cds_service.fhir.quantities import Measured, kilograms, quantity, weight_unit
-from cds_service.fhir.read import codings, concept_text, effective, moment, objects, partial_date, text
+from cds_service.fhir.read import concept_of, concept_text, effective, moment, objects, partial_date, text
 from cds_service.terminology.codes import LOINC, entries
 from cds_service.values import dataclass
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from cds_service.fhir.chart import Resource
-    from cds_service.fhir.read import Json
-    from cds_service.terminology.codes import Coding
+    from cds_service.fhir.read import Concept, Json
 
 LOOKED_FOR = "body weight Observations (LOINC 29463-7 and like)"
 BAND = Decimal(30)
@@ -61,13 +60,18 @@ class Weighing:
     """Kilograms, exact; None if it cannot be used."""
 
     def __post_init__(self) -> None:
-        kg = None if self.trouble else kilograms(self.value, self.unit)
-        object.__setattr__(self, "kg", Decimal(plain(kg)) if kg is not None else None)
+        object.__setattr__(self, "kg", None if self.trouble else _exact_kg(self.value, self.unit))
 
     @property
     def evidence(self) -> Evidence:
         """Where it stands in the record."""
         return Evidence(self.reference or "weight", self.path, self.shown, self.observed_on, self.origin)
+
+
+@lru_cache(maxsize=1024)
+def _exact_kg(value: Decimal | None, unit: str | None) -> Decimal | None:
+    kg = kilograms(value, unit)
+    return Decimal(plain(kg)) if kg is not None else None
 
 
 def weight_from_values(weighings: Iterable[Weighing], on: date, absence: Absence = Absence.NOT_RECORDED) -> AnyFact:
@@ -162,37 +166,32 @@ def _weighings(resources: Iterable[Resource], on: date) -> Iterator[Weighing]:
     """The body weights of Observations, or of the components of panels."""
     for resource in resources:
         raw = resource.raw
-        found = _weighing(raw, raw, "valueQuantity", resource, on)
-        if found is not None:
-            yield found
+        remark = _remark_of_weight(resource.code)
+        if remark is not None:
+            yield _weighing(raw, remark, "valueQuantity", resource, on)
         elif "component" in raw:
             for i, component in enumerate(objects(raw["component"])):
-                found = _weighing(component, raw, f"component[{i}].valueQuantity", resource, on)
-                if found is not None:
-                    yield found
+                remark = _remark_of_weight(concept_of(component.get("code")))
+                if remark is not None:
+                    yield _weighing(component, remark, f"component[{i}].valueQuantity", resource, on)
 
 
 @lru_cache(maxsize=1024)
-def _code_of_weight(seen: tuple[Coding, ...]) -> str | None:
-    """The code that makes it a body weight, empty where no code says what it is; None for anything else."""
+def _remark_of_weight(concept: Concept) -> str | None:
+    """The remark on a weight with this code, mostly empty; None where the code is not that of a body weight."""
+    seen = concept.codings
     codes = [(coding.system, coding.code) for coding in seen]
     known = next((code for system, code in codes if (system, code) in _WEIGHTS), "")
     if not _OTHER_WEIGHTS.isdisjoint(codes) or (not known and any(coding.system for coding in seen)):
         return None
-    return known
+    if not known and concept.words.lower() in _PLAIN_NAMES:
+        return "The body weight is recognised by its name; it carries no code."
+    return _REMARKS.get(known, "") if known else None
 
 
-def _weighing(part: Json, raw: Json, path: str, resource: Resource, on: date) -> Weighing | None:
-    """A body weight, else None. ``part`` holds code and value, ``raw`` day and status."""
-    code = part.get("code")
-    found = _code_of_weight(codings(code))
-    if found is None:
-        return None
-    remark = _REMARKS.get(found, "")
-    if not found:
-        if concept_text(code).lower() not in _PLAIN_NAMES:
-            return None
-        remark = "The body weight is recognised by its name; it carries no code."
+def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date) -> Weighing:
+    """A body weight. ``part`` holds its value: the resource, or a component of it."""
+    raw = resource.raw
     day, written = effective(raw)
     if day is None and (partial := partial_date(written)) is not None and partial.latest <= on:
         day = partial.latest

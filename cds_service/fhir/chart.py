@@ -6,7 +6,7 @@ Nothing of another patient's resources is kept: they are set aside before anybod
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cds_service.evidence import Absence, Origin
 from cds_service.fhir.prefetch import (
@@ -17,13 +17,13 @@ from cds_service.fhir.prefetch import (
     read_value,
     searches_another_patient,
 )
-from cds_service.fhir.read import as_object, objects, text
+from cds_service.fhir.read import as_object, concept_of, objects, text
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cds_service.fhir.read import Json
+    from cds_service.fhir.read import Concept, Json
 
 _WITHOUT_PATIENT = frozenset(
     {
@@ -76,6 +76,14 @@ class Resource:
     key: str = ""
     position: int = -1
     full_url: str = ""
+    _code: Concept | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def code(self) -> Concept:
+        """What the resource is about: its ``code``, read once."""
+        if self._code is None:
+            object.__setattr__(self, "_code", concept_of(self.raw.get("code")))
+        return cast("Concept", self._code)
 
 
 @dataclass(slots=True)
@@ -114,9 +122,12 @@ class Chart:
 
     def of(self, *types: str) -> tuple[Resource, ...]:
         """This patient's resources of these types, draft orders first, each type and id once."""
+        if len(types) == 1:
+            return self._by_type.get(types[0], ())
         found: tuple[Resource, ...] = ()
         for kind in types:
-            found += self._by_type.get(kind, ())
+            if kind in self._by_type:
+                found += self._by_type[kind]
         return found
 
     def is_foreign(self, draft: Resource) -> bool:
@@ -171,7 +182,8 @@ class Chart:
         """
         if len(keys) == 1:
             return self._causes.get(keys[0], _NOT_SENT)
-        return min((self._causes.get(key, _NOT_SENT) for key in keys), key=_RANK.__getitem__)
+        causes = self._causes
+        return min([causes.get(key, _NOT_SENT) for key in keys], key=_RANK.__getitem__)
 
 
 def _cause(answer: Answer) -> Absence:
@@ -273,10 +285,11 @@ class _Builder:
         """An answer that holds nothing of the type its key asks for, or is about another patient, answers nothing."""
         wanted = RESOURCE_TYPES[key]
         strays = answer.state is KeyState.DATA
-        for _, raw in answer.entries:
-            if raw["resourceType"] in wanted:
-                strays = False
-                break
+        if strays:
+            for _, raw in answer.entries:
+                if raw["resourceType"] in wanted:
+                    strays = False
+                    break
         if strays or searches_another_patient(answer, self.patient_id):
             self.notes.append(f"{key} does not hold what it asks for")
             return Answer(KeyState.UNUSABLE)
@@ -295,26 +308,28 @@ class _Builder:
     def _file(self, collected: list[Resource]) -> None:
         """Index everything by reference first (a subject may be a urn:uuid of the Bundle), then sort by patient."""
         own, by_reference, by_type = self.own, self.by_reference, self.by_type
-        for resource in reversed(collected):  # of several with one name the first counts
+        for resource in collected:  # of several with one name the first counts
             if resource.id is not None:
-                by_reference[resource.reference] = resource
+                by_reference.setdefault(resource.reference, resource)
             if resource.full_url:
-                by_reference[resource.full_url] = resource
-        filed: set[str] = set()
+                by_reference.setdefault(resource.full_url, resource)
         foreign: list[Resource] = []
+        filed: set[str] = set()
         for resource in collected:
             owner = resource.raw.get("subject")
-            if not (isinstance(owner, dict) and owner.get("reference") == own) and not self._is_ours(resource):
+            if not (type(owner) is dict and owner.get("reference") == own) and not self._is_ours(resource):
                 foreign.append(resource)
                 continue
             if resource.id is not None:
-                if resource.reference in filed:
+                name = resource.reference
+                if name in filed:
                     continue
-                filed.add(resource.reference)
-            if resource.type in by_type:
-                by_type[resource.type].append(resource)
+                filed.add(name)
+            kind = resource.type
+            if kind in by_type:
+                by_type[kind].append(resource)
             else:
-                by_type[resource.type] = [resource]
+                by_type[kind] = [resource]
         if foreign:
             self._set_aside(foreign)
 
@@ -354,7 +369,7 @@ class _Builder:
 
 
 def _resource(raw: Json, origin: Origin, key: str, position: int = -1, url: str = "") -> Resource:
-    kind = raw["resourceType"]
-    found = raw.get("id")
-    identity = found if isinstance(found, str) and found else None
-    return Resource(raw, kind, identity, f"{kind}/{identity}" if identity else kind, origin, key, position, url)
+    kind, identity = raw["resourceType"], raw.get("id")
+    if type(identity) is str and identity:
+        return Resource(raw, kind, identity, f"{kind}/{identity}", origin, key, position, url)
+    return Resource(raw, kind, None, kind, origin, key, position, url)

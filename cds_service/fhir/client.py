@@ -83,12 +83,12 @@ class Scopes:
             context, kind, rights, part = found.groups()
             if context == "patient" and not patient_fits:
                 continue
-            letters = {"*": "rs", "read": "rs", "write": ""}.get(rights, rights)
+            letters = {"*": "cruds", "read": "rs", "write": "cud"}.get(rights, rights)
             grants.append((kind, frozenset(letters), part is not None))
         return cls(tuple(grants), speaks)
 
     def permit(self, kind: str, right: str) -> bool | None:
-        """Whether a type may be read (``r``) or searched (``s``). None: only a part of its resources."""
+        """Whether a type may be read (``r``), searched (``s``) or created (``c``). None: only a part of it."""
         if not self.speaks:
             return True
         fitting = [partial for granted, rights, partial in self.grants if granted in {"*", kind} and right in rights]

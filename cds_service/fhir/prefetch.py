@@ -104,12 +104,13 @@ def _bundle(bundle: Json, named: str) -> Answer:
     if "entry" in bundle:
         _collect(bundle, named, entries, notes, failures, 0)
     query, partial = "", False
-    for link in objects(bundle["link"]) if "link" in bundle else ():
-        relation = text(link.get("relation"))
-        if relation == "self":
-            query = text(link.get("url"))
-        elif relation == "next":
-            partial = True
+    if "link" in bundle:
+        for link in objects(bundle["link"]):
+            relation = text(link.get("relation"))
+            if relation == "self":
+                query = text(link.get("url"))
+            elif relation == "next":
+                partial = True
     total = bundle.get("total")
     if partial:
         notes.append(f"{named}: only the first page was sent")
@@ -134,14 +135,13 @@ def _collect(
     depth: int,
 ) -> None:
     for entry in as_list(bundle.get("entry")):
-        if not isinstance(entry, dict):
+        if type(entry) is not dict:
             notes.append(f"{named}: an entry that is no object was set aside")
             continue
         resource = entry.get("resource")
-        kind = resource.get("resourceType") if isinstance(resource, dict) else None
-        if isinstance(resource, dict) and isinstance(kind, str) and kind not in _WRAPPED:
+        if type(resource) is dict and type(kind := resource.get("resourceType")) is str and kind not in _WRAPPED:
             url = entry.get("fullUrl")
-            entries.append((url.strip() if isinstance(url, str) else "", resource))
+            entries.append((url.strip() if type(url) is str else "", resource))
             continue
         if resource is None and isinstance(entry.get("resourceType"), str):
             resource = entry
@@ -189,8 +189,11 @@ def keys_shown_by(query: str, patient_id: str) -> frozenset[str]:
 
 def searches_another_patient(answer: Answer, patient_id: str) -> bool:
     """Whether the answer's own link searches for another patient: then it says nothing of this one."""
-    query = answer.query + "&"
-    if "?" not in query or f"={patient_id}&" in query or f"/{patient_id}&" in query:
+    query = answer.query
+    if "?" not in query:
+        return False
+    query += "&"
+    if f"={patient_id}&" in query or f"/{patient_id}&" in query:
         return False
     try:
         parameters = dict(parse_qsl(urlsplit(answer.query).query))

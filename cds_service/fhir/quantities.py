@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.quantity import Amount, plain
 from cds_service.evidence import Absence
-from cds_service.fhir.read import Json, as_object, decimal, text
+from cds_service.fhir.read import Json, as_object, by_content, decimal, text
 from cds_service.terminology.codes import HCPCS, UCUM, canonical_system, lookup
 from cds_service.values import dataclass, remembered
 
@@ -184,6 +184,7 @@ class Measured(NamedTuple):
     trouble: str = ""
 
 
+@by_content
 def quantity(raw: object) -> Measured | None:
     """Read a Quantity.
 

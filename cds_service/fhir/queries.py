@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cds_service.fhir.chart import Chart
     from cds_service.fhir.read import Json
 
+_OPEN = frozenset({Absence.NOT_SENT, Absence.NOT_UNDERSTOOD})
 _READABLE = re.compile(r"([A-Za-z]+)/[A-Za-z0-9][A-Za-z0-9.-]{0,255}")
 _TOKEN = re.compile(r"\{\{(.+?)\}\}")
 
@@ -28,11 +29,13 @@ def lacking(
     For a key that was not sent, or not usable, its template; for one of which only the first page came, the address of
     the next page. null, an empty Bundle and a failed query are answers and are not asked again.
     """
+    open_keys = [key for key in templates if chart.absence(key) in _OPEN]
+    if not open_keys:
+        return {}
     sent = {key_names.get(key, key): value for key, value in prefetch.items()}
     queries = {}
-    for key, template in templates.items():
-        if chart.absence(key) not in {Absence.NOT_SENT, Absence.NOT_UNDERSTOOD}:
-            continue
+    for key in open_keys:
+        template = templates[key]
         following = next_page(as_object(sent.get(key))) if chart.state(key) in {KeyState.DATA, KeyState.NOTHING} else ""
         query = following or filled(template, chart.patient_id, chart.user_id)
         if query is None and key == "practitionerRole":

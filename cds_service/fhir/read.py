@@ -6,23 +6,32 @@ Input is what a JSON parser made of a request: dicts, lists, strings, numbers, b
 from __future__ import annotations
 
 from calendar import monthrange
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+import orjson
 
 from cds_service.criteria.quantity import PartialDate
-from cds_service.terminology.codes import Coding, canonical_system
+from cds_service.terminology.codes import Coding, Entry, canonical_system, lookup
 from cds_service.values import LONGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 Json = dict[str, Any]
 """A JSON object as parsed. Its members may be of any type; every reader here checks before it uses one."""
 
 _NOTHING: Json = {}
+_MOST_KEPT = 2048
+_LONGEST_KEPT = 2048
 _LONGEST_NUMBER = 40
+_LONGEST_DATE = 64
 _MAGNITUDE = 15
 
 
@@ -81,6 +90,63 @@ def codings(concept: object) -> tuple[Coding, ...]:
     return tuple(result)
 
 
+def by_content(read: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """Remember what a pure function of a JSON value came to, by the value's own text (and further hashable arguments).
+
+    For what every chart of an institution says in the same words: codes, statuses, dosage instructions. Writing such a
+    piece again takes less time than reading it does. Long pieces are not remembered.
+    """
+    known: dict[object, T] = {}
+
+    @wraps(read)
+    def remembered(value: Any, /, *more: P.args, **named: P.kwargs) -> T:
+        try:
+            text = orjson.dumps(value)
+        except TypeError:  # numbers that no JSON parser makes, or nested beyond all use
+            return read(value, *more, **named)
+        key = (text, more) if more else text
+        try:
+            return known[key]
+        except KeyError:
+            found = read(value, *more, **named)
+            if len(text) <= _LONGEST_KEPT:
+                if len(known) >= _MOST_KEPT:
+                    known.clear()
+                known[key] = found
+            return found
+
+    return remembered
+
+
+@dataclass(eq=False, slots=True)
+class Concept:
+    """A CodeableConcept, read: codings with systems in canonical form, words, and what the codes mean to us.
+
+    ``entries`` are the value-set entries of every coding but unverified ones, which settle nothing alone; ``meanings``
+    the last of them for each value set. Equal pieces of JSON mostly make the same object, so what else follows from a
+    concept can be remembered by it at little cost.
+    """
+
+    codings: tuple[Coding, ...]
+    words: str
+    entries: tuple[Entry, ...]
+    meanings: tuple[tuple[str, Entry], ...]
+
+
+@by_content
+def concept_of(raw: object) -> Concept:
+    """Read a CodeableConcept, a bare Coding, or a list of either."""
+    found = codings(raw)
+    entries = entries_of(found)
+    return Concept(found, concept_text(raw), entries, tuple({entry.value_set: entry for entry in entries}.items()))
+
+
+@lru_cache(maxsize=4096)
+def entries_of(found: tuple[Coding, ...]) -> tuple[Entry, ...]:
+    """Every value-set entry of every coding. Unverified codes are left out: they settle nothing alone."""
+    return tuple(entry for coding in found for entry in lookup(coding.system, coding.code) if entry.verified)
+
+
 @lru_cache(maxsize=4096)
 def _one_coding(system: str, code: str, display: str) -> tuple[Coding, ...]:
     code, display = code.strip(), display.strip()
@@ -105,6 +171,10 @@ def concept_text(concept: object) -> str:
 
 def code_of(concept: object) -> str:
     """The first code of a concept with one required binding (``clinicalStatus``), or the bare code of old shapes."""
+    if type(concept) is dict and type(found := concept.get("coding")) is list and len(found) == 1:
+        raw = found[0]
+        if type(raw) is dict and type(code := raw.get("code")) is str and (code := code.strip()):
+            return code[:LONGEST]
     if isinstance(concept, str):
         return concept.strip()
     for coding in codings(concept):
@@ -177,8 +247,11 @@ def partial_date(value: object) -> PartialDate | None:
     >>> partial_date("2008-02").latest
     datetime.date(2008, 2, 29)
     """
-    if not isinstance(value, str):
-        return None
+    return _partial(value) if isinstance(value, str) and len(value) <= _LONGEST_DATE else None
+
+
+@lru_cache(maxsize=4096)
+def _partial(value: str) -> PartialDate | None:
     written = value.strip()
     digits = written[:10]
     if len(written) == 8 and written.isdigit():
@@ -200,19 +273,27 @@ def partial_date(value: object) -> PartialDate | None:
 
 def clinical_date(value: object) -> date | None:
     """The calendar day of a date, dateTime or instant, by its own offset; None if the day is not recorded."""
-    if isinstance(value, str) and len(value) >= 10 and value[4] == value[7] == "-" and value[10:11] in {"", "T", " "}:
+    return _day(value) if isinstance(value, str) and len(value) <= _LONGEST_DATE else None
+
+
+@lru_cache(maxsize=4096)
+def _day(written: str) -> date | None:
+    if len(written) >= 10 and written[4] == written[7] == "-" and written[10:11] in {"", "T", " "}:
         try:
-            return date.fromisoformat(value[:10])
+            return date.fromisoformat(written[:10])
         except ValueError:
             return None
-    found = partial_date(value)
+    found = partial_date(written)
     return found.earliest if found is not None and found.exact else None
 
 
 def moment(value: object) -> datetime | None:
     """The instant of a dateTime that has a time and an offset; None otherwise. For ordering within a day only."""
-    if not isinstance(value, str) or len(value) < 16:
-        return None
+    return _moment(value) if isinstance(value, str) and 16 <= len(value) <= _LONGEST_DATE else None
+
+
+@lru_cache(maxsize=4096)
+def _moment(value: str) -> datetime | None:
     try:
         at = datetime.fromisoformat(value.strip())
     except ValueError:

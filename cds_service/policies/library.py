@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.errors import NotFoundError, PolicyError
 from cds_service.policies.load import load_revision
+from cds_service.values import by_identity
 
 if TYPE_CHECKING:
     from datetime import date
@@ -31,7 +32,7 @@ class Library:
     @property
     def newest(self) -> tuple[Revision, ...]:
         """The newest revision of each policy."""
-        return tuple({r.policy: r for r in self.revisions}.values())
+        return _newest(self.revisions)
 
     def of(self, policy: str) -> tuple[Revision, ...]:
         """The revisions of a policy, oldest first. NotFoundError if it is unknown."""
@@ -58,6 +59,11 @@ class Library:
         first = revisions[0]
         note = f"No revision of {policy} was in force on {on}; revision {first.revision} is used."
         return first, (note,)
+
+
+@by_identity
+def _newest(revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
+    return tuple({revision.policy: revision for revision in revisions}.values())
 
 
 def load_library(folder: Path | None = None) -> Library:

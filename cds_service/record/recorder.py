@@ -18,6 +18,7 @@ from cds_service.evidence import Known, Origin
 from cds_service.record import feedback, memory
 from cds_service.record.decision import FORMAT, CardRow, Decision, Minimiser, dumps, judged_order, open_sections
 from cds_service.record.evaluations import StoredEvaluations
+from cds_service.record.pseudonyms import Keys
 from cds_service.record.responses import StoredResponses
 from cds_service.record.stats import stats
 from cds_service.record.store import SchemaError, StoreUnavailableError
@@ -25,7 +26,6 @@ from cds_service.record.store import SchemaError, StoreUnavailableError
 if TYPE_CHECKING:
     from cds_service.cdshooks import Feedback
     from cds_service.record.called import Called
-    from cds_service.record.pseudonyms import Keys
     from cds_service.record.store import Store
     from cds_service.record.writer import Writer
     from cds_service.result import Judged
@@ -60,6 +60,10 @@ class Recorder:
         self._minimiser = Minimiser(keys)
         self.evaluations = StoredEvaluations(store, writer, keys)
         self.responses = StoredResponses(store, writer, keys)
+
+    def keys_for(self, purpose: str) -> Keys:
+        """Keys made from the record's secret, the same for all replicas, that open nothing but what they sealed."""
+        return Keys(self._keys.pseudonym("keys for", purpose))
 
     # --- before the answer is written
 

@@ -1,7 +1,8 @@
 """Group commit: rows of concurrent calls share one transaction, and every answer waits for its own row.
 
-A thread takes whatever has gathered while it was writing, so that the more calls there are, the fewer commits each
-one costs. If the store is away, the site's choice decides: keep rows in the local spool and answer, or refuse.
+The calls that an event loop judges in one go are handed over together, and a thread takes whatever has gathered while
+it was writing, so that the more calls there are, the fewer commits each one costs. If the store is away, the site's
+choice decides: keep rows in the local spool and answer, or refuse.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ class Writer:
         self._store = store
         self._spool = spool
         self._when_away = when_away
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Waiting]] = {}
         self._thread: threading.Thread | None = None
         self._retry_at = 0.0
         self._told = dict.fromkeys(("spooled", "replayed", "refused", "groups", "rows"), 0)
@@ -82,17 +84,30 @@ class Writer:
             self.start()
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._queue.put(_Waiting(rows, done, loop))
+        waiting = _Waiting(rows, done, loop)
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            # Whatever else the loop has ready runs before this, and adds its rows.
+            self._gathered[loop] = [waiting]
+            loop.call_soon(self._put_gathered, loop)
+        else:
+            gathered.append(waiting)
         # A client that goes away takes its answer with it, never its row.
         await asyncio.shield(done)
 
+    def _put_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
+        if gathered := self._gathered.pop(loop, None):
+            self._queue.put(gathered)
+
     def hand_over(self, rows: Rows) -> None:
         """Write rows no later than those of the next :meth:`write`, without waiting for them."""
-        self._queue.put(_Waiting(rows))
+        self._queue.put([_Waiting(rows)])
 
     def close(self) -> None:
         """Write what waits, try once more to empty the spool, and end the thread."""
         if self._thread is not None:
+            for loop in list(self._gathered):
+                self._put_gathered(loop)
             self._queue.put(None)
             self._thread.join()
             self._thread = None
@@ -133,14 +148,14 @@ class Writer:
                 continue
             ending = first is None
             if first is not None:
-                group.append(first)
+                group += first
             with contextlib.suppress(Empty):
                 while len(group) < LARGEST_GROUP:
                     more = self._queue.get_nowait()
                     if more is None:
                         ending = True
                         break
-                    group.append(more)
+                    group += more
             if group:
                 _settle(group, self._write(group))
         self._replay(even_if_away=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -58,8 +59,14 @@ def _given(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _key(private: Mapping[str, Any]) -> RSAKey | ECKey | OKPKey:
+    return _imported(orjson.dumps(dict(private)))
+
+
+@lru_cache(maxsize=8)
+def _imported(private: bytes) -> RSAKey | ECKey | OKPKey:
+    """The key of a JWK. Importing an RSA key checks its primes, which takes far longer than signing with it."""
     try:
-        key = import_key(dict(private))
+        key = import_key(orjson.loads(private))
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise ServiceError(f"no usable JWK: {error}") from None
     if not isinstance(key, RSAKey | ECKey | OKPKey) or not key.is_private:

@@ -56,6 +56,7 @@ class Rules:
     def of(cls, registry: Registry, *, demo: bool, more: Iterable[str] = ()) -> Rules:
         """What a registry allows. ``more`` are further base addresses, for demonstrations."""
         addresses = [*registry.key_addresses, *(s.base for c in registry.clients for s in c.fhir), *more]
+        addresses += (origin for client in registry.clients if client.smart for origin in client.smart.origins)
         private = {host.lower() for client in registry.clients for host in client.private_hosts}
         return cls(frozenset(map(origin_of, addresses)), frozenset(private), loopback=demo, plain_http=demo)
 

@@ -13,6 +13,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -24,7 +25,6 @@ from cds_service.trust.keys import ALGORITHMS, KeySet, KeySetError, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 SANDBOX_ISSUER = "https://sandbox.cds-hooks.org"
 SANDBOX_JKU = "https://sandbox.cds-hooks.org/.well-known/jwks.json"
@@ -99,6 +99,32 @@ class FhirServer(_Word):
     without_token: bool = False
 
 
+def _origin(url: str) -> str:
+    if normal_base(url) != origin_of(url):
+        raise ValueError(f"{url!r} is more than an origin; write scheme, host and port alone")
+    return origin_of(url)
+
+
+class SmartApp(_Word):
+    """The form for missing facts as a SMART app of this EHR.
+
+    ``client_id`` is its name at the EHR's authorization server. A confidential client names where its secret is: an
+    environment variable or a file, never the secret itself. ``origins`` are those of the authorization server, where
+    they are others than that of the FHIR server.
+    """
+
+    client_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,256}$")]
+    secret_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
+    secret_file: Path | None = None
+    origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_listed)] = ()
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> SmartApp:
+        if self.secret_env and self.secret_file:
+            raise ValueError("secret_env and secret_file: one of them is enough")
+        return self
+
+
 class CardSettings(_Word):
     """What this client's users are shown. Left out: as configured for the whole service."""
 
@@ -120,6 +146,7 @@ class Client(_Word):
     tenants: tuple[str, ...] = ()
     subject: str | None = None
     fhir: Annotated[tuple[Annotated[FhirServer, BeforeValidator(_base)], ...], BeforeValidator(_listed)] = ()
+    smart: SmartApp | None = None
     private_hosts: tuple[str, ...] = ()
     profile: Profile = "generic"
     payer: str | None = None
@@ -136,6 +163,12 @@ class Client(_Word):
     def _has_keys(self) -> Client:
         if not self.jku and self.jwks is None:
             raise ValueError("a client needs jku (where it publishes its keys) or jwks (its keys)")
+        return self
+
+    @model_validator(mode="after")
+    def _launches_from_somewhere(self) -> Client:
+        if self.smart is not None and not self.fhir:
+            raise ValueError("smart needs fhir: the servers that the form is launched from")
         return self
 
     @cached_property
@@ -179,6 +212,13 @@ class Registry:
                 return client
         return None
 
+    def launching(self, iss: str) -> tuple[Client, str] | None:
+        """The client whose EHR launches our SMART app from this FHIR server, and the server's base address."""
+        for client in self.clients:
+            if client.smart is not None and (server := client.server(iss)) is not None:
+                return client, server.base
+        return None
+
     @property
     def key_addresses(self) -> tuple[str, ...]:
         """Every address that keys are read from."""
@@ -200,6 +240,7 @@ def load_registry(path: Path, *, demo: bool = False) -> Registry:
         source.problem(("clients",), "no client is registered")
     names: set[str] = set()
     tenants: dict[str, set[str | None]] = defaultdict(set)
+    launching: set[str] = set()
     for index, client in enumerate(document.clients):
         loc = ("clients", index)
         if client.name in names:
@@ -210,6 +251,11 @@ def load_registry(path: Path, *, demo: bool = False) -> Registry:
         if shared and (shared & mine or None in shared | mine):
             source.problem((*loc, "issuer"), "clients that share an issuer are told apart by tenants of their own")
         shared |= mine
+        if client.smart is not None:
+            bases = {server.base for server in client.fhir}
+            if bases & launching:
+                source.problem((*loc, "smart"), "another client's SMART app is launched from the same FHIR server")
+            launching |= bases
         _check_client(client, loc, source, demo=demo)
     source.raise_problems()
     return Registry.of(document.clients, hashlib.sha256(raw).hexdigest())
@@ -219,7 +265,9 @@ def _check_client(client: Client, loc: tuple[int | str, ...], source: Source, *,
     """What the members of a client have to hold together."""
     if not demo and (client.issuer.rstrip("/") == SANDBOX_ISSUER or client.profile == "sandbox"):
         source.problem((*loc, "issuer"), "the public sandbox's signing key is published: anybody can call in its name")
-    for place, address in [("jku", jku) for jku in client.jku] + [("fhir", server.base) for server in client.fhir]:
+    addresses = [("jku", jku) for jku in client.jku] + [("fhir", server.base) for server in client.fhir]
+    addresses += [("smart", origin) for origin in (client.smart.origins if client.smart else ())]
+    for place, address in addresses:
         try:
             scheme = urlsplit(normal_base(address.partition("?")[0])).scheme
         except ValueError as error:

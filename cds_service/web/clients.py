@@ -13,6 +13,7 @@ from cds_service.fhir.client import Access, Reader, Scopes
 from cds_service.profiles import Showing
 from cds_service.trust.outbound import ForbiddenAddressError
 from cds_service.trust.registry import normal_base
+from cds_service.values import by_identity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,7 @@ MARGIN = 0.1
 """Seconds of the deadline that are kept for judging what was read."""
 
 
+@by_identity
 def site_of(client: Client | None, common: Site) -> Site:
     """What is agreed with a client; what its registration leaves open is as configured for all."""
     if client is None:
@@ -45,6 +47,7 @@ def site_of(client: Client | None, common: Site) -> Site:
         prefetch_names={**common.prefetch_names, **client.prefetch_names},
         refuse_unobtainable=client.unobtainable == "412",
         profile=client.profile,
+        smart=client.smart is not None,
         client=client.name,
         silent=client.silent or common.silent,
         crd=replace(

@@ -35,8 +35,8 @@ os.register_at_fork(after_in_child=lambda: _PROCESS.__setitem__(0, uuid4().hex[:
 _numbers = count(1)
 _USABLE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
-# Any origin may call: nothing here rests on cookies, and credentials are never allowed. A wildcard would not cover
-# Authorization, which sandboxes send, so the headers are named.
+# Any origin may call: what it may read rests on no cookie (those of launched forms are SameSite), and credentials are
+# never allowed. A wildcard would not cover Authorization, which sandboxes send, so the headers are named.
 _CORS = [
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"X-Request-Id"),

@@ -15,6 +15,10 @@ CLIENT = "cds_service.client"
 """The registered client of a request, in its scope; None for anybody, in demo mode."""
 
 
+PAGES = ("/smart/", "/static/")
+"""Opened by browsers, which have no client token; there an EHR's own grant decides (``web.pages.launch``)."""
+
+
 class Gate:
     """ASGI middleware: the token, then the rate of its client (in demo mode, of the address it calls from)."""
 
@@ -34,7 +38,9 @@ class Gate:
                 elif name == b"host":
                     host = value.decode("latin-1")
             address = f"{scope.get('scheme', 'http')}://{host}"
-            client = scope[CLIENT] = await self.door.admit(authorization, scope["path"], address)
+            path = scope["path"]
+            opened = path.startswith(PAGES)
+            client = scope[CLIENT] = None if opened else await self.door.admit(authorization, path, address)
             if client is not None:
                 scope["log"]["client"] = client.name
                 self.rates.take(client.name, client.calls_per_second or self.per_second)

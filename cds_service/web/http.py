@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from cds_service.cdshooks import operation_outcome, read_json, write_json
@@ -29,19 +30,30 @@ async def read_body(request: Request, limit: int, media: Collection[str] = (JSON
     Raises RequestError: 415 for another media type than those named (parameters are ignored), 413 over the limit in
     bytes (seen from the declared length, or counted while it streams in).
     """
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in media:
+    kind, declared = b"", b""
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            kind = value
+        elif name == b"content-length":
+            declared = value
+    if kind.partition(b";")[0].strip().lower().decode("latin-1") not in media:
         raise MediaTypeError(f"The Content-Type of a request is {' or '.join(media)}.")
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    if declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
+    receive = request.receive
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
         chunks.append(chunk)
-    return b"".join(chunks)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
 
 
 def _too_large(limit: int) -> BodyTooLargeError:

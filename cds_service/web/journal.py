@@ -118,6 +118,8 @@ def _explained(
 def _counted(
     service: CdsService, judged: Sequence[Judged], cards: Sequence[Mapping[str, Any]], *, silent: bool
 ) -> None:
+    if not telemetry.enabled():
+        return
     for one in judged:
         assessment = one.assessment
         policy = assessment.policy

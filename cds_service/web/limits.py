@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 from cds_service.errors import BusyError, HeadersTooLargeError, SlowBodyError, TooManyCallsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PROBES = frozenset({"/health", "/ready", "/metrics"})
 """Answered whatever the load, and without a token: they say nothing about patients."""
+
+WHOLE = "cds_service.whole"
+"""In the scope of a request whose body has come to its end."""
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 32 * 1024
@@ -39,13 +42,13 @@ class Limits:
             await self.app(scope, receive, send)
             return
         headers = scope["headers"]
-        if len(headers) > MOST_HEADERS or sum(len(name) + len(value) for name, value in headers) > MOST_HEADER_BYTES:
+        if len(headers) > MOST_HEADERS or _bytes(headers) > MOST_HEADER_BYTES:
             raise HeadersTooLargeError("The headers are too many or too large.")
         if self.running >= self.most_calls:
             raise BusyError("Too many calls at once.", retry_after=1)
         self.running += 1
         try:
-            await self.app(scope, self._in_time(receive), send)
+            await self.app(scope, receive if WHOLE in scope else self._in_time(receive), send)
         finally:
             self.running -= 1
 
@@ -68,6 +71,13 @@ class Limits:
             return message
 
         return received
+
+
+def _bytes(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    size = 0
+    for name, value in headers:
+        size += len(name) + len(value)
+    return size
 
 
 @dataclass(slots=True)

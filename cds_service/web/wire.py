@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from cds_service.web.limits import WHOLE
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -49,6 +51,11 @@ class LimitedProtocol(HttpToolsProtocol):
         """A head is complete."""
         self._end_head()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request is there to its end. One that came whole at once needs no watch over its body."""
+        super().on_message_complete()
+        self.scope[WHOLE] = True  # type: ignore[literal-required]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""

@@ -45,6 +45,10 @@ def test_the_example_in_the_docs_loads_and_says_what_it_says() -> None:
     assert hospital.server("https://ehr.general.example/api/FHIR/R4/../admin") is None
     assert hospital.server("https://ehr.general.example.attacker.example/api/FHIR/R4") is None
     assert pilot.static_keys is not None
+    assert registry.launching("HTTPS://EHR.general.example:443/api/FHIR/R4/") == (hospital, hospital.fhir[0].base)
+    assert registry.launching(clinic.fhir[0].base) is None
+    assert hospital.smart is not None
+    assert hospital.smart.origins == ("https://login.general.example",)
     assert set(registry.key_addresses) == {*hospital.jku, *clinic.jku}
     assert len(registry.sha256) == 64
 
@@ -69,6 +73,12 @@ def test_the_example_in_the_docs_loads_and_says_what_it_says() -> None:
         ("unobtainable: 500", 9, "'card' or '412'"),
         ("cards: {show_pasing: yes}", 10, "Extra inputs"),
         ("cards: {critical_factor: 1}", 10, "greater than 1"),
+        ("smart: {client_id: ''}", 11, "pattern"),
+        ("smart: {client_id: form, client_secret: s3cret}", 11, "Extra inputs"),
+        ("smart: {client_id: form, secret_env: lower-case}", 11, "pattern"),
+        ("smart: {client_id: form, secret_env: A, secret_file: b}", 11, "one of them is enough"),
+        ("smart: {client_id: form, origins: ['https://a.example/path']}", 11, "more than an origin"),
+        ("smart: {client_id: form, origins: ['http://a.example']}", 11, "not https"),
     ],
 )
 def test_a_problem_is_named_with_file_and_line(tmp_path: Path, change: str, line: int, said: str) -> None:
@@ -82,6 +92,7 @@ def test_a_problem_is_named_with_file_and_line(tmp_path: Path, change: str, line
         "fhir": "fhir: [{base: https://fhir.a.example}]",
         "unobtainable": "unobtainable: card",
         "cards": "cards: {show_passing: yes}",
+        "smart": "smart: {client_id: form}",
     }
     good = "clients:\n  - " + "\n    ".join(lines.values())
     assert load_registry(written(tmp_path, good)).clients[0].name == "a"
@@ -101,6 +112,12 @@ def test_a_problem_is_named_with_file_and_line(tmp_path: Path, change: str, line
         ("clients: [", "registry.yaml:2: did not find"),
         ("clients:\n  - {name: a, issuer: i}", "registry.yaml:2: a client needs jku"),
         (GOOD + "  - {name: a, issuer: https://b.example, jku: https://b.example}", "registry.yaml:3: another client"),
+        ("clients:\n  - {name: a, issuer: i, jku: https://a.example, smart: {client_id: f}}", "smart needs fhir"),
+        (
+            GOOD.replace("}", ", fhir: https://f.example, smart: {client_id: f}}")
+            + "  - {name: b, issuer: j, jku: https://b.example, fhir: https://F.example/, smart: {client_id: f}}",
+            "registry.yaml:3: another client's SMART app is launched from the same FHIR server",
+        ),
         (
             GOOD + "  - {name: b, issuer: https://a.example, jku: https://b.example}",
             "registry.yaml:3: clients that share",

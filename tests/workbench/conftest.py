@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,12 @@ import uvicorn
 
 from cds_service.app import create_app
 from cds_service.settings import Settings
+from tests.smart.conftest import ehr, ehr_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["ehr", "ehr_server"]
 
 CHROMIUM = next(
     (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
@@ -25,15 +29,24 @@ FLAGS = [
 ]
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 @pytest.fixture(scope="session")
 def address() -> Iterator[str]:
     """The address of the service as it starts without configuration."""
-    server = uvicorn.Server(uvicorn.Config(create_app(Settings.load()), port=0, log_level="error", lifespan="on"))
+    port = free_port()  # known before it listens: the links of cards name it
+    app = create_app(Settings.load(port=port))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="on"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    yield f"http://127.0.0.1:{port}"
     server.should_exit = True
     thread.join(10)
 

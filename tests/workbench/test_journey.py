@@ -1,9 +1,15 @@
 """The journey of a visitor, in a real browser: see an overdose, take the suggestion, break it, answer, see it met."""
 
+import json
 import re
+from pathlib import Path
 from statistics import median
 
+import httpx
 import pytest
+
+from tests.bodies import SIGN
+from tests.smart.test_launch import asking
 
 WITHIN = "/#story=nsclc-unresectable-within-limit"
 
@@ -54,7 +60,7 @@ def test_the_whole_journey(page):
 
     turned(page, "progressed", "")
     assert headline(page) == "Needs documentation"
-    page.click(".still a:has-text('progression after chemoradiation')")
+    page.click("article.card .links a:has-text('Answer what is missing')")
     page.wait_for_url("**/attest/**")
     page.check("input[name='prior_therapy.progressed'][value='false']", force=True)
     page.click("text=Save answers and evaluate again")
@@ -63,6 +69,71 @@ def test_the_whole_journey(page):
     page.click("#back")
     page.wait_for_selector("#headline:has-text('Meets the policy')")
     assert page.input_value("#k-progressed") == "false"
+
+
+def test_a_missing_fact_leads_to_its_question(page):
+    page.goto("/#story=nsclc-unresectable-nothing-documented")
+    settled(page)
+    page.click(".still a:has-text('progression after chemoradiation')")
+    page.wait_for_url("**/attest/*#q-prior_therapy.progressed")
+
+
+def asked(address, patient):
+    """The links of the cards that the service sends an EHR for an order that lacks what a person has to attest."""
+    body = json.loads(json.dumps(asking()).replace("pt-1", patient))
+    cards = httpx.post(f"{address}{SIGN}", json=body).raise_for_status().json()["cards"]
+    return body, [link for card in cards for link in card.get("links", ()) if "Answer" in link["label"]]
+
+
+def fill_in(page):
+    for name in ("resectable", "metastatic", "prior_therapy.progressed"):
+        if page.locator(f"input[name='{name}']").count():
+            page.check(f"input[name='{name}'][value='false']", force=True)
+    for name in ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt", "consult"):
+        if page.locator(f"input[name='{name}']").count():
+            page.check(f"input[name='{name}'][value='true']", force=True)
+    if page.locator("select[name='request_type']").count():
+        page.select_option("select[name='request_type']", "initial")
+
+
+def test_the_link_of_an_ehrs_card_leads_to_the_form(page, address):
+    body, (link,) = asked(address, "of-a-link")
+    page.goto(link["url"])
+    page.wait_for_url("**/attest/*")
+    fill_in(page)
+    page.click("text=Save answers and evaluate again")
+    page.wait_for_selector("h1:has-text('Meets the policy')")
+    again = httpx.post(f"{address}{SIGN}", json=body).json()
+    assert again["extension"]["org.durvalumab-cds.assessments"][0]["outcome"] == "meets"
+
+
+def test_an_ehr_launches_the_form_and_gets_the_answers(chromium, address, ehr):
+    """A real browser keeps the cookies of a launch across the two sites and runs the pages under their policy."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    _, (link,) = asked(address, "of-a-launch")
+    context = chromium.new_context(viewport={"width": 900, "height": 900})
+    page = context.new_page()
+    troubles = []
+    page.on("console", lambda message: troubles.append(message.text))
+    handle = ehr.opens(link["url"].partition("assertion=")[2], "of-a-launch")
+    page.goto(f"{ehr.base.replace('127.0.0.1', 'localhost')}/card?service={address}&launch={handle}")
+    page.click("a")
+    page.wait_for_url(f"{address}/smart/form/*")
+    assert page.evaluate("document.cookie") == ""
+    assert serious(axe.run(page)) == []
+    fill_in(page)
+    page.click("text=Save answers and evaluate again")
+    page.wait_for_selector("h1:has-text('Meets the policy')")
+    assert "Filed in the chart as QuestionnaireResponse/qr-1." in page.locator("main").inner_text()
+    assert serious(axe.run(page)) == []
+    with page.expect_download() as file:
+        page.click("text=Download the QuestionnaireResponse")
+    assert json.loads(Path(file.value.path()).read_text())["status"] == "completed"
+    page.go_back()
+    page.reload()
+    context.close()
+    assert len(ehr.chart) == 1
+    assert troubles == []
 
 
 def test_the_first_page_speaks_before_any_script_runs(chromium, address):

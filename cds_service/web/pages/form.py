@@ -1,33 +1,29 @@
-"""The form for missing facts: what the chart says is filled in with its evidence, what it lacks is asked.
+"""The form for missing facts in demo mode, opened from the workbench or by the link of a card.
 
-Opened from the workbench, or by the address that goes with an evaluation of a hook call. What is answered becomes a
-QuestionnaireResponse: kept in this process in demo mode and offered for download. Then the order is evaluated again.
+What the chart says is filled in with its evidence, what it lacks is asked. What is answered becomes a
+QuestionnaireResponse: kept in this process and offered for download. Then the order is evaluated again.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from cds_service.cdshooks import write_json
 from cds_service.crd.decision import Version
 from cds_service.crd.evaluations import Evaluation
 from cds_service.errors import NotFoundError
-from cds_service.fhir.read import as_object, objects, partial_date, text
-from cds_service.questionnaire import EVIDENCE, package
-from cds_service.web.http import FHIR_JSON, read_body
+from cds_service.fhir.read import as_object, text
 from cds_service.web.pages import frame
+from cds_service.web.pages.sheet import Sheet, as_file, form_page, read_form, result_page
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Iterable
     from datetime import date
 
     from starlette.requests import Request
@@ -40,25 +36,22 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _MOST = 100
-_LONGEST = 400
 
 
 @dataclass
 class Form:
-    """One form on its way: the questions, the response begun for it, and what became of it.
+    """One form on its way: the evaluation it is for, its questions, and what was answered.
 
-    ``body`` is the request it came from, where there is one to evaluate again.
+    ``back`` is the state of the workbench it was opened from; None where a card's link opened it. ``owner`` is the
+    client that got the card.
     """
 
     token: str
-    questionnaire: Json
-    response: Json
-    missing: tuple[str, ...]
-    revision: Revision
-    body: Json | None = None
-    back: str = ""
+    evaluation: Evaluation
+    sheet: Sheet
+    back: str | None = None
+    owner: str = ""
     answered: Json | None = None
-    trouble: dict[str, str] = field(default_factory=dict)
 
 
 class Forms:
@@ -69,7 +62,7 @@ class Forms:
         self._open: OrderedDict[str, Form] = OrderedDict()
 
     def begin(self, judged: Judged, revision: Revision, body: Json, on: date, back: str) -> str:
-        """A form for a judged order; answers the token that its address ends in."""
+        """A form for a judged order of the workbench; answers the token that its address ends in."""
         assessment, order = judged.assessment, judged.order
         evaluation = Evaluation(
             assertion_id=token_urlsafe(16),
@@ -86,16 +79,14 @@ class Forms:
             asked=True,
             on=on,
         )
-        return self.of(evaluation, revision, on, body=body, back=back).token
+        return self.of(evaluation, revision, on, back).token
 
-    def of(self, evaluation: Evaluation, revision: Revision, on: date, **more: Any) -> Form:
-        """A form for an evaluation that was kept."""
-        made = package(evaluation, revision, self.base, on)
-        if made is None:
-            raise NotFoundError("Nothing is asked for this order.")
-        form, response = (entry["resource"] for entry in made["entry"])
-        response["extension"] = [e for e in response.get("extension", ()) if _says_something(e)]
-        opened = Form(token_urlsafe(16), form, response, evaluation.missing, revision, **more)
+    def of(
+        self, evaluation: Evaluation, revision: Revision, on: date, back: str | None = None, owner: str = ""
+    ) -> Form:
+        """A form for an evaluation that was kept. Raises NotFoundError where nothing is asked."""
+        sheet = Sheet.of(evaluation, revision, self.base, on)
+        opened = Form(token_urlsafe(16), evaluation, sheet, back, owner)
         self._open[opened.token] = opened
         while len(self._open) > _MOST:
             self._open.popitem(last=False)
@@ -114,22 +105,16 @@ class Forms:
         return form.answered if form else None
 
 
-def _says_something(extension: Json) -> bool:
-    return bool(extension.get("valueReference", {"reference": "-"}).get("reference"))
-
-
 @dataclass(frozen=True, slots=True)
 class FormPages:
-    """The pages of the form. ``again`` evaluates a request and says what it comes to, in short words."""
+    """The pages of the form. ``owners`` are the clients that may have got the card; a browser shows no token."""
 
     forms: Forms
     library: Callable[[], Library]
     evaluations: Evaluations
     responses: Responses
-    owner: str
+    owners: Callable[[], Iterable[str]]
     today: Callable[[], date]
-    again: Callable[[Json], Awaitable[str]]
-    body_limit: int
 
     def routes(self) -> list[BaseRoute]:
         """The routes below ``/attest``."""
@@ -143,23 +128,39 @@ class FormPages:
     async def open(self, request: Request) -> Response:
         """``GET /attest?assertion=…``: the form of an evaluation that a card or an order names."""
         assertion = request.query_params.get("assertion", "")
-        evaluation = await self.evaluations.get(self.owner, assertion)
-        if evaluation is None:
+        for owner in self.owners():
+            if (evaluation := await self.evaluations.get(owner, assertion)) is not None:
+                break
+        else:
             return _gone()
-        revision, _ = self.library().revision(evaluation.policy, named=evaluation.revision)
-        form = self.forms.of(evaluation, revision, self.today())
+        try:
+            revision, _ = self.library().revision(evaluation.policy, named=evaluation.revision)
+            form = self.forms.of(evaluation, revision, self.today(), owner=owner)
+        except NotFoundError:
+            return _gone()
         return RedirectResponse(f"{request.scope.get('root_path', '')}/attest/{form.token}", 303, frame.SECURITY)
 
     async def show(self, request: Request) -> Response:
         """``GET /attest/{token}``: the form."""
         request.scope["log"]["quiet"] = True
+        base = request.scope.get("root_path", "")
         try:
             form = self.forms.find(request.path_params["token"])
         except NotFoundError:
             return _gone()
-        if form.answered is not None:
-            return await self._done(request, form)
-        return self._page(request, form)
+        if form.answered is None:
+            return form_page(form.sheet, base=base)
+        back = f"{base}/#{form.back}{'&' if form.back else ''}answers={form.token}" if form.back is not None else ""
+        return result_page(
+            form.sheet,
+            form.evaluation,
+            form.answered,
+            base=base,
+            download=f"{base}/attest/{form.token}/response",
+            back=back,
+            kept="The answers are kept in this process for the demonstration. "
+            "Download them as a FHIR QuestionnaireResponse to file them in a chart.",
+        )
 
     async def answer(self, request: Request) -> Response:
         """``POST /attest/{token}``: the answers; what cannot be read is said beside its question."""
@@ -167,140 +168,21 @@ class FormPages:
             form = self.forms.find(request.path_params["token"])
         except NotFoundError:
             return _gone()
-        raw = (await read_body(request, self.body_limit, ("application/x-www-form-urlencoded",))).decode(
-            "utf-8", "replace"
-        )
-        given = {name: values for name, values in parse_qs(raw).items() if any(values)}
-        form.trouble = {}
-        items = []
-        for item in form.questionnaire["item"]:
-            answers = []
-            for value in given.get(item["linkId"], ()):
-                answer = _answer(item, value.strip()[:_LONGEST])
-                if answer is None:
-                    form.trouble[item["linkId"]] = "This answer could not be read."
-                else:
-                    answers.append(answer)
-            if answers:
-                items.append({"linkId": item["linkId"], "text": item["text"], "answer": answers})
-        if form.trouble or not items:
-            form.trouble = form.trouble or {"": "Answer at least one question."}
-            return self._page(request, form, given, 422)
-        now = datetime.now(UTC).replace(microsecond=0)
-        response = {
-            **form.response,
-            "id": form.token,
-            "status": "completed",
-            "authored": now.isoformat().replace("+00:00", "Z"),
-            "item": items,
-        }
-        form.answered = response
-        if form.body is None:
-            await self.responses.put(self.owner, text(response["subject"]["reference"]).rpartition("/")[2], response)
+        given = await read_form(request)
+        items, trouble = form.sheet.read(given)
+        if trouble:
+            return form_page(form.sheet, given, trouble, base=request.scope.get("root_path", ""))
+        form.answered = form.sheet.response(items, form.token, datetime.now(UTC))
+        if form.back is None:
+            await self.responses.put(form.owner, form.evaluation.patient, form.answered)
         return RedirectResponse(str(request.url.path), 303, frame.SECURITY)
 
     async def download(self, request: Request) -> Response:
         """``GET /attest/{token}/response``: the QuestionnaireResponse as a file."""
         answered = self.forms.answered(request.path_params["token"])
-        if answered is None:
-            return _gone()
-        headers = {**frame.SECURITY, "content-disposition": 'attachment; filename="questionnaire-response.json"'}
-        return Response(write_json(answered), 200, headers, FHIR_JSON)
-
-    def _page(
-        self, request: Request, form: Form, given: dict[str, list[str]] | None = None, status: int = 200
-    ) -> Response:
-        begun = {item["linkId"]: objects(item.get("answer")) for item in form.response["item"]}
-        questions = [_question(item, begun.get(item["linkId"], []), given) for item in form.questionnaire["item"]]
-        for question in questions:
-            question["trouble"] = form.trouble.get(question["name"], "")
-        return frame.page(
-            "form.html",
-            status,
-            base=request.scope.get("root_path", ""),
-            form=form,
-            revision=form.revision,
-            asked=[q for q in questions if not q["evidence"]],
-            known=[q for q in questions if q["evidence"]],
-            trouble=form.trouble.get("", ""),
-        )
-
-    async def _done(self, request: Request, form: Form) -> Response:
-        before = after = ""
-        if form.body is not None and form.answered is not None:
-            from cds_service.web.pages.knobs import with_answers  # noqa: PLC0415
-
-            before = await self.again(form.body)
-            after = await self.again(with_answers(form.body, form.answered))
-        return frame.page(
-            "answered.html",
-            base=request.scope.get("root_path", ""),
-            form=form,
-            before=before,
-            after=after,
-            given=[
-                (item["text"], ", ".join(_shown(a) for a in item["answer"])) for item in (form.answered or {})["item"]
-            ],
-        )
+        return _gone() if answered is None else as_file(answered)
 
 
 def _gone() -> Response:
     words = "This form is not kept any more. Open it again from the card or from the workbench."
     return frame.page("problem.html", 404, title="No such form", text=words)
-
-
-def _question(item: Json, begun: list[Json], given: dict[str, list[str]] | None) -> Json:
-    options = [(o["valueCoding"]["code"], o["valueCoding"]["display"]) for o in item.get("answerOption", ())]
-    values = [_value(answer) for answer in begun]
-    if given is not None:
-        values = given.get(item["linkId"], [])
-    evidence = [
-        e["valueString"] for answer in begun for e in objects(answer.get("extension")) if e.get("url") == EVIDENCE
-    ]
-    return {
-        "name": item["linkId"],
-        "text": item["text"],
-        "type": item["type"],
-        "options": options,
-        "repeats": bool(item.get("repeats")),
-        "given": values,
-        "evidence": list(dict.fromkeys(evidence)),
-        "unit": "kg" if item["linkId"] == "weight_kg" else "",
-    }
-
-
-def _value(answer: Json) -> str:
-    for name, value in answer.items():
-        if name == "valueCoding":
-            return text(value.get("code"))
-        if name.startswith("value"):
-            return str(value).lower() if isinstance(value, bool) else str(value)
-    return ""
-
-
-def _shown(answer: Json) -> str:
-    coding = as_object(answer.get("valueCoding"))
-    value = _value(answer)
-    return text(coding.get("display")) or {"true": "yes", "false": "no"}.get(value, value)
-
-
-def _answer(item: Json, value: str) -> Json | None:
-    """What somebody typed as an answer of the item's type; None where it is none."""
-    for option in item.get("answerOption", ()):
-        if option["valueCoding"]["code"] == value:
-            return {"valueCoding": option["valueCoding"]}
-    match item["type"]:
-        case "boolean" if value in {"true", "false"}:
-            return {"valueBoolean": value == "true"}
-        case "decimal":
-            try:
-                number = Decimal(value)
-            except InvalidOperation:
-                return None
-            return {"valueDecimal": number} if number.is_finite() and abs(number) < Decimal(10) ** 9 else None
-        case "date":
-            day = partial_date(value)
-            return {"valueDate": value} if day is not None else None
-        case "string" | "open-choice" if value:
-            return {"valueString": value}
-    return None

@@ -24,6 +24,7 @@ from cds_service.service import EXPLAIN, HookCall
 from cds_service.values import dataclass
 from cds_service.web.http import json_answer, json_body
 from cds_service.web.pages import frame, knobs
+from cds_service.web.pages.outcome import OUTCOMES, VERDICTS, in_short
 from cds_service.web.pages.picture import picture
 from cds_service.web.pages.stories import stories
 from cds_service.wording import words_for
@@ -47,17 +48,6 @@ FIRST = "nsclc-unresectable-overdose"
 SHOWN_AS = (("generic", "Standard"), ("epic", "Epic"), ("cerner", "Oracle"), ("crd", "CRD"))
 _SLIDES = {"dose": (0, 2400, 10), "weight": (15, 130, 0.5)}
 _NARROWEST, _WIDEST = 300, 1400
-_OUTCOMES = {
-    "meets": "Meets the policy",
-    "does-not-meet": "Does not meet the policy",
-    "needs-documentation": "Needs documentation",
-}
-_VERDICTS = {
-    "ok": ("within the limit", "good"),
-    "exceeds": ("exceeds the limit", "bad"),
-    "wrong-interval": ("given too often", "bad"),
-    "undetermined": ("cannot be decided yet", "open"),
-}
 _VERSIONS = {"davinci-crd.requestedVersion": "2.2"}
 _COVERAGE_PARTS = {
     "coverage": "Coverage",
@@ -111,7 +101,6 @@ class Workbench:
             Route("/", self.page, methods=["GET"]),
             Route("/workbench/evaluate", self.evaluate, methods=["POST"]),
             Route("/workbench/form", self.form, methods=["POST"]),
-            Route("/static/{name}", frame.static, methods=["GET"]),
         ]
 
     async def page(self, request: Request) -> Response:
@@ -199,10 +188,6 @@ class Workbench:
             return Looked(service.id, {"cards": []}, (), error.message)
         judged = tuple((one, self._revision(one)) for one in call.judged)
         return Looked(service.id, answer, judged, "", (perf_counter() - started) * 1000)
-
-    async def said(self, body: Json) -> str:
-        """What a request comes to, in one sentence."""
-        return said(await self.look(body))
 
     def _call(self, body: Json, service: CdsService) -> HookCall:
         return HookCall(
@@ -387,7 +372,7 @@ def _strip(looked: Looked) -> Json:
         return {"outcome": "none", "kicker": looked.service, "headline": headline, "arithmetic": "", "facts": []}
     assessment = looked.judged[0][0].assessment
     dose = assessment.dose
-    verdict, state = _VERDICTS[dose.verdict.value]
+    verdict, state = VERDICTS[dose.verdict.value]
     weight = f"{plain(dose.weight.kg)} kg" if dose.weight else "not known"
     limit = f"{dose.limit_mg:,.1f}".removesuffix(".0") + " mg" if dose.limit_mg is not None else ""
     limit = limit or (f"{plain(dose.limit_mg_per_kg)} mg/kg" if dose.limit_mg_per_kg is not None else "open")
@@ -403,7 +388,7 @@ def _strip(looked: Looked) -> Json:
     return {
         "outcome": assessment.outcome.value,
         "kicker": f"{assessment.policy.id}, {section}, answered in {looked.ms:.1f} ms",
-        "headline": _OUTCOMES[assessment.outcome.value],
+        "headline": OUTCOMES[assessment.outcome.value],
         "arithmetic": dose.arithmetic or (f"Ordered {dose.ordered}" if dose.ordered else ""),
         "facts": facts,
     }
@@ -416,7 +401,7 @@ def said(looked: Looked) -> str:
     assessment = looked.judged[0][0].assessment
     count = len(looked.answer["cards"])
     cards = "no card" if not count else "1 card" if count == 1 else f"{count} cards"
-    return f"{_OUTCOMES[assessment.outcome.value]}; dose {_VERDICTS[assessment.dose.verdict.value][0]}; {cards}."
+    return f"{in_short(assessment)}; {cards}."
 
 
 def _coverage(answer: Json) -> list[Json]:

@@ -151,7 +151,7 @@
       tell("Card dismissed; feedback was sent.");
       $("h3", $(".cards")).setAttribute("tabindex", "-1");
       $("h3", $(".cards")).focus();
-    } else if (target.id === "open-form" || target.dataset.fact) {
+    } else if (target.id === "open-form" || target.dataset.fact || "form" in target.dataset) {
       event.preventDefault();
       await form(target.dataset.fact);
     } else if (target.dataset.copy) {

@@ -1,0 +1,26 @@
+"""What an assessment comes to, in the words of the pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cds_service.assessment import Assessment
+
+OUTCOMES = {
+    "meets": "Meets the policy",
+    "does-not-meet": "Does not meet the policy",
+    "needs-documentation": "Needs documentation",
+}
+VERDICTS = {
+    "ok": ("within the limit", "good"),
+    "exceeds": ("exceeds the limit", "bad"),
+    "wrong-interval": ("given too often", "bad"),
+    "undetermined": ("cannot be decided yet", "open"),
+}
+"""A dose verdict, and how it is coloured."""
+
+
+def in_short(assessment: Assessment) -> str:
+    """Outcome and dose verdict in one sentence."""
+    return f"{OUTCOMES[assessment.outcome.value]}; dose {VERDICTS[assessment.dose.verdict.value][0]}"
