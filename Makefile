@@ -3,7 +3,7 @@ PYTHON ?= python3
 STORY ?= fixtures/fhir/nsclc-unresectable-overdose
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test bench crash soak sbom clean
+.PHONY: demo test docs bench crash soak sbom clean
 
 # Start the service on loopback, post a story over HTTP, print what an EHR would get, serve on (ONCE=1: end instead).
 demo: .venv/installed
@@ -12,6 +12,11 @@ demo: .venv/installed
 # Everything a change has to pass.
 test:
 	PYTHON=$(PYTHON) .ci/run
+
+# The pages that are made from the fact files and the policy; tests keep them fresh.
+docs: .venv/installed
+	.venv/bin/python -c 'from cds_service.facts.page import what_we_read; print(what_we_read(), end="")' > docs/what-we-read.md
+	.venv/bin/durvalumab-cds policy show CP.PHAR.339 > docs/policies/CP.PHAR.339.md
 
 # The service beside a bare route, on this machine (docs/benchmarks.md).
 bench: .venv/installed

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Checks durvalumab orders against a payer's medical policy. Informs; never approves or denies.",
+    epilog="Exit codes: 0 done; 1 a check found problems; 2 unusable input or configuration; 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -43,6 +44,8 @@ FAILED = 1
 """Exit code where a check found problems."""
 UNUSABLE = 2
 """Exit code where the input or the configuration cannot be used."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 
 @app.callback(invoke_without_command=True)
@@ -68,11 +71,16 @@ def serve(
 def demo(
     story: Annotated[Path, typer.Argument(help="A story folder or a request body.", exists=True)],
     once: Annotated[bool, typer.Option("--once", help="End after the answer instead of serving on.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Start the service on a free loopback port, post a story to it over HTTP, and show what an EHR would get."""
     from cds_service.server import demo as run
 
-    run(_settings(host="127.0.0.1", port=0, log_level="warning", record=False), story, once=once, show=_show)
+    def show(answer: object, readable: Iterable[RenderableType]) -> None:
+        if answer is not None or not as_json:
+            _show(answer, readable, as_json=as_json)
+
+    run(_settings(host="127.0.0.1", port=0, log_level="warning", record=False), story, once=once, show=show)
 
 
 @app.command()
@@ -113,10 +121,7 @@ def check(
     """Judge a request body strictly: members of the hook, every resource as FHIR R4, and what reading repaired."""
     from cds_service.offline import check_body, read_body
 
-    problems = check_body(read_body(file))
-    _show(problems, problems or ["The request is valid."], as_json=as_json)
-    if problems:
-        raise typer.Exit(FAILED)
+    _found(check_body(read_body(file)), "The request is valid.", as_json=as_json)
 
 
 @policy.command("list")
@@ -140,14 +145,16 @@ def policy_list(folder: Folder = None, as_json: AsJson = False) -> None:
 
 
 @policy.command("show")
-def policy_show(policy_id: str, revision: str | None = None, folder: Folder = None) -> None:
-    """Show a policy as the page a pharmacist reviews."""
+def policy_show(policy_id: str, revision: str | None = None, folder: Folder = None, as_json: AsJson = False) -> None:
+    """Show a policy as the page a pharmacist reviews; Markdown where the output is no terminal."""
     from rich.markdown import Markdown
 
+    from cds_service.policies.describe import described
     from cds_service.policies.render import render
 
-    page = render(_library(folder).revision(policy_id, named=revision)[0])
-    _print([Markdown(page) if sys.stdout.isatty() else page])
+    found = _library(folder).revision(policy_id, named=revision)[0]
+    page = render(found)
+    _show(described(found), [Markdown(page) if sys.stdout.isatty() else page.rstrip()], as_json=as_json)
 
 
 @policy.command("check")
@@ -169,25 +176,27 @@ def policy_check(
             _library(path)
         except PolicyError as error:
             problems = error.problems
-    _show(problems, problems or ["No problems."], as_json=as_json)
-    if problems:
-        raise typer.Exit(FAILED)
+    _found(problems, "No problems.", as_json=as_json)
 
 
 @policy.command("diff")
 def policy_diff(before: File, after: File, as_json: AsJson = False) -> None:
     """Say what changed from one policy document to another."""
+    from cds_service import terminal
     from cds_service.policies.diff import diff
     from cds_service.policies.load import load_revision
 
     lines = diff(load_revision(before), load_revision(after))
-    _show(lines, lines or ["No difference."], as_json=as_json)
+    _show(lines, terminal.changes(lines), as_json=as_json)
 
 
 @app.command()
-def config() -> None:
+def config(as_json: AsJson = False) -> None:
     """Print the settings in force; of secrets only whether they are set."""
-    _show(_settings().effective(), [], as_json=True)
+    from cds_service import terminal
+
+    settings = _settings().effective()
+    _show(settings, terminal.settings(settings), as_json=as_json)
 
 
 @app.command()
@@ -250,6 +259,7 @@ def record_export(
 @record_app.command("purge")
 def record_purge(
     days: Annotated[int | None, typer.Option(help="Days to keep; DURVALUMAB_CDS_RECORD_DAYS if left out.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Remove rows older than so many days; their counts stay, and the chain says where it was cut."""
     from cds_service.record.retention import purge
@@ -258,15 +268,19 @@ def record_purge(
     if not kept:
         raise ServiceError("Say how many days to keep: --days, or DURVALUMAB_CDS_RECORD_DAYS.")
     with _store() as (store, keys):
-        print(purge(store, keys, days=kept, now=time.time_ns() // 1000), "rows purged")  # noqa: T201
+        purged = purge(store, keys, days=kept, now=time.time_ns() // 1000)
+    _show({"purged": purged}, [f"{purged} rows purged"], as_json=as_json)
 
 
 @record_app.command("show")
 def record_show(
     identity: Annotated[str, typer.Argument(help="Id of a decision, or uuid of one of its cards.")],
+    as_json: AsJson = False,
 ) -> None:
     """Show one decision with the answer as it was sent. Needs the secret of the record."""
     import orjson
+
+    from cds_service import terminal
 
     with _store() as (store, keys):
         stored = store.decision(identity)
@@ -274,7 +288,8 @@ def record_show(
             raise ServiceError("There is no such decision in the record.")
         row = stored.decision
         sealed = orjson.loads(keys.unseal(row.sealed)) if row.sealed else None
-    _show({"place": stored.seq, **orjson.loads(row.body), "sealed": sealed}, [], as_json=True)
+    told = {"place": stored.seq, **orjson.loads(row.body), "sealed": sealed}
+    _show(told, [terminal.document(told)], as_json=as_json)
 
 
 @contextmanager
@@ -315,15 +330,14 @@ def registry_check(
         load_registry(file, demo=demo)
     except RegistryError as error:
         problems = error.problems
-    _show(problems, problems or ["No problems."], as_json=as_json)
-    if problems:
-        raise typer.Exit(FAILED)
+    _found(problems, "No problems.", as_json=as_json)
 
 
 @jwt.command("keys")
 def jwt_keys(
     folder: Annotated[Path, typer.Argument(help="Where private-key.json and jwks.json are written.")],
     algorithm: Annotated[str, typer.Option("--alg", help="ES384, RS384 or another asymmetric one.")] = "ES384",
+    as_json: AsJson = False,
 ) -> None:
     """Make a key pair: a private key to sign with, and the JWK set to register or publish."""
     import json
@@ -338,7 +352,11 @@ def jwt_keys(
     secret.touch(mode=0o600)
     secret.write_text(json.dumps(private, indent=2))
     public.write_text(json.dumps(public_set(private), indent=2))
-    _print([f"{secret}: keep it to yourself", f"{public}: register it, or publish it at the jku"])
+    _show(
+        {"private_key": str(secret), "jwks": str(public)},
+        [f"{secret}: keep it to yourself", f"{public}: register it, or publish it at the jku"],
+        as_json=as_json,
+    )
 
 
 @jwt.command("mint")
@@ -350,6 +368,7 @@ def jwt_mint(
     subject: Annotated[str | None, typer.Option("--sub", help="The subject, where one is agreed.")] = None,
     jku: Annotated[str | None, typer.Option(help="Where the public key is published.")] = None,
     seconds: Annotated[int, typer.Option(min=1, max=3600, help="How long it is valid.")] = 300,
+    as_json: AsJson = False,
 ) -> None:
     """Print a client token for one call to one address."""
     import json
@@ -360,7 +379,19 @@ def jwt_mint(
         private = json.loads(key.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise ServiceError(f"{key}: no JWK") from None
-    print(mint(private, audience, issuer, seconds=seconds, tenant=tenant, sub=subject, jku=jku))  # noqa: T201
+    token = mint(private, audience, issuer, seconds=seconds, tenant=tenant, sub=subject, jku=jku)
+    _show({"token": token}, [token], as_json=as_json)
+
+
+@app.command()
+def operator(
+    name: Annotated[str, typer.Argument(help="Lower case letters, digits and hyphens.")], as_json: AsJson = False
+) -> None:
+    """Make a password for the workbench outside demo mode, and the line for DURVALUMAB_CDS_OPERATORS."""
+    from cds_service.trust.operators import new_operator
+
+    password, line = new_operator(name)
+    _show({"password": password, "line": line}, [f"password, told once: {password}", line], as_json=as_json)
 
 
 @app.command()
@@ -392,21 +423,27 @@ def _library(folder: Path | None) -> Any:
     return load_library(folder)
 
 
+def _found(problems: list[str], none: str, *, as_json: bool) -> None:
+    """Show what a check found, and end with its exit code."""
+    from cds_service import terminal
+
+    _show(problems, terminal.problems(problems, none), as_json=as_json)
+    if problems:
+        raise typer.Exit(FAILED)
+
+
 def _show(value: object, readable: Iterable[RenderableType], *, as_json: bool = False) -> None:
     if as_json:
         from cds_service.cdshooks import write_json
 
         print(write_json(value).decode())  # noqa: T201
-    else:
-        _print(readable)
-
-
-def _print(readable: Iterable[RenderableType]) -> None:
+        return
     from rich.console import Console
+    from rich.text import Text
 
     console = Console()
     for part in readable:
-        if isinstance(part, str):
+        if isinstance(part, str | Text):  # a line stays a line, however narrow the terminal, to be searched and cut
             console.print(part, markup=False, highlight=False, soft_wrap=True)
         else:
             console.print(part)
@@ -417,7 +454,7 @@ def main() -> NoReturn:
     try:
         app()
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except ServiceError as error:
         print(error, file=sys.stderr)  # noqa: T201
         sys.exit(UNUSABLE)

@@ -22,6 +22,7 @@ from cds_service.reload import Reloadable
 from cds_service.settings import Settings
 from cds_service.trust.door import Door
 from cds_service.trust.keys import KeyCache
+from cds_service.trust.operators import Operators, load_operators
 from cds_service.trust.outbound import Outbound
 from cds_service.trust.registry import LiveRegistry, Registry, demo_registry
 from cds_service.trust.replay import InProcess, SharedFile
@@ -36,6 +37,7 @@ from cds_service.web.life import Life
 from cds_service.web.limits import Limits
 from cds_service.web.measures import Measures
 from cds_service.web.operations import Operations
+from cds_service.web.pages import frame
 from cds_service.web.pages.form import FormPages, Forms
 from cds_service.web.pages.launch import LaunchPages
 from cds_service.web.pages.workbench import Workbench
@@ -86,7 +88,9 @@ def create_app(
     policies = Reloadable("policies", lambda: load_library(settings.policy_folder), settings.policy_folder, library)
     site = settings.site()
     recorder = settings.recorder()
-    life = Life(recorder=recorder, watched=(policies,))
+    operators = _operators(settings)
+    watched = (policies, operators) if operators else (policies,)
+    life = Life(recorder=recorder, watched=watched)
     evaluations: Evaluations = InMemory() if recorder is None else recorder.evaluations
     responses: Responses = ResponsesInMemory() if recorder is None else recorder.responses
     site = replace(site, crd=replace(site.crd, evaluations=evaluations, responses=responses))
@@ -125,7 +129,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, (policies,))
+    api.state.running = frame.Running(demo=settings.demo_mode, workbench=settings.demo_mode or bool(operators))
+    operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, watched)
     api.router.routes.extend([*calls.routes(), *operations.routes()])
     fhir = Fhir(policies, settings.today, site.public_base_url, evaluations, responses, settings.body_limit, _owner)
     api.router.routes.extend(fhir.routes())
@@ -144,7 +149,10 @@ def create_app(
     api.router.routes.extend(launch.routes())
     if settings.demo_mode:
         api.router.routes.extend(_workbench(calls, settings, evaluations, responses, registry))
-    gate = Gate(Shortcut(api, calls), door, settings.calls_per_second)
+    elif operators:
+        pages = Workbench(calls.services, policies, site, settings.today, settings.body_limit)
+        api.router.routes.extend(pages.routes())
+    gate = Gate(Shortcut(api, calls), door, settings.calls_per_second, Operators(operators) if operators else None)
     return Edge(Limits(gate, most_calls=settings.most_calls, body_seconds=settings.body_seconds), life)
 
 
@@ -180,6 +188,14 @@ def _replay(settings: Settings, recorder: Recorder | None) -> ReplayStore:
 def _sealed(recorder: Recorder | None) -> Sealed:
     """Sealed cookies that all replicas open; without a record, those that were forked from this process."""
     return Sealed(Keys(os.urandom(32)) if recorder is None else recorder.keys_for("launched forms"))
+
+
+def _operators(settings: Settings) -> Reloadable[dict[str, str]] | None:
+    """Who may open the workbench outside demo mode; None where nobody may. Raises DocumentError."""
+    path = settings.operators
+    if path is None or settings.demo_mode:
+        return None
+    return Reloadable("operators", lambda: load_operators(path), path, load_operators(path))
 
 
 def _registry(settings: Settings) -> LiveRegistry:

@@ -7,17 +7,18 @@ the result carries its own explanation. Pure: nothing is read, fetched or timed 
 from __future__ import annotations
 
 from decimal import Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import FactTest
 from cds_service.criteria.dose import Verdict
-from cds_service.criteria.evaluate import CAUSES, Context, evaluate, missing_from, outcome_of
+from cds_service.criteria.evaluate import CAUSES, Context, evaluate, missing_from, outcome_of, union
 from cds_service.criteria.finding import Finding
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
 from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.derive import EARLIER_STAGES, derive, derive_for_disease
+from cds_service.facts.derive import derive, derive_for_disease, is_earlier_stage
 from cds_service.policies.load import dose_tables
 from cds_service.referral import numbers_for, refer
 from cds_service.result import (
@@ -43,6 +44,9 @@ __all__ = ["Assessment", "DoseAssessment", "OrderOutcome", "PhaseDose", "PolicyR
 
 ADULT = 18
 ADULT_LIGHT_KG = 30
+OUR_TROUBLE = frozenset({Absence.UNREACHABLE, Absence.NOT_PERMITTED})
+_absence_of = attrgetter("absence")
+RECEIVED_FOR_IT = Known(value=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +85,10 @@ def as_judged(facts: Facts, revision: Revision) -> Facts:
 def _choose(facts: Facts, revision: Revision) -> _Choice:
     """Which of the recorded diagnoses the order is judged for; never one of several covered ones picked."""
     found: tuple[Diagnosis, ...] = facts.value("indication") or ()
-    diseases = revision.document.diseases
-    titles = {word.title.lower(): key for key, word in diseases.items()}
+    diseases, titles = revision.document.diseases, revision.disease_titles
     candidates = [(d.disease if d.disease in diseases else titles.get(d.shown.lower()), d) for d in found]
+    if len(candidates) == 1 and candidates[0][0] is not None:
+        return _Choice(*candidates[0])
     if any(d.named_by_order for _, d in candidates):
         candidates = [(key, d) for key, d in candidates if d.named_by_order]
     covered = [(key, d) for key, d in candidates if key is not None]
@@ -115,12 +120,12 @@ class _Judging:
         self.order = order
         self.notes = list(notes)
         line = facts.value("line_of_business")
-        lines = revision.document.lines_of_business
-        if line in lines:
-            if lines[line].note:
-                self.notes.append(lines[line].note)
-        elif line is not None:
-            self.notes.append(revision.document.other_line_of_business)
+        if line is not None:
+            covered = revision.document.lines_of_business.get(line)
+            if covered is None:
+                self.notes.append(revision.document.other_line_of_business)
+            elif covered.note:
+                self.notes.append(covered.note)
 
     # -- the three kinds of answer -------------------------------------------------------------------------------
 
@@ -140,7 +145,7 @@ class _Judging:
             return self.referred(diagnosis)
         findings, judgement = self._evaluate(pathway)
         missing: tuple[Missing, ...] = ()
-        outcome = _root(f.outcome for f in findings)
+        outcome = _root([f.outcome for f in findings])
         if isinstance(request, Unknown) and first is not None and later is not None:
             judged = judge_dose(self.facts, self.revision, later, judgement.question.steps)
             context = Context(self.facts, judged)
@@ -204,7 +209,7 @@ class _Judging:
     def _evaluate(self, pathway: Pathway) -> tuple[tuple[Finding, ...], DoseJudgement]:
         judgement = judge_dose(self.facts, self.revision, pathway, steps(self.facts))
         context = dose_context(self.facts, self.revision, judgement)
-        return tuple(evaluate(criterion, context) for criterion in pathway.criteria), judgement
+        return tuple([evaluate(criterion, context) for criterion in pathway.criteria]), judgement
 
     def _judged(
         self,
@@ -214,33 +219,34 @@ class _Judging:
         outcome: OrderOutcome | None = None,
         first_missing: tuple[Missing, ...] = (),
     ) -> Assessment:
-        document = self.revision.document
-        root = _root(f.outcome for f in findings)
-        outcome = outcome or root
-        missing = {m.fact: m for m in first_missing}
-        for finding in findings:
-            if finding.outcome is Outcome.UNDOCUMENTED:
-                for item in finding.missing:
-                    missing.setdefault(item.fact, item)
+        outcomes = [finding.outcome for finding in findings]
+        outcome = outcome or _root(outcomes)
+        missing = first_missing
+        if Outcome.UNDOCUMENTED in outcomes:
+            missing = union([missing, *[f.missing for f in findings if f.outcome is Outcome.UNDOCUMENTED]])
         refer_to: tuple[str, ...] = ()
         routes: tuple[str, ...] = ()
-        referral = next((r for r in document.referrals if r.request == pathway.request), None)
-        refuted = [f for f in findings if f.outcome is Outcome.NOT_MET]
-        if refuted and referral is not None and pathway.request == "initial":
-            refer_to = numbers_for(self.facts, referral.off_label.policies)
-            outside = [f.section for f in refuted if _is_age_or_dose(f.section, pathway)]
-            if outside:
-                routes = (referral.off_label.cite,)
-                self.notes.append(
-                    f"{', '.join(outside)}: a request outside age or dose can be made under the off-label policy "
-                    f"({referral.off_label.cite})."
-                )
+        if Outcome.NOT_MET in outcomes and pathway.request == "initial":
+            refer_to, routes = self._off_label(pathway, [f for f in findings if f.outcome is Outcome.NOT_MET])
         approval = _approval(pathway, self.facts) if outcome is OrderOutcome.MEETS else None
-        dose = dose_assessment(self.facts, judgement)
+        dose = dose_assessment(judgement)
         self.notes += dose_notes(self.facts, judgement, self.revision)
-        return self._finished(
-            pathway.section, outcome, dose, findings, tuple(missing.values()), refer_to, approval, routes
-        )
+        return self._finished(pathway.section, outcome, dose, findings, missing, refer_to, approval, routes)
+
+    def _off_label(self, pathway: Pathway, refuted: list[Finding]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The off-label policies for a request that fails a criterion, and the route for one outside age or dose."""
+        referral = next((r for r in self.revision.document.referrals if r.request == pathway.request), None)
+        if referral is None:
+            return (), ()
+        routes: tuple[str, ...] = ()
+        outside = [f.section for f in refuted if _is_age_or_dose(f.section, pathway)]
+        if outside:
+            routes = (referral.off_label.cite,)
+            self.notes.append(
+                f"{', '.join(outside)}: a request outside age or dose can be made under the off-label policy "
+                f"({referral.off_label.cite})."
+            )
+        return numbers_for(self.facts, referral.off_label.policies), routes
 
     def _no_verdict(self) -> DoseAssessment:
         return DoseAssessment(Verdict.UNDETERMINED, ordered(self.facts), weight=self.facts.value("weight_kg"))
@@ -249,8 +255,8 @@ class _Judging:
         facts = self.facts
         if facts.value("reason_linked") is False:
             self.notes.append("The order names no reason; the diagnosis is taken from the record.")
-        stage = facts.value("stage")
-        if facts.value("metastatic") is True and stage is not None and EARLIER_STAGES.fullmatch(stage):
+        stage = facts.value("stage") if facts.value("metastatic") is True else None
+        if stage is not None and is_earlier_stage(stage):
             self.notes.append(f"Metastatic disease is recorded; it outranks the recorded stage {stage}.")
         if diagnosis.why:
             self.notes.append(f"{diagnosis.why[:1].upper()}{diagnosis.why[1:].rstrip('.')}.")
@@ -273,11 +279,12 @@ class _Judging:
             self.notes.append(f"Another active order for {revision.drug.name} is recorded ({shown}); it is not added.")
         if dose.weight is not None:
             self.notes += dose.weight.notes
-            age = self.facts.value("age")
-            low = age.low if isinstance(age, Between) else age
-            if low is not None and low >= ADULT and dose.weight.kg < ADULT_LIGHT_KG:
-                kg = plain(dose.weight.kg)
-                self.notes.append(f"A weight of {kg} kg is unusual for an adult: check weight and unit.")
+            if dose.weight.kg < ADULT_LIGHT_KG:
+                age = self.facts.value("age")
+                low = age.low if isinstance(age, Between) else age
+                if low is not None and low >= ADULT:
+                    kg = plain(dose.weight.kg)
+                    self.notes.append(f"A weight of {kg} kg is unusual for an adult: check weight and unit.")
         return Assessment(
             order=self.order,
             policy=PolicyRef.of(revision),
@@ -289,7 +296,7 @@ class _Judging:
             approval_months=approval,
             findings=findings,
             notes=tuple(dict.fromkeys(self.notes)),
-            could_not_check=any(m.absence in {Absence.UNREACHABLE, Absence.NOT_PERMITTED} for m in missing),
+            could_not_check=not OUR_TROUBLE.isdisjoint(map(_absence_of, missing)),
             routes=routes,
         )
 
@@ -305,41 +312,47 @@ def _root(outcomes: Iterable[Outcome]) -> OrderOutcome:
 def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
     """The facts of the chosen diagnosis: what it settles, what it leaves open, what its code already says."""
     recorded = facts["indication"]
-    mine = tuple(e for e in recorded.evidence if diagnosis.reference and e.reference == diagnosis.reference)
-    evidence = mine or recorded.evidence
-    more: dict[str, AnyFact] = {"disease": Known(disease, evidence)}
-    if diagnosis.settled:
-        more["indication"] = Known(disease, evidence)
-    else:
+    evidence = recorded.evidence
+    if diagnosis.reference:
+        evidence = tuple([e for e in evidence if e.reference == diagnosis.reference]) or evidence
+    of_disease = Known(disease, evidence)
+    indication: AnyFact = of_disease
+    if not diagnosis.settled:
         looked_for = diagnosis.why or f"a diagnosis more exact than {diagnosis.shown}"
-        more["indication"] = Unknown(Absence.NOT_RECORDED, looked_for, evidence, diagnosis.ask)
-    if not facts.knows("diagnosis_status") or len(facts.value("indication") or ()) > 1:
-        more["diagnosis_status"] = Known(diagnosis.status, evidence)
-    for name, said in (("stage", diagnosis.stage), ("histology", diagnosis.histology)):
-        fact = facts[name]
-        if said and isinstance(fact, Unknown) and fact.absence is not Absence.CONFLICTING:
-            more[name] = Known(said, evidence)
-    stage = more.get("stage", facts["stage"])
+        indication = Unknown(Absence.NOT_RECORDED, looked_for, evidence, diagnosis.ask)
+    more: dict[str, AnyFact] = {"disease": of_disease, "indication": indication}
+    status = facts.get("diagnosis_status")
+    if not isinstance(status, Known) or len(facts.value("indication") or ()) > 1:
+        status = more["diagnosis_status"] = Known(diagnosis.status, evidence)
+    if diagnosis.stage or diagnosis.histology:
+        for name, said in (("stage", diagnosis.stage), ("histology", diagnosis.histology)):
+            fact = facts[name]
+            if said and isinstance(fact, Unknown) and fact.absence is not Absence.CONFLICTING:
+                more[name] = Known(said, evidence)
+    stage = more.get("stage") or facts.get("stage")
+    extent = facts.get("sclc_extent")
     if isinstance(stage, Known) and stage.value in {"extensive", "limited"}:
-        more["sclc_extent"] = stage
+        extent = more["sclc_extent"] = stage
     elif diagnosis.extent is not None:
-        more["sclc_extent"] = Known(diagnosis.extent, evidence)
-    elif isinstance(stage, Unknown) and "stage" in facts:
-        more["sclc_extent"] = stage
-    more["diagnosis_covered"] = _covered(diagnosis, facts.including(more), evidence)
+        extent = more["sclc_extent"] = Known(diagnosis.extent, evidence)
+    elif isinstance(stage, Unknown):
+        extent = more["sclc_extent"] = stage
+    limited = isinstance(extent, Known) and extent.value == "limited"
+    more["diagnosis_covered"] = _covered(diagnosis, status.value, indication, evidence, limited=limited)
     if not facts.knows("covered_indication"):
         # Receiving it for this diagnosis is receiving it for a covered indication, as far as that one is covered.
-        more["covered_indication"] = Known(True)
+        more["covered_indication"] = RECEIVED_FOR_IT
     return derive_for_disease(facts.including(more))
 
 
-def _covered(diagnosis: Diagnosis, facts: Facts, evidence: tuple[Evidence, ...]) -> AnyFact:
+def _covered(
+    diagnosis: Diagnosis, status: str, indication: AnyFact, evidence: tuple[Evidence, ...], *, limited: bool
+) -> AnyFact:
     """Whether the diagnosis is one of section I: settled, confirmed and, where it has an extent, in scope."""
-    status = facts.value("diagnosis_status")
-    if status == "refuted" or facts.value("sclc_extent") == "limited":
+    if status == "refuted" or limited:
         return Known(False, evidence)
     if not diagnosis.settled:
-        return facts["indication"]
+        return indication
     if status != "confirmed":
         return Unknown(Absence.NOT_RECORDED, "a confirmed diagnosis", evidence, ("diagnosis_status",))
     return Known(True, evidence)

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.dose import COMBINATION, Question, Verdict, deciding_step, judge, steps_of
 from cds_service.criteria.evaluate import CAUSES, Context, cited, evaluate, missing_from, outcome_of
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.outcome import Outcome
-from cds_service.criteria.quantity import DoseLine, plain
+from cds_service.criteria.quantity import Amount, DoseLine, plain
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.result import DoseAssessment, PhaseDose, Regimen
+from cds_service.values import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cds_service.criteria.criterion import DoseRow
     from cds_service.criteria.dose import DoseJudgement, Step, StepJudgement, World
-    from cds_service.criteria.quantity import Amount, Weight
+    from cds_service.criteria.quantity import Weight
     from cds_service.evidence import Evidence, Facts
     from cds_service.policies.revision import Pathway, Revision
+
+OVER = (Verdict.EXCEEDS, Verdict.WRONG_INTERVAL)
+DECIDE_ROWS = (
+    *("weight_kg", "prior_combination_completed", "combination_ordered_now"),
+    *("combination_drugs", "regimen_complete", "tremelimumab_dose_number"),
+)
+"""Facts that, beside setting and dose, decide which rows of a dose table hold, in the order of :class:`Question`."""
 
 PHASE_QUESTION = "whether this is the combination or the maintenance phase"
 
@@ -43,46 +51,47 @@ def ordered(facts: Facts) -> str:
 
 
 def _in_words(order: tuple[Step, ...]) -> str:
-    return "; then ".join(step.shown for step in order if step.shown)
+    return order[0].shown if len(order) == 1 else "; then ".join(step.shown for step in order if step.shown)
 
 
 def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[Step, ...]) -> DoseJudgement:
     """Judge the order's steps by the pathway's dose tables, in every possible setting."""
     settings: list[str | None] = []
+    context = Context(facts)
     for setting in pathway.tables:
         outcome = Outcome.UNDOCUMENTED
         if setting is not None:
-            outcome = outcome_of(revision.settings[setting], Context(facts))
+            outcome = outcome_of(revision.settings[setting], context)
         if outcome is Outcome.MET:
             settings = [setting]
             break
         if outcome is Outcome.UNDOCUMENTED:
             settings.append(setting)
-    question = Question(
-        steps=order,
-        weight=facts.value("weight_kg"),
-        settings=tuple(settings),
-        combination_completed=facts.value("prior_combination_completed"),
-        combination_now=bool(facts.value("combination_ordered_now")),
-        companions=facts.value("combination_drugs"),
-        companions_closed=bool(facts.value("regimen_complete")),
-        partner_dose_number=facts.value("tremelimumab_dose_number"),
-    )
+    weight, completed, now, companions, closed, number = [
+        fact.value if isinstance(fact, Known) else None for fact in map(facts.get, DECIDE_ROWS)
+    ]
+    question = Question(order, weight, tuple(settings), completed, bool(now), companions, bool(closed), number)
     return judge(pathway.tables, question)
 
 
 def dose_context(facts: Facts, revision: Revision, judgement: DoseJudgement) -> Context:
     """What criteria are evaluated against, so that dose criteria follow the judgement."""
-    open_settings: list[Missing] = []
-    if "setting" in judgement.pivotal:
-        for setting in judgement.question.settings:
-            if setting is not None:
-                open_settings += evaluate(revision.settings[setting], Context(facts)).missing
-    missing = tuple(_missing(facts, judgement, judgement.question, open_settings))
+    missing: tuple[Missing, ...] = ()
+    if judgement.pivotal:
+        open_settings: list[Missing] = []
+        if "setting" in judgement.pivotal:
+            for setting in judgement.question.settings:
+                if setting is not None:
+                    open_settings += evaluate(revision.settings[setting], Context(facts)).missing
+        missing = tuple(_missing(facts, judgement, judgement.question, open_settings))
+    said: str | None = None
 
-    @cache
     def because() -> str:
-        return _because(facts, judgement, missing)
+        """The sentence, made when it is first read: several findings give the same reason."""
+        nonlocal said
+        if said is None:
+            said = _because(facts, judgement, missing)
+        return said
 
     return Context(facts, judgement, missing, because, _evidence(facts, judgement))
 
@@ -128,20 +137,34 @@ def _weeks(days: Decimal) -> str:
 
 def cap_in_words(cap: Amount, weight: Weight | None) -> str:
     """A cap with its arithmetic: ``10 mg/kg x 70 kg = 700 mg``."""
-    if weight is None or not cap.mg_per_kg:
+    return _cap_at(cap, None if weight is None else weight.kg)
+
+
+def _cap_at(cap: Amount, kg: Decimal | None) -> str:
+    if kg is None or not cap.mg_per_kg:
         return str(cap)
-    return f"{cap} x {plain(weight.kg)} kg = {plain(cap.at(weight.kg))} mg"
+    return f"{cap} x {plain(kg)} kg = {plain(cap.at(kg))} mg"
 
 
 def _arithmetic(judged: StepJudgement, amount: Amount | None, shown: str, weight: Weight | None) -> str:
     row = judged.row
     if row is None:
         return ""
-    text = f"{cap_in_words(row.cap, weight)} every {_weeks(row.every_days)}; ordered {shown or 'dose not stated'}"
-    if amount is not None and weight is not None:
-        mg, cap = amount.at(weight.kg), row.cap.at(weight.kg)
+    words = _calculation if len(shown) <= LONGEST else _calculation.__wrapped__
+    return words(row.cap.mg, row.cap.mg_per_kg, row.every_days, amount, shown, None if weight is None else weight.kg)
+
+
+@lru_cache(maxsize=1024)
+def _calculation(
+    cap_mg: Decimal, cap_mg_per_kg: Decimal, every_days: Decimal, amount: Amount | None, shown: str, kg: Decimal | None
+) -> str:
+    """A limit and an order in words and numbers: the same few rows, amounts and weights come again and again."""
+    limit = Amount(cap_mg, cap_mg_per_kg)
+    text = f"{_cap_at(limit, kg)} every {_weeks(every_days)}; ordered {shown or 'dose not stated'}"
+    if amount is not None and kg is not None:
+        mg, cap = amount.at(kg), limit.at(kg)
         if amount.mg_per_kg:
-            text += f" ({amount} x {plain(weight.kg)} kg = {plain(mg)} mg)"
+            text += f" ({amount} x {plain(kg)} kg = {plain(mg)} mg)"
         if mg > cap and cap:
             over = ((mg - cap) / cap * 100).quantize(Decimal("0.1"))
             text += f", {plain(mg - cap)} mg over (+{plain(over)} %)"
@@ -185,9 +208,9 @@ def _partner_words(worlds: tuple[World, ...]) -> str:
     return "".join(f"; {text}" for text in words)
 
 
-def dose_assessment(facts: Facts, judgement: DoseJudgement) -> DoseAssessment:
+def dose_assessment(judgement: DoseJudgement) -> DoseAssessment:
     """The verdict with its numbers, for cards and explanation."""
-    weight: Weight | None = facts.value("weight_kg")
+    weight = judgement.question.weight
     question_steps = judgement.question.steps
     shown = _in_words(question_steps)
     if not judgement.worlds:
@@ -225,8 +248,16 @@ def dose_assessment(facts: Facts, judgement: DoseJudgement) -> DoseAssessment:
         compliant=_compliant(judgement, weight) if len(question_steps) == 1 else None,
         ordered_mg=_in_mg(step.known_amount, weight),
         allowed=_allowed(judgement, weight),
-        partner_because=world.partner_because if all(w.partner is Outcome.NOT_MET for w in judgement.worlds) else "",
+        partner_because=_partner_is_over(judgement.worlds),
     )
+
+
+def _partner_is_over(worlds: tuple[World, ...]) -> str:
+    """How the partner drug is over what the row allows; empty unless it is in every world."""
+    for world in worlds:
+        if world.partner is not Outcome.NOT_MET:
+            return ""
+    return worlds[0].partner_because
 
 
 def _in_mg(amount: Amount | None, weight: Weight | None) -> Decimal | None:
@@ -238,13 +269,16 @@ def _in_mg(amount: Amount | None, weight: Weight | None) -> Decimal | None:
 
 def _allowed(judgement: DoseJudgement, weight: Weight | None) -> tuple[Regimen, ...]:
     """The regimens an order in this band and phase may follow; empty where different ones are still possible."""
-    candidates = {deciding_step(world).candidates for world in judgement.worlds}
-    if len(candidates) != 1:
-        return ()
-    return tuple(
-        Regimen(_in_mg(row.cap, weight), row.cap.mg_per_kg or None, int(row.every_days), row.cite, row.shown)
-        for row in candidates.pop()
-    )
+    candidates = deciding_step(judgement.worlds[0]).candidates
+    for world in judgement.worlds[1:]:
+        if deciding_step(world).candidates != candidates:
+            return ()
+    regimens = []
+    for row in candidates:
+        cap = row.cap
+        mg = _in_mg(cap, None) if weight is None else cap.at(weight.kg)
+        regimens.append(Regimen(mg, cap.mg_per_kg or None, int(row.every_days), row.cite, row.shown))
+    return tuple(regimens)
 
 
 def _phase_name(worlds: tuple[World, ...], index: int) -> str:
@@ -255,15 +289,16 @@ def _phase_name(worlds: tuple[World, ...], index: int) -> str:
 
 def _compliant(judgement: DoseJudgement, weight: Weight | None) -> Regimen | None:
     """The one regimen that the possible rows allow, for an order that is over them; None unless it is certain."""
-    if weight is None or judgement.verdict not in {Verdict.EXCEEDS, Verdict.WRONG_INTERVAL}:
+    if weight is None or judgement.verdict not in OVER:
         return None
+    rows: list[DoseRow] = [r for w in judgement.worlds for s in w.steps for r in s.candidates]
+    row = rows[0]
+    mg, days = row.cap.at(weight.kg), row.every_days
+    for other in rows[1:]:
+        if other.every_days != days or other.cite != row.cite or other.cap.at(weight.kg) != mg:
+            return None
     if any(s.phase not in {None, p} for w in judgement.worlds for s, p in zip(w.steps, w.phases, strict=True)):
         return None  # the order runs on into the next phase: no single regimen replaces it
-    rows: list[DoseRow] = [r for w in judgement.worlds for s in w.steps for r in s.candidates]
-    regimens = {(r.cap.at(weight.kg), r.every_days) for r in rows}
-    if len(regimens) != 1 or len({r.cite for r in rows}) != 1:
-        return None
-    (mg, days), row = regimens.pop(), rows[0]
     shown = f"{plain(mg)} mg every {_weeks(days)}"
     return Regimen(mg, row.cap.mg_per_kg or None, int(days), row.cite, shown)
 
@@ -276,37 +311,42 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> li
         return notes
     question_steps = judgement.question.steps
     for index, step in enumerate(question_steps):
-        rows = {r for w in worlds for r in w.steps[index].candidates if w.phases[index] == COMBINATION}
-        certain = all(w.phases[index] == COMBINATION for w in worlds)
-        cycles = {r.cycles for r in rows if r.cycles and r.cycles > 1}
-        if certain and step.last is None and len(cycles) == 1:
-            n = cycles.pop()
-            notes.append(f"The order names no number of cycles: judged as one of {n}; the combination stops after {n}.")
-    single = worlds[0] if len(worlds) == 1 and len(question_steps) == 1 else None
-    if single is not None and judgement.verdict is Verdict.OK and question_steps[0].known_amount is not None:
-        row = single.steps[0].row
-        if row is not None:
-            mg, cap = question_steps[0].known_amount.at(single.kg), row.cap.at(single.kg)
-            interval = question_steps[0].intervals[0]
-            longer = question_steps[0].names_interval and interval.days != row.every_days * interval.times
-            if mg < cap or longer:
+        if step.last is None and all(w.phases[index] == COMBINATION for w in worlds):
+            cycles = {r.cycles for w in worlds for r in w.steps[index].candidates if r.cycles and r.cycles > 1}
+            if len(cycles) == 1:
+                n = cycles.pop()
                 notes.append(
-                    f"Lower or less frequent than the regimen of {row.cite} ({row.shown}): within the limit; whether "
-                    "the regimen is approved or recommended is not decided here."
+                    f"The order names no number of cycles: judged as one of {n}; the combination stops after {n}."
                 )
-    partner = next(
-        (w.partner_because for w in worlds if w.partner is Outcome.MET and "less than" in w.partner_because), ""
-    )
-    if partner:
-        notes.append(f"{partner[:1].upper()}{partner[1:]}.")
-    notes += _partner_notes(facts, judgement, revision)
+    if judgement.verdict is Verdict.OK and len(worlds) == 1 and len(question_steps) == 1:
+        notes += _lower_than_the_row(worlds[0], question_steps[0])
+    for world in worlds:
+        if world.partner is Outcome.MET and "less than" in world.partner_because:
+            notes.append(f"{world.partner_because[:1].upper()}{world.partner_because[1:]}.")
+            break
+    if judgement.question.companions:
+        notes += _partner_notes(facts, judgement, revision)
     return notes
+
+
+def _lower_than_the_row(world: World, step: Step) -> Iterator[str]:
+    """A dose within the limit that is less, or less often, than the regimen of its row."""
+    row = world.steps[0].row
+    if row is None or step.known_amount is None:
+        return
+    mg, cap = step.known_amount.at(world.kg), row.cap.at(world.kg)
+    interval = step.intervals[0]
+    if mg < cap or (step.names_interval and interval.days != row.every_days * interval.times):
+        yield (
+            f"Lower or less frequent than the regimen of {row.cite} ({row.shown}): within the limit; whether "
+            "the regimen is approved or recommended is not decided here."
+        )
 
 
 def _partner_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> Iterator[str]:
     """A platinum doublet that the appendix does not list for the histology."""
     listed = revision.document.listed_partners
-    companions = facts.value("combination_drugs")
+    companions = judgement.question.companions
     if listed is None or not companions or not all(w.setting == listed.setting for w in judgement.worlds):
         return
     given = sorted(c.name for c in companions if c.name in listed.drugs)

@@ -8,6 +8,7 @@
     - UnprocessableError  valid FHIR that breaks a rule of CRD                   -> 422
     - UnobtainableError   required data is missing and the site asks for 412     -> 412
     - TokenError          a missing or bad token                                 -> 401, no reason given
+    - OperatorError       a page outside demo mode, without an operator's password -> 401, the browser asks for it
     - SlowBodyError       the body took too long                                 -> 408
     - TooManyCallsError   the client is over its rate                            -> 429
     - HeadersTooLargeError the headers are too many or too large                 -> 431
@@ -77,6 +78,10 @@ class TokenError(RequestError):
     def __init__(self, reason: str) -> None:
         super().__init__("A valid token is required.")
         self.reason = reason
+
+
+class OperatorError(TokenError):
+    """A page for operators was asked for without the password of one."""
 
 
 class SlowBodyError(RequestError):

@@ -6,6 +6,7 @@ An exception is logged by its type and the places it passed, not by its message,
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 import traceback
@@ -49,8 +50,15 @@ def _place(filename: str) -> str:
     return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT) else path.name
 
 
+_COLOURS = {"warning": "\x1b[33m", "error": "\x1b[31m", "critical": "\x1b[31m"}
+
+
 class Line(logging.Formatter):
-    """``2026-11-02T09:30:01Z info cds_service.access request status=200 ms=1.9``."""
+    """``2026-11-02T09:30:01Z info cds_service.access request status=200 ms=1.9``, for a terminal in colour."""
+
+    def __init__(self, *, colour: bool = False) -> None:
+        super().__init__()
+        self.colour = colour
 
     default_time_format = "%Y-%m-%dT%H:%M:%SZ"
     default_msec_format = None
@@ -60,7 +68,9 @@ class Line(logging.Formatter):
         """One line. The message of a foreign record is kept (servers log their own life), its exception is not."""
         fields = getattr(record, _ATTRIBUTE, {})
         pairs = "".join(f" {name}={_quoted(value)}" for name, value in fields.items())
-        return f"{self.formatTime(record)} {record.levelname.lower()} {record.name} {record.getMessage()}{pairs}"
+        level = record.levelname.lower()
+        line = f"{self.formatTime(record)} {level} {record.name} {record.getMessage()}{pairs}"
+        return f"{_COLOURS[level]}{line}\x1b[0m" if self.colour and level in _COLOURS else line
 
 
 def _quoted(value: object) -> str:
@@ -99,7 +109,8 @@ def configure(level: str, *, as_json: bool = False) -> None:
     # Nobody reads which thread, process or task wrote a line, and finding out costs each line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(json_lines() if as_json else Line())
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    handler.setFormatter(json_lines() if as_json else Line(colour=colour))
     for name in ("cds_service", "hooks", "uvicorn"):
         log = logging.getLogger(name)
         log.handlers = [handler]

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import signal
+import sys
 import tempfile
 import time
 from contextlib import asynccontextmanager
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING
 import httpx
 import uvicorn
 import uvloop
+from rich.console import Console
 
-from cds_service import logs, telemetry, terminal
+from cds_service import __version__, logs, telemetry, terminal
 from cds_service.app import create_app, service_for
 from cds_service.errors import ServiceError
 from cds_service.offline import read_body
@@ -49,10 +51,7 @@ def serve(settings: Settings) -> int:
         return 0
     library = load_library(settings.policy_folder)
     settings.recorder()  # a wrong URL or secret is told now, by one voice
-    try:
-        listening = listen(settings.host, settings.port)
-    except OSError as error:
-        raise ServiceError(f"{settings.host} port {settings.port}: {error.strerror}") from None
+    listening = _listen(settings)
     with tempfile.TemporaryDirectory(prefix="durvalumab-cds-metrics-") as folder:
         _count(settings, Path(folder))
         _tell(settings, _address(listening))
@@ -96,7 +95,7 @@ async def _demo(settings: Settings, story: Path, *, once: bool, show: Callable[.
         show(None, [f"POST {url}"])
         answer = await client.post(url, json=body)
         answer.raise_for_status()
-        show(None, terminal.answer(answer.json()))
+        show(answer.json(), terminal.answer(answer.json()))
         if not once:
             show(None, [f"Serving on at {address}/cds-services (Ctrl-C ends)."])
             await server.wait()
@@ -192,6 +191,14 @@ def _server(settings: Settings, app: Edge) -> Server:
     return Server(config, app.life, settings.drain_seconds)
 
 
+def _listen(settings: Settings) -> socket.socket:
+    """The listening socket. Raises ServiceError where the address cannot be had."""
+    try:
+        return listen(settings.host, settings.port)
+    except OSError as error:
+        raise ServiceError(f"{settings.host} port {settings.port}: {error.strerror}") from None
+
+
 def _address(listening: socket.socket) -> str:
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -202,7 +209,7 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Server, str]]:
     """A running server and its address; it is shut down gracefully when the block ends."""
     logs.configure(settings.log_level, as_json=_json_lines(settings))
     server = _server(settings, create_app(settings))
-    listening = server.config.bind_socket()  # where it cannot, uvicorn says why and ends the process
+    listening = _listen(settings)
     address = _address(listening)
     server.task = asyncio.create_task(server.serve([listening]))
     while not server.started:
@@ -219,6 +226,10 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Server, str]]:
 
 
 def _tell(settings: Settings, address: str) -> None:
+    """Say that the service runs, in the log, and to whoever sits at a terminal in a panel."""
+    if sys.stderr.isatty() and not _json_lines(settings):
+        banner = BANNER if settings.demo_mode else ""
+        Console(stderr=True).print(terminal.started(address, __version__, banner))
     if settings.demo_mode:
         logs.event(log, logging.WARNING, BANNER)
     logs.event(log, logging.INFO, "serving", address=address, mode="demo" if settings.demo_mode else "production")

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     allow_demo_anywhere: bool = False
     """Let demo mode listen on other addresses than loopback."""
 
+    operators: Path | None = None
+    """File with the operators who may open the workbench outside demo mode (docs/workbench.md). Left out: nobody."""
+
     replay_file: Path | None = None
     """File in which all workers of this machine note the tokens that were used. Left out: the database of record_url,
     else a file in the data folder; in memory in demo mode, and for one worker without a record."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
+from rich.json import JSON
 from rich.markdown import Markdown
 from rich.markup import escape
 from rich.panel import Panel
 from rich.text import Text
 from rich.tree import Tree
+
+from cds_service.cdshooks import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -124,23 +127,68 @@ def _add(parent: Tree, found: Json, shown: set[str]) -> None:
         branch.add(f"[yellow]{escape(piece['fact'])}[/] [dim]{piece['absence']}{where}[/]")
 
 
+def problems(found: Iterable[str], none: str) -> Iterator[RenderableType]:
+    """What a check found, a line each; ``none`` where it found nothing."""
+    found = list(found)
+    yield from (Text(line, style="red") for line in found)
+    if not found:
+        yield Text(none, style="green")
+
+
+def changes(lines: Iterable[str]) -> Iterator[RenderableType]:
+    """The differences of two policy documents, coloured as patches are."""
+    styles = {"-": "red", "+": "green", "~": "yellow"}
+    lines = list(lines)
+    yield from (Text(line, style=styles.get(line[:1], "")) for line in lines)
+    if not lines:
+        yield Text("No difference.", style="green")
+
+
+def settings(found: Mapping[str, object]) -> Iterator[RenderableType]:
+    """Settings by name, those that are left out dimmed."""
+    for name, value in found.items():
+        yield Text.assemble((name, "bold"), " ", ("-", "dim") if value in (None, [], {}) else str(value))
+
+
+def document(value: object) -> RenderableType:
+    """A JSON document, indented and coloured."""
+    return JSON(write_json(value).decode())
+
+
+def started(address: str, version: str, warning: str) -> RenderableType:
+    """What whoever started the service wants to know first: where to look, and what to be warned of."""
+    lines = Text.assemble(
+        *(("Workbench  ", f"{address}/\n") if warning else ()),
+        *("Discovery  ", f"{address}/cds-services\n", "Policies   ", f"{address}/policies\n", "Ctrl-C ends."),
+    )
+    told = Group(Text(warning, style="bold yellow"), lines) if warning else lines
+    title = f"Durvalumab CDS {version}"
+    return Panel(told, title=title, title_align="left", border_style="yellow" if warning else "green", expand=False)
+
+
 def rates(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The rates of a record: what fires, what is missing, and what became of the cards."""
-    yield f"{found['from'] or 'no day'} to {found['to'] or 'no day'}"
+    yield Text(f"{found['from'] or 'no day'} to {found['to'] or 'no day'}", style="dim")
     for title, group in (("all", found["all"]), *found["clients"].items(), *found["revisions"].items()):
-        yield f"\n{title}: {group['calls']} calls, {group['orders']} orders, {group['cards']} cards"
-        for topic, told in group["topics"].items():
-            yield (
-                f"  card {topic}: {told['shown']} shown, {_share(told['acceptance_rate'])} accepted, "
-                f"{_share(told['override_rate'])} overridden {_outside(told.get('override_rate_control'))}".rstrip()
-            )
-        for section, outcomes in group["findings"].items():
-            for outcome, told in outcomes.items():
-                if outcome in ("not-met", "undocumented"):
-                    share = f"{_share(told['rate'])} {_outside(told.get('control'))}".rstrip()
-                    yield f"  {section} {outcome}: {told['count']}, {share}"
-        for fact, told in group["missing"].items():
-            yield f"  missing {fact}: {told['count']}, {_share(told['rate'])} {_outside(told.get('control'))}".rstrip()
+        counts = f"{group['calls']} calls, {group['orders']} orders, {group['cards']} cards"
+        yield Text.assemble("\n", (f"{title}:", "bold"), f" {counts}")
+        yield from (Text(line, style="red" if "outside" in line else "") for line in _group(group))
+
+
+def _group(group: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of one group, indented below its title."""
+    for topic, told in group["topics"].items():
+        yield (
+            f"  card {topic}: {told['shown']} shown, {_share(told['acceptance_rate'])} accepted, "
+            f"{_share(told['override_rate'])} overridden {_outside(told.get('override_rate_control'))}".rstrip()
+        )
+    for section, outcomes in group["findings"].items():
+        for outcome, told in outcomes.items():
+            if outcome in ("not-met", "undocumented"):
+                share = f"{_share(told['rate'])} {_outside(told.get('control'))}".rstrip()
+                yield f"  {section} {outcome}: {told['count']}, {share}"
+    for fact, told in group["missing"].items():
+        yield f"  missing {fact}: {told['count']}, {_share(told['rate'])} {_outside(told.get('control'))}".rstrip()
 
 
 def _share(rate: float | None) -> str:

@@ -15,6 +15,7 @@ from cds_service.values import dataclass
 if TYPE_CHECKING:
     from decimal import Decimal
 
+    from cds_service.criteria.evaluate import Prepared
     from cds_service.criteria.quantity import Amount
 
 
@@ -178,8 +179,12 @@ Clause = FactTest | Companions | AllOf | AnyOf | Given | Unclear | Attached | Do
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """A clause, with the section that states it. Without ``cite`` it is a condition of the criterion around it."""
+    """A clause, with the section that states it. Without ``cite`` it is a condition of the criterion around it.
+
+    ``prepared`` is what :mod:`cds_service.criteria.evaluate` made of it, once, to judge order after order.
+    """
 
     clause: Clause
     cite: str | None = None
     label: str = ""
+    prepared: Prepared | None = field(default=None, init=False, repr=False, compare=False)

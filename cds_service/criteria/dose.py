@@ -10,6 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise, product
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.outcome import Outcome, agreed, all_of
@@ -43,6 +44,9 @@ HUGE = Amount(mg=Decimal(10) ** 9)
 NOTHING = Amount()
 NEVER = Interval(days=Decimal(10) ** 6)
 ALWAYS = Interval(days=Decimal(0))
+
+ONLY_PARTNER = frozenset({"partner"})
+_by_cap = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +151,11 @@ class DoseJudgement:
 
     def setting_outcome(self, setting: str | None) -> Outcome:
         """The dose criterion of one setting's rows: not met in worlds where another setting applies."""
-        return self._known(agreed(w.outcome if w.setting == setting else Outcome.NOT_MET for w in self.worlds))
+        return self._known(agreed([w.outcome if w.setting == setting else Outcome.NOT_MET for w in self.worlds]))
 
     def row_outcome(self, worlds: Sequence[World]) -> Outcome:
         """The outcome of rows that apply in some of the worlds: not met in the others."""
-        outcome = agreed(w.outcome for w in worlds)
+        outcome = worlds[0].outcome if len(worlds) == 1 else agreed([w.outcome for w in worlds])
         if len(worlds) < len(self.worlds) and outcome is not Outcome.NOT_MET:
             outcome = Outcome.UNDOCUMENTED
         return self._known(outcome)
@@ -164,6 +168,8 @@ class DoseJudgement:
 
 def steps_of(lines: Sequence[DoseLine]) -> tuple[Step, ...]:
     """Group dose lines into steps: lines given together are added, lines in sequence follow each other."""
+    if len(lines) == 1:
+        return (_step(lines[0].sequence, lines[0].phase, list(lines)),)
     groups: dict[tuple[int | None, str | None], list[DoseLine]] = {}
     for line in lines:
         groups.setdefault((line.sequence, line.phase), []).append(line)
@@ -215,27 +221,35 @@ def _numbered(
     """A step with its place in the course: first and last administration, as far as they are named."""
     head = lines[0]
     first = head.cycle_number if head.cycle_number is not None else head.dose_number
-    ends = [n for n in (first, *(line.cycles for line in lines)) if n is not None]
-    ends += [(first or 1) - 1 + line.count for line in lines if line.count is not None]
+    ends = [] if first is None else [first]
+    missing: dict[str, Missing] = {}
+    for line in lines:
+        if line.cycles is not None:
+            ends.append(line.cycles)
+        if line.count is not None:
+            ends.append((first or 1) - 1 + line.count)
+        for item in line.missing:
+            missing[item.fact] = item
     return Step(
         sequence=sequence,
         amounts=amounts,
         intervals=intervals,
         names_interval=len(intervals) == 1 and intervals[0] is not NEVER,
         first=first,
-        last=max(ends, default=None),
+        last=max(ends) if ends else None,
         dose_number=head.dose_number,
         phase=phase,
         week=head.week,
         shown=shown,
-        missing=tuple({m.fact: m for line in lines for m in line.missing}.values()),
+        missing=tuple(missing.values()),
         known_amount=known,
     )
 
 
 def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> DoseJudgement:
     """Judge the steps of an order against the tables (rows by setting) in every possible world."""
-    worlds = tuple(_worlds(tables, question))
+    alone = _only_world(tables, question)
+    worlds = (alone,) if alone is not None else tuple(_worlds(tables, question))
     if len(worlds) == 1 and len(question.steps) == 1 and question.steps[0].known_amount is not None:
         return _judged_alone(question, worlds[0])
     if not worlds:
@@ -286,7 +300,7 @@ def _judged_alone(question: Question, world: World) -> DoseJudgement:
         outcome=world.outcome,
         summary=Summary(world.verdict, limit_mg, limit_mg_per_kg, row),
         open_rows=(row,) if row else tuple(dict.fromkeys(r.cite for r in step.candidates)),
-        pivotal=frozenset({"partner"}) if open_partner else frozenset(),
+        pivotal=ONLY_PARTNER if open_partner else frozenset(),
     )
 
 
@@ -343,28 +357,44 @@ def _pivotal(worlds: Sequence[World]) -> Iterator[str]:
         yield "partner"
 
 
+def _only_world(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> World | None:
+    """The world of the usual order, one known step at a known weight in a known setting and phase; else None.
+
+    The same that :func:`_worlds` finds, without trying combinations of possibilities.
+    """
+    if question.weight is None or len(question.settings) != 1 or len(question.steps) != 1:
+        return None
+    step, setting, kg = question.steps[0], question.settings[0], question.weight.kg
+    band = tuple([r for r in tables.get(setting, ()) if r.band.holds(kg)])
+    if not band or len(step.amounts) != 1 or len(step.intervals) != 1:
+        return None
+    paths = _phase_paths(band, question)
+    return _world(setting, kg, band, paths[0], step.amounts, step.intervals, question) if len(paths) == 1 else None
+
+
 def _worlds(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> Iterator[World]:
     if not question.steps:
         return
-    weights = _weights([r for setting in question.settings for r in tables.get(setting, ())], question)
+    if question.weight is not None:
+        weights: tuple[Decimal, ...] = (question.weight.kg,)
+    else:
+        weights = _weights([r for setting in question.settings for r in tables.get(setting, ())], question)
+    amounts = tuple(product(*[step.amounts for step in question.steps]))
+    intervals = tuple(product(*[step.intervals for step in question.steps]))
     for setting in question.settings:
         rows = tables.get(setting, ())
-        if not rows:
-            continue
         for kg in weights:
-            band = tuple(r for r in rows if r.band.holds(kg))
+            band = tuple([r for r in rows if r.band.holds(kg)])
             if not band:
                 continue
             for phases in _phase_paths(band, question):
-                for amounts in product(*(step.amounts for step in question.steps)):
-                    for intervals in product(*(step.intervals for step in question.steps)):
-                        yield _world(setting, kg, band, phases, amounts, intervals, question)
+                for each in amounts:
+                    for rhythm in intervals:
+                        yield _world(setting, kg, band, phases, each, rhythm, question)
 
 
 def _weights(rows: Iterable[DoseRow], question: Question) -> tuple[Decimal, ...]:
-    """The known weight; else one weight for every stretch between the weights at which anything changes."""
-    if question.weight is not None:
-        return (question.weight.kg,)
+    """One body weight for every stretch between the weights at which anything changes."""
     points: set[Decimal] = set()
     partners = {c.name: c.amount for c in question.companions or () if c.amount is not None}
     for row in rows:
@@ -435,29 +465,39 @@ def _world(
     intervals: tuple[Interval, ...],
     question: Question,
 ) -> World:
-    judged = tuple(
-        _judge_step(step, phase, amount, interval, band, kg)
-        for step, phase, amount, interval in zip(question.steps, phases, amounts, intervals, strict=True)
-    )
-    verdict = judged[0].verdict if len(judged) == 1 else min((j.verdict for j in judged), key=WORST_FIRST.index)
+    judged: tuple[StepJudgement, ...]
+    if len(question.steps) == 1:
+        judged = (_judge_step(question.steps[0], phases[0], amounts[0], intervals[0], band, kg),)
+        verdict = judged[0].verdict
+    else:
+        judged = tuple(
+            [
+                _judge_step(step, phase, amount, interval, band, kg)
+                for step, phase, amount, interval in zip(question.steps, phases, amounts, intervals, strict=True)
+            ]
+        )
+        verdict = min([j.verdict for j in judged], key=WORST_FIRST.index)
     partner, because = _partner(band, phases, kg, question)
     dose = Outcome.MET if verdict is Verdict.OK else Outcome.NOT_MET
     if verdict is Verdict.UNDETERMINED:
         dose = Outcome.UNDOCUMENTED
-    return World(setting, kg, phases, amounts, intervals, judged, verdict, partner, because, all_of((dose, partner)))
+    outcome = dose if partner is Outcome.MET else all_of((dose, partner))
+    return World(setting, kg, phases, amounts, intervals, judged, verdict, partner, because, outcome)
 
 
 def _judge_step(
     step: Step, phase: str | None, amount: Amount, interval: Interval, band: tuple[DoseRow, ...], kg: Decimal
 ) -> StepJudgement:
     """Judge one step in one world; administrations beyond the combination's cycles go by the maintenance row."""
-    rows = tuple(r for r in band if r.phase == phase) or band
+    if phase is None:  # the band's rows have none
+        return _judge_rows(band, step, amount, interval, kg)
+    rows = tuple([r for r in band if r.phase == phase]) or band
     combined = _combination_row(band)
     if combined is None or combined.cycles is None:
         return _judge_rows(rows, step, amount, interval, kg)
     if phase == COMBINATION:
         first = _judge_rows(rows, step, amount, interval, kg)
-        kept = tuple(r for r in band if r.phase == MAINTENANCE)
+        kept = tuple([r for r in band if r.phase == MAINTENANCE])
         if step.last is None or step.last <= combined.cycles or not kept:
             return first
         beyond = _judge_rows(kept, step, amount, interval, kg)
@@ -473,21 +513,19 @@ def _judge_rows(
     rows: tuple[DoseRow, ...], step: Step, amount: Amount, interval: Interval, kg: Decimal
 ) -> StepJudgement:
     mg = amount.at(kg)
-    caps = {id(r): r.cap.at(kg) for r in rows}
-    respected = [r for r in rows if interval.respects(r.every_days)]
-    carrying = [r for r in respected if mg <= caps[id(r)]]
+    capped = [(r.cap.at(kg), r) for r in rows]
+    respected = [one for one in capped if interval.respects(one[1].every_days)]
+    carrying = [one for one in respected if mg <= one[0]]
+    names_interval = step.names_interval or (interval is NEVER and len(step.intervals) == 1)
+    limit, limiting = max(respected if respected and names_interval else capped, key=_by_cap)
+    row = limiting
     if carrying:
-        verdict = Verdict.OK
-    elif respected or all(mg > cap for cap in caps.values()):
+        verdict, row = Verdict.OK, max(carrying, key=_by_cap)[1]
+    elif respected or mg > max(capped, key=_by_cap)[0]:
         verdict = Verdict.EXCEEDS
     else:
         verdict = Verdict.WRONG_INTERVAL
-    among = (
-        respected if respected and (step.names_interval or (interval is NEVER and len(step.intervals) == 1)) else rows
-    )
-    limiting = max(among, key=lambda r: caps[id(r)])
-    row = max(carrying, key=lambda r: caps[id(r)]) if carrying else limiting
-    return StepJudgement(verdict, limiting.cap, caps[id(limiting)], row, row.phase, tuple(rows))
+    return StepJudgement(verdict, limiting.cap, limit, row, row.phase, rows)
 
 
 def _partner(

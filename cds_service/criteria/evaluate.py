@@ -2,12 +2,18 @@
 
 Every part is evaluated, so that a refuted request still says what else is missing. Outcomes join by strong
 Kleene's rules; dose rows are judged over every possibility (:mod:`cds_service.criteria.dose`).
+
+A policy is read once and judges many orders, so each criterion is prepared once (:func:`prepare`): what is the same
+for every order - its kind, its words, its requirement - is settled then, and judging an order only looks at the facts.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache, partial
+from itertools import chain
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.criteria.criterion import (
     AllOf,
@@ -15,27 +21,28 @@ from cds_service.criteria.criterion import (
     Attached,
     Companions,
     Criterion,
-    DoseRow,
     DoseWithin,
     FactTest,
     Given,
     Unclear,
 )
 from cds_service.criteria.finding import Finding, Missing
-from cds_service.criteria.outcome import Outcome, all_of, any_of
+from cds_service.criteria.outcome import Outcome, any_of
+from cds_service.criteria.pattern import MOST, end_of_known, end_of_unknown, is_short, marked, pattern_of
 from cds_service.criteria.quantity import Between, Weight, plain
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.values import dataclass
+from cds_service.values import LONGEST, dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-    from cds_service.criteria.criterion import Clause
-    from cds_service.criteria.dose import DoseJudgement
+    from cds_service.criteria.criterion import Clause, DoseRow
+    from cds_service.criteria.dose import DoseJudgement, World
+    from cds_service.criteria.pattern import Pattern
     from cds_service.evidence import Evidence, Facts
 
 Found = tuple[Outcome, "str | Callable[[], str]", tuple[Missing, ...], "tuple[Evidence, ...]", tuple[Finding, ...]]
-"""What a clause comes to: a finding without its citation."""
+"""What a clause comes to, a finding without its citation: outcome, reason, what is missing, evidence, cited parts."""
 
 MET, NOT_MET, UNDOCUMENTED = Outcome.MET, Outcome.NOT_MET, Outcome.UNDOCUMENTED
 
@@ -48,6 +55,10 @@ CAUSES = {
     Absence.TOO_OLD: "too old to be used",
     Absence.NOT_UNDERSTOOD: "recorded in a form that is not understood",
 }
+
+
+_name = itemgetter(0)
+"""The fact that a :class:`Missing` is of."""
 
 
 def _no_words() -> str:
@@ -65,49 +76,108 @@ class Context:
     dose_evidence: tuple[Evidence, ...] = ()
 
 
+class Judge(NamedTuple):
+    """A clause ready to judge orders.
+
+    ``find`` finds everything, ``outcome`` the outcome alone, always the same. ``reads`` names the facts that decide
+    it and ``ends`` tell how each of its tests ends for an order (:mod:`cds_service.criteria.pattern`); ``reads`` is
+    None where more than facts decides: the dose.
+    """
+
+    find: Callable[[Context], Found]
+    outcome: Callable[[Context], Outcome]
+    reads: tuple[str, ...] | None = None
+    ends: tuple[End, ...] = ()
+
+
+class End(NamedTuple):
+    """How a test ends. Most test whether a fact is one of some values, which needs no call; ``of`` tells the others."""
+
+    fact: str
+    accepted: tuple[str | bool, ...] | None
+    of: Callable[[Context], Hashable | None]
+
+
+class Prepared(NamedTuple):
+    """A criterion ready to judge orders: its clause, and all of it as a finding."""
+
+    judge: Judge
+    finding: Callable[[Context], Finding]
+    words: Mapping[str, Callable[[Context], str]]
+
+
+def prepare(criterion: Criterion) -> Prepared:
+    """A criterion made ready, with everything below it; done once."""
+    if criterion.prepared is None:
+        clause = criterion.clause
+        judge = _PREPARE[type(clause)](clause)
+        words: dict[str, Callable[[Context], str]] = {criterion.cite or "": partial(_say, judge.find)}
+        for part in _parts(clause):
+            words = {**{section: say for section, say in prepare(part).words.items() if section}, **words}
+        in_full = partial(_in_full, judge.find, criterion.cite or "", criterion.label if criterion.cite else "")
+        finding = in_full if judge.reads is None else _remembering(judge, in_full, words)
+        object.__setattr__(criterion, "prepared", Prepared(judge, finding, words))
+    assert criterion.prepared is not None  # noqa: S101  # just set
+    return criterion.prepared
+
+
+def _parts(clause: Clause) -> tuple[Criterion, ...]:
+    match clause:
+        case AllOf(parts=parts) | AnyOf(parts=parts):
+            return parts
+        case Given(condition=condition, then=then):
+            return condition, then
+    return ()
+
+
+def _say(find: Callable[[Context], Found], context: Context) -> str:
+    """The reason alone: few are ever read."""
+    return _in_words(find(context)[1])
+
+
+def _in_full(find: Callable[[Context], Found], section: str, label: str, context: Context) -> Finding:
+    return Finding(section, label, *find(context))
+
+
+def _remembering(
+    judge: Judge, in_full: Callable[[Context], Finding], words: Mapping[str, Callable[[Context], str]]
+) -> Callable[[Context], Finding]:
+    """A criterion over plain facts, which remembers the patterns of its findings."""
+    tests, reads = judge.ends, judge.reads or ()
+    known: dict[tuple[Hashable, ...], Pattern] = {}
+
+    def finding(context: Context) -> Finding:
+        facts = context.facts
+        ends: list[Hashable | None] = []
+        for name, accepted, of in tests:
+            if accepted is None:
+                ends.append(of(context))
+                continue
+            fact = facts[name]
+            if isinstance(fact, Unknown):
+                ends.append(None if fact.evidence else (fact.absence, fact.looked_for, fact.asks))
+            else:
+                outcome = MET if fact.value in accepted else NOT_MET
+                ends.append(outcome if fact.evidence else (outcome,))
+        how = tuple(ends)
+        pattern = known.get(how)
+        if pattern is None:
+            if None in how or len(known) >= MOST or not is_short(how):
+                return in_full(context)
+            pattern = known[how] = pattern_of(in_full(Context(marked(facts, reads))), words)
+        return pattern.filled(context)
+
+    return finding
+
+
 def evaluate(criterion: Criterion, context: Context) -> Finding:
     """Evaluate a criterion with all its parts."""
-    clause, cite = criterion.clause, criterion.cite
-    outcome, reason, missing, evidence, parts = _EVALUATORS[type(clause)](clause, context)
-    if cite is None:
-        return Finding("", "", outcome, reason, missing, evidence, parts)
-    return Finding(cite, criterion.label, outcome, reason, missing, evidence, parts)
+    return (criterion.prepared or prepare(criterion)).finding(context)
 
 
 def outcome_of(criterion: Criterion, context: Context) -> Outcome:
     """The outcome alone, where nobody reads the finding; always that of :func:`evaluate`."""
-    clause = criterion.clause
-    match clause:
-        case FactTest():
-            fact = context.facts[clause.fact]
-            return UNDOCUMENTED if isinstance(fact, Unknown) else _compare(clause, fact.value)
-        case AllOf():
-            return all_of([outcome_of(part, context) for part in clause.parts])
-        case AnyOf():
-            if clause.is_dose and context.dose is not None:
-                return _dose_outcome(clause, context.dose, context)
-            return any_of([outcome_of(part, context) for part in clause.parts])
-        case Given():
-            condition = outcome_of(clause.condition, context)
-            if condition is MET:
-                return outcome_of(clause.then, context)
-            if condition is NOT_MET or _holds_either_way(clause, context):
-                return MET
-            return MET if outcome_of(clause.then, context) is MET else UNDOCUMENTED
-    return evaluate(criterion, context).outcome
-
-
-def _dose_outcome(clause: AnyOf, dose: DoseJudgement, context: Context) -> Outcome:
-    """Dose rows as one alternative, and evidence for an off-label dose where the rows do not hold."""
-    if dose.outcome is MET:
-        return MET
-    others = [outcome_of(part, context) for part in clause.parts if not _is_rows(part)]
-    return any_of([dose.outcome, *others])
-
-
-def _holds_either_way(clause: Given, context: Context) -> bool:
-    """Whether a dose within the rows meets the clause, whether or not its condition holds."""
-    return context.dose is not None and context.dose.within and _is_dose(clause.then)
+    return (criterion.prepared or prepare(criterion)).judge.outcome(context)
 
 
 def missing_from(fact: Unknown, asked: str, meaning: str) -> tuple[Missing, ...]:
@@ -143,17 +213,65 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _fact_test(test: FactTest, context: Context) -> Found:
-    fact = context.facts[test.fact]
-    if isinstance(fact, Unknown):
-        missing = missing_from(fact, test.asked, test.meaning)
-        return UNDOCUMENTED, lambda: _unknown_words(test, fact), missing, fact.evidence, ()
-    outcome = _compare(test, fact.value)
-    missing = ()
-    if outcome is UNDOCUMENTED:
-        looked_for = f"{test.meaning}: {shown(fact.value)} does not settle it"
-        missing = (Missing(test.asked, Absence.NOT_RECORDED, looked_for),)
-    return outcome, lambda: _known_words(test, fact, outcome), missing, fact.evidence, ()
+def _outcome_found(judge: Callable[[Context], Found]) -> Judge:
+    """A clause whose outcome is as dear as its finding."""
+    return Judge(judge, lambda context: judge(context)[0])
+
+
+def _of_parts(find: Callable[[Context], Found], outcome: Callable[[Context], Outcome], parts: Sequence[Judge]) -> Judge:
+    """A clause that is decided by its parts alone."""
+    if any(part.reads is None for part in parts):
+        return Judge(find, outcome)
+    reads = dict.fromkeys(name for part in parts for name in part.reads or ())
+    return Judge(find, outcome, tuple(reads), tuple(end for part in parts for end in part.ends))
+
+
+def _unknown(asked: str, meaning: str, words: Callable[[Unknown], str]) -> Callable[[Unknown], Found]:
+    """What a clause comes to for a fact that is not known.
+
+    Most facts of most orders are absent for one of a few causes. Where such a fact carries no evidence, what follows
+    from it says nothing of a patient, and is remembered.
+    """
+
+    @lru_cache(maxsize=64)
+    def absent(absence: Absence, looked_for: str, asks: tuple[str, ...]) -> Found:
+        fact = Unknown(absence, looked_for, (), asks)
+        return UNDOCUMENTED, words(fact), missing_from(fact, asked, meaning), (), ()
+
+    def found(fact: Unknown) -> Found:
+        if fact.evidence or len(fact.looked_for) > LONGEST:
+            return UNDOCUMENTED, partial(words, fact), missing_from(fact, asked, meaning), fact.evidence, ()
+        return absent(fact.absence, fact.looked_for, fact.asks)
+
+    return found
+
+
+def _fact_test(test: FactTest) -> Judge:
+    name, compare = test.fact, _comparison(test)
+    unknown = _unknown(test.asked, test.meaning, partial(_unknown_words, test))
+
+    def judge(context: Context) -> Found:
+        fact = context.facts[name]
+        if isinstance(fact, Unknown):
+            return unknown(fact)
+        outcome = compare(fact.value)
+        missing: tuple[Missing, ...] = ()
+        if outcome is UNDOCUMENTED:
+            looked_for = f"{test.meaning}: {shown(fact.value)} does not settle it"
+            missing = (Missing(test.asked, Absence.NOT_RECORDED, looked_for),)
+        return outcome, partial(_known_words, test, fact, outcome), missing, fact.evidence, ()
+
+    def outcome_alone(context: Context) -> Outcome:
+        fact = context.facts[name]
+        return UNDOCUMENTED if isinstance(fact, Unknown) else compare(fact.value)
+
+    def end(context: Context) -> Hashable | None:
+        fact = context.facts[name]
+        if isinstance(fact, Unknown):
+            return end_of_unknown(fact)
+        return end_of_known(fact, compare(fact.value))
+
+    return Judge(judge, outcome_alone, (name,), (End(name, _accepted(test), end),))
 
 
 def _unknown_words(test: FactTest, fact: Unknown) -> str:
@@ -170,6 +288,17 @@ def _known_words(test: FactTest, fact: Known[Any], outcome: Outcome) -> str:
     if outcome is NOT_MET:
         return f"{said}; {test.requirement} is required"
     return f"{said}; this does not settle it, {test.requirement} is required"
+
+
+def _comparison(test: FactTest) -> Callable[[Any], Outcome]:
+    """The requirement of a test as one comparison."""
+    accepted = _accepted(test)
+    return partial(_compare, test) if accepted is None else lambda value: MET if value in accepted else NOT_MET
+
+
+def _accepted(test: FactTest) -> tuple[str | bool, ...] | None:
+    """The values that meet a test where every other one refutes it."""
+    return None if test.open_if or test.documented else test.equals
 
 
 def _compare(test: FactTest, value: Any) -> Outcome:
@@ -189,225 +318,363 @@ def _compare(test: FactTest, value: Any) -> Outcome:
     return UNDOCUMENTED
 
 
-def _companions(clause: Companions, context: Context) -> Found:
-    facts = context.facts
-    completed = facts["prior_combination_completed"]
-    if isinstance(completed, Known) and completed.value:
-        because = f"The combination phase was completed{cited(completed.evidence)}"
-        return MET, because, (), completed.evidence, ()
-    fact = facts["combination_drugs"]
-    if isinstance(fact, Unknown):
-        because = f"Companion drugs: {CAUSES[fact.absence]}; {clause.requirement} is required"
-        return UNDOCUMENTED, because, missing_from(fact, "combination_drugs", clause.requirement), fact.evidence, ()
-    names = [c.name for c in fact.value]
-    lacking = [group for group in clause.drugs if not any(drug in names for drug in group)]
-    listed = f"Companion drugs: {', '.join(names) or 'none'}{cited(fact.evidence)}"
-    if not lacking:
-        return MET, listed, (), fact.evidence, ()
-    instead = [drug for drug in clause.not_instead if drug in names]
-    if instead:
-        because = f"{listed}; {clause.requirement} is required and {instead[0]} does not take its place"
+def _companions(clause: Companions) -> Judge:
+    required = clause.requirement
+
+    def absent_words(fact: Unknown) -> str:
+        return f"Companion drugs: {CAUSES[fact.absence]}; {required} is required"
+
+    unknown = _unknown("combination_drugs", required, absent_words)
+
+    def judge(context: Context) -> Found:
+        facts = context.facts
+        completed = facts.get("prior_combination_completed")
+        if isinstance(completed, Known) and completed.value:
+            because = f"The combination phase was completed{cited(completed.evidence)}"
+            return MET, because, (), completed.evidence, ()
+        fact = facts["combination_drugs"]
+        if isinstance(fact, Unknown):
+            return unknown(fact)
+        names = [c.name for c in fact.value]
+        lacking = [group for group in clause.drugs if not any(drug in names for drug in group)]
+        listed = f"Companion drugs: {', '.join(names) or 'none'}{cited(fact.evidence)}"
+        if not lacking:
+            return MET, listed, (), fact.evidence, ()
+        instead = [drug for drug in clause.not_instead if drug in names]
+        if instead:
+            because = f"{listed}; {required} is required and {instead[0]} does not take its place"
+            return NOT_MET, because, (), fact.evidence, ()
+        wanted = " and ".join(" or ".join(group) for group in lacking)
+        if facts.value("regimen_complete"):
+            return NOT_MET, f"{listed}, and the list is complete; {wanted} is required", (), fact.evidence, ()
+        missing = (Missing("combination_drugs", Absence.NOT_RECORDED, f"an order or administration of {wanted}"),)
+        return UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence, ()
+
+    def end(context: Context) -> Hashable | None:
+        completed, fact = context.facts.get("prior_combination_completed"), context.facts["combination_drugs"]
+        if isinstance(completed, Known) and completed.value:
+            return "completed", end_of_known(completed, MET)
+        return end_of_unknown(fact) if isinstance(fact, Unknown) else end_of_known(fact, judge(context)[0])
+
+    reads = ("prior_combination_completed", "combination_drugs", "regimen_complete")
+    return Judge(judge, lambda context: judge(context)[0], reads, (End("combination_drugs", None, end),))
+
+
+def _attached(clause: Attached) -> Judge:
+    name = clause.fact
+    unknown = _unknown(name, clause.meaning, lambda fact: f"{_capital(clause.meaning)}: {CAUSES[fact.absence]}")
+
+    def judge(context: Context) -> Found:
+        fact = context.facts[name]
+        if isinstance(fact, Unknown):
+            return unknown(fact)
+        if fact.value:
+            return UNDOCUMENTED, "Evidence is attached; a reviewer judges it", (), fact.evidence, ()
+        because = "No evidence is attached; attach practice guidelines or literature, or change the dose"
         return NOT_MET, because, (), fact.evidence, ()
-    wanted = " and ".join(" or ".join(group) for group in lacking)
-    if facts.value("regimen_complete"):
-        return NOT_MET, f"{listed}, and the list is complete; {wanted} is required", (), fact.evidence, ()
-    missing = (Missing("combination_drugs", Absence.NOT_RECORDED, f"an order or administration of {wanted}"),)
-    return UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence, ()
+
+    return _outcome_found(judge)
 
 
-def _attached(clause: Attached, context: Context) -> Found:
-    fact = context.facts[clause.fact]
-    if isinstance(fact, Unknown):
-        because = f"{_capital(clause.meaning)}: {CAUSES[fact.absence]}"
-        return UNDOCUMENTED, because, missing_from(fact, clause.fact, clause.meaning), fact.evidence, ()
-    if fact.value:
-        return UNDOCUMENTED, "Evidence is attached; a reviewer judges it", (), fact.evidence, ()
-    because = "No evidence is attached; attach practice guidelines or literature, or change the dose"
-    return NOT_MET, because, (), fact.evidence, ()
+def _unclear(clause: Unclear) -> Judge:
+    found: Found = (UNDOCUMENTED, clause.because, (), (), ())
+    return Judge(lambda _: found, lambda _: UNDOCUMENTED, ())
 
 
-def _unclear(clause: Unclear, context: Context) -> Found:  # noqa: ARG001  # evaluators are called alike
-    return UNDOCUMENTED, clause.because, (), (), ()
+# --- parts joined --------------------------------------------------------------------------------------------------
+
+
+def _all(clause: AllOf) -> Judge:
+    return _join(clause, wins=NOT_MET, otherwise=MET)
+
+
+def _any(clause: AnyOf) -> Judge:
+    plainly = _join(clause, wins=MET, otherwise=NOT_MET)
+    return _any_dose(clause, plainly) if clause.is_dose else plainly
+
+
+def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
+    """Parts joined by strong Kleene's rules: one outcome ``wins``, then undocumented, else it is ``otherwise``.
+
+    The reason is that of the parts that decide, what is missing that of the parts that are open. Conditions without a
+    citation give up their evidence and their cited parts to the finding around them.
+    """
+    sections = tuple(part.cite or "" for part in clause.parts)
+    members = tuple((prepare(part).judge.find, part.cite or "", part.label) for part in clause.parts)
+    tests = tuple(_as_test(part) for part in clause.parts)
+    reason = partial(_joined_words, clause, sections)
+
+    def judge(context: Context) -> Found:
+        outcome = otherwise
+        evidence: tuple[Evidence, ...] = ()
+        cited_parts: list[Finding] = []
+        parts: list[Found] = []
+        for part, section, label in members:
+            found = part(context)
+            parts.append(found)
+            said, because, missing, mine, below = found
+            if said is wins or (said is UNDOCUMENTED and outcome is otherwise):
+                outcome = said
+            if section:
+                cited_parts.append(Finding(section, label, said, because, missing, mine, below))
+                continue
+            if mine and mine is not evidence:
+                evidence = (*evidence, *[e for e in mine if e not in evidence]) if evidence else mine
+            if below:
+                cited_parts += below
+        missing = _asked(clause, parts) if outcome is UNDOCUMENTED else ()
+        return outcome, partial(reason, parts, outcome), missing, evidence, tuple(cited_parts)
+
+    def outcome_alone(context: Context) -> Outcome:
+        facts, joined = context.facts, otherwise
+        for name, accepted, part in tests:
+            if accepted is None:
+                said = part(context)
+            else:
+                fact = facts[name]
+                said = UNDOCUMENTED if isinstance(fact, Unknown) else MET if fact.value in accepted else NOT_MET
+            if said is wins:
+                return said
+            if said is UNDOCUMENTED:
+                joined = said
+        return joined
+
+    return _of_parts(judge, outcome_alone, [prepare(part).judge for part in clause.parts])
+
+
+def _as_test(part: Criterion) -> tuple[str, tuple[str | bool, ...] | None, Callable[[Context], Outcome]]:
+    """A fact and its accepted values, where a part tests no more than that, which needs no call; and its outcome."""
+    outcome = prepare(part).judge.outcome
+    test = part.clause
+    return (test.fact, _accepted(test), outcome) if isinstance(test, FactTest) else ("", None, outcome)
+
+
+def _joined_words(clause: AllOf | AnyOf, sections: Sequence[str], parts: Sequence[Found], outcome: Outcome) -> str:
+    every = isinstance(clause, AllOf)
+    deciding = [(section, part[1]) for section, part in zip(sections, parts, strict=True) if part[0] is outcome]
+    if clause.in_order and outcome is UNDOCUMENTED:
+        deciding = deciding[:1]
+    words = [_in_words(reason) for section, reason in deciding if not section]
+    named = ", ".join(section for section, _ in deciding if section)
+    if named:
+        if outcome is MET:
+            words.append(f"Met: {named}" if every else f"Met by {named}")
+        elif outcome is NOT_MET:
+            words.append(f"Not met: {named}" if every else f"None is met: {named}")
+        else:
+            words.append(f"Open: {named}")
+    return _joined(words)
+
+
+def _in_words(reason: str | Callable[[], str]) -> str:
+    return reason if isinstance(reason, str) else reason()
 
 
 def _joined(texts: Iterable[str]) -> str:
     return "; ".join(dict.fromkeys(text for text in texts if text))
 
 
-def _union(parts: Iterable[Finding]) -> tuple[Missing, ...]:
-    seen: dict[str, Missing] = {}
-    for part in parts:
-        for item in part.missing:
-            seen.setdefault(item.fact, item)
-    return tuple(seen.values())
-
-
-def _folded(parts: Sequence[Finding]) -> tuple[tuple[Evidence, ...], tuple[Finding, ...]]:
-    """The evidence of conditions without a citation, and the findings with one (conditions give up theirs)."""
-    evidence: tuple[Evidence, ...] = ()
-    cited_parts: list[Finding] = []
-    for part in parts:
-        if part.section:
-            cited_parts.append(part)
-            continue
-        if part.evidence and part.evidence is not evidence:
-            evidence = (*evidence, *(e for e in part.evidence if e not in evidence)) if evidence else part.evidence
-        if part.parts:
-            cited_parts += part.parts
-    return evidence, tuple(cited_parts)
-
-
-def _all(clause: AllOf, context: Context) -> Found:
-    parts = [evaluate(part, context) for part in clause.parts]
-    return _join(parts, all_of([p.outcome for p in parts]), clause)
-
-
-def _any(clause: AnyOf, context: Context) -> Found:
-    parts = [evaluate(part, context) for part in clause.parts]
-    if clause.is_dose and context.dose is not None:
-        return _any_dose(clause, parts, context.dose, context)
-    return _join(parts, any_of([p.outcome for p in parts]), clause)
-
-
-def _join(parts: list[Finding], outcome: Outcome, clause: AllOf | AnyOf) -> Found:
-    """Join parts: the reason is that of the parts that decide, what is missing that of the parts that are open."""
-    deciding = [p for p in parts if p.outcome is outcome]
-    missing: tuple[Missing, ...] = ()
-    if outcome is UNDOCUMENTED:
-        if clause.in_order:
-            deciding = deciding[:1]
-        missing = _asked(clause, parts, deciding)
-    evidence, cited_parts = _folded(parts)
-    every = isinstance(clause, AllOf)
-    return outcome, lambda: _joined_words(deciding, outcome, every=every), missing, evidence, cited_parts
-
-
-def _joined_words(deciding: list[Finding], outcome: Outcome, *, every: bool) -> str:
-    words = [p.because for p in deciding if not p.section]
-    sections = ", ".join(p.section for p in deciding if p.section)
-    if sections:
-        if outcome is MET:
-            words.append(f"Met: {sections}" if every else f"Met by {sections}")
-        elif outcome is NOT_MET:
-            words.append(f"Not met: {sections}" if every else f"None is met: {sections}")
-        else:
-            words.append(f"Open: {sections}")
-    return _joined(words)
-
-
-def _asked(clause: AllOf | AnyOf, parts: list[Finding], deciding: list[Finding]) -> tuple[Missing, ...]:
+def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]:
     """What the open parts ask for, and what is asked beside or instead of it when nothing at all is known."""
-    missing = _union(deciding)
-    if missing and all(p.outcome is UNDOCUMENTED and not p.evidence for p in parts):
-        first = missing[0]
-        if isinstance(clause, AnyOf) and clause.ask_instead:
-            return (Missing(clause.ask_instead, first.absence, first.looked_for),)
-        if clause.also_ask:
-            return (Missing(clause.also_ask, first.absence, first.looked_for), *missing)
-    return missing
+    asked = [missing for outcome, _, missing, _, _ in parts if outcome is UNDOCUMENTED]
+    missing = union(asked[:1] if clause.in_order else asked)
+    instead = clause.ask_instead if isinstance(clause, AnyOf) else None
+    if not missing or not (instead or clause.also_ask):
+        return missing
+    if any(outcome is not UNDOCUMENTED or evidence for outcome, _, _, evidence, _ in parts):
+        return missing
+    first = missing[0]
+    asked_beside = Missing(instead or clause.also_ask or "", first.absence, first.looked_for)
+    return (asked_beside,) if instead else (asked_beside, *missing)
 
 
-def _any_dose(clause: AnyOf, parts: list[Finding], dose: DoseJudgement, context: Context) -> Found:
+def union(asked: Iterable[tuple[Missing, ...]]) -> tuple[Missing, ...]:
+    """Every fact once, in the order in which it is first asked for."""
+    listed = tuple(chain.from_iterable(asked))
+    if len(set(map(_name, listed))) == len(listed):
+        return listed
+    first: dict[str, Missing] = {}
+    for item in listed:
+        first.setdefault(item.fact, item)
+    return tuple(first.values())
+
+
+def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:
     """Alternatives of dose rows follow the judgement as a whole: open bands may still agree.
 
     Evidence for an off-label dose is asked for only when the rows are ruled out, and carries nothing when they hold.
+    Without a judgement the alternatives are joined like any others.
     """
-    if dose.outcome is MET:
-        within = "The dose is within the rows; no evidence is needed"
-        parts = [
-            Finding(p.section, p.label, NOT_MET, within, (), context.dose_evidence)
-            if isinstance(alternative.clause, Attached)
-            else p
-            for p, alternative in zip(parts, clause.parts, strict=True)
-        ]
-    others = [p for p, alternative in zip(parts, clause.parts, strict=True) if not _is_rows(alternative)]
-    outcome = any_of([dose.outcome, *(p.outcome for p in others)])
-    missing: tuple[Missing, ...] = ()
-    because = context.dose_because
-    if dose.outcome is UNDOCUMENTED:
-        missing = context.dose_missing
-    elif dose.outcome is NOT_MET:
-        missing = _union(p for p in others if p.outcome is UNDOCUMENTED)
+    alternatives = tuple(
+        (part.cite or "", part.label, prepare(part).judge.find, type(part.clause)) for part in clause.parts
+    )
+    beside = tuple(prepare(part).judge.outcome for part in clause.parts if not isinstance(part.clause, DoseWithin))
+    no_need = "The dose is within the rows; no evidence is needed"
 
-        def because() -> str:
-            return _joined([context.dose_because(), *(p.because for p in others)])
+    def judge(context: Context) -> Found:
+        dose = context.dose
+        if dose is None:
+            return plainly.find(context)
+        within = dose.outcome is MET
+        others: list[Found] = []
+        cited_parts: list[Finding] = []
+        for section, label, find, kind in alternatives:
+            if within and kind is Attached:
+                found: Found = (NOT_MET, no_need, (), context.dose_evidence, ())
+            else:
+                found = find(context)
+            if kind is not DoseWithin:
+                others.append(found)
+            if section:
+                cited_parts.append(Finding(section, label, *found))
+            else:
+                cited_parts += found[4]
+        because, evidence, parts = context.dose_because, context.dose_evidence, tuple(cited_parts)
+        outcome = MET if within else any_of([dose.outcome, *[other[0] for other in others]])
+        missing: tuple[Missing, ...] = ()
+        if dose.outcome is NOT_MET:
+            because = partial(_over_words, context, others)
+            if outcome is UNDOCUMENTED:
+                missing = union([other[2] for other in others if other[0] is UNDOCUMENTED])
+        elif outcome is UNDOCUMENTED:
+            missing = context.dose_missing
+        return outcome, because, missing, evidence, parts
 
-    if outcome is not UNDOCUMENTED:
-        missing = ()
-    return outcome, because, missing, context.dose_evidence, _folded(parts)[1]
+    def outcome_alone(context: Context) -> Outcome:
+        dose = context.dose
+        if dose is None:
+            return plainly.outcome(context)
+        if dose.outcome is MET:
+            return MET
+        return any_of([dose.outcome, *[outcome(context) for outcome in beside]])
+
+    return Judge(judge, outcome_alone)
 
 
-def _is_rows(criterion: Criterion) -> bool:
-    return isinstance(criterion.clause, DoseWithin)
+def _over_words(context: Context, others: Sequence[Found]) -> str:
+    """Why the rows do not hold, and what the alternatives beside them come to."""
+    return _joined([context.dose_because(), *[_in_words(other[1]) for other in others]])
 
 
-def _is_dose(criterion: Criterion) -> bool:
-    return isinstance(criterion.clause, AnyOf) and criterion.clause.is_dose
+def _given(clause: Given) -> Judge:
+    condition, then = prepare(clause.condition).judge, prepare(clause.then).judge
+    dose = isinstance(clause.then.clause, AnyOf) and clause.then.clause.is_dose
 
+    def holds_either_way(context: Context) -> bool:
+        """Whether a dose within the rows meets the clause, whether or not its condition holds."""
+        return dose and context.dose is not None and context.dose.within
 
-def _given(clause: Given, context: Context) -> Found:
-    condition = evaluate(clause.condition, context)
-    then = evaluate(clause.then, context)
-    if condition.outcome is NOT_MET:
-        words = condition.reason
-        return MET, lambda: _does_not_apply(words), (), condition.evidence, then.parts
-    evidence = (*condition.evidence, *(e for e in then.evidence if e not in condition.evidence))
-    if condition.outcome is UNDOCUMENTED and _holds_either_way(clause, context):
-        return MET, context.dose_because, (), evidence, then.parts
-    if condition.outcome is MET or then.outcome is MET:
-        return then.outcome, then.reason, then.missing, evidence, then.parts
-    missing = _union((condition, then))
+    def judge(context: Context) -> Found:
+        holds, why, asked, evidence, _ = condition.find(context)
+        outcome, reason, missing, more, parts = then.find(context)
+        if holds is NOT_MET:
+            return MET, partial(_does_not_apply, why), (), evidence, parts
+        evidence = (*evidence, *[e for e in more if e not in evidence])
+        if holds is UNDOCUMENTED and holds_either_way(context):
+            return MET, context.dose_because, (), evidence, parts
+        if holds is MET or outcome is MET:
+            return outcome, reason, missing, evidence, parts
+        both = partial(_both_words, why, reason)
+        return UNDOCUMENTED, both, union((asked, missing)), evidence, parts
 
-    def because() -> str:
-        return _joined((condition.because, then.because))
+    def outcome_alone(context: Context) -> Outcome:
+        holds = condition.outcome(context)
+        if holds is MET:
+            return then.outcome(context)
+        if holds is NOT_MET or holds_either_way(context):
+            return MET
+        return MET if then.outcome(context) is MET else UNDOCUMENTED
 
-    return UNDOCUMENTED, because, missing, evidence, then.parts
+    return _of_parts(judge, outcome_alone, (condition, then))
 
 
 def _does_not_apply(reason: str | Callable[[], str]) -> str:
-    words = reason if isinstance(reason, str) else reason()
-    return f"Does not apply: {words.partition(';')[0]}"
+    return f"Does not apply: {_in_words(reason).partition(';')[0]}"
 
 
-def _dose_within(clause: DoseWithin, context: Context) -> Found:
+def _both_words(one: str | Callable[[], str], other: str | Callable[[], str]) -> str:
+    return _joined((_in_words(one), _in_words(other)))
+
+
+# --- dose rows -----------------------------------------------------------------------------------------------------
+
+
+def _dose_within(clause: DoseWithin) -> Judge:
     """The rows of one setting as findings; rows that share a citation are one."""
-    dose, setting, evidence = context.dose, clause.setting, context.dose_evidence
-    if dose is None or not dose.worlds:
+    setting = clause.setting
+    elsewhere = f"Does not apply: the recorded disease is not {setting}"
+    groups = tuple(
+        (cite, label, rows, f"Does not apply: this row is for body weight {rows[0].band}")
+        for cite, label, rows in clause.by_citation
+    )
+
+    def judge(context: Context) -> Found:
+        dose, evidence, because = context.dose, context.dose_evidence, context.dose_because
+        if dose is None or not dose.worlds:
+            missing = context.dose_missing
+            open_rows = [Finding(cite, label, UNDOCUMENTED, because, missing, evidence) for cite, label, _, _ in groups]
+            return UNDOCUMENTED, because, missing, evidence, tuple(open_rows)
+        here = [world for world in dose.worlds if world.setting == setting]
+        if not here:
+            ruled_out = [Finding(cite, label, NOT_MET, elsewhere, (), evidence) for cite, label, _, _ in groups]
+            return NOT_MET, elsewhere, (), evidence, tuple(ruled_out)
+        if len(dose.worlds) == 1:  # all that matters is known: what the dose comes to, its rows come to
+            kg, outcome = here[0].kg, dose.row_outcome(here)
+            missing = context.dose_missing if outcome is UNDOCUMENTED else ()
+            return (
+                outcome,
+                because,
+                missing,
+                evidence,
+                tuple(
+                    [
+                        Finding(cite, label, outcome, because, missing, evidence)
+                        if _holds(rows, kg)
+                        else Finding(cite, label, NOT_MET, other, (), evidence)
+                        for cite, label, rows, other in groups
+                    ]
+                ),
+            )
         parts = tuple(
-            Finding(cite, label, UNDOCUMENTED, context.dose_because, context.dose_missing, evidence)
-            for cite, label, _ in clause.by_citation
+            [
+                _row_finding(cite, label, [w for w in here if _holds(rows, w.kg)], other, dose, context)
+                for cite, label, rows, other in groups
+            ]
         )
-        return UNDOCUMENTED, context.dose_because, context.dose_missing, evidence, parts
-    if not any(w.setting == setting for w in dose.worlds):
-        other = f"Does not apply: the recorded disease is not {setting}"
-        parts = tuple(Finding(cite, label, NOT_MET, other, (), evidence) for cite, label, _ in clause.by_citation)
-        return NOT_MET, other, (), evidence, parts
-    parts = tuple(_row_finding(cite, label, rows, setting, context) for cite, label, rows in clause.by_citation)
-    outcome = dose.setting_outcome(setting)
-    missing = context.dose_missing if outcome is UNDOCUMENTED else ()
-    return outcome, context.dose_because, missing, evidence, parts
+        outcome = dose.setting_outcome(setting)
+        return outcome, because, context.dose_missing if outcome is UNDOCUMENTED else (), evidence, parts
+
+    return _outcome_found(judge)
 
 
-def _row_finding(cite: str, label: str, rows: tuple[DoseRow, ...], setting: str | None, context: Context) -> Finding:
-    dose, evidence = context.dose, context.dose_evidence
-    assert dose is not None  # noqa: S101  # narrowed by the caller
-    mine = [w for w in dose.worlds if w.setting == setting and any(r.band.holds(w.kg) for r in rows)]
+def _holds(rows: Sequence[DoseRow], kg: Decimal) -> bool:
+    """Whether one of the rows is for a body weight."""
+    for row in rows:  # noqa: SIM110  # a generator is twice as dear, and every row of every order comes here
+        if row.band.holds(kg):
+            return True
+    return False
+
+
+def _row_finding(
+    cite: str, label: str, mine: list[World], other_weight: str, dose: DoseJudgement, context: Context
+) -> Finding:
+    """Rows of one citation, which apply in ``mine`` of the worlds."""
+    evidence = context.dose_evidence
     if not mine:
-        other = f"Does not apply: this row is for body weight {rows[0].band}"
-        return Finding(cite, label, NOT_MET, other, (), evidence)
+        return Finding(cite, label, NOT_MET, other_weight, (), evidence)
     outcome = dose.row_outcome(mine)
     if outcome is not UNDOCUMENTED:
         return Finding(cite, label, outcome, context.dose_because, (), evidence)
     if len(mine) == len(dose.worlds):
         return Finding(cite, label, outcome, context.dose_because, context.dose_missing, evidence)
-
-    def because() -> str:
-        return f"Cannot be told yet; {context.dose_because()}"
-
-    return Finding(cite, label, outcome, because, context.dose_missing, evidence)
+    return Finding(cite, label, outcome, partial(_not_yet_words, context), context.dose_missing, evidence)
 
 
-_EVALUATORS: Mapping[type[Clause], Callable[[Any, Context], Found]] = {
+def _not_yet_words(context: Context) -> str:
+    return f"Cannot be told yet; {context.dose_because()}"
+
+
+_PREPARE: Mapping[type[Clause], Callable[[Any], Judge]] = {
     FactTest: _fact_test,
     Companions: _companions,
     AllOf: _all,

@@ -25,32 +25,21 @@ class Outcome(Enum):
 
 def all_of(outcomes: Iterable[Outcome]) -> Outcome:
     """Not met if any part is, else undocumented if any part is, else met."""
-    result = Outcome.MET
-    for outcome in outcomes:
-        if outcome is Outcome.NOT_MET:
-            return Outcome.NOT_MET
-        if outcome is Outcome.UNDOCUMENTED:
-            result = Outcome.UNDOCUMENTED
-    return result
+    seen = set(outcomes)
+    if Outcome.NOT_MET in seen:
+        return Outcome.NOT_MET
+    return Outcome.UNDOCUMENTED if Outcome.UNDOCUMENTED in seen else Outcome.MET
 
 
 def any_of(outcomes: Iterable[Outcome]) -> Outcome:
     """Met if any part is, else undocumented if any part is, else not met."""
-    result = Outcome.NOT_MET
-    for outcome in outcomes:
-        if outcome is Outcome.MET:
-            return Outcome.MET
-        if outcome is Outcome.UNDOCUMENTED:
-            result = Outcome.UNDOCUMENTED
-    return result
+    seen = set(outcomes)
+    if Outcome.MET in seen:
+        return Outcome.MET
+    return Outcome.UNDOCUMENTED if Outcome.UNDOCUMENTED in seen else Outcome.NOT_MET
 
 
 def agreed(outcomes: Iterable[Outcome]) -> Outcome:
     """What every possibility agrees on; disagreement is undocumented."""
-    found: Outcome | None = None
-    for outcome in outcomes:
-        if found is None:
-            found = outcome
-        elif outcome is not found:
-            return Outcome.UNDOCUMENTED
-    return Outcome.UNDOCUMENTED if found is None else found
+    seen = set(outcomes)
+    return seen.pop() if len(seen) == 1 else Outcome.UNDOCUMENTED

@@ -10,18 +10,22 @@ import calendar
 import re
 from datetime import date, timedelta
 from decimal import ROUND_UP, Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.dose import steps_of
 from cds_service.criteria.quantity import Between
-from cds_service.evidence import Absence, Facts, Known, Unknown
+from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Unknown
 from cds_service.terminology import is_oncology_specialty
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from cds_service.criteria.quantity import DoseLine, PartialDate
-    from cds_service.evidence import AnyFact
+    from cds_service.evidence import AnyFact, Evidence
+
+    Record = dict[str, AnyFact]
 
 METASTATIC_STAGES = frozenset({"IV", "IVB", "IVC"})
 EARLIER_STAGES = re.compile(r"0|I{1,3}([ABCD][123]?)?")
@@ -31,6 +35,13 @@ SENSITIZING = re.compile(
 )
 EGFR_ASKS = ("biomarkers.egfr", "biomarkers.egfr_detail")
 NOT_SENSITIZING = re.compile(r"\b(non|not)[ -]*(a )?(sensiti[sz]ing|activating)")
+CONCURRENT = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
+SHOW_EARLIER_DOSES = (
+    *("previous_dose", "days_since_last_dose", "therapy_start", "currently_receiving", "previously_met_initial"),
+)
+"""Facts that, known and not denied, say that the drug was given before."""
+
+REQUEST_TYPE_OPEN = Unknown(Absence.NOT_RECORDED, "earlier doses of the drug")
 
 
 def add_months(day: date, months: int) -> date:
@@ -65,159 +76,157 @@ def years_between(birth: date, day: date) -> int:
 
 def derive(facts: Facts) -> Facts:
     """All facts that follow from the recorded ones, whatever the disease."""
+    known = dict(facts)
     for rule in _RULES:
-        more = dict(rule(facts))
-        if more:
-            facts = facts.including(more)
-    return facts
+        rule(known)
+    return Facts(known)
 
 
-def _age(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
-    born, on = facts["birth_date"], facts.value("order_date")
-    if facts.knows("age") and isinstance(born, Unknown):
-        return
-    if isinstance(born, Unknown) or on is None:
-        if "birth_date" in facts:
-            yield "age", born if isinstance(born, Unknown) else Unknown(Absence.NOT_RECORDED, "day of the order")
-        return
-    birth: PartialDate = born.value
-    if birth.earliest > on:
-        yield "age", Unknown(Absence.NOT_UNDERSTOOD, "a birth date before the order", born.evidence)
-        return
-    youngest, oldest = years_between(min(birth.latest, on), on), years_between(birth.earliest, on)
+def _age(known: Record) -> None:
+    born = known.get("birth_date")
+    if isinstance(born, Unknown):
+        if not isinstance(known.get("age"), Known):
+            known["age"] = born
+    elif born is not None:
+        on = known.get("order_date")
+        known["age"] = (
+            _age_on(on.value, born) if isinstance(on, Known) else Unknown(Absence.NOT_RECORDED, "day of the order")
+        )
+
+
+def _age_on(day: date, born: Known[PartialDate]) -> AnyFact:
+    birth = born.value
+    if birth.earliest > day:
+        return Unknown(Absence.NOT_UNDERSTOOD, "a birth date before the order", born.evidence)
+    oldest = years_between(birth.earliest, day)
+    if birth.latest == birth.earliest:
+        return Known(Decimal(oldest), born.evidence)
+    youngest = years_between(min(birth.latest, day), day)
     age = Decimal(oldest) if youngest == oldest else Between(Decimal(youngest), Decimal(oldest))
-    yield "age", Known(age, born.evidence)
+    return Known(age, born.evidence)
 
 
-def _oncologist(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
-    specialty = facts["prescriber_specialty"]
+_is_oncologist = remembered(is_oncology_specialty)
+
+
+def _oncologist(known: Record) -> None:
+    specialty = known.get("prescriber_specialty")
     if isinstance(specialty, Known):
-        yield "oncologist", Known(is_oncology_specialty(specialty.value), specialty.evidence)
-    elif "prescriber_specialty" in facts:
-        yield "oncologist", specialty
+        known["oncologist"] = Known(_is_oncologist(specialty.value), specialty.evidence)
+    elif specialty is not None:
+        known["oncologist"] = specialty
 
 
-def _egfr(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
-    """Positive counts as sensitizing unless the finding is named and its class is not one of the known ones."""
-    result = facts["biomarkers.egfr"]
+def _egfr(known: Record) -> None:
+    result = known.get("biomarkers.egfr")
     if isinstance(result, Unknown):
-        if "biomarkers.egfr" in facts:
-            yield "egfr_sensitizing", result
-        return
+        known["egfr_sensitizing"] = result
+    elif result is not None:
+        known["egfr_sensitizing"] = _sensitizing(result, known.get("biomarkers.egfr_detail", NOT_IN_RECORD))
+
+
+def _sensitizing(result: Known[str], finding: AnyFact) -> AnyFact:
+    """Positive counts as sensitizing unless the finding is named and its class is not one of the known ones."""
     if result.value == "negative":
-        yield "egfr_sensitizing", Known(False, result.evidence)
-    elif result.value != "positive":
+        return Known(False, result.evidence)
+    if result.value != "positive":
         looked_for = f"an EGFR mutation result (recorded: {result.value})"
-        yield "egfr_sensitizing", Unknown(Absence.NOT_RECORDED, looked_for, result.evidence)
-    else:
-        detail = facts.value("biomarkers.egfr_detail")
-        text = detail.lower() if isinstance(detail, str) else ""
-        evidence = (*result.evidence, *facts["biomarkers.egfr_detail"].evidence)
-        if NOT_SENSITIZING.search(text):
-            yield "egfr_sensitizing", Known(False, evidence)
-        elif not text or SENSITIZING.search(text):
-            yield "egfr_sensitizing", Known(True, evidence)
-        else:
-            looked_for = f"whether the EGFR finding is sensitizing ({detail})"
-            yield "egfr_sensitizing", Unknown(Absence.NOT_RECORDED, looked_for, evidence, EGFR_ASKS)
+        return Unknown(Absence.NOT_RECORDED, looked_for, result.evidence)
+    detail = finding.value if isinstance(finding, Known) else None
+    text = detail.lower() if isinstance(detail, str) else ""
+    evidence = (*result.evidence, *finding.evidence)
+    if NOT_SENSITIZING.search(text):
+        return Known(False, evidence)
+    if not text or SENSITIZING.search(text):
+        return Known(True, evidence)
+    return Unknown(Absence.NOT_RECORDED, f"whether the EGFR finding is sensitizing ({detail})", evidence, EGFR_ASKS)
 
 
-def _chemoradiation(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
+def _chemoradiation(known: Record) -> None:
     """Sequential treatment is not concurrent; a record that says both contradicts itself."""
-    sequential = facts["prior_therapy.sequential_chemoradiation"]
+    sequential = known.get("prior_therapy.sequential_chemoradiation")
     if not (isinstance(sequential, Known) and sequential.value):
         return
-    names = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
-    if all(facts.value(name) for name in names):
-        evidence = (*sequential.evidence, *facts[names[1]].evidence)
-        yield names[1], Unknown(Absence.CONFLICTING, "concurrent or sequential chemoradiation", evidence)
-        return
-    if facts.value(names[1]) is not True:
-        yield names[1], Known(False, sequential.evidence)
+    chemotherapy, radiation = (known.get(name, NOT_IN_RECORD) for name in CONCURRENT)
+    irradiated = isinstance(radiation, Known) and radiation.value
+    if irradiated and isinstance(chemotherapy, Known) and chemotherapy.value:
+        evidence = (*sequential.evidence, *radiation.evidence)
+        known[CONCURRENT[1]] = Unknown(Absence.CONFLICTING, "concurrent or sequential chemoradiation", evidence)
+    elif irradiated is not True:
+        known[CONCURRENT[1]] = Known(False, sequential.evidence)
 
 
-def _recurrence(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
-    months = facts["recurrent_months"]
-    if not isinstance(months, Known) and months.absence is not Absence.CONFLICTING:
-        since = [facts[n] for n in ("months_since_surgery", "months_since_adjuvant")]
-        known = [fact for fact in since if isinstance(fact, Known)]
-        if known:
-            later = min(known, key=lambda fact: fact.value)
-            months = Known(later.value, later.evidence)
-            yield "recurrent_months", months
-    if isinstance(months, Known) and not facts.knows("recurrent"):
-        yield "recurrent", Known(True, months.evidence)
+def _recurrence(known: Record) -> None:
+    months = known.get("recurrent_months")
+    if months is None or (isinstance(months, Unknown) and months.absence is not Absence.CONFLICTING):
+        since = known.get("months_since_surgery"), known.get("months_since_adjuvant")
+        recorded = [fact for fact in since if isinstance(fact, Known)]
+        if recorded:
+            later = min(recorded, key=lambda fact: fact.value)
+            months = known["recurrent_months"] = Known(later.value, later.evidence)
+    if isinstance(months, Known) and not isinstance(known.get("recurrent"), Known):
+        known["recurrent"] = Known(True, months.evidence)
 
 
-def _time_on_therapy(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
-    days, months, start = facts["days_on_therapy"], facts["months_on_therapy"], facts["therapy_start"]
-    on: date | None = facts.value("order_date")
+def _time_on_therapy(known: Record) -> None:
+    days, months = known.get("days_on_therapy"), known.get("months_on_therapy")
+    start, day = known.get("therapy_start"), known.get("order_date")
+    on: date | None = day.value if isinstance(day, Known) else None
     begun: date | None = None
-    evidence = start.evidence
+    evidence: tuple[Evidence, ...] = ()
     if isinstance(start, Known) and on is not None:
+        evidence = start.evidence
         if start.value > on:
-            future = Unknown(Absence.NOT_UNDERSTOOD, "a start of therapy before the order", evidence)
-            yield "therapy_start", future
+            known["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, "a start of therapy before the order", evidence)
         else:
             begun = start.value
     elif isinstance(days, Known) and on is not None and days.value >= 0:
         begun, evidence = on - timedelta(days=int(days.value)), days.evidence
     if begun is not None and on is not None:
         if not isinstance(days, Known):
-            yield "days_on_therapy", Known(Decimal((on - begun).days), evidence)
+            known["days_on_therapy"] = Known(Decimal((on - begun).days), evidence)
         if not isinstance(months, Known):
-            months = Known(months_between(begun, on), evidence)
-            yield "months_on_therapy", months
+            months = known["months_on_therapy"] = Known(months_between(begun, on), evidence)
     elif isinstance(months, Known) and not isinstance(days, Known):
         span = Between(Decimal(int(months.value * 28)), Decimal(int(months.value * 31)))
-        yield "days_on_therapy", Known(span if span.low != span.high else span.low, months.evidence)
-    held = facts["months_held"]
+        known["days_on_therapy"] = Known(span if span.low != span.high else span.low, months.evidence)
     if isinstance(months, Known):
+        held = known.get("months_held", NOT_IN_RECORD)
         less = months.value - held.value if isinstance(held, Known) else months.value
-        yield "months_less_holds", Known(less, (*months.evidence, *held.evidence))
-    elif "months_on_therapy" in facts:
-        yield "months_less_holds", months
+        known["months_less_holds"] = Known(less, (*months.evidence, *held.evidence))
+    elif months is not None:
+        known["months_less_holds"] = months
 
 
-def _request_type(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
-    recorded = facts["request_type"]
-    if isinstance(recorded, Known) or recorded.absence is Absence.CONFLICTING:
-        return
-    for name in (
-        "previous_dose",
-        "days_since_last_dose",
-        "therapy_start",
-        "currently_receiving",
-        "previously_met_initial",
-    ):
-        fact = facts[name]
+def _request_type(known: Record) -> None:
+    recorded = known.get("request_type")
+    if recorded is None or (isinstance(recorded, Unknown) and recorded.absence is not Absence.CONFLICTING):
+        known["request_type"] = _first_or_continued(known)
+
+
+def _first_or_continued(known: Record) -> AnyFact:
+    for fact in map(known.get, SHOW_EARLIER_DOSES):
         if isinstance(fact, Known) and fact.value is not False and fact.value != ():
-            yield "request_type", Known("continuation", fact.evidence)
-            return
-    for name in ("months_on_therapy", "days_on_therapy"):
-        fact = facts[name]
+            return Known("continuation", fact.evidence)
+    for fact in (known.get("months_on_therapy"), known.get("days_on_therapy")):
         if isinstance(fact, Known):
             low = fact.value.low if isinstance(fact.value, Between) else fact.value
             if low > 0:
-                yield "request_type", Known("continuation", fact.evidence)
-                return
-    if facts.knows("treatment_history"):
-        yield "request_type", Known("initial", facts["treatment_history"].evidence)
-    else:
-        yield "request_type", Unknown(Absence.NOT_RECORDED, "earlier doses of the drug")
+                return Known("continuation", fact.evidence)
+    history = known.get("treatment_history")
+    return Known("initial", history.evidence) if isinstance(history, Known) else REQUEST_TYPE_OPEN
 
 
-def _dose_increase(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
+def _dose_increase(known: Record) -> None:
     """More per administration, or the same more often, is an increase; weight-based doses compare at the weight."""
-    if facts.knows("dose_increase"):
+    before = known.get("previous_dose")
+    if not isinstance(before, Known) or isinstance(known.get("dose_increase"), Known):
         return
-    now, before = facts["dose"], facts["previous_dose"]
-    if not (isinstance(now, Known) and isinstance(before, Known)):
-        return
-    weight = facts.value("weight_kg")
-    verdict = increased(now.value, before.value, weight.kg if weight is not None else None)
-    if verdict is not None:
-        yield "dose_increase", Known(verdict, (*now.evidence, *before.evidence))
+    now, weight = known.get("dose"), known.get("weight_kg")
+    if isinstance(now, Known):
+        verdict = increased(now.value, before.value, weight.value.kg if isinstance(weight, Known) else None)
+        if verdict is not None:
+            known["dose_increase"] = Known(verdict, (*now.evidence, *before.evidence))
 
 
 def increased(now: Sequence[DoseLine], before: Sequence[DoseLine], kg: Decimal | None) -> bool | None:
@@ -244,34 +253,45 @@ def increased(now: Sequence[DoseLine], before: Sequence[DoseLine], kg: Decimal |
     return None
 
 
-def _spread(facts: Facts) -> Iterator[tuple[str, AnyFact]]:
-    """Stage IV implies metastatic; stages I-III imply that it is not; metastatic now outranks an older stage."""
-    stage, metastatic = facts["stage"], facts["metastatic"]
-    implied: bool | None = None
-    if isinstance(stage, Known):
-        if stage.value in METASTATIC_STAGES or (stage.value == "IVA" and facts.value("disease") == "nsclc"):
-            implied = True
-        elif EARLIER_STAGES.fullmatch(stage.value):
-            implied = False
-    if isinstance(metastatic, Known):
-        if metastatic.value is False and implied is True:
-            evidence = (*metastatic.evidence, *stage.evidence)
-            yield "metastatic", Unknown(Absence.CONFLICTING, "stage IV, yet no metastases", evidence)
-        return
-    if implied is not None and metastatic.absence is not Absence.CONFLICTING:
-        yield "metastatic", Known(implied, stage.evidence)
-        return
-    confined = facts["liver_confined"]
-    if isinstance(confined, Known) and confined.value and facts.value("disease") == "hcc":
-        yield "metastatic", Known(False, confined.evidence)
+@lru_cache(maxsize=64)
+def is_earlier_stage(stage: str) -> bool:
+    """Whether a stage group lies before stage IV."""
+    return EARLIER_STAGES.fullmatch(stage) is not None
 
 
 def derive_for_disease(facts: Facts) -> Facts:
     """Facts whose meaning depends on the disease the request is judged for."""
-    return facts.including(dict(_spread(facts)))
+    metastatic = _metastatic(facts)
+    return facts if metastatic is None else facts.including({"metastatic": metastatic})
 
 
-_RULES: tuple[Callable[[Facts], Iterator[tuple[str, AnyFact]]], ...] = (
+def _metastatic(facts: Facts) -> AnyFact | None:
+    """Stage IV implies metastatic; stages I-III imply that it is not; metastatic now outranks an older stage.
+
+    None where nothing follows beyond what is recorded.
+    """
+    stage, metastatic = facts.get("stage"), facts.get("metastatic", NOT_IN_RECORD)
+    implied: bool | None = None
+    if isinstance(stage, Known):
+        if stage.value in METASTATIC_STAGES or (stage.value == "IVA" and facts.value("disease") == "nsclc"):
+            implied = True
+        elif is_earlier_stage(stage.value):
+            implied = False
+        if isinstance(metastatic, Known):
+            if metastatic.value is False and implied is True:
+                evidence = (*metastatic.evidence, *stage.evidence)
+                return Unknown(Absence.CONFLICTING, "stage IV, yet no metastases", evidence)
+            return None
+        if implied is not None and metastatic.absence is not Absence.CONFLICTING:
+            return Known(implied, stage.evidence)
+    confined = facts.get("liver_confined")
+    if isinstance(metastatic, Unknown) and isinstance(confined, Known) and confined.value:
+        return Known(False, confined.evidence) if facts.value("disease") == "hcc" else None
+    return None
+
+
+# Each adds to the record, which is not yet anybody's, what follows from it; later ones see what earlier ones added.
+_RULES: tuple[Callable[[Record], None], ...] = (
     _age,
     _oncologist,
     _egfr,

@@ -20,6 +20,7 @@ from cds_service.criteria.criterion import (
     Partner,
     Unclear,
 )
+from cds_service.criteria.evaluate import prepare
 from cds_service.criteria.quantity import plain
 from cds_service.documents import Source, read_document
 from cds_service.errors import PolicyError
@@ -48,6 +49,8 @@ def load_revision(path: Path) -> Revision:
     for loc, text in problems_of(word):
         source.problem(loc, text)
     source.raise_problems()
+    for criterion in (*settings.values(), *(criterion for pathway in pathways for criterion in pathway.criteria)):
+        prepare(criterion)
     return Revision(
         policy=word.policy,
         title=word.title,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from cds_service.values import dataclass
@@ -42,7 +43,10 @@ class Pathway:
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """One dated revision of one policy. ``document`` is the file as written, ``sha256`` the hash of its bytes."""
+    """One dated revision of one policy. ``document`` is the file as written, ``sha256`` the hash of its bytes.
+
+    ``disease_titles`` are the policy's names of its diseases, in lower case, with their keys.
+    """
 
     policy: str
     title: str
@@ -55,10 +59,15 @@ class Revision:
     settings: Mapping[str, Criterion]
     pathways: tuple[Pathway, ...]
     file: str
+    disease_titles: Mapping[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        titles = {word.title.lower(): key for key, word in self.document.diseases.items()}
+        object.__setattr__(self, "disease_titles", titles)
 
     def pathway(self, request: str, disease: str) -> Pathway | None:
         """The pathway for a request type and a disease; one without a disease is for all the policy covers."""
-        return next(
-            (p for p in self.pathways if p.request == request and p.disease in {None, disease}),
-            None,
-        )
+        for pathway in self.pathways:
+            if pathway.request == request and (pathway.disease is None or pathway.disease == disease):
+                return pathway
+        return None

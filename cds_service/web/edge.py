@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from cds_service import logs, telemetry
-from cds_service.errors import BusyError, RequestError
+from cds_service.errors import BusyError, OperatorError, RequestError
 from cds_service.trace import begin, current
 from cds_service.web.http import problem
 from cds_service.web.journal import timed
@@ -49,6 +49,7 @@ _HEADERS = {
     431: {"connection": "close"},
     503: {"connection": "close"},
 }
+_ASK_OPERATOR = 'Basic realm="Durvalumab CDS", charset="UTF-8"'
 _PREFLIGHT = {
     "access-control-allow-methods": "GET, POST, OPTIONS",
     "access-control-allow-headers": "Authorization, Content-Type",
@@ -143,6 +144,8 @@ def answer_to(error: Exception) -> Response:
     match error:
         case RequestError():
             headers = dict(_HEADERS.get(error.status, {}))
+            if isinstance(error, OperatorError):
+                headers["www-authenticate"] = _ASK_OPERATOR
             if isinstance(error, BusyError):
                 headers["retry-after"] = str(error.retry_after)
             return problem(error.status, error.code, error.message, expression=error.expression, headers=headers)

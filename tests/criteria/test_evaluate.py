@@ -5,9 +5,10 @@ from datetime import date
 from hypothesis import given, settings
 
 from cds_service.assessment import derive, derive_for_disease
-from cds_service.criteria.evaluate import Context, evaluate, outcome_of
+from cds_service.criteria.evaluate import Context, evaluate, outcome_of, prepare
+from cds_service.criteria.finding import Finding
 from cds_service.dosing import dose_context, judge_dose, steps
-from cds_service.evidence import Known
+from cds_service.evidence import Evidence, Facts, Known, Unknown
 from cds_service.facts.given import read_given
 from cds_service.policies.library import load_library
 from tests.assessment.test_laws import records
@@ -26,3 +27,38 @@ def test_the_outcome_alone_is_that_of_the_finding(record) -> None:
             for context in (dose_context(facts, REVISION, judgement), Context(facts)):
                 for criterion in pathway.criteria:
                     assert outcome_of(criterion, context) is evaluate(criterion, context).outcome
+
+
+def shown(finding):
+    """All that a reader of a finding sees, with the reasons in words."""
+    parts = [shown(part) for part in finding.parts]
+    told = (finding.section, finding.label, finding.outcome, finding.because, finding.missing, finding.evidence)
+    return (*told, parts)
+
+
+def seen_by(facts, reader):
+    """The facts with evidence from other resources: another patient's record that says the same."""
+
+    def again(fact):
+        evidence = tuple(Evidence(f"{e.reference}/{reader}", e.path, e.shown, e.recorded) for e in fact.evidence)
+        if isinstance(fact, Known):
+            return Known(fact.value, evidence)
+        return Unknown(fact.absence, fact.looked_for, evidence, fact.asks)
+
+    return Facts({name: again(fact) for name, fact in facts.items()})
+
+
+@settings(max_examples=150, deadline=None)
+@given(records)
+def test_a_finding_from_a_remembered_pattern_is_that_of_the_full_evaluation(record) -> None:
+    recorded = derive(read_given(record, date(2026, 11, 22)).facts)
+    for patient in ("one", "another"):
+        mine = seen_by(recorded, patient)
+        for disease in REVISION.document.diseases:
+            evidence = (Evidence(f"Condition/{patient}", "code", disease),)
+            chosen = {"disease": Known(disease, evidence), "indication": Known(disease, evidence)}
+            context = Context(derive_for_disease(mine.including(chosen)))
+            for pathway in REVISION.pathways:
+                for criterion in pathway.criteria:
+                    in_full = Finding(criterion.cite, criterion.label, *prepare(criterion).judge.find(context))
+                    assert shown(evaluate(criterion, context)) == shown(in_full)

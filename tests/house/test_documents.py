@@ -1,4 +1,7 @@
-"""What README and docs claim: commands exist, links lead somewhere, no address of this machine or of a registry."""
+"""What README and docs claim: links lead somewhere, every guide is found, no address of a registry.
+
+Their commands are run by test_commands_in_documents.py.
+"""
 
 from __future__ import annotations
 
@@ -8,42 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-
-
-def commands() -> set[tuple[str, ...]]:
-    from cds_service.__main__ import app
-
-    def walk(group: typer.core.TyperGroup, path: tuple[str, ...]) -> set[tuple[str, ...]]:
-        found = set()
-        for name, command in group.commands.items():
-            inner = getattr(command, "commands", None)
-            found |= walk(command, (*path, name)) if inner else {(*path, name)}
-        return found
-
-    root = typer.main.get_command(app)
-    return walk(root, ())
-
-
-def fenced(page: Path) -> list[str]:
-    return [line for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.S) for line in block.splitlines()]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_of_a_page_exist(page: Path) -> None:
-    known = commands()
-    for use in re.findall(r"durvalumab-cds ((?:[a-z]+ ?)+)", page.read_text()):
-        words = tuple(use.split())
-        if words and words[0] in {name for name, *_ in known}:
-            assert words[:1] in known or words[:2] in known, use
-    for line in fenced(page):
-        if target := re.match(r"make ([a-z]+)", line):
-            assert re.search(rf"^{target[1]}:", (ROOT / "Makefile").read_text(), re.M), line
-        for story in re.findall(r"fixtures/\S+", line):
-            assert (ROOT / story).exists(), story
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -51,6 +21,30 @@ def test_links_of_a_page_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    reached, ahead = set(), [ROOT / "README.md"]
+    while ahead:
+        page = ahead.pop()
+        if page in reached:
+            continue
+        reached.add(page)
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            found = (page.parent / target).resolve()
+            if "://" not in target and found.suffix == ".md":
+                ahead.append(found)
+            elif "://" not in target and found.is_dir():
+                ahead += found.glob("*.md")
+    assert [str(page.relative_to(ROOT)) for page in PAGES if page not in reached] == []
+
+
+def test_the_readme_leads_to_the_guide_of_every_reader() -> None:
+    text = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| .* \| (.*) \|$", text, re.M)
+    for guide in ("integrate-ehr", "integrate-crd", "sandbox", "operate", "review-the-policy", "terminal", "workbench"):
+        assert any(f"(docs/{guide}.md)" in row for row in rows), guide
+    assert any("(CONTRIBUTING.md)" in row for row in rows)
 
 
 def test_each_decision_record_is_one_page_of_four_parts() -> None:

@@ -2,9 +2,15 @@
 
 import re
 
+import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
 
+from cds_service.app import create_app
 from cds_service.policies.library import load_library
+from cds_service.settings import Settings
+from cds_service.web.pages import frame
 from cds_service.web.pages.frame import markdown
 
 HTML = {"accept": "text/html"}
@@ -20,6 +26,44 @@ async def test_a_page_has_a_strict_policy_and_no_inline_script(client, path):
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", answer.text)
     assert not re.search(r'(?:src|href)="https?://', answer.text)
+
+
+async def test_in_demo_mode_every_page_says_so(client):
+    form = await form_for(client, "nsclc-unresectable-nothing-documented")
+    for path in ("/", "/policies", "/policies/CP.PHAR.339", form, "/attest/unknown", "/static/unknown"):
+        page = await client.get(path, headers=HTML)
+        assert page.headers["content-type"].startswith("text/html"), path
+        assert page.text.count('<aside class="demo"') == 1, path
+    answer = await client.post(form, data={"resectable": "false"})
+    assert answer.status_code == 303
+    assert "Demo mode:" in (await client.get(form)).text
+
+
+async def test_what_is_put_on_a_page_before_it_is_drawn_is_sent_with_it():
+    async def shown(request):
+        page = frame.page("problem.html", 418, title="A title", text="<b>")
+        page.set_cookie("a", "b")
+        return page
+
+    app = Starlette(routes=[Route("/", shown)])
+    app.state.running = frame.Running(demo=False, workbench=False)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://cds.example") as client:
+        answer = await client.get("/")
+    assert (answer.status_code, answer.cookies["a"]) == (418, "b")
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert answer.headers["content-security-policy"] == frame.SECURITY["content-security-policy"]
+    assert "&lt;b&gt;" in answer.text
+    assert "Demo mode" not in answer.text
+    assert "workbench" not in answer.text
+
+
+async def test_pages_keep_to_where_the_service_is_mounted():
+    mounted = Starlette(routes=[Mount("/cds", app=create_app(Settings.load()))])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(mounted), base_url="http://cds.example") as client:
+        for path in ("/cds/", "/cds/policies", "/cds/attest/unknown"):
+            page = (await client.get(path, headers=HTML)).text
+            assert 'href="/cds/static/pages.css"' in page
+            assert not re.search(r'(?:href|src)="/(?!cds/)', page)
 
 
 async def test_the_policy_page_shows_every_row_section_and_reading(client):

@@ -1,10 +1,13 @@
-"""What every page shares: templates that escape, a content security policy without inline script, static files."""
+"""What every page shares: templates that escape, a content security policy without inline script, static files.
+
+A page is drawn when it is sent, because only then is known where the application is mounted and how it runs.
+"""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.responses import HTMLResponse, Response
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markupsafe import Markup
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
 SECURITY = {
     "content-security-policy": (
@@ -26,6 +30,15 @@ SECURITY = {
     "cache-control": "no-store",
 }
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+
+
+class Running(NamedTuple):
+    """How the service runs, as far as its pages tell: ``app.state.running``."""
+
+    demo: bool
+    """Every page then says so."""
+    workbench: bool
+    """There is one, for pages to lead into."""
 
 
 @cache
@@ -71,9 +84,26 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def page(template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page with the headers that keep it harmless."""
-    return HTMLResponse(render(template, **values), status, SECURITY)
+class Page(HTMLResponse):
+    """A page with the headers that keep it harmless. Its template also gets ``base``, ``demo`` and ``workbench``."""
+
+    def __init__(self, template: str, status: int, values: dict[str, Any]) -> None:
+        super().__init__("", status, SECURITY)
+        self.template = template
+        self.values = values
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Draw the page and send it."""
+        running: Running = scope["app"].state.running
+        values = {"base": scope.get("root_path", ""), **running._asdict(), **self.values}
+        self.body = self.render(render(self.template, **values))
+        self.headers["content-length"] = str(len(self.body))
+        await super().__call__(scope, receive, send)
+
+
+def page(template: str, status: int = 200, **values: Any) -> Page:
+    """A page, made of a template and its values."""
+    return Page(template, status, values)
 
 
 @cache

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from cds_service.criteria.dose import COMBINATION
 from cds_service.criteria.quantity import plain
+from cds_service.policies.describe import KNOWN_LIMITS, source_attributes
 from cds_service.policies.diff import diff
 from cds_service.policies.render import outline
 from cds_service.web.pages import frame
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from starlette.requests import Request
-    from starlette.responses import HTMLResponse
+    from starlette.responses import Response
 
     from cds_service.criteria.criterion import DoseRow
     from cds_service.policies.revision import Pathway, Revision
@@ -33,18 +34,14 @@ _STORIES = {
 """The story that a row of a table is tried on."""
 
 
-def policy_page(request: Request, revisions: Sequence[Revision], *, workbench: bool) -> HTMLResponse:
-    """The page of the newest revision, or the one that the query names; compared with another where it asks for one.
-
-    ``workbench`` says whether there is one to lead into.
-    """
+def policy_page(request: Request, revisions: Sequence[Revision]) -> Response:
+    """The page of the newest revision, or the one that the query names; compared with another where it asks for one."""
     named = {revision.revision.isoformat(): revision for revision in revisions}
     revision = named.get(request.query_params.get("revision", ""), revisions[-1])
     against = named.get(request.query_params.get("against", ""))
     document = revision.document
     return frame.page(
         "policy.html",
-        base=request.scope.get("root_path", ""),
         revision=revision,
         document=document,
         others=[day for day, other in named.items() if other is not revision],
@@ -52,12 +49,14 @@ def policy_page(request: Request, revisions: Sequence[Revision], *, workbench: b
         changes=diff(against, revision) if against else [],
         vials=", ".join(f"{plain(vial.mg)} mg / {plain(vial.ml)} mL" for vial in revision.drug.vials),
         unit=plain(revision.drug.billing_unit_mg) if revision.drug.billing_unit_mg else "",
-        pathways=[_pathway(pathway, workbench=workbench) for pathway in revision.pathways],
+        pathways=[_pathway(pathway) for pathway in revision.pathways],
+        attributes=source_attributes(revision),
+        limits=KNOWN_LIMITS,
         settings=[(name, outline(criterion).words) for name, criterion in revision.settings.items()],
     )
 
 
-def _pathway(pathway: Pathway, *, workbench: bool) -> dict[str, Any]:
+def _pathway(pathway: Pathway) -> dict[str, Any]:
     return {
         "section": pathway.section,
         "label": pathway.label,
@@ -66,15 +65,13 @@ def _pathway(pathway: Pathway, *, workbench: bool) -> dict[str, Any]:
             for one in pathway.approval
         ),
         "tables": [
-            (setting, [_row(pathway, setting, row, workbench=workbench) for row in rows])
-            for setting, rows in pathway.tables.items()
-            if rows
+            (setting, [_row(pathway, setting, row) for row in rows]) for setting, rows in pathway.tables.items() if rows
         ],
         "criteria": [outline(criterion) for criterion in pathway.criteria],
     }
 
 
-def _row(pathway: Pathway, setting: str | None, row: DoseRow, *, workbench: bool) -> dict[str, Any]:
+def _row(pathway: Pathway, setting: str | None, row: DoseRow) -> dict[str, Any]:
     weeks = row.every_days / 7
     every = f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(row.every_days)} days"
     partner = ""
@@ -89,7 +86,7 @@ def _row(pathway: Pathway, setting: str | None, row: DoseRow, *, workbench: bool
         "every": every,
         "cycles": row.cycles or "",
         "partner": partner,
-        "tries": _tries(pathway, setting, row) if workbench else [],
+        "tries": _tries(pathway, setting, row),
     }
 
 

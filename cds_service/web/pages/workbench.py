@@ -93,15 +93,16 @@ class Workbench:
     site: Site
     today: Callable[[], date]
     body_limit: int
-    forms: Forms
+    forms: Forms | None = None
+    """The forms for missing facts hold what charts say: in demo mode only."""
 
     def routes(self) -> list[BaseRoute]:
         """The page, its evaluations, and the way to the form."""
-        return [
+        routes: list[BaseRoute] = [
             Route("/", self.page, methods=["GET"]),
             Route("/workbench/evaluate", self.evaluate, methods=["POST"]),
-            Route("/workbench/form", self.form, methods=["POST"]),
         ]
+        return [*routes, Route("/workbench/form", self.form, methods=["POST"])] if self.forms else routes
 
     async def page(self, request: Request) -> Response:
         """``GET /``: the workbench with its first story evaluated, so that it says something before any script runs."""
@@ -116,13 +117,12 @@ class Workbench:
             groups.setdefault(one.group, []).append(one)
         return frame.page(
             "workbench.html",
-            base=request.scope.get("root_path", ""),
             story=story,
             chooser=list(groups.items()),
             groups=knobs.GROUPS,
             knobs=knobs.read(story.request, _first(looked)),
             slides=_SLIDES,
-            result=_markup(_result(looked, "generic", 760)),
+            result=_markup(self._result(looked, "generic", 760)),
         )
 
     async def evaluate(self, request: Request) -> Response:
@@ -152,7 +152,7 @@ class Workbench:
         request.scope["log"]["quiet"] = True
         return json_answer(
             {
-                "html": _result(looked, profile, width),
+                "html": self._result(looked, profile, width),
                 "knobs": knobs.read(body, _first(looked)) | {name: value for name, value in turned.items() if value},
                 "turned": turned,
                 "case": str(frame.markdown(story.case)) if story else "",
@@ -163,11 +163,14 @@ class Workbench:
             }
         )
 
+    def _result(self, looked: Looked, profile: str, width: int) -> str:
+        return _result(looked, profile, width, form=self.forms is not None)
+
     async def form(self, request: Request) -> Response:
         """``POST /workbench/form``: the form for what is missing in this state; answers its address."""
         asked = _object(await json_body(request, self.body_limit))
         body, looked = await self._state(asked)
-        if not looked.judged:
+        if not looked.judged or self.forms is None:
             raise RequestError("There is no order that a form could be for.")
         judged, revision = looked.judged[0]
         token = self.forms.begin(judged, revision, body, self.today(), str(asked.get("back", "")))
@@ -216,7 +219,7 @@ class Workbench:
         turned = knobs.usable(_object(asked.get("knobs") or {}))
         if turned:
             body = knobs.turn(base, turned, _first(looked))
-        response = self.forms.answered(str(asked.get("answers", "")))
+        response = self.forms.answered(str(asked.get("answers", ""))) if self.forms else None
         if response is not None:
             body = knobs.with_answers(body, response)
         if body is not base:
@@ -243,7 +246,7 @@ def _markup(html: str) -> Any:
 # --- what is drawn ---------------------------------------------------------------------------------------------------
 
 
-def _result(looked: Looked, profile: str, width: int) -> str:
+def _result(looked: Looked, profile: str, width: int, *, form: bool) -> str:
     orders = [_order(judged, revision, width) for judged, revision in looked.judged]
     cards, dropped = _cards(looked.answer["cards"], profile)
     return frame.render(
@@ -251,6 +254,7 @@ def _result(looked: Looked, profile: str, width: int) -> str:
         strip=_strip(looked),
         orders=orders,
         missing=any(order["missing"] for order in orders),
+        form=form,
         cards=cards,
         dropped=dropped,
         problem=looked.problem,

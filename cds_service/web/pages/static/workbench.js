@@ -148,7 +148,7 @@
       if (picked?.value) override.overrideReason = { reason: { code: picked.value, system: picked.dataset.system } };
       await feedback(card.dataset.card, override);
       card.remove();
-      tell("Card dismissed; feedback was sent.");
+      tell("feedback" in desk.dataset ? "Card dismissed; feedback was sent." : "Card dismissed.");
       $("h3", $(".cards")).setAttribute("tabindex", "-1");
       $("h3", $(".cards")).focus();
     } else if (target.id === "open-form" || target.dataset.fact || "form" in target.dataset) {
@@ -164,6 +164,7 @@
     evaluate().then(() => $(`input[name=profile][value=${state.profile}]`)?.focus());
   });
   async function feedback(card, members) {
+    if (!("feedback" in desk.dataset)) return;  // outside demo mode it would count among that of prescribers
     const entry = { card, outcomeTimestamp: new Date().toISOString(), ...members };
     const response = await fetch(`${base}/cds-services/${last.service}/feedback`, {
       method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ feedback: [entry] }),
