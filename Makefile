@@ -3,7 +3,7 @@ PYTHON ?= python3
 STORY ?= fixtures/fhir/nsclc-unresectable-overdose
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test docs bench crash soak sbom clean
+.PHONY: demo test docs bench crash soak footprint sbom clean
 
 # Start the service on loopback, post a story over HTTP, print what an EHR would get, serve on (ONCE=1: end instead).
 demo: .venv/installed
@@ -26,15 +26,26 @@ bench: .venv/installed
 crash: .venv/tested
 	CDS_CRASH_CALLS=10000 CDS_CRASH_KILLS=10 .venv/bin/python -m pytest tests/operations/test_crashes.py -s
 
-# Half an hour of load: memory, latency and rows over time (MINUTES=30; docs/operate.md).
+# Half an hour of load: memory, latency and rows over time (MINUTES=30, RATE=calls a second; docs/operate.md).
 soak: .venv/tested
-	.venv/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),30)
+	.venv/bin/python -m benchmarks.soak --minutes $(or $(MINUTES),30) $(if $(RATE),--rate $(RATE))
 
-# What the installed service is made of, as CycloneDX JSON.
+# Time until ready and memory of each worker (docs/operate.md).
+footprint: .venv/tested
+	.venv/bin/python -m benchmarks.footprint
+
+# What the service is made of (EXTRA=otel: with what that extra brings), as CycloneDX JSON: an environment like that of the image, without anything that only builds.
 sbom: .venv/installed
 	$(PYTHON) -m venv .venv/sbom
-	.venv/sbom/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom
-	.venv/sbom/bin/cyclonedx-py environment --output-format JSON --output-file sbom.json .venv/bin/python
+	.venv/sbom/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7'
+	rm -rf .venv/image
+	$(PYTHON) -m venv --without-pip .venv/image
+	.venv/sbom/bin/python -m pip --python .venv/image/bin/python install --quiet --disable-pip-version-check \
+		--constraint constraints.txt '.$(if $(EXTRA),[$(EXTRA)])'
+	.venv/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
+		--output-file sbom.json .venv/image/bin/python
+	.venv/bin/python -c "import json, cds_service; made = json.load(open('sbom.json')); \
+		made['metadata']['component']['version'] = cds_service.__version__; json.dump(made, open('sbom.json', 'w'), indent=1)"
 
 .venv/tested: .venv/installed
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'

@@ -62,8 +62,12 @@ async def load(
     connections: int,
     seconds: float,
     tokens: Callable[[], str] = str,
+    pause: float = 0.0,
 ) -> Slice:
-    """Keep a number of connections busy for some seconds. Raises RuntimeError for any other status than 200."""
+    """Keep a number of connections busy for some seconds, with a pause after each answer.
+
+    Raises RuntimeError for any other status than 200.
+    """
     result = Slice()
     until = perf_counter() + seconds
 
@@ -75,6 +79,8 @@ async def load(
                 if status != 200:
                     raise RuntimeError(f"{path} answered {status}")
                 result.latencies.append(perf_counter() - begun)
+                if pause:
+                    await asyncio.sleep(pause)
         finally:
             writer.close()
             await writer.wait_closed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from contextlib import asynccontextmanager
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from cds_service import __version__, logs
+from cds_service import __version__, logs, otel
 from cds_service.crd.evaluations import InMemory, ResponsesInMemory
 from cds_service.crd.metrics import MetricsFile
-from cds_service.errors import RegistryError, RequestError, ServiceError, SettingsError
+from cds_service.errors import RequestError, ServiceError, SettingsError
 from cds_service.policies.library import Library, load_library
 from cds_service.record.pseudonyms import Keys
 from cds_service.record.replay import SharedReplay
@@ -24,7 +25,7 @@ from cds_service.trust.door import Door
 from cds_service.trust.keys import KeyCache
 from cds_service.trust.operators import Operators, load_operators
 from cds_service.trust.outbound import Outbound
-from cds_service.trust.registry import LiveRegistry, Registry, demo_registry
+from cds_service.trust.registry import LiveRegistry, demo_registry
 from cds_service.trust.replay import InProcess, SharedFile
 from cds_service.trust.tokens import Verifier
 from cds_service.web.calls import Calls, Shortcut
@@ -88,13 +89,13 @@ def create_app(
     policies = Reloadable("policies", lambda: load_library(settings.policy_folder), settings.policy_folder, library)
     site = settings.site()
     recorder = settings.recorder()
+    registry = _registry(settings)
     operators = _operators(settings)
-    watched = (policies, operators) if operators else (policies,)
+    watched = (policies, registry, operators) if operators else (policies, registry)
     life = Life(recorder=recorder, watched=watched)
     evaluations: Evaluations = InMemory() if recorder is None else recorder.evaluations
     responses: Responses = ResponsesInMemory() if recorder is None else recorder.responses
     site = replace(site, crd=replace(site.crd, evaluations=evaluations, responses=responses))
-    registry = _registry(settings)
     outbound = Outbound(registry, demo=settings.demo_mode, more=settings.fhir_servers)
     replay = _replay(settings, recorder)
     keys = KeyCache(outbound.read_keys, on_failure=_keys_not_read)
@@ -113,9 +114,11 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
+        stop_spans = otel.export(settings.otlp_endpoint)
         await life.begin()
         yield
         await life.end()
+        await asyncio.to_thread(stop_spans)
         await outbound.close()
         replay.close()
 
@@ -202,14 +205,7 @@ def _registry(settings: Settings) -> LiveRegistry:
     """The registered clients, or in demo mode the public sandbox alone."""
     if settings.registry is None:
         return LiveRegistry(demo_registry())
-    return LiveRegistry.of(settings.registry, demo=settings.demo_mode, on_change=_registry_changed)
-
-
-def _registry_changed(outcome: Registry | RegistryError) -> None:
-    if isinstance(outcome, RegistryError):
-        logs.event(log, logging.ERROR, "registry broken, the old one serves", reason="; ".join(outcome.problems[:5]))
-    else:
-        logs.event(log, logging.INFO, "registry changed", clients=len(outcome.clients))
+    return LiveRegistry.of(settings.registry, demo=settings.demo_mode)
 
 
 def _keys_not_read(error: Exception) -> None:

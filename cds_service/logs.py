@@ -111,7 +111,7 @@ def configure(level: str, *, as_json: bool = False) -> None:
     handler = logging.StreamHandler(sys.stderr)
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     handler.setFormatter(json_lines() if as_json else Line(colour=colour))
-    for name in ("cds_service", "hooks", "uvicorn"):
+    for name in ("cds_service", "hooks", "uvicorn", "opentelemetry"):
         log = logging.getLogger(name)
         log.handlers = [handler]
         log.setLevel(level.upper())

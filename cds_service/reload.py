@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+WATCHED_EVERY = 1.0
+"""Seconds between two looks at files that may have changed."""
+
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
@@ -50,10 +53,14 @@ class Reloadable(Generic[T]):
         try:
             fresh = await asyncio.to_thread(self._load)
         except (ServiceError, OSError, ValueError) as error:
-            self.alarm = f"{self.what}: {len(getattr(error, 'problems', ())) or 1} problems"
+            problems = getattr(error, "problems", None) or [type(error).__name__]
+            self.alarm = f"{self.what}: {len(problems)} problem{'s' if len(problems) > 1 else ''}"
             telemetry.count("cds_reloads", self.what, "refused")
             telemetry.gauge("cds_reload_alarm", 1, self.what)
-            logs.event(log, logging.ERROR, "reload refused", what=self.what, error=type(error).__name__)
+            told = {"what": self.what, "error": type(error).__name__, "reason": "; ".join(problems[:5])}
+            logs.event(log, logging.ERROR, "reload refused", **told)
+            return False
+        if stamp != self._stamp:  # it changed again meanwhile, and that version is on its way
             return False
         self.current, self.alarm = fresh, ""
         telemetry.count("cds_reloads", self.what, "taken over")
@@ -77,7 +84,7 @@ def _files(path: Path) -> Iterable[Path]:
     return sorted(path.rglob("*.y*ml")) if path.is_dir() else [path]
 
 
-async def watch(things: Iterable[Reloadable[object]], every: float = 1.0) -> None:
+async def watch(things: Iterable[Reloadable[object]], every: float = WATCHED_EVERY) -> None:
     """Look for changes for as long as the service runs."""
     things = list(things)
     while True:

@@ -25,6 +25,7 @@ from cds_service.crd.coverage import Payer
 from cds_service.crd.decision import Contact
 from cds_service.errors import SettingsError
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
+from cds_service.otel import installed
 from cds_service.service import Site
 
 if TYPE_CHECKING:
@@ -160,6 +161,8 @@ class Settings(BaseSettings):
     """One JSON object or one readable line per event. Left out: text in demo mode, else JSON."""
     metrics: bool = True
     """Count for Prometheus (/metrics)."""
+    otlp_endpoint: str | None = None
+    """Base address of a collector that takes spans (extra `otel`). Left out: as OTEL_EXPORTER_OTLP_ENDPOINT says."""
 
     @field_validator("timezone")
     @classmethod
@@ -190,6 +193,13 @@ class Settings(BaseSettings):
         if not self.demo_mode and self.public_base_url is None:
             raise ValueError(f"tokens are meant for the public address; set {PREFIX}PUBLIC_BASE_URL")
         return self
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _spans_can_be_sent(cls, address: str | None) -> str | None:
+        if address and not installed():
+            raise ValueError("spans need what durvalumab-cds[otel] installs")
+        return address
 
     @model_validator(mode="after")
     def _demo_stays_at_home(self) -> Settings:

@@ -95,7 +95,8 @@ class Workers:
             os._exit(code)
 
     def _reap(self) -> None:
-        while self._started:
+        # New ones may end while this one is at work: it must not go on for ever.
+        while self._started and self._failures < _GIVE_UP:
             pid, _ = os.waitpid(-1, os.WNOHANG)
             if not pid:
                 return

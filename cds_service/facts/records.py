@@ -99,6 +99,8 @@ def status_of(raw: Mapping[str, Any]) -> str:
 def entered_in_error(resource: Resource) -> bool:
     """Whether the resource says of itself that it is no record."""
     status = resource.raw.get("verificationStatus" if resource.type == "Condition" else "status")
+    if type(status) is str:
+        return status.strip().lower() == "entered-in-error"
     return status is not None and code_of(status).lower() == "entered-in-error"
 
 

@@ -6,7 +6,7 @@ Nothing of another patient's resources is kept: they are set aside before anybod
 from __future__ import annotations
 
 from dataclasses import field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from cds_service.evidence import Absence, Origin
 from cds_service.fhir.prefetch import (
@@ -50,6 +50,7 @@ _OPEN = (Absence.NOT_SENT, Absence.NOT_UNDERSTOOD)
 _MOST_NAMED = 20
 _RANK = {cause: rank for rank, cause in enumerate(_PRECEDENCE)}
 _NOT_SENT = Absence.NOT_SENT
+_PREFETCH = Origin.PREFETCH
 _ABSENCE_OF = {
     KeyState.ABSENT: Absence.NOT_SENT,
     KeyState.NOTHING: Absence.NOT_RECORDED,
@@ -81,9 +82,11 @@ class Resource:
     @property
     def code(self) -> Concept:
         """What the resource is about: its ``code``, read once."""
-        if self._code is None:
-            object.__setattr__(self, "_code", concept_of(self.raw.get("code")))
-        return cast("Concept", self._code)
+        code = self._code
+        if code is None:
+            code = concept_of(self.raw.get("code"))
+            object.__setattr__(self, "_code", code)
+        return code
 
 
 @dataclass(slots=True)
@@ -187,6 +190,8 @@ class Chart:
 
 
 def _cause(answer: Answer) -> Absence:
+    if not (answer.unresolved or answer.partial or answer.failure):
+        return _ABSENCE_OF[answer.state]
     if answer.failure is not None:
         return _ABSENCE_OF[answer.failure]
     if answer.state is KeyState.NOTHING and answer.unresolved:
@@ -227,43 +232,19 @@ class _Builder:
         self.by_reference: dict[str, Resource] = {}
         self.others: set[int] = set()
         self.unnamed = 0
+        self.answers: dict[str, Answer] = {}
+        self.causes: dict[str, Absence] = {}
 
     def build(self, prefetch: Mapping[str, Any] | None, fetched: Mapping[str, Any]) -> Chart:
-        answers: dict[str, Answer] = {}
-        causes: dict[str, Absence] = {}
         drafts = self._drafts()
         collected = list(drafts)
-        if prefetch is not None and not isinstance(prefetch, dict):
+        if isinstance(prefetch, dict):
+            self._take_prefetch(prefetch, fetched, collected)
+        elif prefetch is not None:
             self.notes.append("prefetch is no object and was set aside")
-            prefetch = None
-        sources = [(key, value, Origin.PREFETCH) for key, value in (prefetch or {}).items()]
-        sources += [(key, value, Origin.FETCHED) for key, value in fetched.items()]
-        for key, value, origin in sources:
-            ours = origin is Origin.FETCHED
-            if ours and causes.get(key, Absence.NOT_SENT) not in _OPEN:
-                continue
-            contract_key = key if ours else self.key_names.get(key, key)
-            answer = read_value(value, f"{'fetched' if ours else 'prefetch key'} {key}")
-            if ours or contract_key not in fetched or not answer.entries:
-                self.notes += answer.notes
-            for url, raw in answer.entries:
-                collected.append(_resource(raw, origin, key, -1, url))
-            if ours and key in RESOURCE_TYPES:
-                answer = self._fitting(key, answer)
-                causes[key] = _cause(answer)
-                if key not in answers or answers[key].state is not KeyState.DATA:  # further pages may be empty
-                    answers[key] = answer
-            elif ours:
-                causes[key] = _cause(answer)
-            elif contract_key in RESOURCE_TYPES:
-                answer = self._fitting(contract_key, answer)
-                cause = _cause(answer)
-                before = causes.get(contract_key)
-                if before is None or _RANK[cause] >= _RANK[before]:  # two keys for one: the better answer
-                    answers[contract_key], causes[contract_key] = answer, cause
-            elif answer.query and answer.state in {KeyState.NOTHING, KeyState.DATA} and not answer.partial:
-                for shown in keys_shown_by(answer.query, self.patient_id):
-                    causes.setdefault(shown, Absence.NOT_RECORDED)
+        if fetched:
+            self._take_fetched(fetched, collected)
+        answers, causes = self.answers, self.causes
         self._file(collected)
         if self.unnamed:
             self.notes.append(
@@ -281,19 +262,61 @@ class _Builder:
             frozenset(self.others),
         )
 
+    def _take_prefetch(
+        self, prefetch: Mapping[str, Any], fetched: Mapping[str, Any], collected: list[Resource]
+    ) -> None:
+        names, answers, causes, notes = self.key_names, self.answers, self.causes, self.notes
+        for key, value in prefetch.items():
+            contract_key = names.get(key, key) if names else key
+            answer = read_value(value, f"prefetch key {key}")
+            if answer.notes and (contract_key not in fetched or not answer.entries):
+                notes += answer.notes
+            if answer.entries:
+                collected += [_resource(raw, _PREFETCH, key, -1, url) for url, raw in answer.entries]
+            if contract_key in RESOURCE_TYPES:
+                answer = self._fitting(contract_key, answer)
+                cause = _cause(answer)
+                before = causes.get(contract_key)
+                if before is None or _RANK[cause] >= _RANK[before]:  # two keys for one: the better answer
+                    answers[contract_key], causes[contract_key] = answer, cause
+            elif answer.query and answer.state in {KeyState.NOTHING, KeyState.DATA} and not answer.partial:
+                for shown in keys_shown_by(answer.query, self.patient_id):
+                    causes.setdefault(shown, Absence.NOT_RECORDED)
+
+    def _take_fetched(self, fetched: Mapping[str, Any], collected: list[Resource]) -> None:
+        """What we read ourselves: for keys that prefetch left open, or further pages of them."""
+        answers, causes = self.answers, self.causes
+        for key, value in fetched.items():
+            if causes.get(key, Absence.NOT_SENT) not in _OPEN:
+                continue
+            answer = read_value(value, f"fetched {key}")
+            self.notes += answer.notes
+            for url, raw in answer.entries:
+                collected.append(_resource(raw, Origin.FETCHED, key, -1, url))
+            if key in RESOURCE_TYPES:
+                answer = self._fitting(key, answer)
+                causes[key] = _cause(answer)
+                if key not in answers or answers[key].state is not KeyState.DATA:  # further pages may be empty
+                    answers[key] = answer
+            else:
+                causes[key] = _cause(answer)
+
     def _fitting(self, key: str, answer: Answer) -> Answer:
         """An answer that holds nothing of the type its key asks for, or is about another patient, answers nothing."""
-        wanted = RESOURCE_TYPES[key]
-        strays = answer.state is KeyState.DATA
-        if strays:
+        if answer.state is KeyState.DATA:
+            wanted = RESOURCE_TYPES[key]
             for _, raw in answer.entries:
                 if raw["resourceType"] in wanted:
-                    strays = False
                     break
-        if strays or searches_another_patient(answer, self.patient_id):
-            self.notes.append(f"{key} does not hold what it asks for")
-            return Answer(KeyState.UNUSABLE)
+            else:
+                return self._unfit(key)
+        if answer.query and searches_another_patient(answer.query, self.patient_id):
+            return self._unfit(key)
         return answer
+
+    def _unfit(self, key: str) -> Answer:
+        self.notes.append(f"{key} does not hold what it asks for")
+        return Answer(KeyState.UNUSABLE)
 
     def _drafts(self) -> tuple[Resource, ...]:
         bundle = self.context.get("draftOrders")
@@ -311,12 +334,13 @@ class _Builder:
         for resource in collected:  # of several with one name the first counts
             if resource.id is not None:
                 by_reference.setdefault(resource.reference, resource)
-            if resource.full_url:
-                by_reference.setdefault(resource.full_url, resource)
+            if url := resource.full_url:
+                by_reference.setdefault(url, resource)
         foreign: list[Resource] = []
         filed: set[str] = set()
         for resource in collected:
-            owner = resource.raw.get("subject")
+            raw, kind = resource.raw, resource.type
+            owner = raw.get("subject")
             if not (type(owner) is dict and owner.get("reference") == own) and not self._is_ours(resource):
                 foreign.append(resource)
                 continue
@@ -325,7 +349,6 @@ class _Builder:
                 if name in filed:
                     continue
                 filed.add(name)
-            kind = resource.type
             if kind in by_type:
                 by_type[kind].append(resource)
             else:

@@ -19,6 +19,7 @@ import orjson
 
 from cds_service.fhir.queries import next_page
 from cds_service.fhir.read import objects
+from cds_service.trace import outgoing, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,7 +158,8 @@ class Reader:
         """
         searches = {key: _Search() for key in wanted}
         tasks = [
-            asyncio.ensure_future(self._run(searches[key], query, access, deadline)) for key, query in wanted.items()
+            asyncio.ensure_future(self._run(key, searches[key], query, access, deadline))
+            for key, query in wanted.items()
         ]
         try:
             if tasks:
@@ -168,15 +170,18 @@ class Reader:
             await asyncio.gather(*tasks, return_exceptions=True)
         return {key: search.value for key, search in searches.items()}
 
-    async def _run(self, search: _Search, query: str, access: Access, deadline: float) -> None:
-        try:
-            await self._follow(search, query, access, deadline)
-        except _FailureError as failure:
-            search.trouble = failure.code
-        except asyncio.CancelledError:
-            raise
-        except Exception:  # whatever a server sends, the call gets its answer
-            search.trouble = "structure"
+    async def _run(self, key: str, search: _Search, query: str, access: Access, deadline: float) -> None:
+        with span("fhir read", "client", key=key.partition(" ")[0]) as told:  # what follows names a resource
+            try:
+                await self._follow(search, query, access, deadline)
+            except _FailureError as failure:
+                search.trouble = failure.code
+            except asyncio.CancelledError:
+                raise
+            except Exception:  # whatever a server sends, the call gets its answer
+                search.trouble = "structure"
+            finally:
+                told |= {"pages": len(search.pages), "error": search.trouble or ""}
 
     async def _follow(self, search: _Search, query: str, access: Access, deadline: float) -> None:
         url = urljoin(f"{access.base}/", query)
@@ -208,7 +213,7 @@ class Reader:
         return await self._get(url, access)
 
     async def _get(self, url: str, access: Access) -> Json:
-        headers = {"accept": "application/fhir+json", "accept-encoding": "gzip"}
+        headers = {"accept": "application/fhir+json", "accept-encoding": "gzip", **outgoing()}
         if access.token is not None:
             headers["authorization"] = f"Bearer {access.token}"
         try:

@@ -105,21 +105,24 @@ def _bundle(bundle: Json, named: str) -> Answer:
         _collect(bundle, named, entries, notes, failures, 0)
     query, partial = "", False
     if "link" in bundle:
-        for link in objects(bundle["link"]):
-            relation = text(link.get("relation"))
-            if relation == "self":
-                query = text(link.get("url"))
-            elif relation == "next":
-                partial = True
-    total = bundle.get("total")
+        for link in as_list(bundle["link"]):
+            if type(link) is dict:
+                relation = link.get("relation")
+                if relation == "self":
+                    query = text(link.get("url"))
+                elif relation == "next":
+                    partial = True
     if partial:
         notes.append(f"{named}: only the first page was sent")
-    elif isinstance(total, int) and total > len(entries):
+    elif type(total := bundle.get("total")) is int and total > len(entries):
         partial = True
-    query = unquote(query) if "%" in query else query
-    unresolved = "{{" in query
+    unresolved = False
+    if "%" in query or "{" in query:
+        query = unquote(query)
+        unresolved = "{{" in query
     if not failures:
-        return Answer(_DATA if entries else _NOTHING, tuple(entries), partial, query, unresolved, tuple(notes))
+        state = _DATA if entries else _NOTHING
+        return Answer(state, tuple(entries), partial, query, unresolved, tuple(notes) if notes else ())
     if not entries:
         return Answer(failures[0], (), partial, query, unresolved, tuple(notes))
     notes.append(f"{named}: part of the search failed")
@@ -187,16 +190,15 @@ def keys_shown_by(query: str, patient_id: str) -> frozenset[str]:
     return frozenset(key for key, kinds in RESOURCE_TYPES.items() if kind in kinds)
 
 
-def searches_another_patient(answer: Answer, patient_id: str) -> bool:
-    """Whether the answer's own link searches for another patient: then it says nothing of this one."""
-    query = answer.query
+def searches_another_patient(query: str, patient_id: str) -> bool:
+    """Whether an answer's own link searches for another patient: then it says nothing of this one."""
     if "?" not in query:
         return False
-    query += "&"
-    if f"={patient_id}&" in query or f"/{patient_id}&" in query:
+    ended = query + "&"
+    if f"={patient_id}&" in ended or f"/{patient_id}&" in ended:
         return False
     try:
-        parameters = dict(parse_qsl(urlsplit(answer.query).query))
+        parameters = dict(parse_qsl(urlsplit(query).query))
     except ValueError:
         return False
     owner = parameters.get("patient") or parameters.get("subject") or ""

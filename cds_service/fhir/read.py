@@ -171,12 +171,15 @@ def concept_text(concept: object) -> str:
 
 def code_of(concept: object) -> str:
     """The first code of a concept with one required binding (``clinicalStatus``), or the bare code of old shapes."""
-    if type(concept) is dict and type(found := concept.get("coding")) is list and len(found) == 1:
-        raw = found[0]
-        if type(raw) is dict and type(code := raw.get("code")) is str and (code := code.strip()):
-            return code[:LONGEST]
     if isinstance(concept, str):
         return concept.strip()
+    if isinstance(concept, dict):
+        try:
+            code = concept["coding"][0]["code"]  # as nearly everybody sends it
+        except (KeyError, IndexError, TypeError):
+            code = None
+        if type(code) is str and (code := code.strip()):
+            return code[:LONGEST]
     for coding in codings(concept):
         if coding.code:
             return coding.code

@@ -20,6 +20,7 @@ from cds_service import logs
 from cds_service.record.called import RecordUnavailableError
 from cds_service.record.spool import SpoolFullError
 from cds_service.record.store import SchemaError, StoreUnavailableError
+from cds_service.trace import span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,8 +93,9 @@ class Writer:
             loop.call_soon(self._put_gathered, loop)
         else:
             gathered.append(waiting)
-        # A client that goes away takes its answer with it, never its row.
-        await asyncio.shield(done)
+        with span("record write", rows=len(rows)):
+            # A client that goes away takes its answer with it, never its row.
+            await asyncio.shield(done)
 
     def _put_gathered(self, loop: asyncio.AbstractEventLoop) -> None:
         if gathered := self._gathered.pop(loop, None):

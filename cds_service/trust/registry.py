@@ -6,7 +6,6 @@ changes nothing.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections import defaultdict
@@ -14,17 +13,15 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from cds_service.documents import Source, read_document
 from cds_service.errors import RegistryError
+from cds_service.reload import WATCHED_EVERY, Reloadable
 from cds_service.trust.keys import ALGORITHMS, KeySet, KeySetError, read_keys
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SANDBOX_ISSUER = "https://sandbox.cds-hooks.org"
 SANDBOX_JKU = "https://sandbox.cds-hooks.org/.well-known/jwks.json"
@@ -305,64 +302,28 @@ def demo_registry() -> Registry:
     return Registry.of((sandbox,))
 
 
-class LiveRegistry:
+class LiveRegistry(Reloadable[Registry]):
     """The registry in use: fixed, or read from a file that may change while the service runs.
 
-    The file is looked at no oftener than every ``every`` seconds, when a call comes in; a changed one is read beside
-    the event loop while the old one serves. A broken one changes nothing: ``trouble`` says what is wrong with it.
+    Beside being watched like the policies, the file is looked at when a token comes in, no oftener than every ``every``
+    seconds, so that a client that was taken out is refused by the next call.
     """
 
-    def __init__(self, current: Registry) -> None:
-        self.current = current
-        self.trouble: RegistryError | None = None
-        self._path: Path | None = None
-        self._demo, self._every, self._look_at, self._reading = False, 1.0, 0.0, False
-        self._seen: tuple[int, ...] = ()
-        self._on_change: Callable[[Registry | RegistryError], None] | None = None
+    def __init__(
+        self, current: Registry, path: Path | None = None, *, demo: bool = False, every: float = WATCHED_EVERY
+    ) -> None:
+        super().__init__("registry", lambda: load_registry(path or Path(), demo=demo), path, current)
+        self._every = every
+        self._look_at = time.monotonic() + every
 
     @classmethod
-    def of(
-        cls,
-        path: Path,
-        *,
-        demo: bool = False,
-        every: float = 1.0,
-        on_change: Callable[[Registry | RegistryError], None] | None = None,
-    ) -> LiveRegistry:
+    def of(cls, path: Path, *, demo: bool = False, every: float = WATCHED_EVERY) -> LiveRegistry:
         """The registry in a file. Raises RegistryError if it cannot be used to begin with."""
-        live = cls(load_registry(path, demo=demo))
-        live._path, live._demo, live._every, live._on_change = path, demo, every, on_change
-        live._seen, live._look_at = _stamp(path), time.monotonic() + every
-        return live
-
-    def __call__(self) -> Registry:
-        """The registry in use."""
-        return self.current
+        return cls(load_registry(path, demo=demo), path, demo=demo, every=every)
 
     async def fresh(self) -> Registry:
         """The registry as it is now."""
-        if self._path is not None and time.monotonic() >= self._look_at and not self._reading:
+        if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + self._every
-            if (stamp := _stamp(self._path)) != self._seen:
-                await self._read(self._path, stamp)
+            await self.refresh()
         return self.current
-
-    async def _read(self, path: Path, stamp: tuple[int, ...]) -> None:
-        self._reading = True
-        try:
-            self.current = await asyncio.to_thread(load_registry, path, demo=self._demo)
-            self.trouble = None
-        except RegistryError as error:
-            self.trouble = error
-        finally:
-            self._seen, self._reading = stamp, False
-        if self._on_change is not None:
-            self._on_change(self.trouble or self.current)
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    try:
-        stat = path.stat()
-    except OSError:
-        return ()
-    return stat.st_ino, stat.st_mtime_ns, stat.st_size

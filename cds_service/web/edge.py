@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from cds_service import logs, telemetry
 from cds_service.errors import BusyError, OperatorError, RequestError
-from cds_service.trace import begin, current
+from cds_service.trace import begin, current, end
 from cds_service.web.http import problem
 from cds_service.web.journal import timed
 from cds_service.web.life import Life
@@ -55,6 +55,8 @@ _PREFLIGHT = {
     "access-control-allow-headers": "Authorization, Content-Type",
     "access-control-max-age": "600",
 }
+_SPANS = {"call": "POST /cds-services/{id}", "feedback": "POST /cds-services/{id}/feedback"}
+"""What a span of a request is called, by its endpoint."""
 
 
 class Edge:
@@ -71,7 +73,7 @@ class Edge:
             return
         request_id, preflight, traceparent = _read(scope["headers"])
         named = request_id.decode()
-        trace = scope["trace"] = begin(traceparent, named)
+        trace = scope["trace"] = begin(traceparent, named, spanned=scope["path"].startswith("/cds-services/"))
         current.set(trace)
         added = [*_CORS, (b"x-request-id", request_id), (b"traceresponse", trace.traceparent.encode())]
         if self.life.draining:
@@ -109,6 +111,9 @@ class Edge:
                 timed(scope["path_params"]["id"] if status != 404 else "unknown", status, started)
             else:
                 telemetry.count("cds_requests", endpoint, str(status))
+            if trace.span is not None:
+                failed = str(status) if status >= 500 else ""
+                end(trace, _SPANS.get(endpoint, "cds-services"), failed, {**facts, "status": status})
             level = logging.WARNING if status >= 500 else logging.DEBUG if facts.get("quiet") else logging.INFO
             if log.isEnabledFor(level):
                 logs.event(

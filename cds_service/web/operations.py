@@ -84,7 +84,7 @@ class Operations:
             answer["record"] = "spooling" if away else "written"
         known = self.registry.current
         answer["registry"] = {"clients": len(known.clients), **({"sha256": known.sha256} if known.sha256 else {})}
-        if self.registry.trouble is not None:
+        if self.registry.alarm:
             answer["registry"]["trouble"] = "the file was changed and is broken; the one before serves"
         answer["prefetch"] = {"sha256": prefetch_hash(self.services)}
         if alarms := [one.alarm for one in self.watched if one.alarm]:

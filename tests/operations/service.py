@@ -64,6 +64,21 @@ class Service:
         """Where it is reached."""
         return f"http://127.0.0.1:{self.port}"
 
+    def ready(self) -> dict[str, Any]:
+        """What /ready says."""
+        answer: dict[str, Any] = orjson.loads(self.get("/ready"))
+        return answer
+
+    def change(self, file: Path, text: str, seen: Callable[[dict[str, Any]], bool]) -> None:
+        """Replace a file in one move, and wait until /ready shows it."""
+        draft = file.with_suffix(".draft")
+        draft.write_text(text)
+        draft.replace(file)
+        until = time.monotonic() + 15
+        while not seen(self.ready()):
+            assert time.monotonic() < until, self.log.read_text()[-2000:]
+            time.sleep(0.02)
+
     def get(self, path: str) -> bytes:
         """The body of an answer to GET."""
         with urlopen(f"{self.url}{path}", timeout=5) as answer:
@@ -98,6 +113,8 @@ class Service:
         if self.process is None:
             return 0
         if self.process.poll() is None:
+            with contextlib.suppress(OSError):  # what it counted is searched for patient data in the end
+                (self.folder / f"metrics-{self.port}.txt").write_bytes(self.get("/metrics"))
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(seconds)
         self.process = None
@@ -113,6 +130,7 @@ class Load:
     broken: int = 0
     refused: int = 0
     stop: bool = False
+    tokens: Callable[[], str] | None = None
 
     def __len__(self) -> int:
         return len(self.answered)
@@ -130,7 +148,7 @@ class Load:
                     continue
             assert reader is not None
             try:
-                status, keep, body = await _post(reader, writer)
+                status, keep, body = await _post(reader, writer, self.tokens() if self.tokens else "")
             except (OSError, EOFError, ValueError):
                 # No answer came: whether there is a row for this call is nobody's promise.
                 self.broken += 1
@@ -153,10 +171,11 @@ class Load:
         await asyncio.gather(*(self.client(ports, until) for _ in range(clients)))
 
 
-async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[int, bool, bytes]:
+async def _post(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> tuple[int, bool, bytes]:
     body = _BODY.replace(_INSTANCE, str(uuid4()).encode())
+    bearer = f"authorization: Bearer {token}\r\n" if token else ""
     writer.write(
-        f"POST {SIGN} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+        f"POST {SIGN} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n{bearer}"
         f"content-length: {len(body)}\r\n\r\n".encode()
         + body
     )

@@ -26,6 +26,12 @@ KILLS = int(os.environ.get("CDS_CRASH_KILLS", "2"))
 SECRET = "a secret for the crash tests, long enough"
 
 
+@pytest.fixture(autouse=True)
+def _at_full_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kills are to fall among many calls; coverage would slow them down and sees nothing of a killed process."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 async def crash(service: Service, kill: Callable[[int], None]) -> Load:
     """Load with kills spread over it."""
     load = Load()

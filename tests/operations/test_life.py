@@ -9,20 +9,25 @@ import signal
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
 import httpx
 import orjson
 import pytest
+import yaml
 
 import cds_service
 from cds_service.record.migrate import upgrade
 from tests.bodies import SIGN, call, order
+from tests.canaries import CANARY, with_canaries
+from tests.minting import BASE, ISSUER, ec_key, public, token
 from tests.operations.service import Load, Service, check_record
 from tests.postgres_server import PostgresServer
 
-CANARY = "Zanzibar"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 SECRET = "a secret for both replicas, long enough"
 OVERRIDDEN = {"outcome": "overridden", "overrideReason": {"reason": {"code": "evidence"}, "userComment": CANARY}}
 
@@ -89,31 +94,17 @@ def test_a_broken_policy_changes_nothing_and_a_good_one_takes_over(tmp_path: Pat
     good = document.read_text()
     load = Load()
     with Service(tmp_path, policy_folder=tmp_path / "policies") as service:
-
-        def ready() -> dict[str, Any]:
-            answer: dict[str, Any] = orjson.loads(service.get("/ready"))
-            return answer
-
-        def write(text: str, seen: Any) -> float:
-            draft = document.with_suffix(".draft")
-            draft.write_text(text)
-            draft.replace(document)
-            began = time.monotonic()
-            while not seen(ready()):
-                assert time.monotonic() < began + 15, service.log.read_text()[-2000:]
-                time.sleep(0.02)
-            return time.monotonic() - began
-
-        first = ready()["policies"]
+        first = service.ready()["policies"]
+        broken, mended = good.replace("cite:", "sight:"), f"{good}\n# reviewed\n"
         asyncio.run(
             while_loaded(
                 [service],
                 load,
-                lambda: write(good.replace("cite:", "sight:"), lambda answer: "alarms" in answer),
-                lambda: write(f"{good}\n# reviewed\n", lambda answer: "alarms" not in answer),
+                lambda: service.change(document, broken, lambda answer: "alarms" in answer),
+                lambda: service.change(document, mended, lambda answer: "alarms" not in answer),
             )
         )
-        second = ready()["policies"]
+        second = service.ready()["policies"]
         metrics = service.get("/metrics").decode()
     assert (load.failed, load.broken) == ([], 0)
     assert first != second
@@ -121,19 +112,59 @@ def test_a_broken_policy_changes_nothing_and_a_good_one_takes_over(tmp_path: Pat
     assert 'cds_reloads_total{outcome="taken over",what="policies"} 1.0' in metrics
 
 
-def with_canaries() -> dict[str, Any]:
-    """A call with a name in every free text, reference and identifier."""
-    draft = order(note=[{"text": CANARY}], requester={"reference": f"Practitioner/{CANARY}", "display": CANARY})
-    draft["dosageInstruction"][0]["text"] = f"1500 mg every 2 weeks for {CANARY}"
-    draft["medicationCodeableConcept"]["text"] = f"durvalumab for {CANARY}"
-    body = call(draft, hookInstance=f"for {CANARY}")
-    chart = body["prefetch"]
-    chart["patient"] |= {"name": [{"text": CANARY}], "identifier": [{"value": CANARY}], "birthDate": CANARY}
-    chart["conditions"]["entry"][0]["resource"] |= {"note": [{"text": CANARY}], "code": {"text": f"cancer of {CANARY}"}}
-    chart[CANARY] = {"resourceType": "Patient", "id": CANARY}
-    body["context"]["userId"] = f"Practitioner/{CANARY}"
-    body["extension"][CANARY] = CANARY
-    return body
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda good: good.replace("clients:", "clients: ["),  # no YAML
+        lambda good: good.replace("issuer:", "publisher:"),  # a member that nobody knows
+        lambda good: "",
+    ],
+    ids=["no-yaml", "unknown-member", "empty"],
+)
+def test_a_broken_registry_changes_nothing_and_a_mended_one_takes_over(
+    tmp_path: Path, spoilt: Callable[[str], str]
+) -> None:
+    registry = tmp_path / "registry.yaml"
+    client = {"name": "hospital", "issuer": ISSUER, "jwks": public(ec_key())}
+    good = yaml.safe_dump({"clients": [client]})
+    registry.write_text(good)
+    load = Load(tokens=token)
+    with Service(tmp_path, registry=registry, public_base_url=BASE) as service:
+        before = service.ready()["registry"]["sha256"]
+
+        def still_the_old_one() -> None:
+            answer = service.ready()
+            assert answer["registry"]["sha256"] == before
+            assert [alarm.partition(":")[0] for alarm in answer["alarms"]] == ["registry"]
+            assert 'cds_reload_alarm{what="registry"} 1.0' in service.get("/metrics").decode()
+
+        two = yaml.safe_dump({"clients": [client, {**client, "name": "other", "issuer": "https://other.example"}]})
+        asyncio.run(
+            while_loaded(
+                [service],
+                load,
+                lambda: service.change(registry, spoilt(good), lambda answer: "alarms" in answer),
+                still_the_old_one,
+                lambda: service.change(registry, two, lambda answer: answer["registry"]["clients"] == 2),
+            )
+        )
+        assert "alarms" not in service.ready()
+        metrics = service.get("/metrics").decode()
+        other = httpx.post(
+            f"{service.url}{SIGN}",
+            json=call(),
+            headers={"authorization": f"Bearer {token(iss='https://other.example')}"},
+            trust_env=False,
+        )
+        service.end()
+    assert (load.failed, load.broken) == ([], 0)
+    assert other.status_code == 200
+    assert 'cds_reload_alarm{what="registry"} 0.0' in metrics
+    assert 'cds_reloads_total{outcome="refused",what="registry"} 1.0' in metrics
+    told = [orjson.loads(line) for line in service.log.read_text().splitlines()]
+    (refused,) = [line for line in told if line["event"] == "reload refused"]
+    assert (refused["level"], refused["what"]) == ("error", "registry")
+    assert refused["reason"].startswith("registry.yaml:")
 
 
 def test_a_patient_is_nowhere_but_in_the_answer(tmp_path: Path) -> None:

@@ -49,8 +49,8 @@ def test_foreign_records_keep_their_message_and_lose_their_exception() -> None:
 
 def test_configuring_twice_writes_once(capsys) -> None:
     saved = {
-        name: (logging.getLogger(name).handlers, logging.getLogger(name).propagate)
-        for name in ("cds_service", "hooks", "uvicorn")
+        name: (logging.getLogger(name).handlers, logging.getLogger(name).propagate, logging.getLogger(name).level)
+        for name in ("cds_service", "hooks", "uvicorn", "opentelemetry")
     }
     try:
         logs.configure("info")
@@ -59,10 +59,10 @@ def test_configuring_twice_writes_once(capsys) -> None:
         logs.event(log, logging.WARNING, "twice")
         logs.event(log, logging.INFO, "quiet")
     finally:
-        for name, (handlers, propagate) in saved.items():
+        for name, (handlers, propagate, level) in saved.items():
             logger = logging.getLogger(name)
             logger.handlers, logger.propagate = handlers, propagate
-            logger.setLevel(logging.NOTSET)
+            logger.setLevel(level)
     written = capsys.readouterr().err.splitlines()
     assert len(written) == 1
     assert "twice" in written[0]

@@ -1,0 +1,79 @@
+"""Workers that do not start, do not end, or are told something: the parent alone, with work of the test's own."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.minting import BASE, production
+from tests.operations.service import ROOT, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAM = """
+import os, signal, sys, time
+from cds_service import logs
+from cds_service.workers import Workers, listen
+
+logs.configure("info")
+
+def fails(listening):
+    raise ValueError("a secret")
+
+def stays(listening):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print(os.getpid(), flush=True)
+    while True:
+        time.sleep(1)
+
+work = {"fails": fails, "stays": stays}[sys.argv[1]]
+sys.exit(Workers(2, listen("127.0.0.1", 0), work, patience=0.3).run())
+"""
+
+
+@contextlib.contextmanager
+def started(work: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", PROGRAM, work]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as parent:
+        try:
+            yield parent
+        finally:
+            parent.kill()
+
+
+def test_workers_that_cannot_start_end_the_service() -> None:
+    with started("fails") as parent:
+        _, said = parent.communicate(timeout=60)
+    assert parent.returncode == 1
+    assert "workers do not start" in said
+    assert "worker crashed error=ValueError" in said
+    assert said.count("another one starts") == 10
+    assert "a secret" not in said
+
+
+def test_a_worker_that_does_not_end_is_killed() -> None:
+    with started("stays") as parent:
+        assert parent.stdout is not None
+        workers = [int(parent.stdout.readline()) for _ in range(2)]
+        parent.send_signal(signal.SIGTERM)
+        parent.communicate(timeout=60)
+    assert parent.returncode == 0
+    for pid in workers:
+        assert not Path(f"/proc/{pid}").exists()
+
+
+def test_every_worker_looks_for_changed_files_when_told_to(tmp_path: Path) -> None:
+    registry = production(tmp_path).registry
+    with Service(tmp_path, workers=2, registry=registry, public_base_url=BASE) as service:
+        service.signal(signal.SIGHUP)
+        taken = 'cds_reloads_total{outcome="taken over",what="registry"} 2.0'
+        until = time.monotonic() + 20
+        while taken not in (said := service.get("/metrics").decode()) and time.monotonic() < until:
+            time.sleep(0.05)
+    assert taken in said
