@@ -93,7 +93,8 @@ def create_app(
     operators = _operators(settings)
     watched = (policies, registry, operators) if operators else (policies, registry)
     life = Life(recorder=recorder, watched=watched)
-    evaluations, responses = InMemory() if recorder is None else recorder.evaluations, ResponsesInMemory()
+    evaluations: Evaluations = InMemory() if recorder is None else recorder.evaluations
+    responses: Responses = ResponsesInMemory() if recorder is None else recorder.responses
     site = replace(site, crd=replace(site.crd, evaluations=evaluations, responses=responses))
     outbound = Outbound(registry, demo=settings.demo_mode, more=settings.fhir_servers)
     replay = _replay(settings, recorder)
@@ -182,7 +183,7 @@ def _replay(settings: Settings, recorder: Recorder | None) -> ReplayStore:
         return SharedFile(settings.replay_file)
     if recorder is not None and settings.record_url is not None:
         return SharedReplay(recorder.store)
-    if recorder is not None and not settings.demo_mode:
+    if not settings.demo_mode and (recorder is not None or settings.workers > 1):
         return SharedFile(settings.data_folder / "tokens.sqlite")
     return InProcess()
 

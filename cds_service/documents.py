@@ -55,6 +55,8 @@ def read_document(raw: bytes, model: type[Model], source: Source) -> Model:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise source.error([f"{source.name}:{mark.line + 1 if mark else 1}: {error.problem}"]) from error
+    except RecursionError:
+        raise source.error([f"{source.name}:1: nested too deep, or a part of it refers to itself"]) from None
     except yaml.YAMLError as error:
         raise source.error([f"{source.name}:1: {str(error).splitlines()[0]}"]) from error
     source.raise_problems()

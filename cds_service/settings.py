@@ -68,7 +68,8 @@ class Settings(BaseSettings):
     """File with the operators who may open the workbench outside demo mode (docs/workbench.md). Left out: nobody."""
 
     replay_file: Path | None = None
-    """File in which all workers of this machine note the tokens that were used; in memory, for one, where left out."""
+    """File in which all workers of this machine note the tokens that were used. Left out: the database of record_url,
+    else a file in the data folder; in memory in demo mode, and for one worker without a record."""
     fhir_servers: list[str] = Field(default_factory=list)
     """Further FHIR servers that demo mode may read, by base address; those on this machine always are."""
     deadline: float = Field(3.5, ge=0.5, le=30)

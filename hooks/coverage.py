@@ -16,7 +16,7 @@ from cds_service.fhir.read import extensions
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cds_service.fhir.chart import Chart, Resource
     from cds_service.result import Judged
@@ -29,6 +29,9 @@ Json = dict[str, Any]
 _ASKING = ("documents", "criteria", "unchecked", "referral")
 """Ends of the topic codes of cards that list missing facts."""
 _FORM = "Answer what is missing"
+
+
+POSTED = "postedAnswers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +52,18 @@ def crd_of(call: HookCall) -> Crd:
     return Crd(request, spoken, primary and (spoken or agreed.always) and request.coverage_info)
 
 
-def posted_answers(call: HookCall) -> Mapping[str, Json]:
+async def posted_answers(call: HookCall) -> Mapping[str, Json]:
     """The answers to our forms that were posted for the patient of the call, as the chart takes what was fetched."""
     agreed = call.site.crd
     if agreed.responses is None:
         return {}
-    posted = agreed.responses.of(agreed.owner, call.request.context.patient_id.rpartition("/")[2])
+    try:
+        posted = await agreed.responses.of(agreed.owner, call.request.context.patient_id.rpartition("/")[2])
+    except OSError as error:
+        logs.event(log, logging.WARNING, "posted answers not read", error=type(error).__name__)
+        return {POSTED: {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "transient"}]}}
     entries = [{"resource": response} for response in posted]
-    return {"postedAnswers": {"resourceType": "Bundle", "type": "collection", "entry": entries}} if entries else {}
+    return {POSTED: {"resourceType": "Bundle", "type": "collection", "entry": entries}} if entries else {}
 
 
 class OnOrders:
@@ -100,10 +107,27 @@ class OnOrders:
         except Exception as crash:
             logs.crash(log, "coverage information", crash)
 
-    def add_foreign(self, orders: Sequence[Resource]) -> None:
-        """Add the actions for orders that no loaded policy speaks of, each for itself."""
+    def add_foreign(self, orders: Sequence[Resource], unread: Sequence[Resource | None] = ()) -> None:
+        """Add the actions for orders that no loaded policy speaks of, each for itself.
+
+        ``unread`` are those of them of which it could not be read what they are for.
+        """
         for order in orders:
-            self.add(lambda coverages, order=order: coverages.foreign(order))  # type: ignore[misc]
+            self.add(
+                lambda coverages, order=order: coverages.foreign(order, unread=order in unread)  # type: ignore[misc]
+            )
+
+    def said(self, order: Resource | None) -> bool:
+        """Whether the answer to a foreign order goes on the order itself, or stands there already."""
+        if order is None or not self.crd.sends:
+            return False
+        kept = self.crd.spoken and next(extensions(order.raw, COVERAGE_INFORMATION), None) is not None
+        return kept or any(_named(action) == order.reference for action in self.actions)
+
+    def beside(self, cards: Iterable[Json], drug: str) -> Sequence[Json]:
+        """Cards that are about the call rather than an order that was judged, as this call wants them."""
+        made = list(cards)
+        return crd_cards(made, self.crd.request, None, drug, on_the_order=False) if self.crd.spoken else made
 
     def fitting(self, judged: Judged) -> Sequence[Json]:
         """The cards of an order as this call wants them."""
@@ -134,3 +158,8 @@ class OnOrders:
             link = {"label": _FORM, "url": f"{base}/smart/launch", "type": "smart", "appContext": identity}
         linked = {**asking, "links": [*asking.get("links", ()), link]}
         return [linked if card is asking else card for card in judged.cards]
+
+
+def _named(action: Json) -> str:
+    resource = action["resource"]
+    return f"{resource.get('resourceType')}/{resource.get('id')}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,12 @@ from cds_service.assessment import PolicyRef, assess
 from cds_service.cards import CardOptions, cards, could_not_check_card, no_draft_card, other_patient_card
 from cds_service.cdshooks import CdsResponse, OrderDispatchContext
 from cds_service.crd.cards import at_most
+from cds_service.crd.coverage import payer_query
 from cds_service.errors import UnobtainableError
 from cds_service.evidence import Absence
 from cds_service.explanation import to_json
 from cds_service.facts.order import DraftOrder, find_orders, names_drug
+from cds_service.facts.prescriber import role_query
 from cds_service.facts.read import Reading, prefetch_templates, read_facts
 from cds_service.facts.sources import SOURCES
 from cds_service.fhir.chart import Chart
@@ -23,7 +24,8 @@ from cds_service.fhir.queries import lacking
 from cds_service.result import Judged
 from cds_service.service import ASSESSMENTS, HookCall
 from cds_service.values import by_identity, dataclass
-from hooks.coverage import OnOrders, crd_of, posted_answers
+from hooks.coverage import POSTED, OnOrders, crd_of, posted_answers
+from hooks.unknown import dispatched_queries, history_queries, medication_queries, unknown_cards, unknown_orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,7 +39,6 @@ log = logging.getLogger(__name__)
 
 TEMPLATES = prefetch_templates(SOURCES)
 _UNOBTAINED = (Absence.NOT_SENT, Absence.NOT_PERMITTED, Absence.UNREACHABLE)
-_READABLE = re.compile(r"MedicationRequest/[A-Za-z0-9][A-Za-z0-9.-]{0,255}")
 
 _ELSEWHERE = {"medicationReference", "medication", "medicationText"}
 """Members by which a request names its medication otherwise than by a code of its own."""
@@ -94,7 +95,7 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
         call.request.raw["context"],
         call.request.prefetch,
         key_names=call.site.prefetch_names,
-        fetched={**posted_answers(call), **(fetched or {})},
+        fetched=fetched,
     )
     among = chart.drafts
     context = call.request.context
@@ -104,7 +105,7 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
     orders: list[InScope] = []
     foreign: dict[int, Resource] = {}
     of_others: list[tuple[Revision, tuple[str, ...]]] = []
-    notes: list[str] = []
+    notes = ["Answers posted earlier could not be read"] if chart.absence(POSTED) is Absence.UNREACHABLE else []
     for revision in call.library.newest:
         found = find_orders(chart, revision.drug, selections, among)
         orders += (InScope(revision, order) for order in found.in_scope)
@@ -161,25 +162,43 @@ async def completed(
 ) -> Scan:
     """The same orders with the chart completed from the client's FHIR server, as far as the call lets us read it.
 
-    Without an order in scope nothing is read but, where asked for, the coverage.
+    Without an order in scope nothing is read but what may tell that there is one and, where asked for, the coverage.
     """
     if call.fetch is None:
-        return seen
-    fetched: Mapping[str, Any] = {}
-    context = call.request.context
-    if isinstance(context, OrderDispatchContext):  # they are orders of the chart, named only
-        named = [
-            one for one in context.dispatched_orders if seen.chart.resolve(one) is None and _READABLE.fullmatch(one)
-        ]
-        if named:
-            fetched = await call.fetch({f"dispatched order {place}": one for place, one in enumerate(named)})
-            seen = scan(call, selections, fetched)
+        values = await posted_answers(call) if seen.orders else {}
+        return scan(call, selections, values) if values else seen
+    fetched: dict[str, Any] = {}
+    if queries := dispatched_queries(call, seen.chart):
+        fetched.update(await call.fetch(queries))
+        seen = scan(call, selections, fetched)
+    medications = medication_queries(call, seen.chart, seen.foreign)
+    if medications and not seen.orders:  # whether anything else is to be read hangs on them
+        fetched.update(await call.fetch(medications))
+        medications = {}
+        seen = scan(call, selections, fetched)
     if not seen.orders and not coverage:
         return seen
+    if seen.orders:
+        fetched.update(await posted_answers(call))
     wanted = TEMPLATES if seen.orders else {"coverage": TEMPLATES["coverage"]}
-    queries = lacking(seen.chart, wanted, call.request.prefetch, call.site.prefetch_names)
-    values = await call.fetch(queries) if queries else {}
-    return scan(call, selections, {**fetched, **values}) if values else seen
+    queries = lacking(seen.chart, wanted, call.request.prefetch, call.site.prefetch_names) | medications
+    for item in seen.orders:
+        queries |= role_query(item.order.raw, seen.chart, call.request.fhir_server)
+    queries |= _referred_to(call, seen)
+    fetched.update(await call.fetch(queries) if queries else {})
+    if queries or POSTED in fetched:
+        seen = scan(call, selections, fetched)
+    queries = {key: query for key, query in _referred_to(call, seen).items() if key not in fetched} if queries else {}
+    if queries:  # by what has only now been read
+        fetched.update(await call.fetch(queries))
+        seen = scan(call, selections, fetched)
+    return seen
+
+
+def _referred_to(call: HookCall, seen: Scan) -> dict[str, str]:
+    """The queries for what coverage and earlier treatment only refer to."""
+    payer = payer_query(seen.chart, call.site.crd.payer, call.request.fhir_server)
+    return payer | history_queries(call, seen.chart) if seen.orders else payer
 
 
 def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:
@@ -210,10 +229,9 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
     shown: list[dict[str, Any]] = []
     explained: list[dict[str, Any]] = []
     if not seen.orders:
-        shown += (other_patient_card(orders, PolicyRef.of(newest), options) for newest, orders in seen.of_others)
-        if dispatched and not seen.among:
-            why = "None of the dispatched orders came with the call."
-            shown.append(no_draft_card(PolicyRef.of(call.library.newest[0]), options, why))
+        for newest, orders in seen.of_others:
+            card = other_patient_card(orders, PolicyRef.of(newest), options)
+            shown += on_orders.beside([card], newest.drug.name)
     for item in seen.orders:
         try:
             judged, revision = judge(call, seen, item, options)
@@ -228,7 +246,11 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
             shown.append(could_not_check_card(PolicyRef.of(item.newest), options, order=item.order.reference))
     if call.site.refuse_unobtainable:
         refuse_unobtainable(seen.chart, call.judged)
-    on_orders.add_foreign(seen.foreign)
+    unknown = unknown_orders(call, seen.chart, seen.foreign)
+    on_orders.add_foreign(seen.foreign, unread=[one.order for one in unknown if one.failed])
+    untold = [one for one in unknown if not on_orders.said(one.order)]
+    newest = call.library.newest[0]
+    shown += on_orders.beside(unknown_cards(untold, PolicyRef.of(newest), options), newest.drug.name)
     return CdsResponse(
         cards=at_most(shown, crd.request),
         system_actions=on_orders.actions,

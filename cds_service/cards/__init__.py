@@ -13,14 +13,28 @@ from cds_service.assessment import OrderOutcome
 from cds_service.cards.criteria import criteria_card
 from cds_service.cards.dose import dose_card
 from cds_service.cards.frame import Card, CardOptions
-from cds_service.cards.notices import could_not_check_card, no_draft_card, other_patient_card, passing_card
+from cds_service.cards.notices import (
+    could_not_check_card,
+    no_draft_card,
+    other_patient_card,
+    passing_card,
+    unknown_order_card,
+)
 from cds_service.cards.sorting import sorted_out
 
 if TYPE_CHECKING:
     from cds_service.assessment import Assessment
     from cds_service.facts.order import DraftOrder
 
-__all__ = ["CardOptions", "cards", "could_not_check_card", "no_draft_card", "other_patient_card"]
+__all__ = [
+    "Card",
+    "CardOptions",
+    "cards",
+    "could_not_check_card",
+    "no_draft_card",
+    "other_patient_card",
+    "unknown_order_card",
+]
 
 
 def cards(assessment: Assessment, order: DraftOrder | None, options: CardOptions) -> tuple[Card, ...]:

@@ -61,6 +61,35 @@ def no_draft_card(policy: PolicyRef, options: CardOptions, why: str = "The call 
     )
 
 
+def unknown_order_card(orders: Sequence[str], policy: PolicyRef, options: CardOptions, *, failed: bool) -> Card:
+    """For orders that may be for the drug and do not say so; ``orders`` are their references, one card for all.
+
+    ``failed``: reading it failed, else nobody sent it or permits it to be read.
+    """
+    drug = drug_name(policy)
+    if failed:
+        indicator = "warning"
+        summary = (
+            f"{drug} check: what is ordered could not be read; if it is {policy.drug}, it was not checked: try again"
+        )
+        why = "The drug of these orders could not be read: a technical trouble of the check, no omission in the chart."
+    else:
+        indicator = "info"
+        summary = (
+            f"{drug} check: what is ordered did not come with the call; if it is {policy.drug}, it was not checked"
+        )
+        why = "What these orders refer to did not come with the call, may not be read by this check, or names no drug."
+    return make_card(
+        policy,
+        options,
+        kind="unchecked",
+        indicator=indicator,
+        summary=summary,
+        detail=paragraphs([why], bullets(escaped(order) for order in orders)),
+        section=None,
+    )
+
+
 def could_not_check_card(policy: PolicyRef, options: CardOptions, why: str = "", order: str | None = None) -> Card:
     """For an order that could not be assessed at all: a failure never looks like an all-clear."""
     return make_card(

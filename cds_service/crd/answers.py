@@ -127,13 +127,22 @@ class Coverages:
         ]
         return self._action(order.raw, answers, f"Add coverage information to the {revision.drug.name} order")
 
-    def foreign(self, order: Resource) -> Json | None:
-        """The action for an order that no loaded policy speaks of. Only CRD calls are answered so."""
+    def foreign(self, order: Resource, *, unread: bool = False) -> Json | None:
+        """The action for an order that no loaded policy speaks of. Only CRD calls are answered so.
+
+        ``unread``: it could not be read what the order is for.
+        """
         if not (self.crd and self.agreed.foreign and self._may_carry(order)):
             return None
         day = clinical_date(order.raw.get("authoredOn")) or self.occasion.on
         answers = [
-            foreign(held, day, assertion_id(order.raw, held.reference, "", "", self.agreed.owner), self.occasion)
+            foreign(
+                held,
+                day,
+                assertion_id(order.raw, held.reference, "", "", self.agreed.owner),
+                self.occasion,
+                unread=unread,
+            )
             for held in self._held(order.raw, day)
         ]
         return self._action(order.raw, answers, "Add coverage information to the order")

@@ -13,6 +13,8 @@ from cds_service.crd.decision import Unresolved
 from cds_service.errors import RequestError, UnprocessableError
 from cds_service.evidence import Absence
 from cds_service.facts.records import references
+from cds_service.fhir.chart import short_reference
+from cds_service.fhir.queries import readable
 from cds_service.fhir.read import as_list, as_object, clinical_date, code_of, codings, concept_text, objects, text
 from cds_service.values import dataclass
 
@@ -63,6 +65,28 @@ class Payer:
         return not self.known_as or any(name in self.known_as for name in _payer_names(chart, coverage))
 
 
+def payer_query(chart: Chart, payer: Payer, server: str | None) -> dict[str, str]:
+    """The query for the payor of the one coverage that only refers to it, where it matters who the payer is."""
+    found = _records(chart) if payer.known_as else []
+    if len(found) != 1 or payer.is_named_by(chart, found[0].raw):
+        return {}
+    payors = [one for one in references(_payors(found[0].raw)) if chart.resolve(one, within=found[0].raw) is None]
+    return {_key(one): local for one in payors[:1] if (local := readable(one, server, "Organization"))}
+
+
+def _key(payor: str) -> str:
+    return f"payer {short_reference(payor)}"
+
+
+def _payors(coverage: Json) -> object:
+    return coverage.get("payor") or coverage.get("insurer")
+
+
+def _payer_unread(chart: Chart, coverage: Json) -> bool:
+    """Whether it could not be read for a technical reason who the payer is."""
+    return any(chart.absence(_key(one)) in _OUT_OF_REACH for one in references(_payors(coverage)))
+
+
 def require_one(chart: Chart, payer: Payer) -> None:
     """What CRD asks of a call: exactly one Coverage, with a payer, and that payer ours.
 
@@ -79,9 +103,9 @@ def require_one(chart: Chart, payer: Payer) -> None:
     coverage = found[0].raw
     if found[0].id is None:
         raise RequestError("Coverage.id is required.", expression="Coverage.id")
-    if not payer.is_named_by(chart, coverage):
+    if not payer.is_named_by(chart, coverage) and not _payer_unread(chart, coverage):
         raise RequestError("The Coverage names no payer that this service answers for.", expression="Coverage.payor")
-    payors = as_list(coverage.get("payor") or coverage.get("insurer"))
+    payors = as_list(_payors(coverage))
     if len(payors) > 1 or any(_type_of(item) in _NO_INSURER for item in payors):
         raise UnprocessableError("Coverage.payor is the one insurer of the coverage.", expression="Coverage.payor")
 
@@ -103,6 +127,8 @@ def coverages(chart: Chart, order: Mapping[str, object], day: date, payer: Payer
         targets = {id(target.raw) for target in resolved if target is not None}
         mine = [coverage for coverage in found if id(coverage.raw) in targets] or found
     held = [_held(coverage, day, payer) for coverage in mine if payer.is_named_by(chart, coverage.raw)]
+    if crd and not held:
+        held = [Held(coverage.reference, unread=True) for coverage in mine if _payer_unread(chart, coverage.raw)]
     return tuple(one for one in held if crd or one.unresolved is None)
 
 
@@ -147,7 +173,7 @@ def _is_pharmacy(coverage: Json, payer: Payer) -> bool:
 
 
 def _payer_names(chart: Chart, coverage: Json) -> Iterator[str]:
-    for payor in objects(coverage.get("payor") or coverage.get("insurer")):
+    for payor in objects(_payors(coverage)):
         yield from _identifiers(as_object(payor).get("identifier"))
         yield text(payor.get("display"))
         if (organization := chart.resolve(payor, within=coverage)) is not None:

@@ -53,6 +53,7 @@ FOREIGN = (
     "that it does not have. Ask the plan."
 )
 """What is said of orders that no loaded policy speaks of; it names no drug and no policy."""
+UNREAD = "What is ordered could not be read for a technical reason; try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,13 @@ def not_judged(held: Held, day: date, assertion_id: str, occasion: Occasion) -> 
     return CoverageDecision(held.reference, answer, reason, occasion.on, assertion_id, contact=occasion.contact)
 
 
-def foreign(held: Held, day: date, assertion_id: str, occasion: Occasion) -> CoverageDecision:
-    """The decision on an order that no loaded policy speaks of: nothing is known, and that is said."""
-    answer, reason = _unresolved(held, day) or (Conditional(Undecided()), FOREIGN)
+def foreign(held: Held, day: date, assertion_id: str, occasion: Occasion, *, unread: bool = False) -> CoverageDecision:
+    """The decision on an order that no loaded policy speaks of: nothing is known, and that is said.
+
+    ``unread``: what it is for could not be read for a technical reason.
+    """
+    unknown = (Indeterminate(), UNREAD) if unread else (Conditional(Undecided()), FOREIGN)
+    answer, reason = _unresolved(held, day) or unknown
     return CoverageDecision(held.reference, answer, reason, occasion.on, assertion_id)
 
 

@@ -48,7 +48,7 @@ class Evaluations(Protocol):
         """Keep the newest evaluation of an identifier. Called on the way to an answer: it may not wait."""
 
     async def get(self, owner: str, assertion_id: str) -> Evaluation | None:
-        """The newest evaluation of an identifier, None if nothing is kept of it."""
+        """The newest evaluation of an identifier, None if nothing is kept. Raises BusyError where nobody can tell."""
 
 
 class InMemory:
@@ -74,14 +74,14 @@ class InMemory:
 class Responses(Protocol):
     """Keeps questionnaire responses that were posted, by patient."""
 
-    def put(self, owner: str, patient: str, response: Mapping[str, Any]) -> None:
-        """Keep a response; one with the same id is replaced."""
+    async def put(self, owner: str, patient: str, response: Mapping[str, Any]) -> None:
+        """Keep a response; one with the same id is replaced. Raises BusyError where it cannot be kept now."""
 
-    def of(self, owner: str, patient: str) -> tuple[Mapping[str, Any], ...]:
-        """The responses for a patient, oldest first."""
+    async def of(self, owner: str, patient: str) -> tuple[Mapping[str, Any], ...]:
+        """The responses for a patient, oldest first. Raises OSError where they cannot be read now."""
 
-    def find(self, owner: str, identity: str) -> Mapping[str, Any] | None:
-        """A response by its id."""
+    async def find(self, owner: str, identity: str) -> Mapping[str, Any] | None:
+        """A response by its id. Raises OSError where it cannot be read now."""
 
 
 class ResponsesInMemory:
@@ -92,7 +92,7 @@ class ResponsesInMemory:
         self._kept: OrderedDict[tuple[str, str], tuple[str, Mapping[str, Any]]] = OrderedDict()
         self._by_patient: dict[tuple[str, str], list[str]] = {}
 
-    def put(self, owner: str, patient: str, response: Mapping[str, Any]) -> None:
+    async def put(self, owner: str, patient: str, response: Mapping[str, Any]) -> None:
         """Keep it as the newest."""
         identity = str(response["id"])
         self._forget(owner, identity)
@@ -101,11 +101,11 @@ class ResponsesInMemory:
         while len(self._kept) > self._most:
             self._forget(*next(iter(self._kept)))
 
-    def of(self, owner: str, patient: str) -> tuple[Mapping[str, Any], ...]:
+    async def of(self, owner: str, patient: str) -> tuple[Mapping[str, Any], ...]:
         """The responses for a patient, oldest first."""
         return tuple(self._kept[owner, identity][1] for identity in self._by_patient.get((owner, patient), ()))
 
-    def find(self, owner: str, identity: str) -> Mapping[str, Any] | None:
+    async def find(self, owner: str, identity: str) -> Mapping[str, Any] | None:
         """A response by its id."""
         kept = self._kept.get((owner, identity))
         return kept[1] if kept else None

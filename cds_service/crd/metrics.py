@@ -38,19 +38,21 @@ def metric(
     payer: tuple[str, str] | None = None,
     issue: str | None = None,
     token_use: str = "not-used",  # noqa: S107  # one of the model's codes
+    fetched: Mapping[str, Any] | None = None,
 ) -> Json:
     """The record of one call: its body, its answer (None after an error), when it came and when it was answered.
 
     ``payer`` is system and value of the payer's identifier, ``issue`` the code of the OperationOutcome, ``token_use``
-    one of used, not-used, rejected.
+    one of used, not-used, rejected; ``fetched`` is what the service itself read, by key.
     """
-    prefetched = list(_prefetched(body.get("prefetch")))
+    prefetched, read = list(_prefetched(body.get("prefetch"))), list(_prefetched(fetched))
+    known = [*prefetched, *read]
     record = {
         "source": "payer-src",
         "hookInstance": body.get("hookInstance"),
         "hookType": body.get("hook"),
-        "providerId": _npi(prefetched, text(as_object(body.get("context")).get("userId"))),
-        "groupId": _npi(prefetched, "Organization"),
+        "providerId": _npi(known, text(as_object(body.get("context")).get("userId"))),
+        "groupId": _npi([one for one in known if not _is_payer(one, known)], "Organization"),
         "payerId": {"system": payer[0], "value": payer[1]} if payer else None,
         "requestTime": _instant(received),
         "responseTime": _instant(answered),
@@ -58,10 +60,11 @@ def metric(
         "issue": [{"code": issue}] if issue else None,
         "tokenUse": token_use,
         "resources": [
-            {"type": kind, "count": count, "prefetch": True}
-            for kind, count in sorted(Counter(_type(one) for one in prefetched if _type(one) not in _FOCAL).items())
+            {"type": kind, "count": count, "prefetch": came is prefetched}
+            for came in (prefetched, read)
+            for kind, count in sorted(Counter(_type(one) for one in came if _type(one) not in _FOCAL).items())
         ],
-        "request": [_request(order, answer or {}) for order in _orders(body, prefetched)],
+        "request": [_request(order, answer or {}) for order in _orders(body, known)],
     }
     return {name: value for name, value in record.items() if value not in (None, "", [], {})}
 
@@ -140,6 +143,13 @@ def _npi(resources: Iterable[Json], reference: str) -> Json | None:
             if identifier.get("system") == NPI and text(identifier.get("value")):
                 return {"system": NPI, "value": text(identifier.get("value"))}
     return None
+
+
+def _is_payer(resource: Json, among: Iterable[Json]) -> bool:
+    """Whether a resource is the payor of a coverage: no group that somebody practises in."""
+    named = f"Organization/{text(resource.get('id'))}"
+    coverages = (one for one in among if _type(one) == "Coverage")
+    return any(text(payor.get("reference")).endswith(named) for one in coverages for payor in objects(one.get("payor")))
 
 
 def _coding(coding: Json) -> Json:

@@ -119,11 +119,17 @@ def _uses(chart: Chart) -> Iterator[Use]:
         generic = medication.generic
         name = generic or medication.text.lower()
         if not name:
+            if medication.unknown and resource.type not in _ORDERS:
+                chart.memo[UNKNOWN_DOSES] = True
             continue
         first, last = _days(resource.type, raw)
         kind = Kind.DRAFTED if resource.position >= 0 else _KINDS[resource.type]
         was_given = resource.type not in _ORDERS
         yield Use(resource, medication, kind, name, generic is not None, status, first, last, was_given)
+
+
+UNKNOWN_DOSES = "doses of an unknown drug"
+"""In a chart's memo once its uses are known: something was given, and what it refers to did not come."""
 
 
 def unresolved(chart: Chart) -> Iterator[Evidence]:

@@ -14,7 +14,17 @@ from cds_service.evidence import AnyFact, Evidence, Known, Origin
 from cds_service.facts.read import FactSource, Reading
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.quantities import Product, product_of
-from cds_service.fhir.read import as_object, by_content, clinical_date, codings, concept_text, decimal, objects, text
+from cds_service.fhir.read import (
+    as_object,
+    by_content,
+    clinical_date,
+    codings,
+    concept_text,
+    decimal,
+    objects,
+    reference_of,
+    text,
+)
 from cds_service.terminology.codes import Coding, lookup
 from cds_service.terminology.drugs import generic_name, is_drug
 from cds_service.values import dataclass
@@ -52,7 +62,8 @@ _ORDERS = _MEDICATION_ORDERS | {
 class Medication(NamedTuple):
     """What a request says of its medication. ``labels`` are names and strengths that may tell the product.
 
-    ``generic`` is the generic name in lower case where it is one drug that we know.
+    ``generic`` is the generic name in lower case where it is one drug that we know. ``reference`` is what an unknown
+    one refers to, None where its name is known.
     """
 
     codings: tuple[Coding, ...] = ()
@@ -60,6 +71,12 @@ class Medication(NamedTuple):
     labels: tuple[str, ...] = ()
     resolved: bool = True
     generic: str | None = None
+    reference: str | None = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the request refers to its medication and nothing that came says what that is."""
+        return self.reference is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +150,9 @@ def medication_of(raw: Mapping[str, object], chart: Chart) -> Medication:
         words = words or display
         labels.append(display)
     named = tuple(dict.fromkeys(filter(None, labels)))
-    return Medication(seen, words, named, resolved or bool(seen or words), generic_name(seen, words))
+    named_here = bool(seen or words)
+    target = None if named_here or reference is None else reference_of(reference)
+    return Medication(seen, words, named, resolved or named_here, generic_name(seen, words), target)
 
 
 @by_content
@@ -249,9 +268,22 @@ def _sort(scan: _Scan, resource: Resource, place: int, chart: Chart, drug: Drug)
             scan.notes.append(f"{resource.reference}: its medication did not come with the call and is not known")
         scan.foreign.append(resource)
         return
-    if raw.get("doNotPerform") is True or text(raw.get("status")).lower() in _OVER:
+    if _is_over(raw):
         return
     scan.in_scope.append(_draft(resource, place, medication, drug))
+
+
+def may_be_in_scope(order: Resource, chart: Chart) -> Medication | None:
+    """The medication of an order that is in scope if only it is the right drug, and says nothing of that; else None."""
+    raw = order.raw
+    if order.type not in _MEDICATION_ORDERS or not ("medicationReference" in raw or "medication" in raw):
+        return None
+    medication = medication_of(raw, chart)
+    return medication if medication.unknown and not _is_over(raw) else None
+
+
+def _is_over(raw: Json) -> bool:
+    return raw.get("doNotPerform") is True or text(raw.get("status")).lower() in _OVER
 
 
 def _reported_name(raw: Json, drug: Drug) -> bool:

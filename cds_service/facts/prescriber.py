@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import entered_in_error, evidence, references, status_of
+from cds_service.fhir.chart import short_reference
+from cds_service.fhir.queries import readable
 from cds_service.fhir.read import as_list, by_content, codings, concept_text, objects, reference_of
 from cds_service.terminology import is_oncology_specialty, specialty_display
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from cds_service.fhir.read import Json
 
 SPECIALTY = "the prescriber's specialty (PractitionerRole.specialty, Practitioner.qualification)"
+_KEY = "practitionerRole"
 CONSULT = "an oncologist in the care team, an encounter or a completed referral"
 
 
@@ -39,6 +42,7 @@ def read(reading: Reading) -> dict[str, AnyFact]:
         facts["prescriber_specialty"] = Known(said, (item,))
     else:
         unread = tuple(_unread(people))
+        absence = reading.chart.absence(_answered_under(_reference(reading.chart, reading.order.raw), reading.chart))
         facts["prescriber_specialty"] = Unknown(Absence.NOT_UNDERSTOOD if unread else absence, SPECIALTY, unread)
     return facts
 
@@ -54,13 +58,40 @@ def _unread(people: list[Resource]) -> Iterator[Evidence]:
 def _prescriber(reading: Reading) -> list[Resource]:
     """The roles and the practitioner of whoever prescribes. Empty if they did not come with the call."""
     chart, raw = reading.chart, reading.order.raw
+    reference = _reference(chart, raw)
+    return _person(chart, reference, raw) if reference else []
+
+
+def _reference(chart: Chart, raw: Json) -> str:
     for candidate in (raw.get("requester"), raw.get("prescriber"), raw.get("recorder"), chart.user_id):
         reference = reference_of(candidate)
         if isinstance(candidate, dict) and not reference:
             reference = reference_of(candidate.get("agent"))  # STU3
         if reference:
-            return _person(chart, reference, raw)
-    return []
+            return reference
+    return ""
+
+
+def role_query(raw: Json, chart: Chart, server: str | None) -> dict[str, str]:
+    """The query for the roles of an order's prescriber who is not the user: prefetch only asks about the user.
+
+    Empty where the prescriber's specialty came, and where this server cannot be asked for the prescriber.
+    """
+    reference = _reference(chart, raw)
+    key = _answered_under(reference, chart)
+    local = readable(reference, server, "Practitioner", "PractitionerRole")
+    if key == _KEY or local is None:
+        return {}
+    if any(person.type == "PractitionerRole" or any(_specialties(person)) for person in _person(chart, reference, raw)):
+        return {}
+    kind, _, identity = local.partition("/")
+    return {key: local if kind == "PractitionerRole" else f"PractitionerRole?practitioner={identity}&_count=20"}
+
+
+def _answered_under(reference: str, chart: Chart) -> str:
+    """The key that answers for a prescriber: the contract's speaks of the user alone."""
+    short = short_reference(reference)
+    return _KEY if short in {"", short_reference(chart.user_id)} else f"{_KEY} {short}"
 
 
 def _person(chart: Chart, reference: str, within: Json) -> list[Resource]:
@@ -166,8 +197,9 @@ SOURCE = FactSource(
     read=read,
     value_sets=("specialty_oncology", "specialty_not_sufficient", "specialty_clinic"),
     reads=(
-        "The order's requester, else its recorder, else the user of the call: PractitionerRole.specialty (NUCC, "
-        "SNOMED), else a specialty among Practitioner.qualification. A code decides before its display. Consultation: "
+        "The order's requester, else its recorder, else the user of the call (with a token, the roles of a prescriber "
+        "who is not the user are looked up too): PractitionerRole.specialty (NUCC, SNOMED), else a specialty among "
+        "Practitioner.qualification. A code decides before its display. Consultation: "
         "an oncologist in CareTeam, Encounter or a completed referral, or behind the order's recorder or supporting "
         "information. No record says nothing either way."
     ),

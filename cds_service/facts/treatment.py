@@ -18,7 +18,7 @@ from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.cancer import concerns, subject
 from cds_service.facts.claims import Claim, Inferred, conflicting, known, newest, with_value
 from cds_service.facts.dose import dose_lines
-from cds_service.facts.medications import PLATINUM, Kind, Use, of_drug, uses
+from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, of_drug, uses
 from cds_service.facts.order import product_label
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
@@ -196,6 +196,9 @@ def _last_day(use: Use, day: date) -> date:
 def _history_was_sent(reading: Reading) -> bool:
     """Whether earlier doses would have been seen: administrations were sent, or orders of every status."""
     chart = reading.chart
+    of_drug(chart, reading.drug)
+    if UNKNOWN_DOSES in chart.memo:  # they may have been of the drug
+        return False
     if chart.answered("medicationAdministrations"):
         return True
     if not chart.answered("medicationRequests"):

@@ -298,9 +298,8 @@ class _Builder:
                 causes[key] = _cause(answer)
                 if key not in answers or answers[key].state is not KeyState.DATA:  # further pages may be empty
                     answers[key] = answer
-            elif answer.query and answer.state in {KeyState.NOTHING, KeyState.DATA} and not answer.partial:
-                for shown in keys_shown_by(answer.query, self.patient_id):
-                    causes.setdefault(shown, Absence.NOT_RECORDED)
+            else:
+                causes[key] = _cause(answer)
 
     def _fitting(self, key: str, answer: Answer) -> Answer:
         """An answer that holds nothing of the type its key asks for, or is about another patient, answers nothing."""

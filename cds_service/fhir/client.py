@@ -171,7 +171,7 @@ class Reader:
         return {key: search.value for key, search in searches.items()}
 
     async def _run(self, key: str, search: _Search, query: str, access: Access, deadline: float) -> None:
-        with span("fhir read", "client", key=key) as told:
+        with span("fhir read", "client", key=key.partition(" ")[0]) as told:  # what follows names a resource
             try:
                 await self._follow(search, query, access, deadline)
             except _FailureError as failure:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cds_service.fhir.read import Json
 
 _OPEN = frozenset({Absence.NOT_SENT, Absence.NOT_UNDERSTOOD})
+_READABLE = re.compile(r"([A-Za-z]+)/[A-Za-z0-9][A-Za-z0-9.-]{0,255}")
 _TOKEN = re.compile(r"\{\{(.+?)\}\}")
 
 
@@ -61,6 +62,20 @@ def filled(template: str, patient_id: str, user_id: str) -> str | None:
     if any(value.rpartition("/")[2] in {"", ".", ".."} for value in used):
         return None
     return _TOKEN.sub(lambda token: values[token[1].strip()], template)
+
+
+def readable(reference: str, server: str | None, *types: str) -> str | None:
+    """``Type/id`` of a reference that a FHIR server can be asked for.
+
+    None for a resource of another type or of another server, for a contained one, and for what is no reference.
+
+    >>> readable("https://ehr.example/fhir/Medication/m-1/_history/2", "https://ehr.example/fhir/", "Medication")
+    'Medication/m-1'
+    """
+    local = reference.removeprefix(f"{server.rstrip('/')}/") if server else reference
+    local = local.partition("/_history/")[0]
+    found = _READABLE.fullmatch(local)
+    return local if found is not None and found[1] in types else None
 
 
 def next_page(bundle: Json) -> str:

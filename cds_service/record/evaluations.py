@@ -11,7 +11,8 @@ import pickle
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cds_service.record.store import SchemaError, StoreUnavailableError
+from cds_service.errors import BusyError
+from cds_service.record.store import SchemaError, StoreUnavailableError, look_up
 
 if TYPE_CHECKING:
     from cds_service.record.pseudonyms import Keys
@@ -44,12 +45,19 @@ class StoredEvaluations:
         self._writer.hand_over((row,))
 
     async def get(self, owner: str, assertion_id: str) -> Any:
-        """The newest evaluation of an identifier; None if nothing is kept, or the store cannot be asked now."""
+        """The newest evaluation of an identifier; None if nothing is kept that this version can read.
+
+        Raises BusyError where the store cannot be asked now.
+        """
         try:
-            sealed = await asyncio.to_thread(self._store.evaluation, self._key(owner, assertion_id))
+            sealed = await asyncio.to_thread(
+                look_up, self._store, self._store.evaluation, self._key(owner, assertion_id)
+            )
             # The seal proves that this service wrote it with the secret it still has: nothing foreign is unpickled.
             return None if sealed is None else pickle.loads(self._keys.unseal(sealed))  # noqa: S301
-        except (StoreUnavailableError, SchemaError, ValueError, AttributeError, ImportError, TypeError):
+        except (StoreUnavailableError, SchemaError):
+            raise BusyError("What was evaluated before cannot be read just now.", retry_after=5) from None
+        except (ValueError, AttributeError, ImportError, TypeError):
             return None
 
     def _key(self, owner: str, assertion_id: str) -> str:

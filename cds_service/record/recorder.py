@@ -19,6 +19,7 @@ from cds_service.record import feedback, memory
 from cds_service.record.decision import FORMAT, CardRow, Decision, Minimiser, dumps, judged_order, open_sections
 from cds_service.record.evaluations import StoredEvaluations
 from cds_service.record.pseudonyms import Keys
+from cds_service.record.responses import StoredResponses
 from cds_service.record.stats import stats
 from cds_service.record.store import SchemaError, StoreUnavailableError
 
@@ -58,6 +59,7 @@ class Recorder:
         self._keeping = keeping
         self._minimiser = Minimiser(keys)
         self.evaluations = StoredEvaluations(store, writer, keys)
+        self.responses = StoredResponses(store, writer, keys)
 
     def keys_for(self, purpose: str) -> Keys:
         """Keys made from the record's secret, the same for all replicas, that open nothing but what they sealed."""

@@ -34,7 +34,7 @@ def purge(store: Store, keys: Keys, *, days: int, now: int) -> int:
     Only the oldest end of the chain goes: a replayed row that came late keeps the rows behind it until it is due too.
     """
     due = now - days * DAY
-    store.forget_evaluations(now - min(days, KEPT_DAYS) * DAY)
+    store.forget(now - min(days, KEPT_DAYS) * DAY)
     gone = 0
     while True:
         previous = store.last_purge()

@@ -19,12 +19,13 @@ import orjson
 from cds_service.record.decision import CardRow, Decision
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.feedback import FeedbackRow
+from cds_service.record.responses import ResponseRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-Entry = Decision | FeedbackRow | EvaluationRow
+Entry = Decision | FeedbackRow | EvaluationRow | ResponseRow
 
 
 class SpoolFullError(Exception):
@@ -137,6 +138,8 @@ def _line(entry: Entry) -> bytes:
         return orjson.dumps(["decision", fields], default=list) + b"\n"
     if isinstance(entry, EvaluationRow):
         return orjson.dumps(["evaluation", [entry.key, entry.at, b64encode(entry.sealed).decode()]]) + b"\n"
+    if isinstance(entry, ResponseRow):
+        return orjson.dumps(["response", [*entry[:-1], b64encode(entry.sealed).decode()]]) + b"\n"
     comment = b64encode(entry.comment).decode() if entry.comment is not None else None
     return orjson.dumps(["feedback", list(entry._replace(comment=None)), comment]) + b"\n"
 
@@ -155,5 +158,8 @@ def _entries(path: Path) -> Iterator[Entry]:
         elif kind == "evaluation":
             key, at, sealed = fields
             yield EvaluationRow(key, at, b64decode(sealed))
+        elif kind == "response":
+            key, patient, at, sealed = fields
+            yield ResponseRow(key, patient, at, b64decode(sealed))
         else:
             yield FeedbackRow(*fields)._replace(comment=b64decode(rest[0]) if rest[0] else None)

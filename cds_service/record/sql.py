@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    bindparam,
     create_engine,
     delete,
     event,
@@ -40,6 +41,7 @@ from cds_service.errors import SettingsError
 from cds_service.record.decision import GENESIS, CardRow, Decision, chain
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.feedback import FeedbackRow
+from cds_service.record.responses import KEPT_DAYS, MOST_OF_A_PATIENT, ResponseRow
 from cds_service.record.store import Purge, SchemaError, Stored, StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -48,8 +50,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
     from cds_service.record.pseudonyms import Keys
+    from cds_service.record.store import Row
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The migration that this code needs (cds_service/record/migrations/versions)."""
 
 _ID = String(64)
@@ -104,6 +107,16 @@ evaluation = Table(
     Column("at", BigInteger, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Index("evaluation_at", "at"),
+)
+response = Table(
+    "response",
+    metadata,
+    Column("key", _ID, primary_key=True),
+    Column("patient", _ID, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("response_patient", "patient"),
+    Index("response_at", "at"),
 )
 chain_head = Table(
     "chain_head",
@@ -217,19 +230,41 @@ class SqlStore:
         put_evaluation = put.on_conflict_do_update(
             index_elements=["key"], set_={"at": put.excluded.at, "sealed": put.excluded.sealed}
         )
+        told = upsert(response)
+        put_response = told.on_conflict_do_update(
+            index_elements=["key"],
+            set_={name: getattr(told.excluded, name) for name in ("patient", "at", "sealed")},
+        )
+        newest = (
+            select(response.c.key)
+            .where(response.c.patient == bindparam("of"))
+            .order_by(response.c.at.desc(), response.c.key)
+            .limit(MOST_OF_A_PATIENT)
+        )
+        self._forget_more = delete(response).where(
+            response.c.patient == bindparam("patient"), response.c.key.not_in(newest)
+        )
         tallied = upsert(tally)
         self._add_tally = tallied.on_conflict_do_update(
             index_elements=list(tally.primary_key.columns), set_={"count": tally.c.count + tallied.excluded.count}
         )
+        self._of_patient = (
+            select(response.c.sealed)
+            .where(response.c.patient == bindparam("patient"))
+            .order_by(response.c.at, response.c.key)
+        )
         head = select(chain_head.c.seq, chain_head.c.link)
         self._head = head.with_for_update() if self._on_postgresql else head
         self._connection: Any = None
+        self._reader: Any = None
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
         self._head_sql = str(self._head.compile(dialect=self._engine.dialect))
         self._decision_sql = self._compiled(insert(decision), [column.name for column in decision.columns])
         self._card_sql = self._compiled(insert(card), CardRow._fields)
         self._feedback_sql = self._compiled(self._insert_feedback, FeedbackRow._fields)
         self._evaluation_sql = self._compiled(put_evaluation, EvaluationRow._fields)
+        self._response_sql = self._compiled(put_response, ResponseRow._fields)
+        self._of_patient_sql = str(self._of_patient.compile(dialect=self._engine.dialect))
         self._move_sql = self._compiled(update(chain_head), ["seq", "link"])
 
     # --- transactions
@@ -287,7 +322,7 @@ class SqlStore:
             if connection.execute(self._head).first() is None:
                 raise SchemaError("The record has no chain: run `durvalumab-cds record upgrade`.")
 
-    def append(self, rows: Sequence[Decision | FeedbackRow | EvaluationRow], *, again: bool = False) -> None:
+    def append(self, rows: Sequence[Row], *, again: bool = False) -> None:
         """Write rows in one transaction (see :class:`~cds_service.record.store.Store`).
 
         Statements are compiled once and run on the driver's own cursor: this is the one place where SQLAlchemy's work
@@ -296,6 +331,7 @@ class SqlStore:
         decisions = [row for row in rows if isinstance(row, Decision)]
         feedbacks = [row for row in rows if isinstance(row, FeedbackRow)]
         evaluations = [row for row in rows if isinstance(row, EvaluationRow)]
+        responses = [row for row in rows if isinstance(row, ResponseRow)]
         with self._cursor() as cursor:
             if decisions:
                 # The lock first: what another writer stored meanwhile has to be seen.
@@ -320,6 +356,10 @@ class SqlStore:
                 cursor.executemany(self._feedback_sql, feedbacks)
             if evaluations:
                 cursor.executemany(self._evaluation_sql, evaluations)
+            if responses:
+                cursor.executemany(self._response_sql, responses)
+        if responses:
+            self._forget_responses(responses)
 
     @contextmanager
     def _cursor(self) -> Iterator[Any]:
@@ -403,10 +443,47 @@ class SqlStore:
             sealed = connection.execute(select(evaluation.c.sealed).where(evaluation.c.key == key)).scalar()
         return None if sealed is None else bytes(sealed)
 
-    def forget_evaluations(self, before: int) -> None:
-        """Remove evaluations from before a time (microseconds since 1970)."""
+    def response(self, key: str) -> bytes | None:
+        """The sealed response under a key."""
+        with self._transaction() as connection:
+            sealed = connection.execute(select(response.c.sealed).where(response.c.key == key)).scalar()
+        return None if sealed is None else bytes(sealed)
+
+    def responses(self, patient: str) -> tuple[bytes, ...]:
+        """The sealed responses about a patient, oldest first."""
+        with self._transaction() as connection:
+            found = connection.execute(self._of_patient, {"patient": patient}).scalars().all()
+        return tuple(bytes(sealed) for sealed in found)
+
+    def responses_at_once(self, patient: str) -> tuple[bytes, ...] | None:
+        """The same from a SQLite file, without a thread: a reader waits for nobody there and needs microseconds.
+
+        None where it may have to wait, or cannot tell: then ask :meth:`responses`.
+        """
+        if self._on_postgresql:
+            return None
+        try:
+            if self._reader is None:
+                self._reader = self._engine.raw_connection()
+                self._reader.execute("PRAGMA busy_timeout=0")
+            found = self._reader.execute(self._of_patient_sql, (patient,)).fetchall()
+        except (self._driver_error, SQLAlchemyError, OSError):
+            return None
+        return tuple(sealed for (sealed,) in found)
+
+    def _forget_responses(self, new: Sequence[ResponseRow]) -> None:
+        """Keep the newest responses of the patients of new ones, and none that is too old."""
+        due = min(row.at for row in new) - KEPT_DAYS * 86_400_000_000
+        with self._transaction(writing=True) as connection:
+            connection.execute(delete(response).where(response.c.at < due))
+            for patient in {row.patient for row in new}:
+                connection.execute(self._forget_more, {"patient": patient, "of": patient})
+
+    def forget(self, before: int) -> None:
+        """Remove evaluations and responses from before a time (microseconds since 1970)."""
         with self._transaction(writing=True) as connection:
             connection.execute(delete(evaluation).where(evaluation.c.at < before))
+            connection.execute(delete(response).where(response.c.at < before))
 
     # --- reading back
 
@@ -499,6 +576,10 @@ class SqlStore:
         """Close every connection."""
         if self._connection is not None:
             self._drop(self._connection)
+        if self._reader is not None:
+            self._reader.invalidate()
+            self._reader.close()
+            self._reader = None
         self._engine.dispose()
         self._tokens.dispose()
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from cds_service.errors import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from cds_service.record.decision import CardRow, Decision
     from cds_service.record.evaluations import EvaluationRow
     from cds_service.record.feedback import FeedbackRow
+    from cds_service.record.responses import ResponseRow
+
+    Row: TypeAlias = Decision | FeedbackRow | EvaluationRow | ResponseRow
+
+
+Found = TypeVar("Found")
 
 
 class StoreUnavailableError(ServiceError):
@@ -53,11 +59,12 @@ class Store(Protocol):
         """Make a store that needs no set-up, and see that it is of the right version. Raises SchemaError."""
         ...
 
-    def append(self, rows: Sequence[Decision | FeedbackRow | EvaluationRow], *, again: bool = False) -> None:
+    def append(self, rows: Sequence[Row], *, again: bool = False) -> None:
         """Write rows durably in one transaction and link the decisions to the chain. One thread at a time.
 
         ``again`` says that some may be stored already (a commit whose answer was lost, or a replay): those are left
-        as they are. Feedback that is already there is left as it is in any case.
+        as they are. Feedback that is already there is left as it is in any case. Of a patient's responses, the newest
+        stay.
         """
         ...
 
@@ -113,10 +120,34 @@ class Store(Protocol):
         """Delete the rows up to a place with these cards and the feedback on them, and add their counts."""
         ...
 
-    def forget_evaluations(self, before: int) -> None:
-        """Remove evaluations from before a time."""
+    def response(self, key: str) -> bytes | None:
+        """The sealed response under a key."""
+        ...
+
+    def responses(self, patient: str) -> Sequence[bytes]:
+        """The sealed responses about a patient, oldest first."""
+        ...
+
+    def responses_at_once(self, patient: str) -> Sequence[bytes] | None:
+        """The same where it is known without waiting, on the event loop's own thread; else None. Raises nothing."""
+        ...
+
+    def forget(self, before: int) -> None:
+        """Remove evaluations and responses from before a time."""
         ...
 
     def close(self) -> None:
         """Give back what the store holds."""
         ...
+
+
+def look_up(store: Store, ask: Callable[[str], Found], name: str) -> Found:
+    """What a store answers, made ready first where it is new and nobody has written to it yet. Waits.
+
+    Raises StoreUnavailableError or SchemaError.
+    """
+    try:
+        return ask(name)
+    except SchemaError:
+        store.prepare()
+        return ask(name)

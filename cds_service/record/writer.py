@@ -25,16 +25,12 @@ from cds_service.trace import span
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cds_service.record.decision import Decision
-    from cds_service.record.evaluations import EvaluationRow
-    from cds_service.record.feedback import FeedbackRow
     from cds_service.record.spool import Spool
-    from cds_service.record.store import Store
+    from cds_service.record.store import Row, Store
 
 log = logging.getLogger(__name__)
 
 WhenAway = Literal["spool", "refuse"]
-Row: TypeAlias = "Decision | FeedbackRow | EvaluationRow"
 Rows: TypeAlias = "tuple[Row, ...]"
 
 LARGEST_GROUP = 256

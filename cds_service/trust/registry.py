@@ -151,7 +151,8 @@ class Client(_Word):
     prefetch_names: dict[str, str] = {}
     cards: CardSettings = CardSettings()
     silent: bool = False
-    deadline: Annotated[Decimal, Field(ge=Decimal("0.5"), le=30)] = Decimal("3.5")
+    deadline: Annotated[Decimal, Field(ge=Decimal("0.5"), le=30)] | None = None
+    coverage_information: bool | None = None
     unobtainable: Literal["card", "412"] = "card"
     calls_per_second: Annotated[int, Field(gt=0)] | None = None
 

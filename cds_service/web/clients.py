@@ -50,7 +50,12 @@ def site_of(client: Client | None, common: Site) -> Site:
         smart=client.smart is not None,
         client=client.name,
         silent=client.silent or common.silent,
-        crd=replace(common.crd, every_call=client.profile == "crd", owner=client.name),
+        crd=replace(
+            common.crd,
+            every_call=client.profile == "crd",
+            always=common.crd.always if client.coverage_information is None else client.coverage_information,
+            owner=client.name,
+        ),
         showing=Showing(cards.links, cards.critical_factor is not None, cards.override_codes),
     )
 
@@ -70,7 +75,8 @@ class Fetching:
         server = request.fhir_server
         if server is None:
             return None
-        until = asyncio.get_running_loop().time() + (float(client.deadline) if client else self.deadline) - MARGIN
+        agreed = client.deadline if client is not None else None
+        until = asyncio.get_running_loop().time() + (self.deadline if agreed is None else float(agreed)) - MARGIN
 
         async def fetch(queries: Mapping[str, str]) -> dict[str, Any]:
             access = self._access(request, server, client)
@@ -83,7 +89,7 @@ class Fetching:
             ms = round((perf_counter() - started) * 1000, 2)
             for key, value in values.items():
                 outcome = "failed" if value.get("resourceType") == "OperationOutcome" else "read"
-                telemetry.count("cds_fetches", key, outcome)
+                telemetry.count("cds_fetches", key.partition(" ")[0], outcome)  # what follows names a resource
             telemetry.observe("cds_fetch_seconds", ms / 1000, "failed" if failed else "read")
             logs.event(log, logging.INFO, "fetched", fetched=len(values) - failed, failed=failed, ms=ms)
             return values

@@ -18,7 +18,7 @@ from cds_service.crd.actions import assertion_id
 from cds_service.crd.decision import Version
 from cds_service.crd.evaluations import InMemory, ResponsesInMemory
 from cds_service.crd.render import COVERAGE_INFORMATION
-from cds_service.errors import NotFoundError, RequestError, UnprocessableError
+from cds_service.errors import BusyError, NotFoundError, RequestError, UnprocessableError
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.read import extensions, objects, reference_of, text
 from cds_service.questionnaire import form_url, package, questionnaire
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 STATUSES = frozenset({"in-progress", "completed", "amended", "entered-in-error", "stopped"})
+LARGEST_RESPONSE = 512 * 1024
+"""Bytes of answers to a form that are taken at most: they are kept."""
 _OPERATION = "http://hl7.org/fhir/us/davinci-dtr/OperationDefinition/questionnaire-package"
 
 
@@ -129,7 +131,7 @@ class Fhir:
 
     async def answered(self, request: Request) -> Response:
         """``POST /fhir/QuestionnaireResponse``: answers to a form, kept for the next evaluation of the patient."""
-        response = await self._body(request)
+        response = await self._body(request, LARGEST_RESPONSE)
         if response.get("resourceType") != "QuestionnaireResponse":
             raise RequestError("The body is no QuestionnaireResponse.", expression="resourceType")
         if response.get("status") not in STATUSES:
@@ -143,19 +145,23 @@ class Fhir:
         if kind != "Patient" or not patient:
             raise UnprocessableError("The subject is a Patient.", expression="QuestionnaireResponse.subject")
         kept = {**response, "id": str(uuid4())}
-        self.responses.put(self.owner(request), patient, kept)
+        await self.responses.put(self.owner(request), patient, kept)
         location = f"{self.base(request)}/fhir/QuestionnaireResponse/{kept['id']}"
         return _fhir(kept, 201, {"location": location})
 
     async def response(self, request: Request) -> Response:
         """``GET /fhir/QuestionnaireResponse/{id}``: answers as they were sent."""
-        kept = self.responses.find(self.owner(request), request.path_params["id"])
+        try:
+            kept = await self.responses.find(self.owner(request), request.path_params["id"])
+        except OSError:
+            raise BusyError("The answers cannot be read just now.", retry_after=5) from None
         if kept is None:
             raise NotFoundError("There is no QuestionnaireResponse with this id.")
         return _fhir(kept)
 
-    async def _body(self, request: Request) -> Json:
-        body = await json_body(request, self.body_limit, (JSON, FHIR_JSON))
+    async def _body(self, request: Request, most: int | None = None) -> Json:
+        limit = self.body_limit if most is None else min(most, self.body_limit)
+        body = await json_body(request, limit, (JSON, FHIR_JSON))
         refuse_deep(body)
         if not isinstance(body, dict):
             raise RequestError("The body is not a JSON object.")

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cds_service.service import CdsService, HookCall
     from cds_service.trace import Trace
 
-_SILENCE = write_json({"cards": []})
 _AGAIN_IN = 5
 """Seconds after which a call that could not be recorded may be tried again."""
 
@@ -49,7 +48,7 @@ class Journal:
             telemetry.count("cds_calls_without_drafts")
         if self.recorder is None:
             _counted(service, judged, answer.cards, silent=silent)
-            return (_SILENCE, 0) if silent else (write_json(answer.to_json()), len(answer.cards))
+            return (_silence(answer), 0) if silent else (write_json(answer.to_json()), len(answer.cards))
         request = call.request
         called = Called(
             client=call.site.client,
@@ -78,7 +77,7 @@ class Journal:
                 await self.recorder.keep(called, judged, answer.cards, answer.system_actions, sent, quieted)
             except RecordUnavailableError:
                 raise BusyError("The answer could not be recorded.", retry_after=_AGAIN_IN) from None
-        return (_SILENCE, 0) if silent else (sent, len(answer.cards))
+        return (_silence(answer), 0) if silent else (sent, len(answer.cards))
 
     async def feedback(self, service: CdsService, client: str, entries: Sequence[Feedback]) -> None:
         """Keep feedback. Raises BusyError where that is not possible now."""
@@ -90,6 +89,11 @@ class Journal:
             await self.recorder.take(entries, service=service.id, client=client)
         except RecordUnavailableError:
             raise BusyError("The feedback could not be recorded.", retry_after=_AGAIN_IN) from None
+
+
+def _silence(answer: CdsResponse) -> bytes:
+    """An answer of the same kind that shows nothing."""
+    return write_json(CdsResponse(crd=answer.crd).to_json())
 
 
 def _explained(

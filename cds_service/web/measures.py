@@ -23,6 +23,8 @@ SOURCE = "cds_service.body"
 """The body of a call, in its scope."""
 TOKEN_USE = "cds_service.token_use"  # noqa: S105  # a name, no token
 """What became of the token of a call, in its scope: used or rejected."""
+FETCHED = "cds_service.fetched"
+"""What was read for a call, in its scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +63,34 @@ class Measures:
                     payer=self.payer,
                     issue=issue,
                     token_use=request.scope.get(TOKEN_USE, "not-used"),
+                    fetched=request.scope.get(FETCHED, {}),
                 )
                 self.file.add(record)
 
 
 def watched(fetch: Fetch | None, request: Request, *, token: bool) -> Fetch | None:
-    """A reader that notes in the scope of its call what became of the token."""
-    if fetch is None or not token:
-        return fetch
+    """A reader that notes in the scope of its call what was read, and what became of the token.
+
+    A token is rejected where the server refused every read; a server that fails says nothing of the token.
+    """
+    if fetch is None:
+        return None
 
     async def watching(queries: Mapping[str, str]) -> Mapping[str, Any]:
         values = await fetch(queries)
-        refused = any(value.get("resourceType") == "OperationOutcome" for value in values.values())
-        request.scope[TOKEN_USE] = "rejected" if refused else "used"
+        request.scope[FETCHED] = {**request.scope.get(FETCHED, {}), **values}
+        if token and values:
+            refused = all(_failure(value) == "forbidden" for value in request.scope[FETCHED].values())
+            request.scope[TOKEN_USE] = "rejected" if refused else "used"
         return values
 
     return watching
+
+
+def _failure(value: Mapping[str, Any]) -> str:
+    """The code of an OperationOutcome in place of data; empty for data."""
+    issues = value.get("issue") if value.get("resourceType") == "OperationOutcome" else None
+    return str(issues[0].get("code", "")) if issues else ""
 
 
 def _parsed(body: bytes | None) -> dict[str, Any]:

@@ -12,7 +12,14 @@ from uuid import UUID
 import pytest
 
 from cds_service.assessment import Assessment, DoseAssessment, OrderOutcome, PhaseDose, PolicyRef, Regimen
-from cds_service.cards import CardOptions, cards, could_not_check_card, no_draft_card, other_patient_card
+from cds_service.cards import (
+    CardOptions,
+    cards,
+    could_not_check_card,
+    no_draft_card,
+    other_patient_card,
+    unknown_order_card,
+)
 from cds_service.cards.frame import TOPIC_SYSTEM
 from cds_service.cards.text import escaped, fitting, in_words
 from cds_service.cards.words import words_for
@@ -437,6 +444,8 @@ def every_kind():
     yield from cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, could_not_check=True), None, options)
     yield other_patient_card(["MedicationRequest/other"], POLICY, options)
     yield no_draft_card(POLICY, options)
+    yield unknown_order_card(["MedicationRequest/rx-1"], POLICY, options, failed=True)
+    yield unknown_order_card(["MedicationRequest/rx-1"], POLICY, options, failed=False)
     yield could_not_check_card(POLICY, options, "The answer took too long.", "MedicationRequest/rx-1")
 
 

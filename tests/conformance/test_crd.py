@@ -302,7 +302,8 @@ async def test_a_dispatched_order_that_was_not_sent_is_no_all_clear(site):
     body = crd(order("rx-1"), hook="order-dispatch")
     del body["prefetch"]["medicationRequests"]
     answer = await site.ask(body)
-    assert "nothing was checked" in answer["cards"][0]["summary"]
+    assert "was not checked" in answer["cards"][0]["summary"]
+    assert "MedicationRequest/rx-1" in answer["cards"][0]["detail"]
 
 
 # --- what an answer may change ---------------------------------------------------------------------------------------

@@ -81,9 +81,9 @@ async def test_what_is_kept_for_one_client_is_not_found_by_another():
         ).json()
         path = f"/fhir/QuestionnaireResponse/{kept['id']}"
         read = await http.get(path, headers={"x-client": "south"})
-        assert responses.find("north", kept["id"]) is None
+        assert await responses.find("north", kept["id"]) is None
     assert [one["name"] for one in found["north"]["parameter"]] == ["packagebundle"]
     assert all(one["resource"]["resourceType"] == "OperationOutcome" for one in found["south"]["parameter"])
     assert read.json() == kept
-    assert responses.of("north", "pt-1") == ()
-    assert len(responses.of("south", "pt-1")) == 1
+    assert await responses.of("north", "pt-1") == ()
+    assert len(await responses.of("south", "pt-1")) == 1

@@ -30,7 +30,11 @@ def test_national_identifiers_are_taken_from_what_was_sent():
     record = measured(body)
     assert record["providerId"] == {"system": NPI, "value": "1234567893"}
     assert record["groupId"] == {"system": NPI, "value": "1993999998"}
-    two = measured(crd(prefetch=chart(organizations=searchset(group, ORGANIZATION))))
+    payer = {**ORGANIZATION, "identifier": [{"system": NPI, "value": "1111111112"}]}
+    assert "groupId" not in measured(crd(prefetch=chart(coverage=searchset(coverage(), payer)))), "a payer is no group"
+    beside = measured(crd(prefetch=chart(organizations=searchset(group, payer))))
+    assert beside["groupId"] == {"system": NPI, "value": "1993999998"}
+    two = measured(crd(prefetch=chart(organizations=searchset(group, {**group, "id": "h"}))))
     assert "groupId" not in two, "which of several is the user's is not known"
 
 

@@ -200,12 +200,12 @@ async def test_evaluations_are_kept_by_client_and_the_oldest_forgotten():
     assert await kept.get("another", "a") is None
 
 
-def test_responses_are_kept_by_client_and_patient():
+async def test_responses_are_kept_by_client_and_patient():
     kept = ResponsesInMemory(most=3)
     for identity, patient in (("1", "p"), ("2", "p"), ("3", "q"), ("2", "p"), ("4", "q")):
-        kept.put("hospital", patient, {"id": identity, "status": "completed"})
-    assert [one["id"] for one in kept.of("hospital", "p")] == ["2"], "1 was the oldest of four"
-    assert [one["id"] for one in kept.of("hospital", "q")] == ["3", "4"]
-    assert kept.of("another", "p") == ()
-    assert kept.find("hospital", "3") == {"id": "3", "status": "completed"}
-    assert kept.find("hospital", "1") is None
+        await kept.put("hospital", patient, {"id": identity, "status": "completed"})
+    assert [one["id"] for one in await kept.of("hospital", "p")] == ["2"], "1 was the oldest of four"
+    assert [one["id"] for one in await kept.of("hospital", "q")] == ["3", "4"]
+    assert await kept.of("another", "p") == ()
+    assert await kept.find("hospital", "3") == {"id": "3", "status": "completed"}
+    assert await kept.find("hospital", "1") is None

@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.bodies import nsclc, searchset, weight
+from tests.bodies import DURVALUMAB, ETOPOSIDE, nsclc, order, searchset, weight
 
 Json = dict[str, Any]
 
@@ -45,9 +45,38 @@ CHART: dict[str, list[Json]] = {
             "id": "role-1",
             "practitioner": {"reference": "Practitioner/7"},
             "specialty": [{"coding": [{"system": "http://nucc.org/provider-taxonomy", "code": "207RX0202X"}]}],
-        }
+        },
+        {
+            "resourceType": "PractitionerRole",
+            "id": "role-9",
+            "practitioner": {"reference": "Practitioner/9"},
+            "specialty": [{"coding": [{"system": "http://nucc.org/provider-taxonomy", "code": "2085R0001X"}]}],
+        },
+    ],
+    "Medication": [
+        {"resourceType": "Medication", "id": "ours", "code": DURVALUMAB},
+        {"resourceType": "Medication", "id": "other", "code": ETOPOSIDE},
+        {"resourceType": "Medication", "id": "nameless", "status": "active"},
     ],
 }
+
+COVERAGES: dict[str, list[Json]] = {
+    "no-coverage": [],
+    "two-coverages": [{**CHART["Coverage"][0], "id": identity} for identity in ("cov-1", "cov-2")],
+    "old-coverage": [{**CHART["Coverage"][0], "period": {"start": "2020-01-01", "end": "2021-12-31"}}],
+    "draft-coverage": [{**CHART["Coverage"][0], "status": "draft"}],
+    "strange-coverage": [{**CHART["Coverage"][0], "beneficiary": {"reference": "Patient/another"}}],
+    "payor": [{**CHART["Coverage"][0], "payor": [{"reference": "Organization/payer-1"}]}],
+    "self-payer": [{**CHART["Coverage"][0], "payor": [{"reference": "Patient/pt-1"}]}],
+}
+"""What some modes answer to a search for Coverages."""
+STORED: list[Json] = [
+    {"resourceType": "Organization", "id": "payer-1", "identifier": [{"system": "urn:payers", "value": "123"}]},
+    order(
+        "stored", medicationCodeableConcept=None, medicationReference={"reference": "Medication/ours"}, status="active"
+    ),
+]
+"""What is found by its address alone."""
 
 BOMB = gzip.compress(b" " * 50_000_000)
 seen: list[Json] = []
@@ -59,10 +88,13 @@ def answer_to(kind: str, rest: str, query: dict[str, list[str]]) -> Json:
     """What a well-behaved server says: a read, or a search by patient (and, for Observations, by code)."""
     found = CHART.get(kind, [])
     if rest:
-        return next((one for one in found if one["id"] == rest), outcome("not-found"))
+        known = [*found, *(one for one in STORED if one["resourceType"] == kind)]
+        return next((one for one in known if one["id"] == rest), outcome("not-found"))
     if kind == "Observation":
         codes = query.get("code", [""])[0]
         found = [o for o in found if o["code"]["coding"][0]["code"] in codes]
+    if kind == "PractitionerRole":
+        found = [o for o in found if o["practitioner"]["reference"].endswith(f"/{query['practitioner'][0]}")]
     return {**searchset(*found), "total": len(found)}
 
 
@@ -91,6 +123,8 @@ async def respond(
     parts = urlsplit(target)
     _, _, kind, *rest = parts.path.split("/")
     value = answer_to(kind, "/".join(rest), parse_qs(parts.query))
+    if kind == "Coverage" and (found := COVERAGES.get("payor" if mode == "dead-payer" else mode)) is not None:
+        value = searchset(*found)
     body = json.dumps(value).encode()
     match mode:
         case "hang":
@@ -171,6 +205,11 @@ async def respond(
             writer.write(head(len(body)).replace(b"\r\n\r\n", b"\r\nset-cookie: session=canary; Path=/\r\n\r\n") + body)
         case "no-weight":
             if kind == "Observation":
+                send(writer, b"{}", status="403 Forbidden")
+            else:
+                send(writer, body)
+        case "no-medication" | "denied-coverage" | "dead-payer":
+            if kind == {"no-medication": "Medication", "denied-coverage": "Coverage"}.get(mode, "Organization"):
                 send(writer, b"{}", status="403 Forbidden")
             else:
                 send(writer, body)

@@ -35,7 +35,7 @@ WHOLE: Json = {
     "procedures": searchset(),
     "medicationRequests": searchset(),
     "medicationAdministrations": searchset(),
-    "practitionerRole": searchset(*CHART["PractitionerRole"]),
+    "practitionerRole": searchset(CHART["PractitionerRole"][0]),
     "coverage": searchset(*CHART["Coverage"]),
     "questionnaireResponses": searchset(),
 }

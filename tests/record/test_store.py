@@ -15,6 +15,7 @@ from cds_service.errors import SettingsError
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.migrate import upgrade
 from cds_service.record.pseudonyms import Keys
+from cds_service.record.responses import MOST_OF_A_PATIENT, ResponseRow
 from cds_service.record.sql import SqlStore, engine_for, metadata
 from cds_service.record.store import SchemaError, StoreUnavailableError
 from cds_service.record.verify import verify
@@ -124,8 +125,47 @@ def test_the_newest_evaluation_of_a_key_is_kept_until_it_is_old(store: SqlStore)
     store.append([EvaluationRow("k", NOON, b"one")])
     store.append([EvaluationRow("k", NOON + 1, b"two")])
     assert store.evaluation("k") == b"two"
-    store.forget_evaluations(NOON + 2)
+    store.forget(NOON + 2)
     assert store.evaluation("k") is None
+
+
+def test_responses_about_a_patient_come_in_their_order_and_the_newest_stay(
+    url: str, store: SqlStore, keys: Keys
+) -> None:
+    store.append([ResponseRow("a", "p", NOON + 1, b"second"), ResponseRow("b", "p", NOON, b"first")])
+    store.append([ResponseRow("c", "q", NOON, b"another patient's")])
+    other = SqlStore(url, keys)
+    assert other.responses("p") == (b"first", b"second")
+    assert (other.response("c"), other.response("d")) == (b"another patient's", None)
+    store.append([ResponseRow("a", "p", NOON + 2, b"again")])
+    assert other.responses("p") == (b"first", b"again")
+    store.append([ResponseRow(f"n{n}", "p", NOON + 3 + n, str(n).encode()) for n in range(MOST_OF_A_PATIENT)])
+    assert other.responses("p") == tuple(str(n).encode() for n in range(MOST_OF_A_PATIENT))
+    assert len(other.responses("q")) == 1
+    other.close()
+
+
+def test_responses_that_are_too_old_go_with_the_next_one(store: SqlStore) -> None:
+    store.append([ResponseRow("old", "p", NOON, b"old"), ResponseRow("due", "q", NOON + DAY, b"due")])
+    store.append([ResponseRow("new", "r", NOON + 91 * DAY, b"new")])
+    assert (store.responses("p"), store.responses("q"), store.responses("r")) == ((), (b"due",), (b"new",))
+    store.forget(NOON + 2 * DAY)
+    assert store.responses("q") == ()
+
+
+def test_a_store_of_the_version_before_is_brought_up_to_date_with_its_rows(url: str, keys: Keys) -> None:
+    upgrade(url, "0001")
+    store = SqlStore(url, keys)
+    with pytest.raises(SchemaError, match="record upgrade"):
+        store.prepare()
+    row = decision()
+    store.append([row])
+    upgrade(url)
+    store.prepare()
+    store.append([ResponseRow("a", "p", NOON, b"kept")])
+    assert [kept.decision.id for kept in store.decisions()] == [row.id]
+    assert store.responses("p") == (b"kept",)
+    store.close()
 
 
 def test_tables_and_migrations_agree(url: str, store: SqlStore) -> None:

@@ -14,6 +14,7 @@ from tests.smart.ehr import Ehr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["opened"]
 
@@ -38,3 +39,9 @@ def ehr(ehr_server: Ehr) -> Ehr:
     """The EHR, well behaved and with nothing seen yet."""
     ehr_server.reset()
     return ehr_server
+
+
+@pytest.fixture(autouse=True)
+def _own_data(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Answers are kept in the record: what one test files is not the next one's."""
+    monkeypatch.setenv("DURVALUMAB_CDS_DATA_FOLDER", str(tmp_path / "data"))

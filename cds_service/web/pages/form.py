@@ -174,7 +174,7 @@ class FormPages:
             return form_page(form.sheet, given, trouble, base=request.scope.get("root_path", ""))
         form.answered = form.sheet.response(items, form.token, datetime.now(UTC))
         if form.back is None:
-            self.responses.put(form.owner, form.evaluation.patient, form.answered)
+            await self.responses.put(form.owner, form.evaluation.patient, form.answered)
         return RedirectResponse(str(request.url.path), 303, frame.SECURITY)
 
     async def download(self, request: Request) -> Response:

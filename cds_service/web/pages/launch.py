@@ -298,7 +298,7 @@ class LaunchPages:
         if "token" in form.kept:
             await self._file(form, app.base)
         else:
-            self.responses.put(app.owner, form.evaluation.patient, form.response)
+            await self.responses.put(app.owner, form.evaluation.patient, form.response)
         answer = RedirectResponse(form.address, 303, frame.SECURITY)
         self.sealed.put(answer, _FORM, form.kept, address=form.address, seconds=_TO_ANSWER)
         return answer
