@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -64,6 +65,7 @@ HELD = {
     "make soak": "half an hour of load",
     "python -m benchmarks": "two minutes of load",
     "pytest tests/workbench": "drives a browser; the suite runs it as it is",
+    "pip install": "changes the environment the tests run in, which has every extra already",
     "docker build": "needs an engine; tests/house/test_dockerfile.py runs the steps of the Dockerfile",
     "docker run": "needs an engine; the program is started with what the image and the command set",
 }
@@ -290,8 +292,18 @@ RUN: dict[str, Callable[[Desk, str], None]] = {
     "cp": ran,
     "mkdir": ran,
 }
+def held_pip(desk: Desk, command: str) -> None:
+    """The extras exist."""
+    del desk
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    named = re.fullmatch(r"pip install '\.\[(\w+)\]'", command)
+    assert named is not None, command
+    assert named[1] in extras
+
+
 CHECK: dict[str, Callable[[Desk, str], None]] = {
     "make": held_make,
+    "pip": held_pip,
     "python": held_python,
     "pytest": held_pytest,
     "docker build": held_image,
