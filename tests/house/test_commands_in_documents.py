@@ -292,6 +292,8 @@ RUN: dict[str, Callable[[Desk, str], None]] = {
     "cp": ran,
     "mkdir": ran,
 }
+
+
 def held_pip(desk: Desk, command: str) -> None:
     """The extras exist."""
     del desk
