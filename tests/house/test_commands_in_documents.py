@@ -63,6 +63,7 @@ HELD = {
     "make bench": "two minutes of load",
     "make crash": "ten thousand calls and ten kills",
     "make soak": "half an hour of load",
+    "make footprint": "measures time and memory, for which nothing else may run",
     "python -m benchmarks": "two minutes of load",
     "pytest tests/workbench": "drives a browser; the suite runs it as it is",
     "pip install": "changes the environment the tests run in, which has every extra already",
