@@ -10,7 +10,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from cds_service import logs
@@ -20,13 +19,14 @@ from cds_service.profiles import shaped
 from cds_service.service import CdsService, HookCall, Site
 from cds_service.web.clients import Fetching, site_of
 from cds_service.web.gate import CLIENT
-from cds_service.web.http import JSON, json_answer, json_body, read_body
+from cds_service.web.http import Answer, json_answer, json_body, read_body
 from cds_service.web.journal import Journal
 from cds_service.web.measures import SOURCE, Measures, watched
 
 if TYPE_CHECKING:
     from datetime import date
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from cds_service.cdshooks import HookRequest
@@ -136,7 +136,7 @@ class Calls:
         answer = shaped(await service.handle(call), site.profile, site.showing)
         sent, shown = await self.journal.answered(service, call, answer, started, request.scope.get("trace"))
         request.scope["log"].update(service=service.id, cards=shown, quiet=not shown)
-        return Response(sent, 200, {"cache-control": "no-store"}, JSON)
+        return Answer(sent)
 
     async def feedback(self, request: Request) -> Response:
         """``POST /cds-services/{id}/feedback``: what users did with the cards."""
