@@ -223,6 +223,27 @@ def test_two_replicas_on_one_postgresql_share_acknowledgements(tmp_path: Path) -
     assert rates["overridden"] == len(entries)
 
 
+def test_two_replicas_on_one_postgresql_refuse_each_others_used_tokens(tmp_path: Path) -> None:
+    registry = tmp_path / "registry.yaml"
+    registry.write_text(yaml.safe_dump({"clients": [{"name": "hospital", "issuer": ISSUER, "jwks": public(ec_key())}]}))
+    with PostgresServer() as postgres:
+        upgrade(postgres.url)
+        settings = {
+            "record_url": postgres.url,
+            "record_secret": SECRET,
+            "registry": registry,
+            "public_base_url": BASE,
+        }
+        with Service(tmp_path / "a", **settings) as one, Service(tmp_path / "b", **settings) as two:
+            statuses = []
+            for first, second in ((one, two), (two, one)):
+                headers = {"authorization": f"Bearer {token()}"}
+                for replica in (first, second, first):
+                    answer = httpx.post(f"{replica.url}{SIGN}", json=call(), headers=headers, trust_env=False)
+                    statuses.append(answer.status_code)
+    assert statuses == [200, 401, 401] * 2
+
+
 def test_a_silent_service_judges_records_and_shows_nothing(tmp_path: Path) -> None:
     with Service(tmp_path, silent=True) as service:
         answer = httpx.post(f"{service.url}{SIGN}", json=call(), trust_env=False)
