@@ -47,13 +47,15 @@ class Bar:
     algorithm: str = ""
     """Client tokens of this algorithm are verified; none where left out. A bar of 0 is reported, not held."""
     crd: bool = False
+    unfamiliar: bool = False
+    """Every code has a name that no other call has."""
     recorded: bool = False
     """The record is written (SQLite, as without any set-up) before the answer is sent."""
 
     @property
     def body(self) -> bytes:
         """The call that is sent."""
-        return bodies.body(self.drug, crd=self.crd)
+        return bodies.body(self.drug, crd=self.crd, unfamiliar=self.unfamiliar)
 
 
 LEAST_CRD_SHARE = 0.80
@@ -74,6 +76,7 @@ BARS = (
         recorded=True,
     ),
     Bar("full answer, ES384 verified", bodies.DURVALUMAB, cards=True, least_rate=0, most_cpu=None, algorithm="ES384"),
+    Bar("full answer, every name new", bodies.DURVALUMAB, cards=True, least_rate=0, most_cpu=None, unfamiliar=True),
 )
 
 UNRECORDED = {

@@ -8,6 +8,8 @@ from typing import Any
 import orjson
 
 HOOK_INSTANCE = "00000000-0000-4000-8000-000000000000"
+WORD = "n0000000000"
+"""A word beside every name of a code, in charts whose words are new each time."""
 PATIENT = "patient-0000000000"
 
 Json = dict[str, Any]
@@ -232,28 +234,43 @@ def _prefetch() -> Json:
     }
 
 
-def body(drug: Json, *, crd: bool = False) -> bytes:
-    """One order-sign request: 1,500 mg every 2 weeks of a drug, with a chart around it; ``crd``: a CRD call."""
+def body(drug: Json, *, crd: bool = False, unfamiliar: bool = False) -> bytes:
+    """One order-sign request: 1,500 mg every 2 weeks of a drug, with a chart around it; ``crd``: a CRD call.
+
+    ``unfamiliar``: every code has a name that no other call has, so that nothing known of names and texts helps.
+    """
     extension = {"extension": {"davinci-crd.requestedVersion": "2.2"}} if crd else {}
-    return orjson.dumps(
-        {
-            **extension,
-            "hook": "order-sign",
-            "hookInstance": HOOK_INSTANCE,
-            "fhirServer": "https://ehr.example/fhir",
-            "context": {
-                "userId": "Practitioner/prac-1",
-                "patientId": PATIENT,
-                "encounterId": "enc-1",
-                "draftOrders": {
-                    "resourceType": "Bundle",
-                    "type": "collection",
-                    "entry": [{"resource": _order("rx-1", drug, 1500, 2)}],
-                },
+    whole = {
+        **extension,
+        "hook": "order-sign",
+        "hookInstance": HOOK_INSTANCE,
+        "fhirServer": "https://ehr.example/fhir",
+        "context": {
+            "userId": "Practitioner/prac-1",
+            "patientId": PATIENT,
+            "encounterId": "enc-1",
+            "draftOrders": {
+                "resourceType": "Bundle",
+                "type": "collection",
+                "entry": [{"resource": _order("rx-1", drug, 1500, 2)}],
             },
-            "prefetch": _prefetch(),
-        }
-    )
+        },
+        "prefetch": _prefetch(),
+    }
+    return orjson.dumps(_renamed(whole) if unfamiliar else whole)
+
+
+def _renamed(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_renamed(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    named = {name: _renamed(item) for name, item in value.items()}
+    if isinstance(named.get("display"), str):
+        named["display"] += f" {WORD}"
+    if "coding" in named:
+        named["text"] += f" {WORD}"
+    return named
 
 
 class Unique:
@@ -261,11 +278,13 @@ class Unique:
 
     def __init__(self, template: bytes) -> None:
         self.template = template
+        self._unfamiliar = WORD.encode() in template
         self._numbers = count(1)
 
     def __call__(self) -> bytes:
         """The next body; all have the same length."""
         number = next(self._numbers)
-        return self.template.replace(HOOK_INSTANCE.encode(), f"00000000-0000-4000-8000-{number:012x}".encode()).replace(
-            PATIENT.encode(), f"patient-{number:010d}".encode()
-        )
+        unique = self.template.replace(
+            HOOK_INSTANCE.encode(), f"00000000-0000-4000-8000-{number:012x}".encode()
+        ).replace(PATIENT.encode(), f"patient-{number:010d}".encode())
+        return unique.replace(WORD.encode(), f"n{number:010d}".encode()) if self._unfamiliar else unique

@@ -119,7 +119,7 @@ class Watch:
 def _own_words() -> set[str]:
     """Words of the sources, but dates and ids: those of an example are no less a patient's when they come out."""
     files = [*ROOT.glob("cds_service/**/*.*"), *ROOT.glob("hooks/*.py")]
-    texts = [file.read_text() for file in files if file.suffix in {".py", ".yaml", ".tsv"}]
+    texts = [file.read_text() for file in files if file.suffix in {".py", ".yaml", ".tsv", ".html"}]
     return {word for text in texts for word in _WORD.findall(text) if not re.search(r"\d", word)}
 
 
