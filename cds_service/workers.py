@@ -85,7 +85,8 @@ class Workers:
         code = 1
         try:
             for number in _WATCHED:
-                signal.signal(number, signal.SIG_DFL)
+                # One that is starting reads the files anyway; told to look for changes, it must not end.
+                signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             self._work(self._listening)
             code = 0

@@ -28,7 +28,7 @@ def fails(listening):
 
 def stays(listening):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    print(os.getpid(), flush=True)
+    os.write(1, b"%d\\n" % os.getpid())  # in one piece, so that two workers do not mix
     while True:
         time.sleep(1)
 
@@ -68,9 +68,35 @@ def test_a_worker_that_does_not_end_is_killed() -> None:
         assert not Path(f"/proc/{pid}").exists()
 
 
+def listens_to_sighup(pid: int) -> bool:
+    """Whether a process has a handler for SIGHUP."""
+    (caught,) = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:")]
+    return bool(int(caught.split()[1], 16) & 1 << (signal.SIGHUP - 1))
+
+
+def test_a_worker_that_is_told_to_look_while_it_starts_goes_on(tmp_path: Path) -> None:
+    with Service(tmp_path, workers=2) as service:
+        before = set(service.workers())
+        service.signal(signal.SIGUSR2)  # new workers, which are told at once
+        until = time.monotonic() + 20
+        while not (set(service.workers()) - before) and time.monotonic() < until:
+            time.sleep(0.001)
+        new = set(service.workers()) - before
+        for _ in range(5):
+            service.signal(signal.SIGHUP)
+            time.sleep(0.005)
+        while before & set(service.workers()) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert new <= set(service.workers())
+    assert b"worker ended" not in service.log.read_bytes()
+
+
 def test_every_worker_looks_for_changed_files_when_told_to(tmp_path: Path) -> None:
     registry = production(tmp_path).registry
     with Service(tmp_path, workers=2, registry=registry, public_base_url=BASE) as service:
+        until = time.monotonic() + 20
+        while not all(map(listens_to_sighup, service.workers())) and time.monotonic() < until:
+            time.sleep(0.02)
         service.signal(signal.SIGHUP)
         taken = 'cds_reloads_total{outcome="taken over",what="registry"} 2.0'
         until = time.monotonic() + 20
