@@ -135,12 +135,8 @@ def _weeks(days: Decimal) -> str:
     return f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(days)} days"
 
 
-def cap_in_words(cap: Amount, weight: Weight | None) -> str:
-    """A cap with its arithmetic: ``10 mg/kg x 70 kg = 700 mg``."""
-    return _cap_at(cap, None if weight is None else weight.kg)
-
-
 def _cap_at(cap: Amount, kg: Decimal | None) -> str:
+    """A cap with its arithmetic: ``10 mg/kg x 70 kg = 700 mg``."""
     if kg is None or not cap.mg_per_kg:
         return str(cap)
     return f"{cap} x {plain(kg)} kg = {plain(cap.at(kg))} mg"

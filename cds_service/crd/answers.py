@@ -14,7 +14,6 @@ from cds_service.crd.evaluations import Evaluation
 from cds_service.crd.render import coverage_information
 from cds_service.facts.order import medication_of
 from cds_service.fhir.read import clinical_date, text
-from cds_service.terminology import generic_name
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -181,10 +180,10 @@ class Coverages:
         """The other drugs among the drafts: reference and generic name."""
         found = []
         for draft in self.orders:
-            if draft.type == "MedicationRequest" and draft.id is not None and not self.chart.is_foreign(draft):
-                medication = medication_of(draft.raw, self.chart)
-                if name := generic_name(medication.codings, medication.text):
-                    found.append((draft.reference, name))
+            if draft.type != "MedicationRequest" or draft.id is None or self.chart.is_foreign(draft):
+                continue
+            if name := medication_of(draft.raw, self.chart).generic:
+                found.append((draft.reference, name))
         return tuple(found)
 
     def _companions(self, revision: Revision) -> tuple[str, ...]:

@@ -78,8 +78,8 @@ _GENERAL = re.compile(
     r"tumou?r|with",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"[^\W\d_]+")
 """Words that name no disease: a reason made of them alone leaves the chart to say which cancer it is."""
+_WORD = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ def coded_medication(concept: object) -> Medication:
 def names_drug(concept: object, drug: Drug) -> bool | None:
     """Whether a CodeableConcept names the drug; None where it names nothing at all."""
     medication = coded_medication(concept)
-    return is_drug(drug, medication.codings, medication.text) if medication.codings or medication.text else None
+    return is_of(drug, medication) if medication.codings or medication.text else None
 
 
 @lru_cache(maxsize=4096)
