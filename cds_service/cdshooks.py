@@ -166,6 +166,10 @@ class _Envelope(Wire):
     extension: Annotated[dict[str, Any] | None, Lenient] = None
 
 
+_ENVELOPE = _Envelope.__pydantic_validator__.validate_python
+"""What ``model_validate`` calls in the end."""
+
+
 @dataclass(frozen=True, slots=True)
 class HookRequest:
     """One call, typed by its hook. ``raw`` is the whole body as it came, so that nothing is lost.
@@ -204,7 +208,7 @@ def parse_request(raw: object, hook: str, *, drafts_may_be_missing: bool = False
     """
     body = _object(raw)
     try:
-        envelope = _Envelope.model_validate(body)
+        envelope = _ENVELOPE(body)
     except ValidationError as error:
         raise _complaint(error) from None
     if envelope.hook != hook:

@@ -42,6 +42,9 @@ class Showing:
     override_codes: Mapping[str, str] = field(default_factory=dict)
 
 
+_NOTHING_AGREED = Showing()
+
+
 def generic(card: Card, agreed: Showing) -> Card:
     """CDS Hooks 2.0.1 as it stands: the site's own codes, and only links it allows if it names any."""
     card = _own_codes(card, agreed)
@@ -97,7 +100,7 @@ PROFILES: Mapping[str, Callable[[Card, Showing], Card]] = {
 
 def shaped(answer: CdsResponse, profile: str, agreed: Showing) -> CdsResponse:
     """An answer as clients of a profile take it. The answer itself stays as it is."""
-    if profile in {"generic", "sandbox"} and agreed == Showing():
+    if profile in {"generic", "sandbox"} and agreed == _NOTHING_AGREED:
         return answer
     shape = PROFILES[profile]
     return replace(answer, cards=tuple(shape(dict(card), agreed) for card in answer.cards))

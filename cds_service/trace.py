@@ -11,8 +11,9 @@ import os
 import re
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -80,7 +81,7 @@ def begin(traceparent: bytes, request_id: str = "", *, spanned: bool = False) ->
 
     ``spanned``: it is worth exporting; :func:`end` it.
     """
-    given = _TRACEPARENT.fullmatch(traceparent)
+    given = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
     if spanned and _start is not None:
         caller = Trace(given[1].decode(), given[2].decode(), "", given[3].decode()) if given else None
         return _spanned("request", "server", caller, request_id)

@@ -32,6 +32,7 @@ _FORM = "Answer what is missing"
 
 
 POSTED = "postedAnswers"
+_UNASKED = CrdRequest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def crd_of(call: HookCall) -> Crd:
     """Read what a call says of CRD. Raises RequestError for a version that is not supported."""
     agreed = call.site.crd
     spoken = agreed.every_call or is_crd_call(call.request.extension)
-    request = read_request(call.request.extension) if spoken else CrdRequest()
+    request = read_request(call.request.extension) if spoken else _UNASKED
     primary = call.request.hook in PRIMARY_HOOKS
     return Crd(request, spoken, primary and (spoken or agreed.always) and request.coverage_info)
 

@@ -211,7 +211,6 @@ class Coverages:
                 patient=self.chart.patient_id,
                 coverage=coverage,
                 order=judged.order.reference or "",
-                order_type=str(judged.order.raw.get("resourceType", "")),
                 missing=tuple(one.fact for one in assessment.missing),
                 facts=judged.facts,
                 asked=asked,

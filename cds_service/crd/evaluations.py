@@ -34,7 +34,6 @@ class Evaluation:
     patient: str
     coverage: str
     order: str
-    order_type: str
     missing: tuple[str, ...]
     facts: Facts
     asked: bool

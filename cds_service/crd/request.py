@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cds_service import logs
 from cds_service.crd.decision import Version
 from cds_service.errors import RequestError
+from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

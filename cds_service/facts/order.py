@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from cds_service.fhir.read import Json
     from cds_service.terminology.drug import Drug
 
-_LONGEST_NAME = 160
 _OVER = frozenset({"cancelled", "stopped", "completed", "entered-in-error"})
 _MEDICATION_ORDERS = frozenset({"MedicationRequest", "MedicationOrder"})
 _ORDERS = _MEDICATION_ORDERS | {
@@ -92,7 +91,6 @@ class DraftOrder:
     position: int
     authored_on: date | None = None
     product: str | None = None
-    medication_text: str = ""
     codings: tuple[Coding, ...] = ()
     origin: Origin = Origin.CONTEXT
     notes: tuple[str, ...] = ()
@@ -313,7 +311,6 @@ def _draft(resource: Resource, place: int, medication: Medication, drug: Drug) -
         position,
         authored,
         label,
-        medication.text[:_LONGEST_NAME],
         medication.codings,
         resource.origin,
         tuple(notes),

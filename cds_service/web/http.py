@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
 JSON = "application/json"
 FHIR_JSON = "application/fhir+json"
@@ -68,6 +69,12 @@ class Answer(Response):
         self.background = None
         self.body = body
         self.raw_headers = [(b"content-length", b"%d" % len(body)), *_HEADERS]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        del scope, receive
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body})
 
 
 _HEADERS = [(b"cache-control", b"no-store"), (b"content-type", JSON.encode())]

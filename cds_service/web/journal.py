@@ -138,6 +138,8 @@ def _counted(
 
 def timed(service: str, status: int, started: float) -> None:
     """Count a hook call that was answered with a status."""
+    if not telemetry.enabled():
+        return
     seconds = perf_counter() - started
     telemetry.count("cds_calls", service, str(status))
     telemetry.observe("cds_call_seconds", seconds, service)

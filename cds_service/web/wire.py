@@ -29,7 +29,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client that connects has to begin in time, too."""
         super().connection_made(transport)
-        self._begin_head()
+        self._head_open = True
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
@@ -45,11 +45,15 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._begin_head()
+        self._head_open = True
+        self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
         """A head is complete."""
-        self._end_head()
+        if self._head_timer is None:
+            self._head_open = False
+        else:
+            self._end_head()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -61,10 +65,6 @@ class LimitedProtocol(HttpToolsProtocol):
         """Nothing is waited for any more."""
         self._end_head()
         super().connection_lost(exc)
-
-    def _begin_head(self) -> None:
-        self._head_open = True
-        self._head_bytes = 0
 
     def _end_head(self) -> None:
         self._head_open = False

@@ -45,7 +45,6 @@ def evaluation(*missing, facts=KNOWN, asked=True, **more):
         patient="pt-1",
         coverage="Coverage/cov-1",
         order="MedicationRequest/rx-1",
-        order_type="MedicationRequest",
         missing=missing,
         facts=Facts(facts),
         asked=asked,

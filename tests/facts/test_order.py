@@ -252,7 +252,7 @@ def test_foreign_resources_never_crash():
         None,
     ]
     found = scan(*strange)
-    assert [one.medication_text for one in found.in_scope] == [""]
+    assert [one.position for one in found.in_scope] == [5]
     assert [resource.type for resource in found.foreign] == ["ServiceRequest", "MedicationRequest", "MedicationRequest"]
 
 

@@ -251,7 +251,6 @@ async def test_evaluations_are_shared_between_replicas(
         patient="pt-1",
         coverage="Coverage/1",
         order="MedicationRequest/rx-1",
-        order_type="MedicationRequest",
         missing=("stage",),
         facts=found[0].facts,
         asked=True,

@@ -73,7 +73,6 @@ class Forms:
             patient=text(as_object(body.get("context")).get("patientId")).rpartition("/")[2],
             coverage="",
             order=order.reference or "",
-            order_type=text(order.raw.get("resourceType")),
             missing=tuple(one.fact for one in assessment.missing),
             facts=judged.facts,
             asked=True,
