@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from decimal import Decimal
 
     from cds_service.criteria.dose import Verdict
@@ -79,7 +81,10 @@ class DoseAssessment:
 
 @dataclass(frozen=True, slots=True)
 class PolicyRef:
-    """Which policy, revision and file content an assessment rests on."""
+    """Which policy, revision and file content an assessment rests on.
+
+    ``others`` says of each policy of the payer that it refers to what that one is for.
+    """
 
     id: str
     revision: str
@@ -87,12 +92,18 @@ class PolicyRef:
     title: str
     drug: str
     payer: str
+    others: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def other(self, number: str) -> str:
+        """Another policy's number with what it is for, where this one says so."""
+        return f"{number} ({self.others[number]})" if number in self.others else number
 
     @classmethod
     def of(cls, revision: Revision) -> PolicyRef:
         """Name a loaded revision."""
         day = revision.revision.isoformat()
-        return cls(revision.policy, day, revision.sha256, revision.title, revision.drug.name, revision.payer)
+        head = revision.policy, day, revision.sha256, revision.title, revision.drug.name, revision.payer
+        return cls(*head, revision.document.other_policies)
 
 
 @dataclass(frozen=True, slots=True)

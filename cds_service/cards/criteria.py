@@ -32,7 +32,7 @@ from cds_service.cards.text import (
     short_in_words,
     uncapital,
 )
-from cds_service.cards.words import CAUSES, MEANINGS, in_few_words, referral
+from cds_service.cards.words import CAUSES, MEANINGS, in_few_words
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.outcome import Outcome
 from cds_service.values import remembered
@@ -113,7 +113,7 @@ def _referral_summary(assessment: Assessment) -> str:
     if len(assessment.refer_to) == 1:
         number = assessment.refer_to[0]
         return fitting(
-            f"{outside}; the plan refers it to {referral(number)}; send evidence",
+            f"{outside}; the plan refers it to {assessment.policy.other(number)}; send evidence",
             f"{outside}; the plan refers it to {number}; send evidence",
         )
     return fitting(
@@ -209,7 +209,9 @@ def _criteria_detail(matter: Matter, missing: Sequence[Missing], open_: Sequence
     if judged:
         blocks.append(["**Open**", "", *bullets(_criterion(assessment, f) for f in judged)])
     if assessment.refer_to:
-        blocks.append(["**Other policies that apply**", "", *bullets(map(referral, assessment.refer_to))])
+        blocks.append(
+            ["**Other policies that apply**", "", *bullets(map(assessment.policy.other, assessment.refer_to))]
+        )
     remarks = [] if matter.over else remarks_of(assessment)
     remarks += further_routes(assessment)
     if remarks:

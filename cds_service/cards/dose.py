@@ -22,7 +22,7 @@ from cds_service.cards.text import (
     percent,
     short_in_words,
 )
-from cds_service.cards.words import VERDICTS, referral
+from cds_service.cards.words import VERDICTS
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.quantity import plain
 from cds_service.values import remembered
@@ -155,7 +155,9 @@ def _dose_detail(matter: Matter, over: Decimal | None, options: CardOptions) -> 
         "request; a reviewer judges it."
     )
     if not matter.contradicted:
-        remarks += [f"{referral(number)} is the other policy that applies." for number in assessment.refer_to]
+        remarks += [
+            f"{assessment.policy.other(number)} is the other policy that applies." for number in assessment.refer_to
+        ]
     remarks += further_routes(assessment)
     remarks += remarks_of(assessment)
     return paragraphs(lines, bullets(once(remarks)), [footer(assessment)])

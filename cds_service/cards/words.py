@@ -35,23 +35,6 @@ def in_few_words(facts: tuple[str, ...]) -> tuple[str, ...]:
     return (*lists, *(f"{', '.join(names[:n])} and {len(names) - n} more" for n in range(len(names) - 1, 0, -1)))
 
 
-_REFERRALS = {
-    "CP.CPA.09": "off-label use, commercial",
-    "HIM.PA.154": "off-label use, marketplace",
-    "CP.PMN.53": "off-label use, Medicaid",
-    "CP.CPA.190": "recent label change, commercial",
-    "HIM.PA.33": "recent label change, on the marketplace formulary",
-    "HIM.PA.103": "recent label change, not on the marketplace formulary",
-    "CP.PMN.255": "recent label change, on the Medicaid preferred drug list",
-    "CP.PMN.16": "recent label change, not on the Medicaid preferred drug list",
-}
-
-
-def referral(number: str) -> str:
-    """A policy number with what it is for, where that is known."""
-    return f"{number} ({_REFERRALS[number]})" if number in _REFERRALS else number
-
-
 VERDICTS = {
     Verdict.OK: "within the limit",
     Verdict.EXCEEDS: "exceeds",

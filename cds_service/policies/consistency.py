@@ -12,7 +12,7 @@ from cds_service.criteria.quantity import plain
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cds_service.policies.model import CriterionWord, PolicyWord, RowWord
+    from cds_service.policies.model import CriterionWord, PoliciesWord, PolicyWord, ReferralWord, RowWord
 
 Loc = tuple[int | str, ...]
 Problem = tuple[Loc, str]
@@ -118,6 +118,11 @@ def _common(rows: tuple[RowWord, ...]) -> str:
     return ".".join(shared)
 
 
+def _places(referral: ReferralWord) -> tuple[PoliciesWord, ...]:
+    """The places of a referral that name policies."""
+    return referral.label_change.formulary, referral.label_change.non_formulary, referral.off_label
+
+
 def _names(word: PolicyWord) -> Iterator[Problem]:
     """Diseases, pathways, lines of business and settings that are named have to exist."""
     sections = {pathway.section for pathway in word.pathways}
@@ -132,9 +137,17 @@ def _names(word: PolicyWord) -> Iterator[Problem]:
                 yield ("pathways", p, "approval", a), f"unknown disease {approval.disease!r}"
     lines = set(word.lines_of_business)
     for r, referral in enumerate(word.referrals):
-        for where in (referral.label_change.formulary, referral.label_change.non_formulary, referral.off_label):
+        for where in _places(referral):
             if set(where.policies) != lines:
                 yield ("referrals", r), f"{where.cite} does not name a policy for each line of business"
+    referred = [
+        number for referral in word.referrals for where in _places(referral) for number in where.policies.values()
+    ]
+    for number in dict.fromkeys(referred):
+        if number not in word.other_policies:
+            yield ("referrals",), f"other_policies does not say what {number} is for"
+    for number in word.other_policies.keys() - referred:
+        yield ("other_policies", number), f"nothing is referred to {number}"
     if word.listed_partners and word.listed_partners.setting not in word.settings:
         yield ("listed_partners", "setting"), f"unknown setting {word.listed_partners.setting!r}"
     for criterion, loc in _all_criteria(word):

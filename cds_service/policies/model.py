@@ -329,6 +329,7 @@ class PolicyWord(Word):
     settings: dict[str, CriterionWord] = {}
     pathways: tuple[PathwayWord, ...] = Field(min_length=1)
     referrals: tuple[ReferralWord, ...] = ()
+    other_policies: dict[str, str] = {}
     notes: tuple[NoteWord, ...] = ()
     listed_partners: ListedPartnersWord | None = None
     readings: tuple[ReadingWord, ...] = ()

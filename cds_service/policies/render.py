@@ -89,6 +89,12 @@ def _page(revision: Revision) -> Iterator[str]:
         ):
             yield f"| {word.cite} | {when} | {' | '.join(word.policies[k] for k in document.lines_of_business)} |"
         yield ""
+    if document.other_policies:
+        yield "What these policies are for, as cards say it:"
+        yield ""
+        for number, purpose in document.other_policies.items():
+            yield f"- {number}: {purpose}"
+        yield ""
     if document.listed_partners:
         listed = document.listed_partners
         yield f"### {listed.section}: partners by histology"

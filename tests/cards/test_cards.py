@@ -30,7 +30,8 @@ from cds_service.criteria.quantity import Weight
 from cds_service.evidence import Absence, Evidence
 from cds_service.facts.catalogue import FACTS
 
-POLICY = PolicyRef("CP.PHAR.339", "2022-12-02", "ab12", "Durvalumab (Imfinzi)", "durvalumab", "Centene")
+OTHERS = {"CP.CPA.09": "off-label use, commercial", "CP.PMN.53": "off-label use, Medicaid"}
+POLICY = PolicyRef("CP.PHAR.339", "2022-12-02", "ab12", "Durvalumab (Imfinzi)", "durvalumab", "Centene", OTHERS)
 EVERY_2 = Regimen(None, Decimal(10), 14, "I.A.5.a.ii", "10 mg/kg every 2 wk")
 EVERY_4 = Regimen(Decimal(1500), None, 28, "I.A.5.a.ii", "1500 mg every 4 wk")
 MAINTENANCE = Regimen(Decimal(1500), None, 28, "I.B.5.b", "1500 mg every 4 wk")
@@ -301,6 +302,7 @@ def test_a_referral_names_the_policies_and_what_they_are_for():
     three = replace(one, refer_to=("CP.CPA.09", "HIM.PA.154", "CP.PMN.53"))
     card = only(cards(three, None, PLAIN))
     assert all(number in card["summary"] and number in card["detail"] for number in three.refer_to)
+    assert "- HIM.PA.154\n- CP.PMN.53 (off-label use, Medicaid)\n" in card["detail"]
 
 
 def test_a_part_that_only_a_reviewer_can_judge_is_named():

@@ -99,6 +99,8 @@ def test_without_the_only_row_of_a_band_and_phase_the_policy_does_not_load(row: 
         ("- cite: I.A.2\n        label: An oncologist prescribes or was consulted\n", "- cite: I.A.2\n        label: An oncologist prescribes or was consulted\n        unclear: too\n", "exactly one clause"),
         ("- {cite: I.A.3, label: Adult, fact: age, at_least: 18}", "- {label: Adult, fact: age, at_least: 18}", "a criterion of I.A has no citation"),
         ("- {cite: I.A.3, label: Adult,", "- {cite: I.A.3,", "I.A.3 has no label"),
+        ("  CP.CPA.09: off-label use, commercial\n", "", "does not say what CP.CPA.09 is for"),
+        ("  CP.CPA.09: off-label", "  CP.CPA.10: off-label", "nothing is referred to CP.CPA.10"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_refused(old: str, new: str, trouble: str, tmp_path: Path) -> None:
