@@ -69,6 +69,11 @@ _COURSE_WORDS = (
 )
 _NOT_PROGRESSED = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\bprogress\w*|\bprogression[-\s]free\b")
 _NO_RESPONSE = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\brespon\w+")
+_UNSURE = re.compile(
+    r"\b(?:possib\w+|probabl\w+|presum\w+|suspected|suspicio\w+|suggest\w+|(?:un)?likely|cannot|rule out|r/o|"
+    r"mixed|vs|versus|equivocal|unclear|question\w*|pseudo\w*|concern\w*|risk)\b|\?|"
+    r"\bnot (?:yet )?(?:stable|improv\w+|in remission|ned)\b"
+)
 _LINE = re.compile(r"\b(first|1st|second|2nd|third|3rd)[-\s]line\b")
 _LINES = {"first": "first", "1st": "first", "second": "second", "2nd": "second", "third": "third", "3rd": "third"}
 
@@ -314,6 +319,8 @@ def _courses_of_disease(reading: Reading) -> list[Claim[str]]:
 def _in_words(words: str) -> str | None:
     """What a disease status says in words; None where it says several things or none."""
     said = words.lower()
+    if _UNSURE.search(said):
+        return None
     rest, denied = _NOT_PROGRESSED.subn(" ", said)
     rest = _NO_RESPONSE.sub(" ", rest)
     meanings = {meaning for pattern, meaning in _COURSE_WORDS if pattern.search(rest)}
@@ -414,10 +421,15 @@ def _platinum(reading: Reading, before: date) -> list[Use]:
     return [
         use
         for use in uses(reading.chart)
-        if use.name in PLATINUM
-        and (use.was_given or (use.kind is Kind.ORDERED and use.status in {"active", "completed"}))
-        and (use.first is None or use.first <= before)
+        if use.name in PLATINUM and (use.was_given or _was_ordered(use)) and (use.first is None or use.first <= before)
     ]
+
+
+def _was_ordered(use: Use) -> bool:
+    """Whether it was really ordered: what is drafted, proposed or planned shows nothing."""
+    if use.kind is not Kind.ORDERED or use.status not in {"active", "completed"}:
+        return False
+    return use.resource.raw.get("intent") not in {"proposal", "plan", "option"}
 
 
 def _progression(

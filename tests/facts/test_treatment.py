@@ -93,6 +93,12 @@ def test_an_order_inside_the_course_is_weaker_than_an_administration():
     assert value(found) is True
 
 
+@pytest.mark.parametrize("intent", ["proposal", "plan", "option"])
+def test_platinum_that_was_only_planned_shows_nothing(intent):
+    planned = requested("cisplatin", "r1", "active", "2026-03-05", intent=intent)
+    assert chemoradiation(COURSE, planned) == (None, None, None)
+
+
 def test_single_fractions_make_one_course():
     fractions = [
         procedure(concept(CPT, "77412"), f"2026-03-{day:02}", identity=f"f{day}") for day in (2, 3, 4, 5, 6, 9, 10)
@@ -138,6 +144,11 @@ def test_worsened_once_is_progressed_whatever_came_later():
         ("Stable disease", False),
         ("Partial response", False),
         ("unclear", None),
+        ("Mixed response", None),
+        ("not stable", None),
+        ("Possible progression", None),
+        ("Progression?", None),
+        ("Cannot exclude progression", None),
     ],
 )
 def test_disease_status_in_words(words, progressed):
