@@ -160,8 +160,9 @@ def _results(reading: Reading) -> Iterator[_Result]:
         for entry in cancer.resource.code.entries:
             if entry.value_set in {"egfr_mutation_in_dx", "alk_in_dx"}:
                 result = "negative" if entry.attributes["value"] == "negative" else "positive"
-                result = result if cancer.diagnosis.status == "confirmed" else None
-                yield _Result("egfr" if entry.value_set == "egfr_mutation_in_dx" else "alk", result, cancer.evidence)
+                gene = "egfr" if entry.value_set == "egfr_mutation_in_dx" else "alk"
+                confirmed = cancer.diagnosis.status == "confirmed"
+                yield _Result(gene, result if confirmed else None, cancer.evidence)
     for resource, _ in coded(chart, "Observation", "variant_observation_code"):
         if concerns(reading, resource.raw):
             yield from _variant(resource)
