@@ -75,6 +75,11 @@ OWN_ORGAN = {"lung": ("C780",), "liver": ("C787",)}
 
 _ASKED = re.compile(r"[^.;,]*\?")
 """After a mention: it is a question."""
+_HEDGED = re.compile(
+    r"\b(?:possibl[ey]|suspected|suspicious for|suspicion of|concern(?:ing)? for|probabl[ey]|likely|presumed|"
+    r"questionable|evaluat\w+ for|cannot exclude|rule out|r/o|vs|versus|whether|if)\b[^,.;]*$"
+)
+"""Before a mention: it is not said for certain."""
 _NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph")
 _SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
 
@@ -115,7 +120,8 @@ _SAYING = (
         re.compile(
             r"(?<!not )\b(?:liver[-\s](?:confined|limited|only)|(?:confined|limited|restricted) to (?:the )?liver)\b"
         ),
-        re.compile(r"\bnot (?:liver[-\s]confined|(?:confined|limited) to (?:the )?liver)\b"),
+        re.compile(r"\b(?:not|no longer) (?:liver[-\s]confined|(?:confined|limited|restricted) to (?:the )?liver)\b"),
+        re.compile(r"\b(?:was|were|initially|previously|formerly) (?:liver|confined|limited|restricted)\b"),
     ),
     _Word(
         "metastatic",
@@ -136,7 +142,12 @@ _SAYING = (
     _Word(
         "recurrent",
         "re",
-        re.compile(r"(?<!not )(?<!non-)\brecurrent\b|(?<!no )\blocal recurrence\b|(?<!no )\brelapsed\b"),
+        re.compile(
+            r"(?<!not )(?<!non-)\brecurrent\b(?! (?:pleural|pericardial|effusions?|ascites|laryngeal|nerve|"
+            r"infections?|uti|cholangitis|pneumon\w+|dvt|pe|vte|thromb\w+|bleed\w*|h(?:a)?emoptysis|fevers?|falls|pain|cough|jaundice|nausea|"
+            r"symptoms?|sepsis|bacter\w+|(?:biliary |bile duct )?(?:obstruction|strictures?|stenosis))\b)|"
+            r"(?<!no )\blocal recurrence\b|(?<!no )\brelapsed\b"
+        ),
         re.compile(r"\b(?:no|without)(?: \w+){0,4} recurrence\b|\bnon-?recurrent\b"),
         re.compile(r"\b(?:risk of|prevent\w*|possible|suspected)\b[^,.;]*\b(?:recurren|relaps)"),
     ),
@@ -225,7 +236,7 @@ def _claims_of_words(name: str, words: Sequence[tuple[str, Evidence]]) -> tuple[
         denied = word.no.search(said) if word.no is not None else None
         rest = word.no.sub(" ", said) if word.no is not None else said
         affirmed = word.yes.search(rest)
-        if (denied and _ASKED.match(said, denied.end())) or (affirmed and _ASKED.match(rest, affirmed.end())):
+        if (denied and _in_doubt(said, denied)) or (affirmed and _in_doubt(rest, affirmed)):
             unread.append(item)
             continue
         if denied:
@@ -233,6 +244,11 @@ def _claims_of_words(name: str, words: Sequence[tuple[str, Evidence]]) -> tuple[
         if affirmed:
             claims.append(Claim(True, item, inferred=True))
     return claims, unread
+
+
+def _in_doubt(said: str, mention: re.Match[str]) -> bool:
+    """Whether the clause around a mention hedges or asks."""
+    return bool(_ASKED.match(said, mention.end()) or _HEDGED.search(said[: mention.start()]))
 
 
 def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:

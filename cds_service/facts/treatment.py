@@ -75,6 +75,13 @@ _UNSURE = re.compile(
     r"\bnot (?:yet )?(?:stable|improv\w+|in remission|ned)\b"
 )
 _LINE = re.compile(r"\b(first|1st|second|2nd|third|3rd)[-\s]line\b")
+_OTHER_LINE = re.compile(
+    r"\b(?:not|no|after|following|since|post|prior|previous\w*|earlier|past|completed|finished|received|failed|failure|progress\w+|"
+    r"relapsed?|refractory|intolera\w+|beyond|whether|if|or)\b[^.,;]*$"
+)
+"""Before a line: it is denied, or a line of the past."""
+_PAST_LINE = re.compile(r"[^.;]*(?:\?|\b(?:was|were|failed|completed|given|received|progress\w+)\b)")
+"""After a line: it is a question, or a line of the past."""
 _LINES = {"first": "first", "1st": "first", "second": "second", "2nd": "second", "third": "third", "3rd": "third"}
 
 
@@ -246,7 +253,11 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
 
     A completed order counts without administrations too; one that is only active or stopped does not.
     """
-    orders = [use for use in _orders_of_the_drug(reading) if use.last is not None and use.last <= reading.order_day]
+    orders = [
+        use
+        for use in _orders_of_the_drug(reading)
+        if use.last is not None and use.last <= reading.order_day and not _is_planned(use)
+    ]
     if not orders and not received:
         return None
     replaced = _replaced(reading)
@@ -265,6 +276,8 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
 def _as_administered(received: Sequence[Use]) -> AnyFact | None:
     """The last administered amount, as often as the last two administrations lie apart."""
     doses = [use for use in received if use.kind is Kind.ADMINISTERED and use.last is not None]
+    if not doses and received and all(use.first is None and use.last is None for use in received):
+        doses = list(received[-1:])  # given, and nobody knows when
     if not doses:
         return None
     doses.sort(key=lambda use: use.last.toordinal() if use.last else 0)
@@ -427,9 +440,12 @@ def _platinum(reading: Reading, before: date) -> list[Use]:
 
 def _was_ordered(use: Use) -> bool:
     """Whether it was really ordered: what is drafted, proposed or planned shows nothing."""
-    if use.kind is not Kind.ORDERED or use.status not in {"active", "completed"}:
-        return False
-    return use.resource.raw.get("intent") not in {"proposal", "plan", "option"}
+    return use.kind is Kind.ORDERED and use.status in {"active", "completed"} and not _is_planned(use)
+
+
+def _is_planned(use: Use) -> bool:
+    """Whether it is a proposal or a plan, and no order."""
+    return text(use.resource.raw.get("intent")) in {"proposal", "plan", "option"}
 
 
 def _progression(
@@ -470,11 +486,16 @@ def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
     for note in objects(raw.get("note")):
         words = text(note.get("text"))
         said.append((words, _said_by_order(reading, words)))
-    claims = [
-        Claim(_LINES[match[1]], item, inferred=True) for words, item in said for match in _LINE.finditer(words.lower())
-    ]
+    claims: list[Claim[str]] = []
+    unread: list[Evidence] = []
+    for words, item in said:
+        for match in _LINE.finditer(spoken := words.lower()):
+            if _OTHER_LINE.search(spoken[: match.start()]) or _PAST_LINE.match(spoken, match.end()):
+                unread.append(item)
+            else:
+                claims.append(Claim(_LINES[match[1]], item, inferred=True))
     if not claims:
-        return {}
+        return {"line_of_therapy": Unknown(Absence.NOT_UNDERSTOOD, "line of therapy", tuple(unread))} if unread else {}
     if len({claim.value for claim in claims}) > 1:
         return {"line_of_therapy": conflicting((claim.evidence for claim in claims), "line of therapy")}
     return {"line_of_therapy": known(claims)}

@@ -145,6 +145,9 @@ def test_words_of_the_diagnosis_with_their_negations(words, name, said):
         ("NSCLC, metastasis suspected", "metastatic"),
         ("NSCLC, metastatic?", "metastatic"),
         ("NSCLC, unresectable?", "resectable"),
+        ("NSCLC, discuss whether resectable", "resectable"),
+        ("Cholangiocarcinoma, r/o locally advanced disease", "locally_advanced"),
+        ("HCC, was confined to the liver", "liver_confined"),
         ("NSCLC with metastases to regional lymph nodes", "metastatic"),
     ],
 )
@@ -198,6 +201,11 @@ def test_a_recurrence_without_days_has_no_months():
 
 def test_an_active_diagnosis_is_neither_recurrent_nor_not():
     assert not facts(dx(BTC, clinicalStatus="active")).knows("recurrent")
+
+
+@pytest.mark.parametrize("words", ["with recurrent cholangitis", "recurrent laryngeal nerve palsy"])
+def test_something_else_that_recurs_is_no_recurrence(words):
+    assert not facts(dx(note=[{"text": words}])).knows("recurrent")
 
 
 def test_a_feared_recurrence_is_not_understood():
