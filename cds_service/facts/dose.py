@@ -333,8 +333,7 @@ def _ceiling(instruction: Json, spoken: Sig | None, about: _About) -> Amount | N
 
 def _as_needed(instruction: Json) -> bool:
     return (
-        instruction.get("asNeededBoolean") is True
-        or instruction.get("asNeeded") is True
+        any(instruction.get(name) in (True, "true") for name in ("asNeededBoolean", "asNeeded"))
         or bool(as_object(instruction.get("asNeededCodeableConcept")))
         or bool(as_list(instruction.get("asNeededFor")))
     )

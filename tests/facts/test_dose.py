@@ -116,6 +116,12 @@ def test_phase_from_an_additional_instruction():
     assert (said(line), line.phase) == ("1500 mg / 14 d", "maintenance")
 
 
+@pytest.mark.parametrize("flag", [True, "true"])
+def test_as_needed_is_no_schedule_whatever_its_type(flag):
+    (line,) = dose_lines({"dosageInstruction": [{"doseAndRate": MG, "timing": Q2W, "asNeededBoolean": flag}]})
+    assert said(line) == "1500 mg / dose.interval not-recorded"
+
+
 def test_a_schedule_in_unread_words_is_not_understood():
     timing = {"code": {"text": "per protocol"}}
     (line,) = dose_lines({"dosageInstruction": [{"doseAndRate": MG, "timing": timing}]})
