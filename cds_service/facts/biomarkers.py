@@ -70,6 +70,7 @@ _MENTION = re.compile(
     r"\beml4[-:/ ]+alk\b"
 )
 _ELSEWHERE = re.compile(r"\bsee\b|\breport\b|\btested for\b|\banaly[sz]ed\b|\bpanel\b")
+_GENE = re.compile(r"\b(?:ALK|EGFR|KRAS|ROS1|BRAF|MET|RET|NTRK\d?|HER2|ERBB2)\b")
 _OTHER_GENE = re.compile(r"\b(?:alk|egfr|kras|ros1|braf|met|ret|ntrk\d?|her2|erbb2|pd-?l1)\b")
 _UNTESTED = re.compile(
     r"\bqns\b|\bquantity not sufficient\b|\binsufficient\b|\binadequate\b|\bpending\b|"
@@ -77,8 +78,11 @@ _UNTESTED = re.compile(
     r"\bcancell?ed\b|\bin progress\b|\bto follow\b|\bfailed\b|\bno call\b|\bunable to\b"
 )
 _UNSURE = re.compile(
-    r"\bindeterminate\b|\bequivocal\b|\binconclusive\b|\buncertain\b|\bvus\b|\bunknown significance\b|\bborderline\b"
+    r"\bindeterminate\b|\bequivocal\b|\binconclusive\b|\buncertain\b|\bvus\b|\bunknown significance\b|\bborderline\b|"
+    r"\bpresum\w+|\b(?:likely|probabl[ey]|possibl[ey]|suspected|questionable|cannot)\b|\?|\bcontrols?\b|"
+    r"\bnot\s+(?:negative|positive|excluded|ruled out)\b"
 )
+_NO_DRIVER = re.compile(r"\bbenign\b|\b(?:uncertain|unknown) significance\b|\bvus\b", re.IGNORECASE)
 _MUTATIONS = (
     (re.compile(r"\bl858r\b|\bleu858arg\b"), "L858R"),
     (
@@ -156,7 +160,9 @@ def _results(reading: Reading) -> Iterator[_Result]:
         for entry in cancer.resource.code.entries:
             if entry.value_set in {"egfr_mutation_in_dx", "alk_in_dx"}:
                 result = "negative" if entry.attributes["value"] == "negative" else "positive"
-                yield _Result("egfr" if entry.value_set == "egfr_mutation_in_dx" else "alk", result, cancer.evidence)
+                gene = "egfr" if entry.value_set == "egfr_mutation_in_dx" else "alk"
+                confirmed = cancer.diagnosis.status == "confirmed"
+                yield _Result(gene, result if confirmed else None, cancer.evidence)
     for resource, _ in coded(chart, "Observation", "variant_observation_code"):
         if concerns(reading, resource.raw):
             yield from _variant(resource)
@@ -180,7 +186,10 @@ def _variant(resource: Resource) -> Iterator[_Result]:
     path, found, words = value_of(raw)
     said = _said(resource, path, found, words)
     result = _result(raw, found, words)
-    mutation = _mutation_in(_component_words(components)) if result == "positive" else ""
+    details = _component_words(components)
+    if result == "positive" and _NO_DRIVER.search(details):
+        result = None  # a variant was found, and whether it matters is open
+    mutation = _mutation_in(details) if result == "positive" else ""
     for gene in sorted(genes):
         yield _Result(gene, result, said, mutation if gene == "egfr" else "")
 
@@ -219,7 +228,12 @@ def _lab(resource: Resource, gene: str, single: str) -> Iterator[_Result]:
     path, found, words = value_of(raw)
     said = _said(resource, path, found, words)
     result = _result(raw, found, words)
+    genes = _GENE.findall(words)
+    if genes and gene.upper() not in genes:
+        result = None  # words about another gene
     mutation = single or (_mutation_in(words) if result == "positive" and gene == "egfr" else "")
+    if result == "negative" and gene == "egfr" and not single:
+        single = mutation = _denied_alone(words)
     yield _Result(gene, result, said, mutation, single=bool(single), inferred=not found)
 
 
@@ -234,14 +248,28 @@ def _result(raw: Json, found: Sequence[Coding], words: str) -> str | None:
     """``positive``, ``negative``, ``not-tested``, or None for a result that is open or not understood."""
     if status_of(raw) in PENDING:
         return "not-tested"
+    if status_of(raw) == "unknown":
+        return None
+    result = _stated(raw, found, words)
+    flags = {"positive", "negative"} & _flagged(raw)
+    return None if result in {"positive", "negative"} and flags - {result} else result
+
+
+def _flagged(raw: Json) -> set[str]:
+    """What the interpretation of a result says it means."""
+    return {
+        entry.attributes["means"]
+        for item in as_list(raw.get("interpretation"))
+        for entry in entries_of(codings(item))
+        if entry.value_set == "variant_value"
+    }
+
+
+def _stated(raw: Json, found: Sequence[Coding], words: str) -> str | None:
+    """A result by its value; by its interpretation where it has none."""
     meanings = {e.attributes["means"] for e in entries_of(found) if e.value_set == "variant_value"}
     if not meanings and not found and not words:
-        meanings = {
-            entry.attributes["means"]
-            for item in as_list(raw.get("interpretation"))
-            for entry in entries_of(codings(item))
-            if entry.value_set == "variant_value"
-        }
+        meanings = _flagged(raw)
         if not meanings:
             return "not-tested" if raw.get("dataAbsentReason") else None
     if meanings:
@@ -275,17 +303,27 @@ def result_of_words(words: str) -> str | None:
     return "positive" if _MENTION.search(said) and not _ELSEWHERE.search(said) else None
 
 
+def _denied_alone(words: str) -> str:
+    """The mutations that a negative result is about, where it is about those only and they are not every one asked."""
+    clauses = re.split(r"[;,.\n]|\bbut\b", words.lower())
+    if any(_NEGATIVE.search(clause) and not _names_in(clause) for clause in clauses):
+        return ""
+    named = _names_in(words.lower())
+    return "" if set(named) >= SENSITIZING else ", ".join(named)
+
+
+def _names_in(said: str) -> list[str]:
+    hits = ((pattern.search(said), name) for pattern, name in _MUTATIONS)
+    return [name or hit.group().upper() for hit, name in hits if hit]
+
+
 def _mutation_in(words: str) -> str:
     """The mutations that a positive result names; of a result that also denies some, only those it affirms."""
     said = words.lower()
     if _NEGATIVE.search(said):
         clauses = re.split(r"[;,.\n]|\band\b|\bbut\b", said)
         said = " ; ".join(c for c in clauses if not _NEGATIVE.search(c) and _POSITIVE.search(c))
-    names = []
-    for pattern, name in _MUTATIONS:
-        if hit := pattern.search(said):
-            names.append(name or hit.group().upper())
-    return ", ".join(names)
+    return ", ".join(_names_in(said))
 
 
 def _named_in_words(reading: Reading) -> Iterator[_Result]:

@@ -38,7 +38,7 @@ from cds_service.fhir.read import (
     objects,
     text,
 )
-from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of
+from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of, is_secondary
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
 from cds_service.values import dataclass, replace
 
@@ -174,9 +174,16 @@ def concerns(reading: Reading, raw: Json) -> bool:
     aimed = [reading.chart.resolve(reference, within=raw) for reference in references(raw.get("focus"))]
     conditions = [target for target in aimed if target is not None and target.type == "Condition"]
     if not conditions:
-        return about.alone
+        return about.alone and not (about.conditions and names_absent_condition(reading.chart, raw, raw.get("focus")))
     ours = {id(cancer.resource.raw) for cancer in about.conditions}
     return any(id(target.raw) in ours for target in conditions)
+
+
+def names_absent_condition(chart: Chart, raw: Json, pointers: object) -> bool:
+    """Whether a pointer names a Condition that did not come: of another tumour than those that did, for all we know."""
+    return any(
+        "Condition/" in reference and chart.resolve(reference, within=raw) is None for reference in references(pointers)
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -195,7 +202,7 @@ def read_concept(concept: Concept) -> tuple[Diagnosis | None, bool]:
 def _no_primary(found: tuple[Coding, ...]) -> bool:
     """Whether a code names a metastasis, a node, a history or an encounter, and so no tumour of its own."""
     return any(entry.value_set in NO_PRIMARY for entry in entries_of(found)) or any(
-        coding.system == ICD10 and "C77" <= canonical_code(ICD10, coding.code)[:3] <= "C80" for coding in found
+        coding.system == ICD10 and is_secondary(canonical_code(ICD10, coding.code)) for coding in found
     )
 
 
@@ -211,26 +218,31 @@ def _cancers(chart: Chart) -> Iterator[Cancer]:
     reports = list(_reported_histology(chart))
     for resource, plain, disagrees in found:
         raw = resource.raw
-        histology = tuple(_own_histology(resource)) if _HISTOLOGY & raw.keys() else ()
-        if reports:
-            histology += tuple(claim for claim, targets in reports if (id(raw) in targets if targets else one_site))
-        diagnosis = _with_histology(raw.get("code"), plain, histology)
-        certainty = code_of(raw.get("verificationStatus")).lower()
-        status = "provisional" if certainty in PROVISIONAL else certainty
-        day = recorded_on(raw)
-        yield Cancer(
-            resource=resource,
-            diagnosis=replace(
-                diagnosis,
-                status=status if status in {"provisional", "refuted"} else diagnosis.status,
-                recorded=day,
-                reference=resource.reference,
-            ),
-            evidence=evidence(resource, "code", diagnosis.shown, day),
-            past=is_past(raw),
-            histology=histology,
-            disagreeing=(evidence(resource, "code", shown(raw.get("code")), day),) if disagrees else (),
-        )
+        about = tuple(claim for claim, targets in reports if (id(raw) in targets if targets else one_site))
+        yield _cancer(resource, plain, about, disagrees=disagrees)
+
+
+def _cancer(resource: Resource, plain: Diagnosis, about: tuple[Claim[Histology], ...], *, disagrees: bool) -> Cancer:
+    """A Condition as a tumour. ``about`` is the histology that other records report of it."""
+    raw = resource.raw
+    histology = (*_own_histology(resource), *about) if _HISTOLOGY & raw.keys() else about
+    diagnosis = _with_histology(raw.get("code"), plain, histology)
+    certainty = code_of(raw.get("verificationStatus")).lower()
+    status = "provisional" if certainty in PROVISIONAL else certainty
+    day = recorded_on(raw)
+    return Cancer(
+        resource=resource,
+        diagnosis=replace(
+            diagnosis,
+            status=status if status in {"provisional", "refuted"} else diagnosis.status,
+            recorded=day,
+            reference=resource.reference,
+        ),
+        evidence=evidence(resource, "code", diagnosis.shown, day),
+        past=is_past(raw),
+        histology=histology,
+        disagreeing=(evidence(resource, "code", shown(raw.get("code")), day),) if disagrees else (),
+    )
 
 
 def recorded_on(raw: Json) -> date | None:
@@ -264,7 +276,7 @@ def _reported_histology(chart: Chart) -> Iterator[tuple[Claim[Histology], set[in
     """Histology Observations with the Conditions they are about (empty: they do not say)."""
     for resource, _ in coded(chart, "Observation", "histology_observation"):
         raw = resource.raw
-        if status_of(raw) in NO_RESULT:
+        if status_of(raw) in NO_RESULT or names_absent_condition(chart, raw, raw.get("focus")):
             continue
         aimed = (chart.resolve(reference, within=raw) for reference in references(raw.get("focus")))
         targets = {id(target.raw) for target in aimed if target is not None and target.type == "Condition"}
@@ -438,11 +450,14 @@ def _read_reason_reference(
         return
     if target.type != "Condition" or entered_in_error(target):
         return
-    for cancer in on_chart:
-        if cancer.resource.raw is target.raw:
-            reasons.named.append((cancer.diagnosis, cancer, cancer.evidence))
-            reasons.disagreeing += cancer.disagreeing
-            return
+    cancer = next((cancer for cancer in on_chart if cancer.resource.raw is target.raw), None)
+    diagnosis, disagrees = read_concept(target.code)
+    if cancer is None and diagnosis is not None:  # contained in the order
+        cancer = _cancer(target, diagnosis, (), disagrees=disagrees)
+    if cancer is not None:
+        reasons.named.append((cancer.diagnosis, cancer, cancer.evidence))
+        reasons.disagreeing += cancer.disagreeing
+        return
     day = recorded_on(target.raw)
     _read_reason(target.raw.get("code"), evidence(target, "code", shown(target.raw.get("code")), day), reasons)
 

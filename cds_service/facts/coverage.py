@@ -37,6 +37,7 @@ _NAMED = (
     (re.compile(r"\bmedicare\b"), "medicare"),
     (re.compile(r"\bcommercial\b"), "commercial"),
 )
+_DENIED = re.compile(r"\b(?:not|non)[ -]?\w+")
 _DECISIVE = frozenset({"lob_medicaid", "lob_not_in_policy"})
 _ENDED = frozenset({"cancelled", "draft", "entered-in-error"})
 
@@ -119,9 +120,10 @@ def _claims(reading: Reading, coverage: Resource, unread: list[Evidence]) -> Ite
 
 @lru_cache(maxsize=1024)
 def _named(name: str) -> str | None:
-    """The line of business that a name says."""
-    said = name.lower()
-    return next((line for pattern, line in _NAMED if pattern.search(said)), None)
+    """The line of business that a name says; None where it says several, as plans for both Medicare and Medicaid do."""
+    said = _DENIED.sub(" ", name.lower())
+    lines = [line for pattern, line in _NAMED if pattern.search(said)]
+    return lines[0] if len(lines) == 1 else None
 
 
 def _names(reading: Reading, coverage: Resource) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from cds_service.criteria.quantity import Amount, DoseLine, Interval
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin
 from cds_service.facts.read import FactSource, Reading
 from cds_service.fhir import sig as sigs
-from cds_service.fhir.quantities import amount, dose_quantity, dose_range
+from cds_service.fhir.quantities import amount, dose_quantity, dose_range, unit_of
 from cds_service.fhir.read import (
     as_list,
     as_object,
@@ -32,12 +32,14 @@ from cds_service.values import replace
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
+    from decimal import Decimal
 
     from cds_service.fhir.read import Json
     from cds_service.fhir.sig import Sig
     from cds_service.terminology.drug import Drug
 
 _LONGEST_SHOWN = 160
+_UNTIMED = Missing("dose.interval", Absence.NOT_RECORDED, "timing of the dosageInstruction")
 
 EPIC_ORDERED = "https://open.epic.com/fhir/extensions/ordered-dose"
 EPIC_ADMINISTERED = "https://open.epic.com/fhir/extensions/admin-amount"
@@ -140,9 +142,12 @@ def _line(instruction: Json, path: str, about: _About, step: Sig | None = None) 
     when = schedule(instruction.get("timing"))
     timed = sigs.parse(when.words) if when.words else None
     spoken_view = _spoken_view(spoken or timed, f"{path}.text", about)
-    dose, lower, shown_dose, missing_dose = _dose(view, spoken_view, notes)
+    unread = bool(words) and spoken is None
+    dose, lower, shown_dose, missing_dose = _dose(view, spoken_view, notes, unread=unread)
     found, missing_interval = _interval(instruction, when, timed, spoken, notes)
-    if words and spoken is None:
+    if missing_interval == _UNTIMED and (unread or (when.words and timed is None)):
+        missing_interval = Missing("dose.interval", Absence.NOT_UNDERSTOOD, "timing (its words are not understood)")
+    if unread:
         notes += _unread(words, found, silent=view is None or when.silent)
     said = spoken or timed or _course_of(instruction)
     once = _once(when, spoken, timed) and missing_interval is None
@@ -215,11 +220,14 @@ def _dose_elements(holder: Json, path: str, about: _About, kind: str) -> list[_V
     return views
 
 
+_NOTHING = 4
+
+
 def _rank(view: _View) -> int:
-    """Masses first, then mg/kg, then a lower end alone; the rest says only what is missing."""
+    """Masses first, then mg/kg, then vials (opened whole), then a lower end; the rest names what is missing."""
     if isinstance(view.amount, Amount):
-        return 1 if view.amount.mg_per_kg else 0
-    return 2 if view.lower is not None else 3
+        return 1 if view.amount.mg_per_kg else 2 if "vial" in view.shown.lower() else 0
+    return 3 if view.lower is not None else _NOTHING
 
 
 def _chosen(views: list[_View], notes: list[str]) -> _View | None:
@@ -228,7 +236,7 @@ def _chosen(views: list[_View], notes: list[str]) -> _View | None:
         return None
     best = min(map(_rank, views))
     alike = [view for view in views if _rank(view) == best]
-    if best == 3:
+    if best == _NOTHING:
         # The most telling reason: a contradiction, then an amount of unknown content, then its unit.
         order = {"dose.value": 1, "dose.unit": 2}
         return min(alike, key=lambda view: _severity(view, order))
@@ -260,14 +268,35 @@ def _spoken_view(spoken: Sig | None, path: str, about: _About) -> _View | None:
         if low is not None and low > high:
             upper = Missing("dose.value", Absence.NOT_UNDERSTOOD, "dose range in the text")
         views.append(_View(upper, None, shown, path))
-    return min(views, key=_rank)
+    best = min(views, key=_rank)
+    mg = best.amount.mg if isinstance(best.amount, Amount) else None
+    if mg and any(_may_be_of_each(mg, count, unit, about) for _, count, unit in spoken.amounts):
+        words = Missing("dose.value", Absence.NOT_UNDERSTOOD, "dose in the text (of each, or of all together)")
+        return _View(words, None, ", ".join(view.shown for view in views), path)
+    return best
+
+
+def _may_be_of_each(mg: Decimal, count: Decimal, unit: str, about: _About) -> bool:
+    """Whether an amount may be what each of several vials or units holds: 3 vials of 500 mg, 10 mg 150 units."""
+    kind, _ = unit_of(unit) or ("", None)
+    if count <= 1 or kind in {"mg", "mg/kg", "mL"} or "/" in unit:
+        return False
+    if kind == "vial":
+        return about.drug is None or mg in [vial.mg for vial in about.drug.vials]
+    each = about.drug.billing_unit_mg if about.drug is not None else None
+    return each is None or mg != count * each
 
 
 def _dose(
-    view: _View | None, spoken: _View | None, notes: list[str]
+    view: _View | None, spoken: _View | None, notes: list[str], *, unread: bool
 ) -> tuple[Amount | None, Amount | None, str, Missing | None]:
     """Amount, lower end, words, and what is missing: structure first, text where it is silent."""
     if view is None:
+        if spoken is None and unread:
+            missing = Missing(
+                "dose.value", Absence.NOT_UNDERSTOOD, "dosageInstruction.text (not understood as a whole)"
+            )
+            return None, None, "dose not understood", missing
         if spoken is None:
             return None, None, "", Missing("dose.value", Absence.NOT_RECORDED, "dosageInstruction (doseAndRate, text)")
         if isinstance(spoken.amount, Missing):
@@ -304,8 +333,7 @@ def _ceiling(instruction: Json, spoken: Sig | None, about: _About) -> Amount | N
 
 def _as_needed(instruction: Json) -> bool:
     return (
-        instruction.get("asNeededBoolean") is True
-        or instruction.get("asNeeded") is True
+        any(instruction.get(name) in (True, "true") for name in ("asNeededBoolean", "asNeeded"))
         or bool(as_object(instruction.get("asNeededCodeableConcept")))
         or bool(as_list(instruction.get("asNeededFor")))
     )
@@ -339,7 +367,7 @@ def _interval(
         return told[0], None
     if any(found.ambiguous for found in texts):
         return None, Missing("dose.interval", Absence.NOT_UNDERSTOOD, "timing (a word with two meanings)")
-    return None, Missing("dose.interval", Absence.NOT_RECORDED, "timing of the dosageInstruction")
+    return None, _UNTIMED
 
 
 def _course_of(instruction: Json) -> Sig | None:

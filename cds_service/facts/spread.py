@@ -11,7 +11,16 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.cancer import cancers, concerns, is_past, recorded_on, site_of, subject
+from cds_service.facts.cancer import (
+    PROVISIONAL,
+    cancers,
+    concerns,
+    is_past,
+    names_absent_condition,
+    recorded_on,
+    site_of,
+    subject,
+)
 from cds_service.facts.claims import Claim, Inferred, conflicting, known, settle
 from cds_service.facts.derive import months_between
 from cds_service.facts.medications import of_others
@@ -64,6 +73,13 @@ LINKS = frozenset(
 OWN_ORGAN = {"lung": ("C780",), "liver": ("C787",)}
 """Secondary tumours in the organ of the primary: may be the primary itself, so they need the link."""
 
+_ASKED = re.compile(r"[^.;,]*\?")
+"""After a mention: it is a question."""
+_HEDGED = re.compile(
+    r"\b(?:possibl[ey]|suspected|suspicious for|suspicion of|concern(?:ing)? for|probabl[ey]|likely|presumed|"
+    r"questionable|evaluat\w+ for|cannot exclude|rule out|r/o|vs|versus|whether|if)\b[^,.;]*$"
+)
+"""Before a mention: it is not said for certain."""
 _NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph")
 _SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
 
@@ -104,7 +120,8 @@ _SAYING = (
         re.compile(
             r"(?<!not )\b(?:liver[-\s](?:confined|limited|only)|(?:confined|limited|restricted) to (?:the )?liver)\b"
         ),
-        re.compile(r"\bnot (?:liver[-\s]confined|(?:confined|limited) to (?:the )?liver)\b"),
+        re.compile(r"\b(?:not|no longer) (?:liver[-\s]confined|(?:confined|limited|restricted) to (?:the )?liver)\b"),
+        re.compile(r"\b(?:was|were|initially|previously|formerly) (?:liver|confined|limited|restricted)\b"),
     ),
     _Word(
         "metastatic",
@@ -115,15 +132,22 @@ _SAYING = (
             r"\bnegative for metasta(?:tic|ses|sis)\b"
         ),
         re.compile(
-            r"\b(?:possible|suspected|suspicious for|probable|rule out|r/o|risk of|nodal|nodes?|lymph)\b"
+            r"\b(?:possibl[ey]|suspected|suspicious for|suspicion of|concern(?:ing)? for|probabl[ey]|"
+            r"likely|presumed|questionable|evaluat\w+ for|cannot exclude|rule out|r/o|risk of|nodal|nodes?|lymph)\b"
             r"[^,.;]*\bmetasta|"
+            r"\bmetasta\w+(?: \w+){0,2} (?:suspected|possible|probable|unlikely|excluded|not confirmed)\b|"
             r"\bmetasta\w+ (?:to|in|of|involving)(?: \w+){0,3} (?:lymph )?nodes?\b"
         ),
     ),
     _Word(
         "recurrent",
         "re",
-        re.compile(r"(?<!not )(?<!non-)\brecurrent\b|(?<!no )\blocal recurrence\b|(?<!no )\brelapsed\b"),
+        re.compile(
+            r"(?<!not )(?<!non-)\brecurrent\b(?! (?:pleural|pericardial|effusions?|ascites|laryngeal|nerve|"
+            r"infections?|uti|cholangitis|pneumon\w+|dvt|pe|vte|thromb\w+|bleed\w*|h(?:a)?emoptysis|fevers?|falls|pain|cough|jaundice|nausea|"
+            r"symptoms?|sepsis|bacter\w+|(?:biliary |bile duct )?(?:obstruction|strictures?|stenosis))\b)|"
+            r"(?<!no )\blocal recurrence\b|(?<!no )\brelapsed\b"
+        ),
         re.compile(r"\b(?:no|without)(?: \w+){0,4} recurrence\b|\bnon-?recurrent\b"),
         re.compile(r"\b(?:risk of|prevent\w*|possible|suspected)\b[^,.;]*\b(?:recurren|relaps)"),
     ),
@@ -209,11 +233,22 @@ def _claims_of_words(name: str, words: Sequence[tuple[str, Evidence]]) -> tuple[
         if word.unusable is not None and word.unusable.search(said):
             unread.append(item)
             continue
-        if word.no is not None and word.no.search(said):
+        denied = word.no.search(said) if word.no is not None else None
+        rest = word.no.sub(" ", said) if word.no is not None else said
+        affirmed = word.yes.search(rest)
+        if (denied and _in_doubt(said, denied)) or (affirmed and _in_doubt(rest, affirmed)):
+            unread.append(item)
+            continue
+        if denied:
             claims.append(Claim(False, item, inferred=True))
-        if word.yes.search(word.no.sub(" ", said) if word.no is not None else said):
+        if affirmed:
             claims.append(Claim(True, item, inferred=True))
     return claims, unread
+
+
+def _in_doubt(said: str, mention: re.Match[str]) -> bool:
+    """Whether the clause around a mention hedges or asks."""
+    return bool(_ASKED.match(said, mention.end()) or _HEDGED.search(said[: mention.start()]))
 
 
 def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
@@ -287,7 +322,9 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
             continue
         item = evidence(resource, "code", shown(raw.get("code")), recorded_on(raw))
         linked = _linked(reading, resource, about)
-        if linked or "from" in entry.display.lower().split():
+        if _is_open(reading, raw, about):
+            doubtful.append(item)
+        elif linked or "from" in entry.display.lower().split():
             yield Claim(True, item)
         elif linked is None and about.alone and not _in_own_organ(resource, sites):
             yield Claim(True, item, inferred=True)
@@ -310,7 +347,8 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
         claims, unread = _claims_of_words("metastatic", [(words, item)])
         own_organ = any(site in words for diagnosis in about.diagnoses if (site := site_of(diagnosis)))
         linked = _linked(reading, resource, about)
-        if unread or (linked is None and (own_organ or not about.alone)):
+        unsure = unread or _is_open(reading, raw, about)
+        if unsure or (linked is None and (own_organ or not about.alone)):
             doubtful.append(item)
         elif linked is not False:
             yield from claims
@@ -326,6 +364,14 @@ def _metastasis_in_words(concept: Concept) -> bool:
 def _set_aside(raw: Json) -> bool:
     """Whether a Condition is refuted or over."""
     return code_of(raw.get("verificationStatus")).lower() == "refuted" or is_past(raw)
+
+
+def _is_open(reading: Reading, raw: Json, about: Subject) -> bool:
+    """Whether a Condition is not confirmed, or linked to a tumour that did not come."""
+    if code_of(raw.get("verificationStatus")).lower() in PROVISIONAL:
+        return True
+    links = [item.get("valueReference") for item in objects(raw.get("extension")) if item.get("url") in LINKS]
+    return bool(about.conditions) and names_absent_condition(reading.chart, raw, links)
 
 
 def _linked(reading: Reading, resource: Resource, about: Subject) -> bool | None:
@@ -380,7 +426,7 @@ def _recurrence(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
             begun += [(day, item)] if day else []
     for resource, _ in coded(chart, "Condition", "local_recurrence"):
         raw = resource.raw
-        if code_of(raw.get("verificationStatus")).lower() != "refuted":
+        if code_of(raw.get("verificationStatus")).lower() not in {"refuted", *PROVISIONAL}:
             day = clinical_date(raw.get("onsetDateTime"))
             item = evidence(resource, "code", shown(raw.get("code")), day or recorded_on(raw))
             claims.append(Claim(True, item))

@@ -127,8 +127,8 @@ def _claims(reading: Reading, about: Subject, unread: list[Evidence]) -> Iterato
                 unread.append(said)
             else:
                 yield Claim(meaning[0], said, inferred=meaning[1])
-        elif not any(True for _ in references(raw.get("focus"))):
-            unread.append(said)  # several tumours, and the stage does not say of which
+        elif not any(chart.resolve(focus, within=raw) for focus in references(raw.get("focus"))):
+            unread.append(said)  # several tumours, and the stage does not say of which; or of one that did not come
 
 
 def _of_diagnosis(cancer: Cancer) -> Iterator[Claim[str]]:

@@ -69,7 +69,19 @@ _COURSE_WORDS = (
 )
 _NOT_PROGRESSED = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\bprogress\w*|\bprogression[-\s]free\b")
 _NO_RESPONSE = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\brespon\w+")
+_UNSURE = re.compile(
+    r"\b(?:possib\w+|probabl\w+|presum\w+|suspected|suspicio\w+|suggest\w+|(?:un)?likely|cannot|rule out|r/o|"
+    r"mixed|vs|versus|equivocal|unclear|question\w*|pseudo\w*|concern\w*|risk)\b|\?|"
+    r"\bnot (?:yet )?(?:stable|improv\w+|in remission|ned)\b"
+)
 _LINE = re.compile(r"\b(first|1st|second|2nd|third|3rd)[-\s]line\b")
+_OTHER_LINE = re.compile(
+    r"\b(?:not|no|after|following|since|post|prior|previous\w*|earlier|past|completed|finished|received|failed|failure|progress\w+|"
+    r"relapsed?|refractory|intolera\w+|beyond|whether|if|or)\b[^.,;]*$"
+)
+"""Before a line: it is denied, or a line of the past."""
+_PAST_LINE = re.compile(r"[^.;]*(?:\?|\b(?:was|were|failed|completed|given|received|progress\w+)\b)")
+"""After a line: it is a question, or a line of the past."""
 _LINES = {"first": "first", "1st": "first", "second": "second", "2nd": "second", "third": "third", "3rd": "third"}
 
 
@@ -241,7 +253,11 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
 
     A completed order counts without administrations too; one that is only active or stopped does not.
     """
-    orders = [use for use in _orders_of_the_drug(reading) if use.last is not None and use.last <= reading.order_day]
+    orders = [
+        use
+        for use in _orders_of_the_drug(reading)
+        if use.last is not None and use.last <= reading.order_day and not _is_planned(use)
+    ]
     if not orders and not received:
         return None
     replaced = _replaced(reading)
@@ -260,6 +276,8 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
 def _as_administered(received: Sequence[Use]) -> AnyFact | None:
     """The last administered amount, as often as the last two administrations lie apart."""
     doses = [use for use in received if use.kind is Kind.ADMINISTERED and use.last is not None]
+    if not doses and received and all(use.first is None and use.last is None for use in received):
+        doses = list(received[-1:])  # given, and nobody knows when
     if not doses:
         return None
     doses.sort(key=lambda use: use.last.toordinal() if use.last else 0)
@@ -314,6 +332,8 @@ def _courses_of_disease(reading: Reading) -> list[Claim[str]]:
 def _in_words(words: str) -> str | None:
     """What a disease status says in words; None where it says several things or none."""
     said = words.lower()
+    if _UNSURE.search(said):
+        return None
     rest, denied = _NOT_PROGRESSED.subn(" ", said)
     rest = _NO_RESPONSE.sub(" ", rest)
     meanings = {meaning for pattern, meaning in _COURSE_WORDS if pattern.search(rest)}
@@ -414,10 +434,18 @@ def _platinum(reading: Reading, before: date) -> list[Use]:
     return [
         use
         for use in uses(reading.chart)
-        if use.name in PLATINUM
-        and (use.was_given or (use.kind is Kind.ORDERED and use.status in {"active", "completed"}))
-        and (use.first is None or use.first <= before)
+        if use.name in PLATINUM and (use.was_given or _was_ordered(use)) and (use.first is None or use.first <= before)
     ]
+
+
+def _was_ordered(use: Use) -> bool:
+    """Whether it was really ordered: what is drafted, proposed or planned shows nothing."""
+    return use.kind is Kind.ORDERED and use.status in {"active", "completed"} and not _is_planned(use)
+
+
+def _is_planned(use: Use) -> bool:
+    """Whether it is a proposal or a plan, and no order."""
+    return text(use.resource.raw.get("intent")) in {"proposal", "plan", "option"}
 
 
 def _progression(
@@ -458,11 +486,16 @@ def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
     for note in objects(raw.get("note")):
         words = text(note.get("text"))
         said.append((words, _said_by_order(reading, words)))
-    claims = [
-        Claim(_LINES[match[1]], item, inferred=True) for words, item in said for match in _LINE.finditer(words.lower())
-    ]
+    claims: list[Claim[str]] = []
+    unread: list[Evidence] = []
+    for words, item in said:
+        for match in _LINE.finditer(spoken := words.lower()):
+            if _OTHER_LINE.search(spoken[: match.start()]) or _PAST_LINE.match(spoken, match.end()):
+                unread.append(item)
+            else:
+                claims.append(Claim(_LINES[match[1]], item, inferred=True))
     if not claims:
-        return {}
+        return {"line_of_therapy": Unknown(Absence.NOT_UNDERSTOOD, "line of therapy", tuple(unread))} if unread else {}
     if len({claim.value for claim in claims}) > 1:
         return {"line_of_therapy": conflicting((claim.evidence for claim in claims), "line of therapy")}
     return {"line_of_therapy": known(claims)}

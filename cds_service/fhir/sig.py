@@ -195,8 +195,19 @@ def _stretch(sig: Sig, m: re.Match[str]) -> None:
     _set_interval(sig, _number(m["number"]), period_unit(m["time"]))
 
 
+def _days_of_cycle(sig: Sig, m: re.Match[str]) -> None:
+    """Days 1 and 15 of a 28-day cycle: an interval where both lie as far apart."""
+    apart = _number(m["second"]) - _number(m["first"])
+    cycle = length(_number(m["number"]), period_unit(m["time"]) or "d")
+    if cycle is None or apart <= 0 or cycle != (2 * apart, 1):
+        raise _NotReadError
+    _set_interval(sig, apart, "d")
+
+
 def _count(sig: Sig, m: re.Match[str]) -> None:
     number = _whole(m["number"])
+    if not m["what"] and number > 1 and sig.amounts and sig.interval is None:
+        raise _NotReadError  # 500 mg x 3: three of them at once, or one after the other
     if (m["what"] or "").startswith("cycle"):
         _set(sig, "cycles", number)
     elif number == 1:
@@ -250,6 +261,10 @@ _CYCLE_LENGTH = (
     r"(?:(?:on )?days? ?1 )?(?:of )?(?:each |every |an? )?"
     rf"(?P<number>{_INT})[ -](?P<time>day|week)[ -]cycles?{_END}"
 )
+_DAYS_OF_CYCLE = (
+    r"(?:on )?(?:days? ?|d)(?P<first>\d+) ?(?:,|and|&) ?(?:days? ?|d)?(?P<second>\d+),? "
+    rf"(?:of )?(?:each |every |an? |q ?)?(?P<number>{_INT})[ -]?(?P<time>days?|d|weeks?|wks?)(?:[ -]cycles?)?{_END}"
+)
 _TWO_MEANINGS = _any(rf"(?:(?:bi|semi)-?|{_INT} )(?:weekly|monthly)", "bi-?annual(?:ly)?", "biw", r"c\d+ ?d\d+") + _END
 _ONCE = (
     _any(
@@ -288,6 +303,10 @@ _FILTER = (
     r"(?:through|via|using|with) (?:an? )?(?:sterile,? )?(?:low[- ]protein[- ]binding )?"
     r"0\.2(?:2|(?: or | to |-)0\.22)? ?-?(?:micron|micrometer|\u00b5m|um) ?(?:in-?line )?filter"
 )
+_STARTING = (
+    r"start(?:ing)?(?: on)? (?:today|tomorrow|(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]* )?\d{1,2}/\d{1,2}/\d{2,4})"
+    r"(?: at \d{1,2}:?\d{2})?(?![a-z0-9/:])"
+)
 _FILLERS = (
     _any(
         "durvalumab|imfinzi|infuse|give|administer|inject|take|start|starting",
@@ -311,7 +330,9 @@ _RULES: tuple[tuple[str, Handler], ...] = (
     (_TIMES_PER, _times_per),
     (rf"(?P<number>{_INT})-(?P<time>weekly|monthly){_END}", _numbered_adverb),
     (_any(*_ADVERB) + _END, _adverb),
+    (rf"q ?(?P<nth>)(?P<time>day|week|wk|month|mo|year){_END}", _every_nth),
     (_CYCLE_LENGTH, _stretch),
+    (_DAYS_OF_CYCLE, _days_of_cycle),
     (rf" ?\((?P<number>{_INT})[ -](?P<time>days?|weeks?)\)", _stretch),
     (r"(?:on )?days? ?1(?: (?:of )?(?:each|every) cycle)?(?![0-9-])|(?:on )?d1(?![0-9])", _skip),
     (_TWO_MEANINGS, _flag("ambiguous")),
@@ -334,6 +355,8 @@ _RULES: tuple[tuple[str, Handler], ...] = (
     (rf"in (?:an? )?{_NUM} ?mls?(?: (?:of )?{_DILUENT})?(?: bag)?(?![a-z])", _skip),
     (_INFUSED_OVER, _skip),
     (_FILTER, _skip),
+    (_STARTING, _skip),
+    (r"into (?:an? |the )?(?:venous catheter|vein|(?:central )?(?:venous )?(?:line|port))(?![a-z])", _skip),
     (_FILLERS, _skip),
 )
 _COMPILED = tuple((re.compile(pattern), handle) for pattern, handle in _RULES)

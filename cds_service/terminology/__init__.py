@@ -15,6 +15,7 @@ from cds_service.terminology.diseases import (
     diagnosis_from_text,
     histology_kind,
     histology_of,
+    is_secondary,
 )
 from cds_service.terminology.drug import Drug, Vial
 from cds_service.terminology.drugs import generic_name, is_drug
@@ -38,6 +39,7 @@ __all__ = [
     "in_value_set",
     "is_drug",
     "is_oncology_specialty",
+    "is_secondary",
     "lookup",
     "specialty_display",
     "stage_from_codings",

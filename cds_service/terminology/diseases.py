@@ -121,7 +121,8 @@ _HCC_CATEGORY = re.compile(r"[(\[] ?(?:cms|hhs|rxhcc)?[ /-]*hcc[ 0-9.]*[)\]]")  
 _DENIED = re.compile(
     r"\b(?:no (?:evidence|history|signs?|diagnosis) of|no|not|negative for|denies|without|ruled? out|r/o|excluded?|"
     r"unlikely|(?:(?:family|personal|past|prior) )?(?:history|hx) of|h/o|fh of|s/p|screening for|risk of|at risk for|"
-    r"fear of|rather than|instead of|other than)\b[^,;.]*|"
+    r"fear of|rather than|instead of|other than|"
+    r"(?:mother|father|sister|brother|sibling|parent|aunt|uncle)s? (?:has|had|with))\b[^,;.]*|"
     r"[^,;.]*\b(?:ruled out|excluded|screening)\b"
 )
 _SPREAD = re.compile(
@@ -129,7 +130,14 @@ _SPREAD = re.compile(
     r"metastatic (?:disease|lesions?|malignan\w+|cancer|carcinoma|neoplasm|tumou?r)s?)\b"
     r"[^,;.]*?\b(?:of|to|in|involving)\b (?:the )?[^,;.]*?(?=$|[,;.]|\bfrom\b)|"
     r"\bmetastatic (?:to|in) [^,;.]*|"
-    r"\b(?:lung|liver|hepatic|pulmonary|brain|bone|adrenal|nodal|bladder) (?:metastas[ie]s|mets?|metastatic)\b"
+    r"\bmetastatic (?:\w+ differentiated )?(?:adeno ?|squamous (?:cell )?)carcinomas? (?:to|in|involving) "
+    r"(?:the )?(?:(?:right|left|both|upper|middle|lower|lobe|of) )*(?:lungs?|liver|bile ducts?)\b|"
+    r"\b(?:lung|liver|hepatic|pulmonary|brain|bone|adrenal|nodal|bladder) "
+    r"(?:metastas[ie]s|mets?|metastatic(?! (?:to|in)\b))\b"
+)
+_SPREAD_TO = re.compile(
+    r"(\bmetastatic\b[^,;.]*?) (?:to|involving) (?:the )?"
+    r"(?:(?:right|left|both) )?(?:lungs?|liver|bile ducts?|bladder)\b"
 )
 
 
@@ -184,7 +192,11 @@ _OTHER_SITE = _word(
     r"blood|marrow|unknown primary|cup|rcc|crc|hnscc|gist|tnbc|aml|cll|cml|all|dlbcl|gbm",
     _BLOOD,
 )
-_PROVISIONAL = _word("suspected|suspicious for|suspicion of|possible|probable|presumed|presumptive|likely|provisional")
+_PROVISIONAL = re.compile(
+    r"\b(?:suspected|suspicious for|suspicion of|possible|probable|presumed|presumptive|likely|provisional|"
+    r"questionable)\b|\?"
+)
+_REMISSION = re.compile(r"(?<!not )\bin (?:complete |full )?remission\b|\b(?:resolved|cured)\b")
 
 
 def _plain(text: str) -> str:
@@ -198,7 +210,7 @@ def _plain(text: str) -> str:
 def _marks_in(text: str) -> tuple[_Mark, ...]:
     """The readings of a text. None for a text that names no cancer."""
     words = _DENIED.sub(" ", _plain(text))
-    words = _SPREAD.sub(" ", words)
+    words = _SPREAD_TO.sub(r"\1 ", _SPREAD.sub(" ", words))
     named = bool(
         _HCC.search(words)
         or _BTC_NAMED.search(words)
@@ -296,7 +308,7 @@ def diagnosis_from_text(text: str) -> Diagnosis | None:
     'nsclc'
     """
     marks = _marks_in(text)
-    return _joined(marks, text.strip(), _status_in(text)) if marks else None
+    return _if_in_remission(_joined(marks, text.strip(), _status_in(text)), text) if marks else None
 
 
 def diagnosis_from_codings(
@@ -328,7 +340,15 @@ def diagnosis_from_codings(
         return None
     if histology is not None:
         every = (*every, _Mark("morphology", histology=histology.kind, group=histology.group))
-    return _joined(every, shown, status)
+    diagnosis = _joined(every, shown, status)
+    return diagnosis if marks else _if_in_remission(diagnosis, *texts)
+
+
+def _if_in_remission(diagnosis: Diagnosis, *texts: str) -> Diagnosis:
+    """A diagnosis in words that say it is over is asked about, as one whose status says so."""
+    if any(_REMISSION.search(words.lower()) for words in texts):
+        return replace(diagnosis, settled=False, why="it is said to be in remission", ask=_ASK_DIAGNOSIS)
+    return diagnosis
 
 
 def _adds(spoken: _Mark, coded: list[_Mark]) -> bool:
@@ -338,9 +358,14 @@ def _adds(spoken: _Mark, coded: list[_Mark]) -> bool:
     return not (spoken.kind == "morphology" and any(mark.kind == "other" for mark in coded))
 
 
+def is_secondary(code: str) -> bool:
+    """Whether an ICD-10 code names a secondary or unspecified tumour (C77 to C80, C7B; C7A is a primary)."""
+    return code[:3] in {"C77", "C78", "C79", "C7B", "C80"}
+
+
 def _is_no_primary(coding: Coding) -> bool:
     code = canonical_code(ICD10, coding.code) if coding.system == ICD10 else ""
-    if code and ("C77" <= code[:3] <= "C80" or code[:3] == "C7B" or code.startswith(("Z", "D1", "D2", "D3"))):
+    if code and (is_secondary(code) or code.startswith(("Z", "D1", "D2", "D3"))):
         return True
     return any(
         entry.value_set

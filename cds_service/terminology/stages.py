@@ -27,6 +27,12 @@ _STAGE = re.compile(
 _EXTENT = re.compile(
     r"(?:small cell )?(?:lung cancer[ ,-]*)?(?P<extent>extensive|limited)(?:[ -](?:stage|disease|stage disease))?"
 )
+_OF_OTHER_DISEASE = re.compile(
+    r"\b(?:ckd|(?:kidney|renal|heart) (?:disease|failure)|pressure (?:ulcer|injury)|fibrosis|copd|lymph(?:o)?edema)\b"
+    r"[ ,:(-]*(?:stage|stg\.?)[ :-]*\w+|"
+    r"\b(?:stage|stg\.?)[ :-]*\w+[ ,-]*"
+    r"(?:ckd|(?:chronic )?(?:kidney|renal|heart) (?:disease|failure)|pressure (?:ulcer|injury))\b"
+)
 _IN_TEXT = re.compile(rf"\b(?:stage|stg\.?)[ :-]*(?:group[ :-]*)?{_GROUP}(?![\w/+&-])")
 
 
@@ -68,7 +74,8 @@ def stage_in_text(text: str) -> str | None:
     >>> stage_in_text("NSCLC of the right upper lobe, stage IIIB, unresectable")
     'IIIB'
     """
-    groups = {_group(match["group"]) for match in _IN_TEXT.finditer(" ".join(text.lower().split()))}
+    words = _OF_OTHER_DISEASE.sub(" ", " ".join(text.lower().split()))
+    groups = {_group(match["group"]) for match in _IN_TEXT.finditer(words)}
     return groups.pop() if len(groups) == 1 else None
 
 

@@ -108,6 +108,45 @@ def test_an_interpretation_is_a_result_where_there_is_no_value():
     assert value(facts(dx(), lab("78205-2", None, interpretation=interpretation))["biomarkers.alk"]) == "negative"
 
 
+def test_an_interpretation_that_says_the_opposite_leaves_the_result_open():
+    interpretation = [concept("http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation", "POS")]
+    for said in ("Negative", concept(SNOMED, "260385009")):
+        found = facts(dx(), lab("78205-2", said, interpretation=interpretation))["biomarkers.alk"]
+        assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    ("code", "gene", "words"), [("21665-5", "egfr", "KRAS negative"), ("78205-2", "alk", "ROS1: Negative")]
+)
+def test_words_about_another_gene_are_no_result(code, gene, words):
+    assert cause(facts(dx(), lab(code, words))[f"biomarkers.{gene}"]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    ("words", "result"),
+    [
+        ("No L858R mutation", None),
+        ("Negative for exon 19 deletion", None),
+        ("No exon 19 deletion or L858R mutation detected", "negative"),
+        ("No EGFR mutation detected; T790M not detected", "negative"),
+    ],
+)
+def test_words_that_deny_one_mutation_do_not_make_egfr_negative(words, result):
+    assert facts(dx(), lab("21665-5", words)).value("biomarkers.egfr") == result
+
+
+@pytest.mark.parametrize("significance", ["Benign", "Likely benign", "Uncertain significance"])
+def test_a_variant_of_no_known_significance_is_not_positive(significance):
+    extra = [{"code": concept(LOINC, "53037-8"), "valueCodeableConcept": {"text": significance}}]
+    assert cause(facts(dx(), variant(ALK, extra=extra))["biomarkers.alk"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_a_result_of_unknown_status_and_one_in_a_provisional_diagnosis_settle_nothing():
+    assert not facts(dx(), lab("78205-2", "Negative", status="unknown")).knows("biomarkers.alk")
+    provisional = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
+    assert not facts(dx("830055006", **provisional)).knows("biomarkers.alk")
+
+
 @pytest.mark.parametrize("status", ["registered", "preliminary", "cancelled"])
 def test_a_result_that_is_not_there_yet_is_not_tested(status):
     assert value(facts(dx(), lab("21665-5", None, status=status))["biomarkers.egfr"]) == "not-tested"
@@ -209,6 +248,11 @@ def test_a_named_genetic_test_without_a_known_code_is_read():
         ("Insufficient tissue", "not-tested"),
         ("Not performed", "not-tested"),
         ("VUS detected", None),
+        ("not negative", None),
+        ("not positive", None),
+        ("Presumed negative", None),
+        ("Negative?", None),
+        ("See note: negative control passed", None),
         ("", None),
         ("mutation analysis", None),
     ],

@@ -51,6 +51,11 @@ def test_plan_names_that_say_it(name, said):
     assert value(line(coverage(concept(ACT, "PPO"), **plan(name)))) == said
 
 
+@pytest.mark.parametrize("name", ["Medicare-Medicaid Plan", "Commercial / Marketplace", "Non-Medicaid"])
+def test_a_plan_name_that_says_two_or_denies_one_says_none(name):
+    assert cause(line(coverage(concept(ACT, "PPO"), **plan(name)))) is Absence.NOT_UNDERSTOOD
+
+
 def test_the_sites_plan_map_decides():
     mapped = coverage(concept(SOPT, "512"), **plan("Gold 1500", "GLD-1500"))
     assert value(line(mapped, plans={"gld-1500": "HIM"})) == "him"

@@ -104,7 +104,8 @@ def test_text_that_names_successive_doses_gives_one_line_each():
 def test_successive_doses_never_take_over_an_amount():
     sig = "1500 mg IV every 3 weeks for 4 cycles, then every 4 weeks"
     (line,) = dose_lines({"dosageInstruction": [{"text": sig}]})
-    assert said(line) == "dose.value not-recorded / dose.interval not-recorded"
+    assert said(line) == "dose.value not-understood / dose.interval not-understood"
+    assert line.shown == "dose not understood"
 
 
 def test_phase_from_an_additional_instruction():
@@ -113,6 +114,33 @@ def test_phase_from_an_additional_instruction():
     }
     (line,) = dose_lines(raw)
     assert (said(line), line.phase) == ("1500 mg / 14 d", "maintenance")
+
+
+@pytest.mark.parametrize("flag", [True, "true"])
+def test_as_needed_is_no_schedule_whatever_its_type(flag):
+    (line,) = dose_lines({"dosageInstruction": [{"doseAndRate": MG, "timing": Q2W, "asNeededBoolean": flag}]})
+    assert said(line) == "1500 mg / dose.interval not-recorded"
+
+
+def test_a_schedule_in_unread_words_is_not_understood():
+    timing = {"code": {"text": "per protocol"}}
+    (line,) = dose_lines({"dosageInstruction": [{"doseAndRate": MG, "timing": timing}]})
+    assert said(line) == "1500 mg / dose.interval not-understood"
+
+
+def test_vials_are_opened_whole_and_outranked_by_what_was_ordered():
+    vials = {"type": {"coding": [{"code": "admin-amount"}]}, "doseQuantity": {"value": 2, "unit": "vial"}}
+    ordered = {"type": {"coding": [{"code": "ordered"}]}, "doseQuantity": {"value": 10, "unit": "mg/kg"}}
+    calculated = {"type": {"coding": [{"code": "calculated"}]}, "doseQuantity": {"value": 640, "unit": "mg"}}
+    for views, amount in (
+        ([calculated, vials, ordered], "640 mg"),
+        ([vials, ordered], "10 mg/kg"),
+        ([vials], "1000 mg"),
+    ):
+        (line,) = dose_lines(
+            {"dosageInstruction": [{"doseAndRate": views, "timing": Q2W}]}, "500 mg/10 mL vial", DURVALUMAB
+        )
+        assert said(line) == f"{amount} / 14 d"
 
 
 def test_dispense_request_is_never_a_dose():

@@ -216,6 +216,27 @@ def test_a_contained_reason_is_read():
     assert diseases(found) == [("hcc", True, "confirmed")]
 
 
+def test_a_contained_reason_is_read_whole():
+    status = {"coding": [{"code": "refuted"}]}
+    contained = {
+        **dx(identity="c", stage=[{"summary": {"text": "Stage IIIB"}}]),
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+    }
+    found = facts(contained=[contained], reasonReference=[{"reference": "#c"}])
+    assert (diseases(found), value(found["stage"])) == ([("nsclc", True, "confirmed")], "IIIB")
+    refuted = facts(contained=[{**contained, "verificationStatus": status}], reasonReference=[{"reference": "#c"}])
+    assert diseases(refuted) == [("nsclc", True, "refuted")]
+
+
+def test_a_malignant_carcinoid_is_a_primary_tumour():
+    assert diseases(facts(icd("C7A.090"))) == [(None, True, "confirmed")]
+
+
+def test_a_histology_that_points_to_a_tumour_that_did_not_come_is_not_taken():
+    of_another = lab("31206-6", concept(ICDO3, "8140/3"), focus=[{"reference": "Condition/not-sent"}])
+    assert diseases(facts(icd("C34.11"), of_another)) == [("nsclc", False, "confirmed")]
+
+
 @pytest.mark.parametrize("code", ["Z85.118", "C79.31", "C77.1", "Z51.11", "I10", "D3A.090"])
 def test_what_is_no_diagnosis_of_a_primary_tumour(code):
     assert cause(facts(icd(code))["indication"]) is Absence.NOT_RECORDED

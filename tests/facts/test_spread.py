@@ -58,6 +58,13 @@ def test_a_secondary_tumour_linked_to_the_primary_is_definite():
     assert value(facts(dx(), linked("C78.01"))["metastatic"]) is True  # in the primary's organ, but linked
 
 
+def test_a_secondary_tumour_not_confirmed_or_of_a_tumour_that_did_not_come_is_doubtful():
+    provisional = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
+    assert cause(facts(dx(), icd("C79.31", "sec-1", **provisional))["metastatic"]) is Absence.NOT_UNDERSTOOD
+    link = linked("C79.31")
+    assert cause(facts(dx(identity="dx-9"), link)["metastatic"]) is Absence.NOT_UNDERSTOOD
+
+
 def test_without_a_link_it_counts_where_only_one_tumour_can_have_spread():
     assert isinstance(facts(dx(), icd("C79.31", "sec-1"))["metastatic"], Inferred)
     two = facts(dx(), icd("C50.911", "dx-2"), icd("C79.31", "sec-1"))["metastatic"]
@@ -134,6 +141,13 @@ def test_words_of_the_diagnosis_with_their_negations(words, name, said):
         ("Borderline resectable NSCLC", "resectable"),
         ("Potentially resectable NSCLC", "resectable"),
         ("NSCLC, suspected metastatic disease", "metastatic"),
+        ("NSCLC, evaluate for metastases", "metastatic"),
+        ("NSCLC, metastasis suspected", "metastatic"),
+        ("NSCLC, metastatic?", "metastatic"),
+        ("NSCLC, unresectable?", "resectable"),
+        ("NSCLC, discuss whether resectable", "resectable"),
+        ("Cholangiocarcinoma, r/o locally advanced disease", "locally_advanced"),
+        ("HCC, was confined to the liver", "liver_confined"),
         ("NSCLC with metastases to regional lymph nodes", "metastatic"),
     ],
 )
@@ -187,6 +201,11 @@ def test_a_recurrence_without_days_has_no_months():
 
 def test_an_active_diagnosis_is_neither_recurrent_nor_not():
     assert not facts(dx(BTC, clinicalStatus="active")).knows("recurrent")
+
+
+@pytest.mark.parametrize("words", ["with recurrent cholangitis", "recurrent laryngeal nerve palsy"])
+def test_something_else_that_recurs_is_no_recurrence(words):
+    assert not facts(dx(note=[{"text": words}])).knows("recurrent")
 
 
 def test_a_feared_recurrence_is_not_understood():

@@ -99,6 +99,12 @@ def test_the_stage_of_another_tumour_is_not_taken():
     assert value(facts(dx(), icd("C50.911", "dx-2"), mine)["stage"]) == "IIIA"
 
 
+def test_a_stage_of_a_tumour_that_did_not_come_is_not_understood():
+    found = facts(dx(), stage({"text": "Stage IIIB"}, focus=[{"reference": "Condition/not-sent"}]))["stage"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert found.evidence
+
+
 def test_a_stage_that_does_not_say_of_which_of_two_tumours_is_not_understood():
     assert cause(facts(dx(), icd("C50.911", "dx-2"), stage({"text": "IIIA"}))["stage"]) is Absence.NOT_UNDERSTOOD
 

@@ -93,6 +93,12 @@ def test_an_order_inside_the_course_is_weaker_than_an_administration():
     assert value(found) is True
 
 
+@pytest.mark.parametrize("intent", ["proposal", "plan", "option"])
+def test_platinum_that_was_only_planned_shows_nothing(intent):
+    planned = requested("cisplatin", "r1", "active", "2026-03-05", intent=intent)
+    assert chemoradiation(COURSE, planned) == (None, None, None)
+
+
 def test_single_fractions_make_one_course():
     fractions = [
         procedure(concept(CPT, "77412"), f"2026-03-{day:02}", identity=f"f{day}") for day in (2, 3, 4, 5, 6, 9, 10)
@@ -138,6 +144,11 @@ def test_worsened_once_is_progressed_whatever_came_later():
         ("Stable disease", False),
         ("Partial response", False),
         ("unclear", None),
+        ("Mixed response", None),
+        ("not stable", None),
+        ("Possible progression", None),
+        ("Progression?", None),
+        ("Cannot exclude progression", None),
     ],
 )
 def test_disease_status_in_words(words, progressed):
@@ -193,6 +204,18 @@ def test_doses_after_the_order_are_not_counted():
 @pytest.mark.parametrize("status", ["not-done", "entered-in-error", "on-hold"])
 def test_what_was_not_given_is_no_dose(status):
     assert not facts(dx(HCC), administered("Imfinzi", "2026-05-04", "d1", status=status)).knows("therapy_start")
+
+
+def test_a_dose_without_a_day_is_an_earlier_dose_all_the_same():
+    found = facts(dx(HCC), administered("Imfinzi", None, "d1", 1500))
+    assert cause(found["therapy_start"]) is Absence.NOT_UNDERSTOOD
+    (line,) = value(found["previous_dose"])
+    assert str(line.amount) == "1500 mg"
+
+
+def test_a_plan_that_is_completed_shows_no_earlier_dose():
+    planned = requested("Imfinzi", "r1", "completed", "2026-08-01", dosageInstruction=mg_every(1500, 4), intent="plan")
+    assert not facts(dx(HCC), planned).knows("previous_dose")
 
 
 def test_a_long_pause_leaves_open_whether_it_is_received_now():
@@ -269,6 +292,27 @@ def test_a_statement_that_it_is_taken():
 )
 def test_the_line_the_order_names(words, line):
     assert facts(dx(ADENO), note=[{"text": words}]).value("line_of_therapy") == line
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "not first-line",
+        "Progressed on first-line carboplatin",
+        "after first-line chemo",
+        "first-line was cisplatin",
+        "first line?",
+    ],
+)
+def test_a_line_denied_or_of_the_past_is_not_understood(words):
+    assert cause(facts(dx(ADENO), note=[{"text": words}])["line_of_therapy"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_a_line_beside_other_words_counts():
+    assert facts(dx(ADENO), note=[{"text": "No prior therapy, first-line"}]).value("line_of_therapy") == "first"
+    assert (
+        facts(dx(ADENO), note=[{"text": "second-line after first-line platinum"}]).value("line_of_therapy") == "second"
+    )
 
 
 def test_two_lines_are_conflicting():

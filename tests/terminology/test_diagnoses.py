@@ -93,6 +93,14 @@ def short(diagnosis):
         ("squamous cell carcinoma of tongue", "other"),
         ("malignant pleural mesothelioma", "other"),
         ("carcinoid tumor of lung", "other"),
+        ("metastatic breast cancer to the lung", "other"),
+        ("Metastatic colon cancer to liver", "other"),
+        ("metastatic adenocarcinoma to the right lung", None),
+        ("adenocarcinoma of the lung metastatic to brain", "nsclc"),
+        ("squamous cell carcinoma of lung metastatic to liver", "nsclc"),
+        ("mother had NSCLC", None),
+        ("NSCLC in remission", "nsclc?"),
+        ("NSCLC, not in remission", "nsclc"),
         ("colon cancer metastatic to lung", "other"),
         ("colon cancer with liver metastases", "other"),
         ("hepatoblastoma", "other"),
@@ -118,6 +126,13 @@ def short(diagnosis):
 )
 def test_words(text, disease):
     assert short(diagnosis_from_text(text)) == disease
+
+
+@pytest.mark.parametrize("text", ["NSCLC?", "questionable NSCLC"])
+def test_doubted_words_are_provisional(text):
+    found = diagnosis_from_text(text)
+    assert found is not None
+    assert found.status == "provisional"
 
 
 def test_words_carry_stage_histology_and_doubt():
@@ -319,6 +334,8 @@ def test_stage_in_a_longer_text():
     assert stage_in_text("NSCLC, stage IIIB, unresectable") == "IIIB"
     assert stage_in_text("stage II-III NSCLC") is None
     assert stage_in_text("stage IIIA, now stage IV") is None
+    assert stage_in_text("NSCLC with CKD stage 3") is None
+    assert stage_in_text("NSCLC stage IIIB, stage 2 pressure ulcer") == "IIIB"
 
 
 @pytest.mark.parametrize(
