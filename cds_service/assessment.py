@@ -44,6 +44,8 @@ __all__ = ["Assessment", "DoseAssessment", "OrderOutcome", "PhaseDose", "PolicyR
 
 ADULT = 18
 ADULT_LIGHT_KG = 30
+HEAVY_KG = 300
+"""From this weight on a weighing is more likely a slip of the unit or the decimal point than a patient."""
 OUR_TROUBLE = frozenset({Absence.UNREACHABLE, Absence.NOT_PERMITTED})
 _absence_of = attrgetter("absence")
 RECEIVED_FOR_IT = Known(value=True)
@@ -285,6 +287,8 @@ class _Judging:
                 if low is not None and low >= ADULT:
                     kg = plain(dose.weight.kg)
                     self.notes.append(f"A weight of {kg} kg is unusual for an adult: check weight and unit.")
+            elif dose.weight.kg >= HEAVY_KG:
+                self.notes.append(f"A weight of {plain(dose.weight.kg)} kg is unusual: check weight and unit.")
         return Assessment(
             order=self.order,
             policy=PolicyRef.of(revision),

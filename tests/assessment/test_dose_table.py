@@ -128,3 +128,12 @@ def test_the_band_changes_at_30_kg_and_not_before(row: Row, kg: str) -> None:
     assert result.dose.verdict is (Verdict.OK if heavy else Verdict.EXCEEDS)
     cites = {r.initial for r in TABLE if r.setting == row.setting and r.light is not heavy}
     assert result.dose.row in cites
+
+
+@pytest.mark.parametrize(("kg", "said"), [("299.9", False), ("300", True), ("6400", True)])
+def test_a_weight_that_hardly_anybody_has_is_remarked_and_decides_all_the_same(kg, said):
+    facts = {"request_type": "initial", "indication": "nsclc", "stage": "III", "weight_kg": Decimal(kg)}
+    dose = {"value": 10, "unit": "mg/kg", "interval_value": 2, "interval_unit": "wk"}
+    found = assess(read_given({**facts, "dose": dose}, ORDERED).facts, REVISION)
+    assert found.dose.verdict is Verdict.OK
+    assert (f"A weight of {kg} kg is unusual: check weight and unit." in found.notes) is said
