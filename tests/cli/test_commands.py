@@ -152,6 +152,23 @@ def answered_problems(*words: str | Path) -> Any:
     return json.loads(result.output)
 
 
+def test_a_database_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DURVALUMAB_CDS_RECORD_URL", "postgresql://127.0.0.1:1/none")
+    monkeypatch.setenv("DURVALUMAB_CDS_RECORD_SECRET", "x" * 32)
+    for words in (["record", "verify"], ["stats"], ["record", "upgrade"]):
+        monkeypatch.setattr("sys.argv", ["durvalumab-cds", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == cli.UNUSABLE
+        assert "database" in capsys.readouterr().err
+
+
+def test_a_policy_file_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wrong.yaml").write_text("title: [")
+    monkeypatch.chdir(tmp_path)
+    assert run("policy", "check", "wrong.yaml").output.startswith("wrong.yaml:")
+
+
 def test_policy_diff_names_what_changed(tmp_path: Path) -> None:
     changed = tmp_path / "changed.yaml"
     changed.write_text(SHIPPED_POLICY.read_text().replace("at_least: 18", "at_least: 16", 1))
@@ -175,6 +192,9 @@ def test_policy_diff_names_what_changed(tmp_path: Path) -> None:
         (["assess", "{list}"], "no facts"),
         (["assess", "{no-yaml}"], "no-yaml"),
         (["policy", "show", "CP.X"], "no such policy"),
+        (["policy", "diff", "{empty-folder}", "{empty-folder}"], "is a directory"),
+        (["record", "verify", "--anchor", "2:"], "an anchor is a row and its link"),
+        (["jwt", "keys", "{list}"], "list: "),
         (["serve", "--host", "0.0.0.0"], "demo mode"),
     ],
 )
