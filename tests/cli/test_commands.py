@@ -163,6 +163,20 @@ def test_a_database_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch, capsy
         assert "database" in capsys.readouterr().err
 
 
+def test_a_record_without_its_secret_is_not_read_with_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DURVALUMAB_CDS_DATA_FOLDER", str(tmp_path))
+    assert run("record", "upgrade").exit_code == 0
+    (tmp_path / "record.secret").unlink()
+    monkeypatch.setattr("sys.argv", ["durvalumab-cds", "record", "verify"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == cli.UNUSABLE
+    assert "put record.secret back" in capsys.readouterr().err
+    assert not (tmp_path / "record.secret").exists()
+
+
 def test_a_policy_file_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wrong.yaml").write_text("title: [")
     monkeypatch.chdir(tmp_path)
