@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from contextlib import contextmanager
@@ -38,8 +39,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a re
 Folder = Annotated[
     Path | None, typer.Option("--folder", help="Folder of policy documents instead of the built-in ones.")
 ]
-File = Annotated[Path, typer.Argument(exists=True, readable=True)]
+File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
 
+ANCHOR = re.compile(r"\d+:[0-9a-f]{32}", re.ASCII)
 FAILED = 1
 """Exit code where a check found problems."""
 UNUSABLE = 2
@@ -235,6 +237,8 @@ def record_verify(
 
     from cds_service.record.verify import verify
 
+    if anchor is not None and not ANCHOR.fullmatch(anchor):
+        raise typer.BadParameter("an anchor is a row and its link, as printed: 2:85bd…", param_hint="--anchor")
     with _store() as (store, keys):
         report = verify(store, keys, anchor)
     told = f"{report.rows} rows from {report.first} to {report.last}; anchor {report.anchor}"
@@ -294,10 +298,14 @@ def record_show(
 
 @contextmanager
 def _store() -> Iterator[tuple[Any, Any]]:
+    from cds_service.record.store import StoreUnavailableError
+
     store, keys = _store_of(_settings())
     try:
         store.prepare()
         yield store, keys
+    except StoreUnavailableError as error:
+        raise ServiceError(f"The database of the record cannot be reached, or refuses: {error}") from None
     finally:
         store.close()
 
@@ -345,13 +353,16 @@ def jwt_keys(
     from cds_service.trust.mint import make_key, public_set
 
     private = make_key(algorithm)
-    folder.mkdir(parents=True, exist_ok=True)
     secret, public = folder / "private-key.json", folder / "jwks.json"
-    if secret.exists():
-        raise ServiceError(f"{secret} exists; a key is not overwritten")
-    secret.touch(mode=0o600)
-    secret.write_text(json.dumps(private, indent=2))
-    public.write_text(json.dumps(public_set(private), indent=2))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if secret.exists():
+            raise ServiceError(f"{secret} exists; a key is not overwritten")
+        secret.touch(mode=0o600)
+        secret.write_text(json.dumps(private, indent=2))
+        public.write_text(json.dumps(public_set(private), indent=2))
+    except OSError as error:
+        raise ServiceError(f"{folder}: {error.strerror}") from None
     _show(
         {"private_key": str(secret), "jwks": str(public)},
         [f"{secret}: keep it to yourself", f"{public}: register it, or publish it at the jku"],

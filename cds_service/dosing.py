@@ -146,6 +146,10 @@ def _arithmetic(judged: StepJudgement, amount: Amount | None, shown: str, weight
     row = judged.row
     if row is None:
         return ""
+    if judged.verdict is Verdict.WRONG_INTERVAL and len(judged.candidates) > 1:
+        kg = None if weight is None else weight.kg
+        limits = " or ".join(f"{_cap_at(one.cap, kg)} every {_weeks(one.every_days)}" for one in judged.candidates)
+        return f"{limits}; ordered {shown}"
     words = _calculation if len(shown) <= LONGEST else _calculation.__wrapped__
     return words(row.cap.mg, row.cap.mg_per_kg, row.every_days, amount, shown, None if weight is None else weight.kg)
 
@@ -196,7 +200,13 @@ def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...
         at = f" at {plain(weight.kg)} kg{cited(facts['weight_kg'].evidence)}" if weight else ""
         row = f"{judged.row.cite}: " if judged.row else ""
         text = f"{row}{_arithmetic(judged, step.known_amount, step.shown, weight)}{at}; {words}"
+        if judged.after_cycles is not None:
+            text += f"; {_beyond(judged.after_cycles)}"
     return text + _partner_words(judgement.worlds)
+
+
+def _beyond(cycles: int) -> str:
+    return f"the combination has {cycles} cycles, what goes beyond them is judged by the maintenance row"
 
 
 def _partner_words(worlds: tuple[World, ...]) -> str:
@@ -231,6 +241,8 @@ def dose_assessment(judgement: DoseJudgement) -> DoseAssessment:
     summary = judgement.summary
     if summary.row is not None or len(judgement.worlds) == 1:
         arithmetic = _arithmetic(judged, step.known_amount, step.shown, weight)
+        if arithmetic and judged.after_cycles is not None:
+            arithmetic += f"; {_beyond(judged.after_cycles)}"
     return DoseAssessment(
         verdict=judgement.verdict,
         ordered=shown,
@@ -245,6 +257,7 @@ def dose_assessment(judgement: DoseJudgement) -> DoseAssessment:
         ordered_mg=_in_mg(step.known_amount, weight),
         allowed=_allowed(judgement, weight),
         partner_because=_partner_is_over(judgement.worlds),
+        after_cycles=judged.after_cycles,
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import yaml
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -18,6 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     YamlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as SourceError
 
 from cds_service.crd.answers import Agreed
 from cds_service.crd.authorizations import RegisterFile
@@ -177,7 +180,11 @@ class Settings(BaseSettings):
     @field_validator("public_base_url")
     @classmethod
     def _no_trailing_slash(cls, url: str | None) -> str | None:
-        return url.rstrip("/") if url else None
+        if not url:
+            return None
+        if not url.startswith(("https://", "http://")):
+            raise ValueError("an address begins with https:// (or http://)")
+        return url.rstrip("/")
 
     @model_validator(mode="before")
     @classmethod
@@ -223,11 +230,18 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
         if folder := os.environ.get(f"{PREFIX}SECRETS_FOLDER"):
+            if not Path(folder).is_dir():
+                raise SettingsError(f"{PREFIX}SECRETS_FOLDER: {folder} is no folder")
             sources.append(SecretsSettingsSource(settings_cls, secrets_dir=folder, env_prefix=""))
         if file := os.environ.get(f"{PREFIX}CONFIG_FILE"):
             if not Path(file).is_file():
                 raise SettingsError(f"{PREFIX}CONFIG_FILE: {file} is not there")
-            sources.append(YamlConfigSettingsSource(settings_cls, yaml_file=file))
+            try:
+                sources.append(YamlConfigSettingsSource(settings_cls, yaml_file=file))
+            except (yaml.YAMLError, ValueError, TypeError) as error:
+                mark = getattr(error, "problem_mark", None)
+                where = f", line {mark.line + 1}" if mark else ""
+                raise SettingsError(f"{PREFIX}CONFIG_FILE: {file}{where} does not hold settings as YAML") from None
         return tuple(sources)
 
     def effective(self) -> dict[str, object]:
@@ -257,9 +271,14 @@ class Settings(BaseSettings):
         try:
             return cls(**overrides)  # type: ignore[arg-type]
         except ValidationError as error:
-            raise SettingsError(
-                "\n".join(f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-            ) from None
+            raise SettingsError("\n".join(_in_words(e["loc"], e["msg"]) for e in error.errors())) from None
+        except SourceError as error:
+            named = re.search(r'field "(\w+)"', str(error))
+            if named is None:
+                raise
+            raise SettingsError(_in_words((named[1],), "a list or map is given as JSON, and this is none")) from None
+        except OSError as error:
+            raise SettingsError(f"{error.filename}: {error.strerror}") from None
 
     def today(self) -> date:
         """The day it is now in the configured time zone."""
@@ -310,6 +329,12 @@ class Settings(BaseSettings):
             for name, value in values.items()
             if value is not None
         }
+
+
+def _in_words(place: tuple[int | str, ...], trouble: str) -> str:
+    """What is wrong with a setting; trouble between several of them names them itself."""
+    name = f"{PREFIX}{'.'.join(map(str, place)).upper()}: " if place else ""
+    return name + trouble.removeprefix("Value error, ")
 
 
 def _is_loopback(host: str) -> bool:

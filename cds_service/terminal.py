@@ -170,7 +170,8 @@ def rates(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The rates of a record: what fires, what is missing, and what became of the cards."""
     yield Text(f"{found['from'] or 'no day'} to {found['to'] or 'no day'}", style="dim")
     for title, group in (("all", found["all"]), *found["clients"].items(), *found["revisions"].items()):
-        counts = f"{group['calls']} calls, {group['orders']} orders, {group['cards']} cards"
+        calls = "" if title in found["revisions"] else f"{group['calls']} calls, "  # a revision judges orders
+        counts = f"{calls}{group['orders']} orders, {group['cards']} cards"
         yield Text.assemble("\n", (f"{title}:", "bold"), f" {counts}")
         yield from (Text(line, style="red" if "outside" in line else "") for line in _group(group))
 

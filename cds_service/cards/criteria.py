@@ -35,6 +35,7 @@ from cds_service.cards.text import (
 from cds_service.cards.words import CAUSES, MEANINGS, in_few_words
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.outcome import Outcome
+from cds_service.facts.catalogue import FACTS
 from cds_service.values import remembered
 from cds_service.wording import words_for
 
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from cds_service.cards.asked import Asked, Request
     from cds_service.cards.sorting import Matter
     from cds_service.criteria.finding import Finding, Missing
-    from cds_service.evidence import Absence
+    from cds_service.evidence import Absence, Evidence
 
 
 def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
@@ -247,8 +248,16 @@ def _because(finding: Finding) -> str:
     because = one_line(escaped(in_words(finding.because))).removeprefix(f"{finding.section}: ")
     if DATE.search(because):
         return because
-    seen = once(f"{escaped(e.shown)}, {e.recorded.isoformat()}" for e in finding.evidence if e.recorded and e.shown)
+    seen = once(f"{_value(e)}, {e.recorded.isoformat()}" for e in finding.evidence if e.recorded and e.shown)
     return because + (f" ({'; '.join(seen)})" if seen else "")
+
+
+def _value(evidence: Evidence) -> str:
+    """What was read; an answer that is yes or no together with its question."""
+    answer = {"true": "yes", "false": "no"}.get(evidence.shown)
+    if answer is None or evidence.path not in FACTS:
+        return escaped(evidence.shown)
+    return f"{FACTS[evidence.path].meaning}: {answer}"
 
 
 def _asks_for(finding: Finding, facts: Collection[str]) -> bool:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.cards.frame import Card, CardOptions, drug_name, footer, further_routes, make_card, remarks_of
+from cds_service.cards.sorting import evidence_is_attached
 from cds_service.cards.suggestion import cap_mg, dose_suggestion
 from cds_service.cards.text import (
     bullets,
@@ -80,30 +81,37 @@ def _overage_percent(dose: DoseAssessment) -> Decimal | None:
 def _dose_summary(assessment: Assessment, over: Decimal | None, options: CardOptions) -> str:
     dose, drug = assessment.dose, drug_name(assessment.policy)
     ordered = short_in_words(_deciding_phase(dose).ordered if dose.phases else dose.ordered)
+    if dose.after_cycles is not None:
+        ordered += f" beyond cycle {dose.after_cycles}"
+    or_else = "await review of the evidence" if evidence_is_attached(assessment) else "attach evidence"
     if dose.verdict is Verdict.WRONG_INTERVAL:
-        return first_fitting(_too_often(drug, ordered, dose))
+        return first_fitting(_too_often(drug, ordered, dose, or_else))
     if over is not None and over <= options.rounding_band_percent:
         band = plain(options.rounding_band_percent)
         within = f"{percent(over)} over the plan limit of {_limit(dose)}, within the rounding band of {band} %"
         return fitting(f"{drug} {ordered} is {within}", f"{drug} is {within}")
-    return first_fitting(_too_much(drug, ordered, dose))
+    return first_fitting(_too_much(drug, ordered, dose, or_else))
 
 
-def _too_often(drug: str, ordered: str, dose: DoseAssessment) -> Iterator[str]:
+def _too_often(drug: str, ordered: str, dose: DoseAssessment, or_else: str) -> Iterator[str]:
     wanted = either(short_in_words(regimen.shown) for regimen in dose.allowed) or _limit(dose)
-    yield f"{drug} {ordered} is given too often: the plan allows {wanted}; lengthen the interval or attach evidence"
-    yield f"{drug} {ordered} is too often: the plan allows {wanted}; lengthen the interval or attach evidence"
-    yield f"{drug} {ordered} is more often than {wanted}; lengthen the interval or attach evidence"
-    yield f"{drug} {ordered} is given too often for the plan; lengthen the interval or attach evidence"
-    yield f"{drug} is given more often than the plan allows; lengthen the interval or attach evidence"
+    yield f"{drug} {ordered} is given too often: the plan allows {wanted}; lengthen the interval or {or_else}"
+    yield f"{drug} {ordered} is too often: the plan allows {wanted}; lengthen the interval or {or_else}"
+    yield f"{drug} {ordered} is more often than {wanted}; lengthen the interval or {or_else}"
+    bare = either(short_in_words(regimen.shown).partition(" (")[0] for regimen in dose.allowed) or _limit(dose)
+    yield f"{drug} {ordered} is more often than {bare}; lengthen the interval or {or_else}"
+    yield f"{drug} {ordered} is more often than {wanted}; lengthen it or {or_else}"
+    yield f"{drug} {ordered} is given too often for the plan; lengthen the interval or {or_else}"
+    yield f"{drug} is given more often than the plan allows; lengthen the interval or {or_else}"
 
 
-def _too_much(drug: str, ordered: str, dose: DoseAssessment) -> Iterator[str]:
+def _too_much(drug: str, ordered: str, dose: DoseAssessment, or_else: str) -> Iterator[str]:
     remedy = _dose_remedy(dose)
-    yield f"{drug} {ordered} exceeds the plan limit of {_limit(dose)}; {remedy}, or attach evidence"
+    yield f"{drug} {ordered} exceeds the plan limit of {_limit(dose)}; {remedy}, or {or_else}"
+    yield f"{drug} {ordered} exceeds the plan limit of {_limit(dose)}; change it, or {or_else}"
     bare = _limit(dose, how=False)
-    yield f"{drug} {ordered} exceeds the plan limit of {bare}; {remedy}, or attach evidence"
-    yield f"{drug} exceeds the plan limit of {bare}; {remedy}, or attach evidence"
+    yield f"{drug} {ordered} exceeds the plan limit of {bare}; {remedy}, or {or_else}"
+    yield f"{drug} exceeds the plan limit of {bare}; {remedy}, or {or_else}"
 
 
 def _dose_remedy(dose: DoseAssessment) -> str:
@@ -151,8 +159,10 @@ def _dose_detail(matter: Matter, over: Decimal | None, options: CardOptions) -> 
         within = "within" if over <= options.rounding_band_percent else "beyond"
         remarks.append(f"The overage as written is {within} the rounding band of {band} % that this site uses.")
     remarks.append(
-        "Evidence for a dose beyond the plan's table (guideline or peer-reviewed literature) can be attached to the "
-        "request; a reviewer judges it."
+        "Evidence for the dose is attached to the request; a reviewer judges it."
+        if evidence_is_attached(assessment)
+        else "Evidence for a dose beyond the plan's table (guideline or peer-reviewed literature) can be attached to "
+        "the request; a reviewer judges it."
     )
     if not matter.contradicted:
         remarks += [

@@ -98,6 +98,23 @@ def is_of_dose(assessment: Assessment, criterion: Finding) -> bool:
     return False
 
 
+def evidence_is_attached(assessment: Assessment) -> bool:
+    """Whether evidence for a dose over the limits is there, for a reviewer to judge: then nobody is asked for it.
+
+    Of a dose that is over the limits nothing else stays open without asking for a fact.
+    """
+    if any(missing.fact == "off_label_evidence" for missing in assessment.missing):
+        return False
+    return any(_waits(one) for one in _criteria(assessment) if is_of_dose(assessment, one))
+
+
+def _waits(finding: Finding) -> bool:
+    """Whether the finding or a part of it is open and lacks no fact."""
+    if finding.parts:
+        return any(map(_waits, finding.parts))
+    return finding.outcome is Outcome.UNDOCUMENTED and not finding.missing
+
+
 def to_supply(matter: Matter) -> tuple[Missing, ...]:
     """What is missing, without the evidence that the dose card asks for already."""
     assessment = matter.assessment

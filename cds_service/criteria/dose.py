@@ -91,7 +91,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class StepJudgement:
-    """One step in one world."""
+    """One step in one world. ``after_cycles``: it is judged as maintenance, for it goes beyond so many cycles."""
 
     verdict: Verdict
     limit: Amount | None
@@ -99,6 +99,7 @@ class StepJudgement:
     row: DoseRow | None
     phase: str | None
     candidates: tuple[DoseRow, ...]
+    after_cycles: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -500,13 +501,18 @@ def _judge_step(
         kept = tuple([r for r in band if r.phase == MAINTENANCE])
         if step.last is None or step.last <= combined.cycles or not kept:
             return first
-        beyond = _judge_rows(kept, step, amount, interval, kg)
-        return min(first, beyond, key=lambda j: WORST_FIRST.index(j.verdict))
+        beyond = replace(_judge_rows(kept, step, amount, interval, kg), after_cycles=combined.cycles)
+        worst = min(first, beyond, key=lambda j: WORST_FIRST.index(j.verdict))
+        # The rows of both phases hold for such an order: no single regimen replaces it.
+        return worst if worst is beyond else replace(first, candidates=(*rows, *kept))
     after_last = combined.cycles + 1
     if combined.cycles > 1 and step.dose_number == after_last and step.last in {None, after_last}:
         # The first dose after the combination comes at the combination's interval (section V).
         rows = tuple(replace(r, every_days=min(r.every_days, combined.every_days)) for r in rows)
-    return _judge_rows(rows, step, amount, interval, kg)
+    judged = _judge_rows(rows, step, amount, interval, kg)
+    if step.phase is None and step.first is not None and step.first > combined.cycles:
+        judged = replace(judged, after_cycles=combined.cycles)
+    return judged
 
 
 def _judge_rows(

@@ -463,15 +463,16 @@ def _joined_words(clause: AllOf | AnyOf, sections: Sequence[str], parts: Sequenc
             words.append(f"Not met: {named}" if every else f"None is met: {named}")
         else:
             words.append(f"Open: {named}")
-    return _joined(words)
+    # What each of several alternatives wants is not wanted of the request as a whole.
+    return _joined(words, "; " if every or outcome is MET else "; or else ")
 
 
 def _in_words(reason: str | Callable[[], str]) -> str:
     return reason if isinstance(reason, str) else reason()
 
 
-def _joined(texts: Iterable[str]) -> str:
-    return "; ".join(dict.fromkeys(text for text in texts if text))
+def _joined(texts: Iterable[str], between: str = "; ") -> str:
+    return between.join(dict.fromkeys(text for text in texts if text))
 
 
 def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]:

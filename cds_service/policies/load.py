@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 def load_revision(path: Path) -> Revision:
     """Load, type and check one policy file. PolicyError lists every problem with file and line."""
     raw = path.read_bytes()
-    source = Source(f"{path.parent.name}/{path.name}", PolicyError)
+    source = Source("/".join(filter(None, (path.parent.name, path.name))), PolicyError)
     word = read_document(raw, PolicyWord, source)
     build = Build(source, word)
     settings = {name: build.criterion(setting, ("settings", name)) for name, setting in word.settings.items()}

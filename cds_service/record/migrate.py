@@ -22,6 +22,7 @@ def upgrade(url: str, revision: str = "head") -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
     except SQLAlchemyError as error:
-        raise StoreUnavailableError(f"The schema could not be changed: {type(error).__name__}.") from None
+        name = type(error).__name__
+        raise StoreUnavailableError(f"The schema was not changed; the database is away or refuses: {name}") from None
     finally:
         engine.dispose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cds_service.errors import SettingsError
 from cds_service.record.pseudonyms import keys_from
 from cds_service.record.recorder import Keeping, Recorder
 from cds_service.record.spool import Spool
@@ -21,8 +22,12 @@ def store_in(folder: Path, url: str | None, secret: str | None) -> tuple[SqlStor
 
     Raises SettingsError for a URL or a secret that cannot be used.
     """
-    keys = keys_from(secret, folder / "record.secret")
-    return SqlStore(url or f"sqlite:///{(folder / 'record.sqlite').absolute()}", keys), keys
+    made, kept = folder / "record.secret", folder / "record.sqlite"
+    if url is None and secret is None and kept.exists() and not made.exists():
+        # With another secret every row would look changed.
+        raise SettingsError(f"{kept} is there without its secret: put {made.name} back, or set record_secret.")
+    keys = keys_from(secret, made)
+    return SqlStore(url or f"sqlite:///{kept.absolute()}", keys), keys
 
 
 def recorder_in(

@@ -69,3 +69,59 @@ def test_order_select_shows_no_more_than_dose_and_contradictions(number):
     quiet = cards(assessed(number), None, CardOptions(documents=False))
     topics = {card["source"]["topic"]["code"].removeprefix("CPPHAR339") for card in quiet}
     assert topics <= {"doseamount", "doseinterval", "criteria", "unchecked"}
+
+
+def spoken(base, **facts):
+    """Summary and detail of the cards of a request, and the suggestions' regimens, if it is made of these facts."""
+    result = judged({"base": base, "facts": facts})
+    shown = cards(result, None, CardOptions())
+    return [card["summary"] for card in shown], "\n".join(card["detail"] for card in shown), result.dose
+
+
+OFTEN = {"value": 700, "unit": "mg", "interval_value": 1, "interval_unit": "wk"}
+OVER = {"value": 1500, "unit": "mg", "interval_value": 2, "interval_unit": "wk"}
+
+
+@pytest.mark.parametrize("dose", [OFTEN, OVER])
+@pytest.mark.parametrize("attached", [True, False, None])
+def test_evidence_that_is_attached_is_not_asked_for_again(dose, attached):
+    summaries, detail, _ = spoken("stage III NSCLC", weight_kg=70, dose=dose, off_label_evidence=attached)
+    asked = "attach evidence" in summaries[0]
+    assert asked is ("can be attached" in detail) is (attached is not True)
+    assert ("await review of the evidence" in summaries[0]) is (attached is True)
+    assert ("Evidence for the dose is attached to the request; a reviewer judges it." in detail) is (attached is True)
+
+
+def test_a_dose_given_too_often_is_shown_beside_every_row_it_could_follow():
+    _, detail, _ = spoken("stage III NSCLC", weight_kg=70, dose=OFTEN)
+    first = "10 mg/kg x 70 kg = 700 mg every 2 weeks or 1,500 mg every 4 weeks; ordered 700 mg every week"
+    assert detail.splitlines()[0] == first
+
+
+@pytest.mark.parametrize(("base", "cycles", "number"), [("metastatic NSCLC", 6, None), ("ES-SCLC", None, 5)])
+def test_a_card_says_that_the_cycles_of_the_combination_are_exceeded(base, cycles, number):
+    dose = {"cycles": cycles, "cycle_number": number, "phase": None}
+    summaries, detail, judged_dose = spoken(base, weight_kg=70, dose=dose)
+    assert summaries[0] == (
+        "Durvalumab 1,500 mg every 3 weeks beyond cycle 4 is more often than 1,500 mg every 4 weeks; "
+        "lengthen the interval or attach evidence"
+    )
+    assert "the combination has 4 cycles, what goes beyond them is judged by the maintenance row" in detail
+    assert judged_dose.after_cycles == 4
+
+
+@pytest.mark.parametrize("cycles", [4, 6])
+def test_an_amount_is_suggested_only_if_it_is_right_for_every_cycle_of_the_order(cycles):
+    _, detail, dose = spoken("metastatic NSCLC", weight_kg=70, dose={"value": 1600, "cycles": cycles})
+    assert (dose.compliant is not None) is (cycles == 4)
+    assert ("1,500 mg every 4 weeks (maintenance)" in detail) is (cycles == 6)
+
+
+def test_answers_that_are_yes_or_no_are_shown_with_their_questions():
+    _, detail, _ = spoken("HCC", resectable=True, metastatic=False, liver_confined=True)
+    assert not re.search(r"\b(true|false)\b", detail)
+
+
+def test_what_each_of_several_alternatives_wants_is_not_said_to_be_required():
+    _, detail, _ = spoken("continued stage III NSCLC", months_on_therapy=13, metastatic=False)
+    assert "at most 12 is required; or else Distant metastases: no" in detail

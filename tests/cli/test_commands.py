@@ -152,6 +152,37 @@ def answered_problems(*words: str | Path) -> Any:
     return json.loads(result.output)
 
 
+def test_a_database_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("DURVALUMAB_CDS_RECORD_URL", "postgresql://127.0.0.1:1/none")
+    monkeypatch.setenv("DURVALUMAB_CDS_RECORD_SECRET", "x" * 32)
+    for words in (["record", "verify"], ["stats"], ["record", "upgrade"]):
+        monkeypatch.setattr("sys.argv", ["durvalumab-cds", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        assert ended.value.code == cli.UNUSABLE
+        assert "database" in capsys.readouterr().err
+
+
+def test_a_record_without_its_secret_is_not_read_with_a_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DURVALUMAB_CDS_DATA_FOLDER", str(tmp_path))
+    assert run("record", "upgrade").exit_code == 0
+    (tmp_path / "record.secret").unlink()
+    monkeypatch.setattr("sys.argv", ["durvalumab-cds", "record", "verify"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == cli.UNUSABLE
+    assert "put record.secret back" in capsys.readouterr().err
+    assert not (tmp_path / "record.secret").exists()
+
+
+def test_a_policy_file_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wrong.yaml").write_text("title: [")
+    monkeypatch.chdir(tmp_path)
+    assert run("policy", "check", "wrong.yaml").output.startswith("wrong.yaml:")
+
+
 def test_policy_diff_names_what_changed(tmp_path: Path) -> None:
     changed = tmp_path / "changed.yaml"
     changed.write_text(SHIPPED_POLICY.read_text().replace("at_least: 18", "at_least: 16", 1))
@@ -175,6 +206,9 @@ def test_policy_diff_names_what_changed(tmp_path: Path) -> None:
         (["assess", "{list}"], "no facts"),
         (["assess", "{no-yaml}"], "no-yaml"),
         (["policy", "show", "CP.X"], "no such policy"),
+        (["policy", "diff", "{empty-folder}", "{empty-folder}"], "is a directory"),
+        (["record", "verify", "--anchor", "2:"], "an anchor is a row and its link"),
+        (["jwt", "keys", "{list}"], "list: "),
         (["serve", "--host", "0.0.0.0"], "demo mode"),
     ],
 )

@@ -205,6 +205,15 @@ def test_findings_changes_and_rates_have_their_colours() -> None:
     assert any("missing weight_kg: 0, -" in line for line in lines)
 
 
+def test_a_revision_is_told_by_its_orders_for_it_counts_no_calls() -> None:
+    group = {"calls": 3, "orders": 2, "cards": 1, "topics": {}, "findings": {}, "missing": {}}
+    revisions = {"CP.X 2022-12-02": {**group, "calls": 0}}
+    found = {"from": "2026-11-01", "to": None, "all": group, "clients": {}, "revisions": revisions}
+    told = "".join(map(drawn, terminal.rates(found)))
+    assert "3 calls, 2 orders, 1 cards" in told
+    assert "0 calls" not in told
+
+
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [

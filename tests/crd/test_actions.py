@@ -99,6 +99,7 @@ def test_a_changed_answer_is_news():
 
 def test_nothing_is_sent_for_an_order_that_cannot_be_named():
     assert updated(order(None)) is None
+    assert updated({**order(), "id": ""}) is None
 
 
 @pytest.mark.parametrize("shape", [{}, OTHER_EXTENSION, "text", 7, None])

@@ -381,6 +381,9 @@ def test_the_compose_file_fits_the_image() -> None:
     head, _, rest = (folder / "compose.yaml").read_text().partition("\n")
     (file,) = re.findall(r"docker compose --file (\S+)", head)
     assert (ROOT / file).is_file()
+    secrets = yaml.safe_load(rest)["secrets"].values()
+    told = rest.partition("\nservices:")[0]
+    assert all(Path(secret["file"]).name in told for secret in secrets)
     services = yaml.safe_load(rest)["services"]
     final = stages()[-1]
     variables = dict(pair.split("=", 1) for pair in shlex.split(final.last("ENV")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from decimal import Decimal
 from pathlib import Path
 from textwrap import dedent
@@ -10,8 +11,19 @@ from textwrap import dedent
 import pytest
 import yaml
 
+from cds_service.cards.words import REASONS
 from cds_service.errors import RegistryError
-from cds_service.trust.registry import SANDBOX_KEY, LiveRegistry, demo_registry, load_registry, normal_base
+from cds_service.trust.registry import (
+    SANDBOX_KEY,
+    CardSettings,
+    Client,
+    FhirServer,
+    LiveRegistry,
+    SmartApp,
+    demo_registry,
+    load_registry,
+    normal_base,
+)
 from tests.minting import ec_key, public
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "registry.example.yaml"
@@ -51,6 +63,16 @@ def test_the_example_in_the_docs_loads_and_says_what_it_says() -> None:
     assert hospital.smart.origins == ("https://login.general.example",)
     assert set(registry.key_addresses) == {*hospital.jku, *clinic.jku}
     assert len(registry.sha256) == 64
+    assert set(hospital.cards.override_codes) <= set(REASONS)
+
+
+def test_the_example_in_the_docs_names_every_member_and_override_reason() -> None:
+    text = EXAMPLE.read_text()
+    for model in (Client, CardSettings, SmartApp, FhirServer):
+        for member in model.model_fields:
+            assert re.search(rf"\b{member}\b", text), member
+    reasons = text.partition("override_codes")[2].partition("silent")[0]
+    assert all(re.search(rf"\b{code}\b", reasons) for code in REASONS)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,35 @@ def test_a_bad_value_is_named(name: str, value: object) -> None:
         Settings.load(**{name: value})
 
 
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"PLANS": "Ambetter: him"}, "DURVALUMAB_CDS_PLANS: a list or map is given as JSON"),
+        ({"CONFIG_FILE": "{folder}/broken.yaml"}, "DURVALUMAB_CDS_CONFIG_FILE: {folder}/broken.yaml, line 2"),
+        ({"CONFIG_FILE": "{folder}/list.yaml"}, "DURVALUMAB_CDS_CONFIG_FILE: {folder}/list.yaml"),
+        ({"CONFIG_FILE": "{folder}/none.yaml"}, "DURVALUMAB_CDS_CONFIG_FILE: {folder}/none.yaml is not there"),
+        ({"SECRETS_FOLDER": "{folder}/none"}, "DURVALUMAB_CDS_SECRETS_FOLDER: {folder}/none is no folder"),
+        ({"SECRETS_FOLDER": "{folder}/list.yaml"}, "DURVALUMAB_CDS_SECRETS_FOLDER: {folder}/list.yaml is no folder"),
+        ({"SECRETS_FOLDER": "{folder}/secrets"}, "DURVALUMAB_CDS_PLANS: a list or map is given as JSON"),
+        ({"PUBLIC_BASE_URL": "cds.example"}, "DURVALUMAB_CDS_PUBLIC_BASE_URL: an address begins with https://"),
+        ({"HOST": "0.0.0.0"}, "demo mode listens on a loopback address only"),
+    ],
+)
+def test_what_is_wrong_with_the_configuration_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], told: str
+) -> None:
+    (tmp_path / "broken.yaml").write_text("port: [1\n")
+    (tmp_path / "list.yaml").write_text("- port\n")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "plans").write_text("him")
+    for name, value in environment.items():
+        monkeypatch.setenv(f"DURVALUMAB_CDS_{name}", value.replace("{folder}", str(tmp_path)))
+    with pytest.raises(SettingsError) as error:
+        Settings.load()
+    assert str(error.value).startswith(told.replace("{folder}", str(tmp_path)))
+    assert len(str(error.value).splitlines()) == 1
+
+
 def test_the_day_of_the_call_is_that_of_the_configured_zone() -> None:
     now = datetime.now(UTC)
     days = {Settings.load(timezone=zone).today() for zone in ("Pacific/Kiritimati", "Pacific/Niue", "UTC")}

@@ -12,6 +12,7 @@ from cds_service.policies.library import load_library
 from cds_service.settings import Settings
 from cds_service.web.pages import frame
 from cds_service.web.pages.frame import markdown
+from cds_service.web.pages.stories import stories
 
 HTML = {"accept": "text/html"}
 REVISION = load_library().newest[0]
@@ -80,6 +81,23 @@ async def test_the_policy_page_shows_every_row_section_and_reading(client):
     assert REVISION.document.source.sha256 in page
     for one in REVISION.document.not_encoded:
         assert one.section in page
+
+
+async def test_the_link_of_every_card_leads_to_its_place_on_the_policy_page():
+    app = create_app(Settings.load(record=False, public_base_url="https://cds.example"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://cds.example") as client:
+        page = (await client.get("/policies/CP.PHAR.339", headers=HTML)).text
+        places = re.findall(r'\bid="([^"]+)"', page)
+        assert len(places) == len(set(places))
+        sections = set()
+        for story in stories().values():
+            answer = await client.post(f"/cds-services/durvalumab-{story.request['hook']}", json=story.request)
+            links = [link["url"] for card in answer.json()["cards"] for link in card.get("links", ())]
+            sections |= {url.partition("#")[2] for url in links if url.startswith("https://cds.example/policies/CP")}
+    assert sections - {""} <= set(places)
+    assert {"I.A.5.a.ii", "II.A.4.b.ii", "I.E.1", "II.B.1", "I.A.4"} <= sections
+    for pathway in REVISION.pathways:
+        assert {row.cite for rows in pathway.tables.values() for row in rows} <= set(places)
 
 
 async def test_an_unknown_revision_shows_the_newest(client):

@@ -64,11 +64,19 @@ def _pathway(pathway: Pathway) -> dict[str, Any]:
             f"{plain(one.months)} months" + (f" in total ({one.disease})" if one.less else "")
             for one in pathway.approval
         ),
-        "tables": [
-            (setting, [_row(pathway, setting, row) for row in rows]) for setting, rows in pathway.tables.items() if rows
-        ],
+        "tables": [(setting, _rows(pathway, setting, rows)) for setting, rows in pathway.tables.items() if rows],
         "criteria": [outline(criterion) for criterion in pathway.criteria],
     }
+
+
+def _rows(pathway: Pathway, setting: str | None, rows: Sequence[DoseRow]) -> list[dict[str, Any]]:
+    """The rows of a table. Cards link to the section of a row: the first row of a section is where that leads."""
+    sections: set[str] = set()
+    found = []
+    for row in rows:
+        found.append({**_row(pathway, setting, row), "is_first": row.cite not in sections})
+        sections.add(row.cite)
+    return found
 
 
 def _row(pathway: Pathway, setting: str | None, row: DoseRow) -> dict[str, Any]:
