@@ -131,6 +131,16 @@ async def test_an_order_of_another_patient_beside_ours_is_set_aside(posted: Call
     assert any("MedicationRequest/rx-9" in note for note in assessments(answer)[0]["notes"])
 
 
+async def test_a_reason_behind_a_failed_query_is_our_trouble_and_no_omission(posted: Callable[..., Any]) -> None:
+    body = call(order(reasonReference=[{"reference": "Condition/cond-1"}]))
+    failed = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}
+    body["prefetch"]["conditions"] = failed
+    (card,) = (await posted(body))["cards"]
+    assert card["indicator"] == "warning"
+    assert "could not be fully checked" in card["summary"]
+    assert "Please document" not in card["detail"]
+
+
 async def test_a_foreign_resource_never_fails_the_call(posted: Callable[..., Any]) -> None:
     body = call()
     body["context"]["draftOrders"]["entry"] += [
