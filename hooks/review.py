@@ -120,7 +120,8 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
 
 def plainly_none(call: HookCall) -> bool:
     """Whether every draft says in itself that it is for something else. Most calls do, and then need no chart."""
-    entries = (call.request.draft_orders or {}).get("entry", ())
+    drafts = call.request.draft_orders or {}
+    entries = drafts.get("entry", ()) if drafts.get("resourceType", "Bundle") == "Bundle" else None
     drugs = [revision.drug for revision in call.library.newest]
     return isinstance(entries, list | tuple) and all(_is_plainly_other(entry, drugs) for entry in entries)
 

@@ -112,6 +112,12 @@ async def test_several_orders_are_judged_each_for_itself_and_name_each_other(pos
     assert any("MedicationRequest/rx-1" in note for note in second["notes"])
 
 
+async def test_an_order_where_the_bundle_belongs_is_no_empty_draft(posted: Callable[..., Any]) -> None:
+    body = call()
+    body["context"]["draftOrders"] = order()
+    assert assessments(await posted(body))[0]["dose"]["verdict"] == "exceeds"
+
+
 async def test_an_order_without_id_is_told_by_its_position(posted: Callable[..., Any]) -> None:
     answer = await posted(call(order(drug=ETOPOSIDE), order(None)))
     assert "order" not in assessments(answer)[0]
