@@ -43,7 +43,8 @@ def update(order: Mapping[str, Any], answers: Sequence[Json], description: str) 
     carries extensions in a shape that could not be kept as it is.
     """
     present = order.get("extension", [])
-    if not answers or not isinstance(order.get("id"), str) or not isinstance(present, list):
+    identity = order.get("id")
+    if not answers or not isinstance(identity, str) or not identity or not isinstance(present, list):
         return None
     if not present:
         return {"type": "update", "description": description, "resource": {**order, "extension": [*answers]}}
