@@ -101,7 +101,7 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
     context = call.request.context
     if isinstance(context, OrderDispatchContext):
         named = (chart.resolve(reference) for reference in context.dispatched_orders)
-        among = tuple(order for order in named if order is not None)
+        among = tuple({id(order.raw): order for order in named if order is not None}.values())  # each once
     orders: list[InScope] = []
     foreign: dict[int, Resource] = {}
     of_others: list[tuple[Revision, tuple[str, ...]]] = []

@@ -304,3 +304,16 @@ async def test_a_chart_that_crashes_the_reading_is_a_warning(
     answer = await posted(call())
     assert [card["indicator"] for card in answer["cards"]] == ["warning"]
     assert "could not be checked" in answer["cards"][0]["summary"]
+
+
+# order-dispatch
+
+
+async def test_an_order_that_is_named_twice_in_a_dispatch_is_judged_once(posted: Callable[..., Any]) -> None:
+    named = ["MedicationRequest/rx-1", "https://ehr.example/fhir/MedicationRequest/rx-1"]
+    context = {"patientId": "pt-1", "dispatchedOrders": named, "performer": "Organization/infusions"}
+    body = {**call(), "hook": "order-dispatch", "context": context}
+    body["prefetch"]["medicationRequests"] = searchset(order())
+    answer = await posted(body, "/cds-services/durvalumab-order-dispatch")
+    assert len(assessments(answer)) == 1
+    assert not any("same call" in note for note in assessments(answer)[0].get("notes", []))
