@@ -122,12 +122,12 @@ _DENIED = re.compile(
     r"\b(?:no (?:evidence|history|signs?|diagnosis) of|no|not|negative for|denies|without|ruled? out|r/o|excluded?|"
     r"unlikely|(?:(?:family|personal|past|prior) )?(?:history|hx) of|h/o|fh of|s/p|screening for|risk of|at risk for|"
     r"fear of|rather than|instead of|other than)\b[^,;.]*|"
-    r"[^,;.]*\b(?:ruled out|excluded|screening)\b"
+    r"(?:^|(?<=[,;.]))[^,;.]*\b(?:ruled out|excluded|screening)\b"
 )
 _SPREAD = re.compile(
     r"\b(?:secondary (?:malignant )?(?:neoplasm|tumou?r|cancer|malignancy|carcinoma)s?|metastas[ie]s|mets?|"
     r"metastatic (?:disease|lesions?|malignan\w+|cancer|carcinoma|neoplasm|tumou?r)s?)\b"
-    r"[^,;.]*?\b(?:of|to|in|involving)\b (?:the )?[^,;.]*?(?=$|[,;.]|\bfrom\b)|"
+    r"[^,;.]{0,200}?\b(?:of|to|in|involving)\b (?:the )?[^,;.]*?(?=$|[,;.]|\bfrom\b)|"
     r"\bmetastatic (?:to|in) [^,;.]*|"
     r"\b(?:lung|liver|hepatic|pulmonary|brain|bone|adrenal|nodal|bladder) (?:metastas[ie]s|mets?|metastatic)\b"
 )
