@@ -11,7 +11,16 @@ from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
 import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, WrapValidator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from cds_service.errors import RequestError
@@ -256,12 +265,16 @@ class OverrideReason(Wire):
     user_comment: OptionalText = None
 
 
+Written = BeforeValidator(lambda value: value if isinstance(value, str) and "-" in value[1:] else None)
+"""Marks a time that is written out; a bare number, which would be read as seconds, is none."""
+
+
 class Feedback(Wire):
     """What became of one card. ``override_reasons`` and ``extension`` are how one vendor sends reasons."""
 
     card: str = Field(min_length=1)
     outcome: Literal["accepted", "overridden"]
-    outcome_timestamp: AwareDatetime = Field(strict=False)
+    outcome_timestamp: Annotated[AwareDatetime, Written] = Field(strict=False)
     accepted_suggestions: tuple[AcceptedSuggestion, ...] = Field((), strict=False)
     override_reason: Annotated[OverrideReason | None, Lenient] = None
     override_reasons: Annotated[list[Any] | None, Lenient] = None

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_OF_A_DRUG = frozenset({"MedicationRequest", "MedicationOrder"})
+
 
 async def handle(call: HookCall) -> CdsResponse:
     """Offer the drug of each policy that the drafts do not hold yet."""
@@ -58,9 +60,9 @@ def _offer(call: HookCall, chart: Chart, revision: Revision) -> Json:
 
 
 def _draft(call: HookCall, chart: Chart, revision: Revision) -> Json:
-    """The draft as it came with another drug in it; a plain one where there is none."""
-    entry = next(iter(objects((call.request.draft_orders or {}).get("entry"))), {})
-    came = as_object(entry.get("resource"))
+    """The first draft of a drug as it came with another drug in it; a plain one where there is none."""
+    drafts = [as_object(entry.get("resource")) for entry in objects((call.request.draft_orders or {}).get("entry"))]
+    came = next((draft for draft in drafts if draft.get("resourceType") in _OF_A_DRUG), {})
     drug = revision.drug
     codes = entries(drug.value_set) if drug.value_set else ()
     ingredient = next((one for one in codes if one.system == RXNORM and one.verified), None)

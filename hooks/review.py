@@ -101,7 +101,7 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
     context = call.request.context
     if isinstance(context, OrderDispatchContext):
         named = (chart.resolve(reference) for reference in context.dispatched_orders)
-        among = tuple(order for order in named if order is not None)
+        among = tuple({id(order.raw): order for order in named if order is not None}.values())  # each once
     orders: list[InScope] = []
     foreign: dict[int, Resource] = {}
     of_others: list[tuple[Revision, tuple[str, ...]]] = []
@@ -121,9 +121,7 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
 def plainly_none(call: HookCall) -> bool:
     """Whether every draft says in itself that it is for something else. Most calls do, and then need no chart."""
     drafts = call.request.draft_orders or {}
-    if "entry" not in drafts and drafts.get("resourceType", "Bundle") != "Bundle":
-        return False  # an order where a Bundle belongs
-    entries = drafts.get("entry", ())
+    entries = drafts.get("entry", ()) if drafts.get("resourceType", "Bundle") == "Bundle" else None
     drugs = [revision.drug for revision in call.library.newest]
     return isinstance(entries, list | tuple) and all(_is_plainly_other(entry, drugs) for entry in entries)
 

@@ -44,7 +44,7 @@ def update(order: Mapping[str, Any], answers: Sequence[Json], description: str) 
     """
     present = order.get("extension", [])
     identity = order.get("id")
-    if not answers or not identity or not isinstance(identity, str) or not isinstance(present, list):
+    if not answers or not isinstance(identity, str) or not identity or not isinstance(present, list):
         return None
     if not present:
         return {"type": "update", "description": description, "resource": {**order, "extension": [*answers]}}

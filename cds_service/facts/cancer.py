@@ -111,7 +111,7 @@ class Subject:
 
     ``conditions`` are the chart's Conditions of that tumour, ``reasons`` what the order itself says of it, ``evidence``
     both. ``linked`` says that the order names a disease as its reason, ``unread`` what it names in words nobody here
-    knows, ``alone`` that the chart has no other tumour.
+    knows, ``unfound`` that a diagnosis it refers to did not come, ``alone`` that the chart has no other tumour.
     """
 
     diagnoses: tuple[Diagnosis, ...] = ()
@@ -120,6 +120,7 @@ class Subject:
     evidence: tuple[Evidence, ...] = ()
     linked: bool = False
     unread: tuple[Evidence, ...] = ()
+    unfound: bool = False
     disagreeing: tuple[Evidence, ...] = ()
     alone: bool = True
 
@@ -136,6 +137,7 @@ class _Reasons:
     named: list[tuple[Diagnosis, Cancer | None, Evidence]] = field(default_factory=list)
     other: list[Evidence] = field(default_factory=list)
     unread: list[Evidence] = field(default_factory=list)
+    unfound: bool = False
     disagreeing: list[Evidence] = field(default_factory=list)
 
 
@@ -335,6 +337,7 @@ def _subject(reading: Reading) -> Subject:
         evidence=tuple(cancer.evidence for cancer in chosen),
         linked=bool(reasons.unread),
         unread=tuple(reasons.unread),
+        unfound=reasons.unfound,
         disagreeing=tuple(item for cancer in chosen for item in cancer.disagreeing),
         alone=alone,
     )
@@ -447,6 +450,7 @@ def _read_reason_reference(
             _read_reason({"text": display}, said, reasons)
         else:
             reasons.unread.append(said)
+        reasons.unfound = True
         return
     if target.type != "Condition" or entered_in_error(target):
         return

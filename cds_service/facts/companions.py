@@ -16,6 +16,7 @@ from cds_service.facts.claims import Inferred
 from cds_service.facts.dose import dose_lines
 from cds_service.facts.medications import CHEMOTHERAPY, Kind, Use, of_drug, of_others, unresolved
 from cds_service.facts.read import PATIENT, FactSource
+from cds_service.fhir.chart import short_reference
 from cds_service.fhir.quantities import dose_quantity
 from cds_service.fhir.read import as_object
 
@@ -47,8 +48,13 @@ def read(reading: Reading) -> dict[str, AnyFact]:
         facts["combination_drugs"] = Known(companions, tuple(use.evidence for use in found))
     else:
         unread = tuple(unresolved(chart))
-        absence = chart.absence("medicationRequests", "medicationAdministrations")
-        facts["combination_drugs"] = Unknown(Absence.NOT_UNDERSTOOD if unread else absence, LOOKED_FOR, unread)
+        # A Medication that a draft refers to is read under a key of its own; if it did not come, no entry is at fault.
+        names = [short_reference(item.shown) for item in unread]
+        apart = [f"medication {name}" for name in names if name.startswith("Medication/")]
+        absence = chart.absence("medicationRequests", "medicationAdministrations", *apart)
+        if unread and (not apart or absence is Absence.NOT_RECORDED):
+            absence = Absence.NOT_UNDERSTOOD
+        facts["combination_drugs"] = Unknown(absence, LOOKED_FOR, unread)
     now = [use for use in found if use.kind is Kind.DRAFTED]
     if now:
         facts["ordered_with"] = Known(tuple(dict.fromkeys(use.name for use in now)), tuple(u.evidence for u in now))

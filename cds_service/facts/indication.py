@@ -29,7 +29,10 @@ def read(reading: Reading) -> dict[str, AnyFact]:
         if len(statuses) == 1:
             facts["diagnosis_status"] = Known(statuses.pop(), found.evidence)
     elif found.unread:
-        facts["indication"] = Unknown(Absence.NOT_UNDERSTOOD, LOOKED_FOR, found.unread)
+        # A reason that only refers to a diagnosis is not at fault where the diagnoses did not come.
+        apart = found.unfound and not reading.chart.answered("conditions")
+        absence = reading.chart.absence("conditions") if apart else Absence.NOT_UNDERSTOOD
+        facts["indication"] = Unknown(absence, LOOKED_FOR, found.unread)
     else:
         facts["indication"] = Unknown(reading.chart.absence("conditions"), LOOKED_FOR)
     said = found.evidence[:1] if found.linked else ()

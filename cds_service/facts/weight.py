@@ -7,7 +7,7 @@ weights and weights that would cross the 30 kg line if they were pounds are rema
 from __future__ import annotations
 
 from dataclasses import field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -162,18 +162,18 @@ _WEIGHTS = {(entry.system, entry.code) for entry in entries("weight_observation"
 _OTHER_WEIGHTS = {(entry.system, entry.code) for entry in entries("weight_exclude")}
 
 
-def _weighings(resources: Iterable[Resource], on: date) -> Iterator[Weighing]:
-    """The body weights of Observations, or of the components of panels."""
+def _weighings(resources: Iterable[Resource], on: date, zone: tzinfo | None) -> Iterator[Weighing]:
+    """The body weights of Observations, or of the components of panels. ``zone`` is the offset of the order."""
     for resource in resources:
         raw = resource.raw
         remark = _remark_of_weight(resource.code)
         if remark is not None:
-            yield _weighing(raw, remark, "valueQuantity", resource, on)
+            yield _weighing(raw, remark, "valueQuantity", resource, on, zone)
         elif "component" in raw:
             for i, component in enumerate(objects(raw["component"])):
                 remark = _remark_of_weight(concept_of(component.get("code")))
                 if remark is not None:
-                    yield _weighing(component, remark, f"component[{i}].valueQuantity", resource, on)
+                    yield _weighing(component, remark, f"component[{i}].valueQuantity", resource, on, zone)
 
 
 @lru_cache(maxsize=1024)
@@ -189,12 +189,19 @@ def _remark_of_weight(concept: Concept) -> str | None:
     return _REMARKS.get(known, "") if known else None
 
 
-def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date) -> Weighing:
+def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date, zone: tzinfo | None) -> Weighing:
     """A body weight. ``part`` holds its value: the resource, or a component of it."""
     raw = resource.raw
     day, written = effective(raw)
-    if day is None and (partial := partial_date(written)) is not None and partial.latest <= on:
+    at = moment(written)
+    if (
+        day is None
+        and (partial := partial_date(written)) is not None
+        and (partial.latest <= on or partial.earliest > on)
+    ):
         day = partial.latest
+    elif day is not None and day > on and at is not None and zone is not None:
+        day = _day_in(at, zone) or day
     measured = quantity(part.get("valueQuantity"))
     absent = ""
     if measured is None:
@@ -206,7 +213,7 @@ def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date) 
         unit=measured.unit,
         observed_on=day,
         status=text(raw.get("status")) or "final",
-        at=moment(written),
+        at=at,
         reference=resource.reference,
         shown=measured.shown,
         origin=resource.origin,
@@ -217,10 +224,20 @@ def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date) 
     )
 
 
+def _day_in(at: datetime, zone: tzinfo) -> date | None:
+    """The calendar day of a moment by another offset; None beyond the calendar."""
+    try:
+        return at.astimezone(zone).date()
+    except OverflowError:
+        return None
+
+
 def _read(reading: Reading) -> Mapping[str, AnyFact]:
     on = reading.order_day
-    chart = reading.chart
-    return {"weight_kg": weight_from_values(_weighings(chart.of("Observation"), on), on, chart.absence("weight"))}
+    chart, raw = reading.chart, reading.order.raw
+    ordered = moment(raw.get("authoredOn", raw.get("dateWritten")))
+    found = _weighings(chart.of("Observation"), on, ordered.tzinfo if ordered is not None else None)
+    return {"weight_kg": weight_from_values(found, on, chart.absence("weight"))}
 
 
 _CODES = ",".join(f"{LOINC}|{entry.code}" for entry in entries("weight_observation") if entry.system == LOINC)

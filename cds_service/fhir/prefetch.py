@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from cds_service.fhir.read import as_list, objects, text
+from cds_service.terminology.codes import LOINC, SNOMED, lookup
 from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
@@ -30,7 +31,13 @@ RESOURCE_TYPES: dict[str, tuple[str, ...]] = {
 }
 """The contract's prefetch keys (section 1) and the resource types each asks for."""
 
-_WEIGHT_CODES = ("29463-7", "3141-9")
+_WEIGHT_CODES = frozenset({"29463-7", "3141-9"})
+_WEIGHTS = frozenset({"weight_observation", "weight_exclude"})
+_SYSTEMS = (LOINC, SNOMED)
+_WHOLE = frozenset({"patient", "subject", "beneficiary", "practitioner", "code"})
+_NARROWING = frozenset(
+    {"_id", "_lastUpdated", "_tag", "_profile", "_security", "_text", "_content", "_filter", "_query"}
+)
 _REFUSED = frozenset({"forbidden", "security", "login", "suppressed"})
 _FAILED = frozenset({"error", "fatal"})
 _WRAPPED = frozenset({"Bundle", "OperationOutcome"})
@@ -167,7 +174,8 @@ def _collect(
 def keys_shown_by(query: str, patient_id: str) -> frozenset[str]:
     """The contract keys that a Bundle's self link answers, whatever key the Bundle came under.
 
-    The link must search the right type for this patient; an Observation search counts for the codes it names.
+    The link must search the right type for this patient, and all of it: a search by date or status finds nothing where
+    the chart has something. An Observation search counts for the codes it names.
     """
     if not query or "{{" in query:
         return frozenset()
@@ -180,14 +188,38 @@ def keys_shown_by(query: str, patient_id: str) -> frozenset[str]:
     owner = parameters.get("patient") or parameters.get("subject") or parameters.get("beneficiary") or ""
     if kind not in {"PractitionerRole"} and owner.rpartition("/")[2] != patient_id:
         return frozenset()
+    if any(_narrows(kind, name, value) for name, value in parameters.items()):
+        return frozenset()
     if kind == "Observation":
-        code, category = parameters.get("code", ""), parameters.get("category", "")
-        if not code and not category:
-            return frozenset({"weight", "oncologyObservations"})
-        if any(weight in code for weight in _WEIGHT_CODES) or "vital-signs" in category:
-            return frozenset({"weight"})
-        return frozenset({"oncologyObservations"}) if code else frozenset()
+        return _observations_of(parameters.get("code", ""), parameters.get("category", ""))
     return frozenset(key for key, kinds in RESOURCE_TYPES.items() if kind in kinds)
+
+
+def _narrows(kind: str, name: str, value: str) -> bool:
+    """Whether a search parameter leaves out records that a key of ours asks for."""
+    if name.startswith("_"):
+        return name.startswith("_has:") or name in _NARROWING
+    if kind == "Observation" and name == "category":
+        return False
+    if kind == "Coverage" and name == "status":
+        return value != "active"
+    return name not in _WHOLE or (name == "code" and kind != "Observation")
+
+
+def _observations_of(code: str, category: str) -> frozenset[str]:
+    if not code and not category:
+        return frozenset({"weight", "oncologyObservations"})
+    if not code:
+        return frozenset({"weight"}) if "vital-signs" in category else frozenset()
+    found: set[str] = set()
+    for one in code.split(","):
+        system, _, bare = one.rpartition("|")
+        sets = {entry.value_set for each in ([system] if system else _SYSTEMS) for entry in lookup(each, bare)}
+        if bare in _WEIGHT_CODES:
+            found.add("weight")
+        if sets - _WEIGHTS:
+            found.add("oncologyObservations")
+    return frozenset(found)
 
 
 def searches_another_patient(query: str, patient_id: str) -> bool:

@@ -15,7 +15,7 @@ from cds_service.criteria.quantity import Amount, plain
 from cds_service.evidence import Absence
 from cds_service.fhir.read import Json, as_object, by_content, decimal, text
 from cds_service.terminology.codes import HCPCS, UCUM, canonical_system, lookup
-from cds_service.values import dataclass, remembered
+from cds_service.values import LONGEST, dataclass, remembered
 
 if TYPE_CHECKING:
     from cds_service.terminology.drug import Drug
@@ -101,6 +101,7 @@ def product_of(label: str) -> Product:
     words = " ".join(label.lower().split())
     if _BAG.search(words):
         return Product(bag=True)
+    words = words[:LONGEST]
     if form := _RXNORM_FORM.match(words):
         ml, concentration = Decimal(form["ml"]), Decimal(form["mg"])
         return Product(concentration, ml * concentration)

@@ -123,12 +123,12 @@ _DENIED = re.compile(
     r"unlikely|(?:(?:family|personal|past|prior) )?(?:history|hx) of|h/o|fh of|s/p|screening for|risk of|at risk for|"
     r"fear of|rather than|instead of|other than|"
     r"(?:mother|father|sister|brother|sibling|parent|aunt|uncle)s? (?:has|had|with))\b[^,;.]*|"
-    r"[^,;.]*\b(?:ruled out|excluded|screening)\b"
+    r"(?:^|(?<=[,;.]))[^,;.]*\b(?:ruled out|excluded|screening)\b"
 )
 _SPREAD = re.compile(
     r"\b(?:secondary (?:malignant )?(?:neoplasm|tumou?r|cancer|malignancy|carcinoma)s?|metastas[ie]s|mets?|"
     r"metastatic (?:disease|lesions?|malignan\w+|cancer|carcinoma|neoplasm|tumou?r)s?)\b"
-    r"[^,;.]*?\b(?:of|to|in|involving)\b (?:the )?[^,;.]*?(?=$|[,;.]|\bfrom\b)|"
+    r"[^,;.]{0,200}?\b(?:of|to|in|involving)\b (?:the )?[^,;.]*?(?=$|[,;.]|\bfrom\b)|"
     r"\bmetastatic (?:to|in) [^,;.]*|"
     r"\bmetastatic (?:\w+ differentiated )?(?:adeno ?|squamous (?:cell )?)carcinomas? (?:to|in|involving) "
     r"(?:the )?(?:(?:right|left|both|upper|middle|lower|lobe|of) )*(?:lungs?|liver|bile ducts?)\b|"
@@ -136,7 +136,7 @@ _SPREAD = re.compile(
     r"(?:metastas[ie]s|mets?|metastatic(?! (?:to|in)\b))\b"
 )
 _SPREAD_TO = re.compile(
-    r"(\bmetastatic\b[^,;.]*?) (?:to|involving) (?:the )?"
+    r"(\bmetastatic\b[^,;.]{0,200}?) (?:to|involving) (?:the )?"
     r"(?:(?:right|left|both) )?(?:lungs?|liver|bile ducts?|bladder)\b"
 )
 

@@ -265,6 +265,8 @@ def test_feedback_as_clients_send_it_is_read(entries: list[Any]) -> None:
         {"feedback": [{**ENTRY, "outcome": "accepted"}]},
         {"feedback": [{**ENTRY, "outcomeTimestamp": "yesterday"}]},
         {"feedback": [{**ENTRY, "outcomeTimestamp": "2026-11-02T10:05:31"}]},
+        {"feedback": [{**ENTRY, "outcomeTimestamp": 1793613931}]},
+        {"feedback": [{**ENTRY, "outcomeTimestamp": "-1793613931"}]},
         {"feedback": [{"card": "c1", "outcome": "overridden"}]},
     ],
 )

@@ -47,6 +47,11 @@ def test_an_order_without_extensions_gets_them_at_its_end():
     assert list(updated(order()))[-1] == "extension"
 
 
+@pytest.mark.parametrize("identity", [None, "", 5, ["rx-1"]])
+def test_an_order_without_a_usable_id_cannot_be_updated(identity):
+    assert updated({**order(), "id": identity}) is None
+
+
 def test_coverage_information_for_the_same_coverage_is_replaced_in_its_place():
     before = order(extension=[OTHER_EXTENSION, said(documents=Documents()), {**OTHER_EXTENSION, "valueString": "last"}])
     after = updated(before)

@@ -210,6 +210,13 @@ def test_a_reason_whose_condition_did_not_come_is_read_by_its_display():
     assert cause(silent["indication"]) is Absence.NOT_UNDERSTOOD
 
 
+def test_a_reason_is_not_at_fault_where_the_diagnoses_did_not_come():
+    for said in ({}, {"display": "lung mass"}):
+        found = facts(reasonReference=[{"reference": "Condition/far", **said}])
+        assert cause(found["indication"]) is Absence.NOT_SENT
+        assert found["indication"].evidence[0].shown == said.get("display", "Condition/far")
+
+
 def test_a_contained_reason_is_read():
     contained = {"resourceType": "Condition", "id": "c", "code": concept(SNOMED, HCC)}
     found = facts(contained=[contained], reasonReference=[{"reference": "#c"}])

@@ -142,6 +142,20 @@ def test_effective_forms(effective):
     assert read(weight(60, "kg", "2026-09-01"), raw).value.kg == 70
 
 
+def test_the_day_of_a_weight_is_that_of_the_orders_own_offset():
+    """19:00 where the order was written is the day after in UTC, in which many servers write their times."""
+    weights = searchset(weight(80, day="2026-11-01"), weight(70, day="2026-11-21T00:00:00Z"))
+    same_evening = reading({"authoredOn": "2026-11-20T20:00:00-05:00"}, {"weight": weights})
+    found = SOURCE.read(same_evening)["weight_kg"].value
+    assert (found.kg, found.observed_on) == (70, date(2026, 11, 20))
+    in_utc = reading({"authoredOn": "2026-11-20T20:00:00Z"}, {"weight": weights})
+    assert SOURCE.read(in_utc)["weight_kg"].value.kg == 80
+    never = searchset(weight(70, day="9999-12-31T23:00:00-05:00"))
+    assert isinstance(
+        SOURCE.read(reading({"authoredOn": "2026-11-20T20:00:00Z"}, {"weight": never}))["weight_kg"], Unknown
+    )
+
+
 def test_weight_without_a_date_comes_after_any_dated_one():
     undated = weight(80, "kg", None)
     assert read(undated, usual()).value.kg == 70
@@ -177,6 +191,10 @@ def test_reason_for_no_value_is_quoted():
     fact = read(raw)
     assert fact.absence is Absence.NOT_RECORDED
     assert "Not performed" in fact.looked_for
+
+
+def test_a_month_after_the_order_is_after_it():
+    assert isinstance(read(weight(day="2026-12")), Unknown)
 
 
 def test_old_weight_is_remarked_after_thirty_days():

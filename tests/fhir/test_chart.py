@@ -108,7 +108,17 @@ def test_nothing_under_a_configured_name_counts():
         ("Observation?code=http%3A%2F%2Floinc.org%7C29463-7&patient=p1", "oncologyObservations", Absence.NOT_SENT),
         ("Observation?category=vital-signs&patient=p1", "weight", Absence.NOT_RECORDED),
         ("Observation?patient=p1", "oncologyObservations", Absence.NOT_RECORDED),
+        ("Observation?patient=p1&code=2160-0", "oncologyObservations", Absence.NOT_SENT),
+        ("Observation?patient=p1&code=http://loinc.org|21908-9,2160-0", "oncologyObservations", Absence.NOT_RECORDED),
+        ("Observation?patient=p1&category=vital-signs&code=85354-9", "weight", Absence.NOT_SENT),
+        ("Observation?patient=p1&code=29463-7&date=ge2026-11-01", "weight", Absence.NOT_SENT),
         ("MedicationRequest?patient=p1", "medicationRequests", Absence.NOT_RECORDED),
+        ("MedicationRequest?patient=p1&_count=50&_sort=-date", "medicationRequests", Absence.NOT_RECORDED),
+        ("MedicationRequest?patient=p1&status=active", "medicationRequests", Absence.NOT_SENT),
+        ("MedicationRequest?patient=p1&_lastUpdated=ge2026", "medicationRequests", Absence.NOT_SENT),
+        ("Condition?patient=p1&category=encounter-diagnosis", "conditions", Absence.NOT_SENT),
+        ("Coverage?patient=p1&status=active", "coverage", Absence.NOT_RECORDED),
+        ("Coverage?patient=p1&status=cancelled", "coverage", Absence.NOT_SENT),
     ],
 )
 def test_self_link_shows_what_was_searched(query, key, absence):

@@ -42,6 +42,19 @@ async def test_an_empty_draft_is_offered_a_new_order(client):
     assert card["suggestions"][0]["actions"][0]["type"] == "create"
 
 
+async def test_a_draft_of_something_else_than_a_drug_stays_as_it_is(client):
+    body = call(order(drug=ETOPOSIDE), hook="order-select")
+    scan = {"resourceType": "ServiceRequest", "id": "scan", "subject": {"reference": "Patient/pt-1"}}
+    for drafts, came in (
+        ([{"resource": scan}], None),
+        ([{"resource": scan}, {"resource": order("rx-9", drug=ETOPOSIDE)}], "rx-9"),
+    ):
+        body["context"]["draftOrders"]["entry"] = drafts
+        (card,) = (await client.post(DEMO, json=body)).json()["cards"]
+        offered = card["suggestions"][0]["actions"][0]["resource"]
+        assert (offered["resourceType"], offered.get("id")) == ("MedicationRequest", came)
+
+
 async def test_order_select_itself_never_answers_a_foreign_draft(client):
     body = call(order(drug=ETOPOSIDE), hook="order-select")
     assert (await client.post("/cds-services/durvalumab-order-select", json=body)).json()["cards"] == []

@@ -149,3 +149,15 @@ def test_a_huge_number_of_resources_is_answered(app: ASGIApp) -> None:
     ]
     answer = asyncio.run(post(app, orjson.dumps(body)))
     assert assessments(answer.json())[0]["dose"]["verdict"] == "exceeds"
+
+
+@pytest.mark.parametrize("words", ["lung cancer ", "metastatic disease ", "z", "9"])
+def test_a_text_of_a_megabyte_is_answered(app: ASGIApp, words: str) -> None:
+    """It takes a moment where the length counts once; where it counts squared, this does not end for hours."""
+    long = words * (1_000_000 // len(words))
+    body = call()
+    body["context"]["draftOrders"]["entry"][0]["resource"]["medicationCodeableConcept"]["text"] = f"durvalumab {long}"
+    body["prefetch"]["conditions"]["entry"][0]["resource"]["code"]["text"] = long
+    answer = asyncio.run(post(app, orjson.dumps(body)))
+    assert_no_fault(answer)
+    assert assessments(answer.json())[0]["dose"]["ordered"] == "1500 mg every 2 wk"

@@ -118,6 +118,12 @@ async def test_several_orders_are_judged_each_for_itself_and_name_each_other(pos
     assert any("MedicationRequest/rx-1" in note for note in second["notes"])
 
 
+async def test_an_order_where_the_bundle_belongs_is_no_empty_draft(posted: Callable[..., Any]) -> None:
+    body = call()
+    body["context"]["draftOrders"] = order()
+    assert assessments(await posted(body))[0]["dose"]["verdict"] == "exceeds"
+
+
 async def test_an_order_without_id_is_told_by_its_position(posted: Callable[..., Any]) -> None:
     answer = await posted(call(order(drug=ETOPOSIDE), order(None)))
     assert "order" not in assessments(answer)[0]
@@ -135,6 +141,16 @@ async def test_an_order_of_another_patient_beside_ours_is_set_aside(posted: Call
     answer = await posted(call(order("rx-1"), order("rx-9", patient="pt-2")))
     assert [one["order"] for one in assessments(answer)] == ["MedicationRequest/rx-1"]
     assert any("MedicationRequest/rx-9" in note for note in assessments(answer)[0]["notes"])
+
+
+async def test_a_reason_behind_a_failed_query_is_our_trouble_and_no_omission(posted: Callable[..., Any]) -> None:
+    body = call(order(reasonReference=[{"reference": "Condition/cond-1"}]))
+    failed = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}
+    body["prefetch"]["conditions"] = failed
+    (card,) = (await posted(body))["cards"]
+    assert card["indicator"] == "warning"
+    assert "could not be fully checked" in card["summary"]
+    assert "Please document" not in card["detail"]
 
 
 async def test_a_foreign_resource_never_fails_the_call(posted: Callable[..., Any]) -> None:
@@ -294,3 +310,16 @@ async def test_a_chart_that_crashes_the_reading_is_a_warning(
     answer = await posted(call())
     assert [card["indicator"] for card in answer["cards"]] == ["warning"]
     assert "could not be checked" in answer["cards"][0]["summary"]
+
+
+# order-dispatch
+
+
+async def test_an_order_that_is_named_twice_in_a_dispatch_is_judged_once(posted: Callable[..., Any]) -> None:
+    named = ["MedicationRequest/rx-1", "https://ehr.example/fhir/MedicationRequest/rx-1"]
+    context = {"patientId": "pt-1", "dispatchedOrders": named, "performer": "Organization/infusions"}
+    body = {**call(), "hook": "order-dispatch", "context": context}
+    body["prefetch"]["medicationRequests"] = searchset(order())
+    answer = await posted(body, "/cds-services/durvalumab-order-dispatch")
+    assert len(assessments(answer)) == 1
+    assert not any("same call" in note for note in assessments(answer)[0].get("notes", []))

@@ -338,7 +338,7 @@ STATES = {
                 {
                     **requested("x", "rx-c", "draft"),
                     "medicationCodeableConcept": None,
-                    "medicationReference": {"reference": "Medication/elsewhere"},
+                    "medicationReference": {"reference": "#nothing-contained"},
                 },
             ),
         ),
