@@ -24,7 +24,7 @@ from cds_service.facts.records import (
     uncoded,
     value_of,
 )
-from cds_service.fhir.read import as_list, codings, concept_text, entries_of, objects, text
+from cds_service.fhir.read import as_list, codings, concept_text, entries_of, objects, runs_on, text
 from cds_service.terminology.codes import HGNC, LOINC
 
 if TYPE_CHECKING:
@@ -288,7 +288,7 @@ def result_of_words(words: str) -> str | None:
     ('negative', 'positive')
     """
     said = words.lower()
-    if _UNSURE.search(said):
+    if runs_on(said) or _UNSURE.search(said):
         return None
     if _UNTESTED.search(said):
         return "not-tested"

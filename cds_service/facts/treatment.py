@@ -38,7 +38,17 @@ from cds_service.facts.records import (
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.prefetch import KeyState
 from cds_service.fhir.quantities import dose_quantity
-from cds_service.fhir.read import as_list, as_object, codings, concept_text, entries_of, objects, reference_of, text
+from cds_service.fhir.read import (
+    as_list,
+    as_object,
+    codings,
+    concept_text,
+    entries_of,
+    objects,
+    reference_of,
+    runs_on,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,6 +90,8 @@ _OTHER_LINE = re.compile(
     r"relapsed?|refractory|intolera\w+|beyond|whether|if|or)\b[^.,;]*$"
 )
 """Before a line: it is denied, or a line of the past."""
+_LOOK_BACK = 500
+"""Characters before a mention that are looked at; a sentence is shorter."""
 _PAST_LINE = re.compile(r"[^.;]*(?:\?|\b(?:was|were|failed|completed|given|received|progress\w+)\b)")
 """After a line: it is a question, or a line of the past."""
 _LINES = {"first": "first", "1st": "first", "second": "second", "2nd": "second", "third": "third", "3rd": "third"}
@@ -332,7 +344,7 @@ def _courses_of_disease(reading: Reading) -> list[Claim[str]]:
 def _in_words(words: str) -> str | None:
     """What a disease status says in words; None where it says several things or none."""
     said = words.lower()
-    if _UNSURE.search(said):
+    if runs_on(said) or _UNSURE.search(said):
         return None
     rest, denied = _NOT_PROGRESSED.subn(" ", said)
     rest = _NO_RESPONSE.sub(" ", rest)
@@ -489,8 +501,11 @@ def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
     claims: list[Claim[str]] = []
     unread: list[Evidence] = []
     for words, item in said:
-        for match in _LINE.finditer(spoken := words.lower()):
-            if _OTHER_LINE.search(spoken[: match.start()]) or _PAST_LINE.match(spoken, match.end()):
+        spoken = words.lower()
+        unclear = runs_on(spoken)
+        for match in _LINE.finditer(spoken):
+            before = spoken[max(0, match.start() - _LOOK_BACK) : match.start()]
+            if unclear or _OTHER_LINE.search(before) or _PAST_LINE.match(spoken, match.end()):
                 unread.append(item)
             else:
                 claims.append(Claim(_LINES[match[1]], item, inferred=True))

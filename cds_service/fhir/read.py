@@ -5,6 +5,7 @@ Input is what a JSON parser made of a request: dicts, lists, strings, numbers, b
 
 from __future__ import annotations
 
+import re
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -61,6 +62,18 @@ def objects(value: object) -> list[Json]:
 def text(value: object) -> str:
     """A string without the blanks around it; empty for anything else."""
     return value.strip() if isinstance(value, str) else ""
+
+
+_RUN_ON = re.compile(r"[^.;,]{500}")
+
+
+def runs_on(words: str) -> bool:
+    """Whether words go on for 500 characters without a stop.
+
+    Patterns that look for a denial within a sentence would take the square of its length, and nobody could say what it
+    denies: such words are not read.
+    """
+    return len(words) >= 500 and _RUN_ON.search(words) is not None
 
 
 def codings(concept: object) -> tuple[Coding, ...]:

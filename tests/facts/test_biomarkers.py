@@ -264,3 +264,9 @@ def test_results_in_words(words, result):
 def test_a_mixed_result_names_only_what_it_affirms():
     found = facts(dx(), lab("21665-5", "L858R not detected; T790M detected"))
     assert value(found["biomarkers.egfr_detail"]) == "T790M"
+
+
+def test_words_that_go_on_without_a_stop_are_not_read():
+    far = " ".join(["specimen"] * 80)
+    assert result_of_words(f"no mutation detected in {far}") is None
+    assert result_of_words(f"no mutation detected, {far[:300]}") == "negative"

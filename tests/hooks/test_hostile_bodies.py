@@ -161,3 +161,32 @@ def test_a_text_of_a_megabyte_is_answered(app: ASGIApp, words: str) -> None:
     answer = asyncio.run(post(app, orjson.dumps(body)))
     assert_no_fault(answer)
     assert assessments(answer.json())[0]["dose"]["ordered"] == "1500 mg every 2 wk"
+
+
+@pytest.mark.parametrize("words", ["no ", "not first-line ", "negative for no ", "possible metastasis if ", "x"])
+def test_words_without_a_stop_are_answered(app: ASGIApp, words: str) -> None:
+    """Results, a disease status and notes; where the length counts squared, this does not end for hours."""
+    long = words * (300_000 // len(words))
+    body = call()
+    body["context"]["draftOrders"]["entry"][0]["resource"]["note"] = [{"text": long}]
+    body["prefetch"]["conditions"]["entry"][0]["resource"]["note"] = [{"text": long}]
+    body["prefetch"]["oncologyObservations"] = {
+        "resourceType": "Bundle",
+        "type": "searchset",
+        "entry": [
+            {
+                "resource": {
+                    "resourceType": "Observation",
+                    "id": code,
+                    "status": "final",
+                    "code": {"coding": [{"system": "http://loinc.org", "code": code}]},
+                    "effectiveDateTime": "2026-10-01",
+                    "valueString": long,
+                }
+            }
+            for code in ("21665-5", "78205-2", "97509-4", "31206-6", "69548-6")
+        ],
+    }
+    answer = asyncio.run(post(app, orjson.dumps(body)))
+    assert_no_fault(answer)
+    assert assessments(answer.json())[0]["dose"]["verdict"] == "exceeds"

@@ -82,12 +82,6 @@ async def test_a_call_without_the_drug_says_exactly_nothing(client: httpx.AsyncC
     assert (await client.post(SIGN, json=empty)).content == b'{"cards":[]}'
 
 
-async def test_an_order_where_a_bundle_belongs_is_judged(posted: Callable[..., Any]) -> None:
-    body = call()
-    body["context"]["draftOrders"] = order()
-    assert assessments(await posted(body))[0]["dose"]["verdict"] == "exceeds"
-
-
 @pytest.mark.parametrize("change", [{"status": "cancelled"}, {"status": "entered-in-error"}, {"doNotPerform": True}])
 async def test_an_order_out_of_scope_says_nothing(posted: Callable[..., Any], change: Json) -> None:
     assert await posted(call(order(**change))) == {"cards": []}
