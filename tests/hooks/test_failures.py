@@ -1,0 +1,86 @@
+"""What could not be had is said to be so, never that the record lacks it, and never nothing at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.bodies import DURVALUMAB, UCUM, Json, assessments, call, order, searchset
+from tests.crd.calls import ONCOLOGIST, Client, attested, chart
+
+FAILED = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}
+DENIED = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "forbidden"}]}
+
+
+def causes(assessment: Json) -> dict[str, str]:
+    """The cause of absence of each missing fact."""
+
+    def walk(findings: list[Json]) -> Any:
+        for finding in findings:
+            yield from finding.get("missing", ())
+            yield from walk(finding.get("parts", []))
+
+    return {one["fact"]: one["absence"] for one in walk(assessment["findings"])}
+
+
+async def judged(prefetch: Json, mg: float = 700) -> tuple[dict[str, str], Json]:
+    """The causes of what an order's assessment misses, and its last card."""
+    body = call(order(mg=mg, requester={"reference": "PractitionerRole/role-1"}), prefetch=prefetch)
+    answer = (await Client().post(body)).json()
+    (assessment,) = assessments(answer)
+    return causes(assessment), answer["cards"][-1]
+
+
+def continued(**more: Any) -> Json:
+    """A chart of a continued request; None takes a key away."""
+    known = {
+        "practitionerRole": searchset(ONCOLOGIST),
+        "questionnaireResponses": attested(request_type="continuation"),
+        "medicationRequests": searchset(),
+        "medicationAdministrations": searchset(),
+        "oncologyObservations": searchset(),
+    }
+    return chart(**known | more)
+
+
+def given(identity: str, day: str) -> Json:
+    """A dose that was given."""
+    return {
+        "resourceType": "MedicationAdministration",
+        "id": identity,
+        "status": "completed",
+        "medicationCodeableConcept": DURVALUMAB,
+        "subject": {"reference": "Patient/pt-1"},
+        "effectiveDateTime": day,
+        "dosage": {"dose": {"value": 700, "unit": "mg", "system": UCUM, "code": "mg"}},
+    }
+
+
+PAGE = searchset(given("d-2", "2026-10-19"), given("d-1", "2026-10-05"))
+
+
+@pytest.mark.parametrize(
+    ("administrations", "cause"),
+    [(searchset(), "not-recorded"), (None, "not-sent"), (FAILED, "unreachable"), (DENIED, "not-permitted")],
+)
+async def test_what_earlier_doses_would_show_is_missing_for_the_reason_they_are(
+    administrations: Json | None, cause: str
+) -> None:
+    found, card = await judged(continued(medicationAdministrations=administrations), mg=1500)
+    assert {found[fact] for fact in ("continuity_documented", "months_on_therapy", "dose_increase")} == {cause}
+    assert ("could not be read" in card["summary"]) == (cause in {"unreachable", "not-permitted"})
+
+
+@pytest.mark.parametrize(
+    ("rest", "cause"),
+    [
+        ({"link": [{"relation": "next", "url": "https://ehr.example/next"}]}, "not-sent"),
+        ({"total": 40}, "not-sent"),
+        ({"entry": [*PAGE["entry"], {"resource": FAILED, "search": {"mode": "outcome"}}]}, "unreachable"),
+    ],
+)
+async def test_a_first_page_tells_no_time_on_therapy_and_blames_nobody_for_it(rest: Json, cause: str) -> None:
+    found, card = await judged(continued(medicationAdministrations={**PAGE, **rest}))
+    assert found["months_on_therapy"] == found["days_on_therapy"] == cause
+    assert ("could not be read" in card["summary"]) == (cause == "unreachable")
