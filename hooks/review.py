@@ -237,7 +237,10 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
             judged, revision = judge(call, seen, item, options)
             call.judged.append(judged)
             on_orders.add(lambda coverages, judged=judged, revision=revision: coverages.judged(judged, revision))  # type: ignore[misc]
-            shown += on_orders.fitting(judged)
+            fitting = on_orders.fitting(judged)
+            if not fitting and (why := on_orders.unanswered(judged)):
+                fitting = [could_not_check_card(PolicyRef.of(revision), options, why, item.order.reference)]
+            shown += fitting
             if call.explain:
                 explained.append(to_json(judged.assessment, position=item.order.position, drug=revision.drug))
         except Exception as crash:

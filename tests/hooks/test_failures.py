@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from cds_service.crd.answers import Coverages
 from tests.bodies import DURVALUMAB, UCUM, Json, assessments, call, order, searchset
-from tests.crd.calls import ONCOLOGIST, Client, attested, chart
+from tests.crd.calls import ONCOLOGIST, VERSIONS, Client, attested, chart, complete, crd, within
 
 FAILED = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}
 DENIED = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "forbidden"}]}
@@ -84,3 +85,44 @@ async def test_a_first_page_tells_no_time_on_therapy_and_blames_nobody_for_it(re
     found, card = await judged(continued(medicationAdministrations={**PAGE, **rest}))
     assert found["months_on_therapy"] == found["days_on_therapy"] == cause
     assert ("could not be read" in card["summary"]) == (cause == "unreachable")
+
+
+# Coverage-information that cannot be had
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("unread", [FAILED, DENIED])
+async def test_a_coverage_that_cannot_be_read_is_no_empty_answer(version: str, unread: Json) -> None:
+    answer = await Client().ask(crd(within(), version=version, prefetch=complete(coverage=unread)))
+    (card,) = answer["cards"]
+    assert (card["indicator"], answer["systemActions"]) == ("warning", [])
+    assert "could not be checked" in card["summary"]
+    assert "coverage could not be read" in card["detail"]
+
+
+async def test_a_client_that_wants_no_coverage_information_is_told_nothing_of_it() -> None:
+    off = crd(within(), prefetch=complete(coverage=FAILED), configuration={"coverage-info": False})
+    assert (await Client().ask(off))["cards"] == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_what_an_earlier_call_put_on_the_order_hides_no_failure(version: str) -> None:
+    client, whole = Client(), complete()
+    first = (await client.post(crd(within(), version=version, prefetch=whole))).json()
+    (said,) = (action["resource"] for action in first["systemActions"])
+    again = await client.ask(crd(said, version=version, prefetch=whole))
+    assert (again["cards"], again["systemActions"]) == ([], [])
+    failed = await client.ask(crd(said, version=version, prefetch=dict.fromkeys(whole, FAILED)))
+    (card,) = failed["cards"]
+    assert "could not be fully checked" in card["summary"]
+    lacking = await client.ask(crd(said, version=version, prefetch=chart(coverage=FAILED)))
+    assert "please document" in lacking["cards"][0]["summary"]
+
+
+async def test_a_fault_of_ours_about_coverage_is_no_empty_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr(Coverages, "judged", broken)
+    answer = (await Client().post(crd(within(), prefetch=complete()))).json()
+    assert "could not be checked" in answer["cards"][0]["summary"]
