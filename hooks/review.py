@@ -39,6 +39,11 @@ log = logging.getLogger(__name__)
 
 TEMPLATES = prefetch_templates(SOURCES)
 _UNOBTAINED = (Absence.NOT_SENT, Absence.NOT_PERMITTED, Absence.UNREACHABLE)
+_UNREAD = {
+    POSTED: "Answers posted earlier could not be read",
+    "questionnaireResponses": "Answers to the policy's questionnaire could not be read",
+}
+"""Any fact may stand in these, so that no one fact is missing because of them."""
 
 _ELSEWHERE = {"medicationReference", "medication", "medicationText"}
 """Members by which a request names its medication otherwise than by a code of its own."""
@@ -105,7 +110,7 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
     orders: list[InScope] = []
     foreign: dict[int, Resource] = {}
     of_others: list[tuple[Revision, tuple[str, ...]]] = []
-    notes = ["Answers posted earlier could not be read"] if chart.absence(POSTED) is Absence.UNREACHABLE else []
+    notes = [said for key, said in _UNREAD.items() if chart.absence(key) is Absence.UNREACHABLE]
     for revision in call.library.newest:
         found = find_orders(chart, revision.drug, selections, among)
         orders += (InScope(revision, order) for order in found.in_scope)

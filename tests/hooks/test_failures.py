@@ -87,6 +87,13 @@ async def test_a_first_page_tells_no_time_on_therapy_and_blames_nobody_for_it(re
     assert ("could not be read" in card["summary"]) == (cause == "unreachable")
 
 
+@pytest.mark.parametrize(("answers", "told"), [(FAILED, True), (None, False), (searchset(), False)])
+async def test_a_card_that_asks_for_facts_says_that_answers_could_not_be_read(answers: Json | None, told: bool) -> None:
+    _, card = await judged(chart(questionnaireResponses=answers))
+    assert "please document" in card["summary"]
+    assert ("questionnaire could not be read" in card["detail"]) is told
+
+
 # Coverage-information that cannot be had
 
 
