@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TEMPLATES = prefetch_templates(SOURCES)
+_KEYS_OF = {name: source.prefetch.keys() for source in SOURCES for name in source.names}
 _UNOBTAINED = (Absence.NOT_SENT, Absence.NOT_PERMITTED, Absence.UNREACHABLE)
 _UNREAD = {
     POSTED: "Answers posted earlier could not be read",
@@ -207,9 +208,15 @@ def _referred_to(call: HookCall, seen: Scan) -> dict[str, str]:
 
 
 def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:
-    """Raise UnobtainableError, naming the prefetch keys, where what an assessment misses could not be had."""
-    if any(missing.absence in _UNOBTAINED for one in judged for missing in one.assessment.missing):
-        raise UnobtainableError([key for key in TEMPLATES if chart.absence(key) in _UNOBTAINED])
+    """Raise UnobtainableError, naming the prefetch keys, where what an assessment misses could not be had.
+
+    What no key holds (evidence for the dose, say) is the order's to bring, and no reason to check nothing.
+    """
+    missing = {m.fact for one in judged for m in one.assessment.missing if m.absence in _UNOBTAINED}
+    feeding = {key for fact in missing for key in _KEYS_OF.get(fact, TEMPLATES)}
+    keys = [key for key in TEMPLATES if chart.absence(key) in _UNOBTAINED]
+    if not feeding.isdisjoint(keys):
+        raise UnobtainableError(keys)
 
 
 async def review(call: HookCall, options: CardOptions, selections: tuple[str, ...] | None = None) -> CdsResponse:
