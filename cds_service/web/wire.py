@@ -6,7 +6,8 @@ What cannot be passed on to an application is answered here, as errors are answe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -35,6 +36,10 @@ _TOO_SLOW = _refusal(b"408 Request Timeout", "timeout", f"The head of the reques
 _TOO_LARGE = _refusal(
     b"431 Request Header Fields Too Large", "too-long", "The head of the request is longer than it may be."
 )
+
+
+_PASSED_OVER: Any = deque(maxlen=0)
+"""Takes fields that follow a body (trailers): they were not there when limits were looked at."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -74,16 +79,12 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._begin_head()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the head. One that follows the body (a trailer) was not there when limits were looked at."""
-        if self._head_open:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """A head is complete."""
         self._end_head()
         if not self._offers():
             super().on_headers_complete()
+            self.headers = _PASSED_OVER
 
     def on_message_complete(self) -> None:
         """A request is there to its end. One that came whole at once needs no watch over its body."""
