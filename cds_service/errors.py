@@ -123,8 +123,7 @@ class UnobtainableError(RequestError):
     code = "incomplete"
 
     def __init__(self, keys: list[str]) -> None:
-        named = ", ".join(keys) or "none of the prefetch keys"
-        super().__init__(f"Nothing was checked: required data could not be obtained ({named}).")
+        super().__init__(f"Nothing was checked: required data could not be obtained ({', '.join(keys)}).")
 
 
 class DocumentError(ServiceError):

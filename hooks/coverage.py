@@ -10,9 +10,8 @@ from cds_service.crd.answers import Coverages
 from cds_service.crd.cards import crd_cards
 from cds_service.crd.coverage import require_one
 from cds_service.crd.decide import Occasion
-from cds_service.crd.render import COVERAGE_INFORMATION
 from cds_service.crd.request import PRIMARY_HOOKS, CrdRequest, is_crd_call, read_request
-from cds_service.fhir.read import extensions
+from cds_service.evidence import Absence
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -82,6 +81,7 @@ class OnOrders:
         linked = (self._launched or site.demo) and not crd.spoken and call.request.hook in PRIMARY_HOOKS
         self._forms = base if linked else None
         self.actions: list[Json] = []
+        self._failed = False
         self._coverages = Coverages(
             chart=chart,
             request=crd.request,
@@ -107,6 +107,7 @@ class OnOrders:
                 self.actions.append(action)
         except Exception as crash:
             logs.crash(log, "coverage information", crash)
+            self._failed = True
 
     def add_foreign(self, orders: Sequence[Resource], unread: Sequence[Resource | None] = ()) -> None:
         """Add the actions for orders that no loaded policy speaks of, each for itself.
@@ -122,8 +123,20 @@ class OnOrders:
         """Whether the answer to a foreign order goes on the order itself, or stands there already."""
         if order is None or not self.crd.sends:
             return False
-        kept = self.crd.spoken and next(extensions(order.raw, COVERAGE_INFORMATION), None) is not None
-        return kept or any(_named(action) == order.reference for action in self.actions)
+        return self._coverages.stands_on(order.raw) or any(_named(action) == order.reference for action in self.actions)
+
+    def unanswered(self, judged: Judged) -> str:
+        """Why an order of a CRD call got no coverage-information, where that is a trouble of the check; else empty."""
+        if not (self.crd.spoken and self.crd.sends) or self._said_on(judged.order.raw):
+            return ""
+        if self._failed:
+            return "Its coverage information could not be made."
+        unread = self._coverages.chart.absence("coverage") in {Absence.UNREACHABLE, Absence.NOT_PERMITTED}
+        return "The patient's coverage could not be read." if unread else ""
+
+    def _said_on(self, order: Json) -> bool:
+        sent = any(action["resource"].get("id") == order.get("id") for action in self.actions)
+        return sent or self._coverages.stands_on(order)
 
     def beside(self, cards: Iterable[Json], drug: str) -> Sequence[Json]:
         """Cards that are about the call rather than an order that was judged, as this call wants them."""
@@ -135,10 +148,8 @@ class OnOrders:
         order, cards = judged.order, judged.cards
         if not self.crd.spoken:
             return self._with_form(judged, self._forms) if self._forms and judged.assessment.missing else cards
-        said = any(action["resource"].get("id") == order.raw.get("id") for action in self.actions)
-        kept = self.crd.sends and next(extensions(order.raw, COVERAGE_INFORMATION), None) is not None
-        drug = judged.assessment.policy.drug
-        return crd_cards(cards, self.crd.request, order.reference, drug, on_the_order=said or kept)
+        drug, said = judged.assessment.policy.drug, self._said_on(order.raw)
+        return crd_cards(cards, self.crd.request, order.reference, drug, on_the_order=said)
 
     def _with_form(self, judged: Judged, base: str) -> Sequence[Json]:
         """The cards with the way to the form on the one that asks for documents.

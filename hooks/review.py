@@ -38,7 +38,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TEMPLATES = prefetch_templates(SOURCES)
+_KEYS_OF = {name: source.prefetch.keys() for source in SOURCES for name in source.names}
 _UNOBTAINED = (Absence.NOT_SENT, Absence.NOT_PERMITTED, Absence.UNREACHABLE)
+_UNREAD = {
+    POSTED: "Answers posted earlier could not be read",
+    "questionnaireResponses": "Answers to the policy's questionnaire could not be read",
+}
+"""Any fact may stand in these, so that no one fact is missing because of them."""
 
 _ELSEWHERE = {"medicationReference", "medication", "medicationText"}
 """Members by which a request names its medication otherwise than by a code of its own."""
@@ -105,7 +111,7 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
     orders: list[InScope] = []
     foreign: dict[int, Resource] = {}
     of_others: list[tuple[Revision, tuple[str, ...]]] = []
-    notes = ["Answers posted earlier could not be read"] if chart.absence(POSTED) is Absence.UNREACHABLE else []
+    notes = [said for key, said in _UNREAD.items() if chart.absence(key) is Absence.UNREACHABLE]
     for revision in call.library.newest:
         found = find_orders(chart, revision.drug, selections, among)
         orders += (InScope(revision, order) for order in found.in_scope)
@@ -203,9 +209,15 @@ def _referred_to(call: HookCall, seen: Scan) -> dict[str, str]:
 
 
 def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:
-    """Raise UnobtainableError, naming the prefetch keys, where what an assessment misses could not be had."""
-    if any(missing.absence in _UNOBTAINED for one in judged for missing in one.assessment.missing):
-        raise UnobtainableError([key for key in TEMPLATES if chart.absence(key) in _UNOBTAINED])
+    """Raise UnobtainableError, naming the prefetch keys, where what an assessment misses could not be had.
+
+    What no key holds (evidence for the dose, say) is the order's to bring, and no reason to check nothing.
+    """
+    missing = {m.fact for one in judged for m in one.assessment.missing if m.absence in _UNOBTAINED}
+    feeding = {key for fact in missing for key in _KEYS_OF.get(fact, TEMPLATES)}
+    keys = [key for key in TEMPLATES if chart.absence(key) in _UNOBTAINED]
+    if not feeding.isdisjoint(keys):
+        raise UnobtainableError(keys)
 
 
 async def review(call: HookCall, options: CardOptions, selections: tuple[str, ...] | None = None) -> CdsResponse:
@@ -238,7 +250,10 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
             judged, revision = judge(call, seen, item, options)
             call.judged.append(judged)
             on_orders.add(lambda coverages, judged=judged, revision=revision: coverages.judged(judged, revision))  # type: ignore[misc]
-            shown += on_orders.fitting(judged)
+            fitting = on_orders.fitting(judged)
+            if not fitting and (why := on_orders.unanswered(judged)):
+                fitting = [could_not_check_card(PolicyRef.of(revision), options, why, item.order.reference)]
+            shown += fitting
             if call.explain:
                 explained.append(to_json(judged.assessment, position=item.order.position, drug=revision.drug))
         except Exception as crash:

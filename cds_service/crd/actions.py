@@ -20,7 +20,7 @@ from cds_service.fhir.read import extensions, objects, reference_of
 from cds_service.uuids import uuid_from
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Json = dict[str, Any]
 
@@ -48,9 +48,8 @@ def update(order: Mapping[str, Any], answers: Sequence[Json], description: str) 
         return None
     if not present:
         return {"type": "update", "description": description, "resource": {**order, "extension": [*answers]}}
-    ours = {_coverage_of(answer) for answer in answers}
-    stale = [one for one in present if _is_coverage_information(one) and _coverage_of(one) in ours]
-    if stale and sorted(map(_content, stale)) == sorted(map(_content, answers)):
+    stale = _present(present, answers)
+    if _alike(stale, answers):
         return None
     kept: list[Any] = []
     placed = False
@@ -62,6 +61,21 @@ def update(order: Mapping[str, Any], answers: Sequence[Json], description: str) 
             placed = True
     updated = {**order, "extension": kept if placed else [*kept, *answers]}
     return {"type": "update", "description": description, "resource": updated}
+
+
+def says_already(order: Mapping[str, Any], answers: Sequence[Json]) -> bool:
+    """Whether an order says just this for the coverages of these answers."""
+    return bool(answers) and _alike(_present(objects(order.get("extension")), answers), answers)
+
+
+def _present(found: Iterable[Any], answers: Sequence[Json]) -> list[Json]:
+    """The coverage-information that is there for the coverages of these answers."""
+    ours = {_coverage_of(answer) for answer in answers}
+    return [one for one in found if _is_coverage_information(one) and _coverage_of(one) in ours]
+
+
+def _alike(some: Sequence[Json], others: Sequence[Json]) -> bool:
+    return bool(some) and sorted(map(_content, some)) == sorted(map(_content, others))
 
 
 def assertion_id(order: Mapping[str, Any], coverage: str, policy: str, version: str, owner: str = "") -> str:

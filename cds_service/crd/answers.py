@@ -6,7 +6,7 @@ from dataclasses import field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from cds_service.crd.actions import as_written, assertion_id, update
+from cds_service.crd.actions import as_written, assertion_id, says_already, update
 from cds_service.crd.authorizations import Register
 from cds_service.crd.coverage import Payer, coverages
 from cds_service.crd.decide import Case, Occasion, decide, foreign, not_judged
@@ -80,6 +80,11 @@ class Coverages:
     document: Mapping[str, Any]
     source: bytes = b""
     _asked: dict[int, str] = field(default_factory=dict)
+    _standing: set[int] = field(default_factory=set)
+
+    def stands_on(self, order: Json) -> bool:
+        """Whether the answer for an order has been found on it, so that there was nothing to send."""
+        return id(order) in self._standing
 
     def judged(self, judged: Judged, revision: Revision) -> Json | None:
         """The action for an order that was judged; None where there is nothing to send."""
@@ -173,7 +178,10 @@ class Coverages:
         if not answers or order.get("resourceType") not in ANSWERED_TYPES:
             return None
         rendered = [coverage_information(answer, self.request.version) for answer in answers]
-        return update(as_written(order, self.document, self.source), rendered, description)
+        action = update(as_written(order, self.document, self.source), rendered, description)
+        if action is None and says_already(order, rendered):
+            self._standing.add(id(order))
+        return action
 
     @cached_property
     def _drafted(self) -> tuple[tuple[str, str], ...]:

@@ -190,6 +190,10 @@ def _time_on_therapy(known: Record) -> None:
     elif isinstance(months, Known) and not isinstance(days, Known):
         span = Between(Decimal(int(months.value * 28)), Decimal(int(months.value * 31)))
         known["days_on_therapy"] = Known(span if span.low != span.high else span.low, months.evidence)
+    unread = known.get("therapy_start")
+    if isinstance(unread, Unknown) and unread.absence is not Absence.NOT_RECORDED:
+        known.setdefault("days_on_therapy", unread)
+        months = known.setdefault("months_on_therapy", unread)
     if isinstance(months, Known):
         held = known.get("months_held", NOT_IN_RECORD)
         less = months.value - held.value if isinstance(held, Known) else months.value
@@ -220,6 +224,8 @@ def _first_or_continued(known: Record) -> AnyFact:
 def _dose_increase(known: Record) -> None:
     """More per administration, or the same more often, is an increase; weight-based doses compare at the weight."""
     before = known.get("previous_dose")
+    if isinstance(before, Unknown):
+        known.setdefault("dose_increase", before)
     if not isinstance(before, Known) or isinstance(known.get("dose_increase"), Known):
         return
     now, weight = known.get("dose"), known.get("weight_kg")

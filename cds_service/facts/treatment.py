@@ -62,6 +62,7 @@ CHEMORADIATION = "dated radiotherapy (Procedure) and platinum administrations wi
 STATUS = "disease status (LOINC 97509-4) after the chemoradiation"
 RESPONSE = "disease status (LOINC 97509-4) after the first dose of the drug"
 DOSES = "earlier doses (MedicationAdministration, MedicationDispense, MedicationStatement)"
+_SHOW_A_DOSE = ("medicationAdministrations", "medicationRequests")
 UNCLEAR = "unclear"
 COURSE_GAP = timedelta(days=14)
 """Fractions this close belong to one course of radiotherapy."""
@@ -115,6 +116,7 @@ def read(reading: Reading) -> Mapping[str, AnyFact]:
             _history_was_sent(reading),
             with_chemoradiation,
             chart.absence("medicationAdministrations"),
+            chart.absence(*_SHOW_A_DOSE),
             chart.absence("oncologyObservations"),
             chart.absence("procedures", "medicationAdministrations"),
         )
@@ -147,17 +149,29 @@ def _nothing_known(
     history: bool,
     with_chemoradiation: bool,
     doses: Absence,
+    before: Absence,
     course: Absence,
     chemoradiation: Absence,
 ) -> Mapping[str, AnyFact]:
     """The facts where nothing says anything: each with the cause of its absence."""
     facts: dict[str, AnyFact] = {"treatment_history": Known(value=True)} if history else {}
     facts |= dict.fromkeys(("therapy_start", "days_since_last_dose"), Unknown(doses, DOSES))
+    facts |= _not_come(doses, before)
     facts["responding"] = Unknown(course, RESPONSE)
     if with_chemoradiation:
         unknown = Unknown(chemoradiation, CHEMORADIATION)
         facts |= dict.fromkeys(("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt"), unknown)
         facts["prior_therapy.progressed"] = Unknown(course, STATUS)
+    return facts
+
+
+def _not_come(doses: Absence, before: Absence) -> dict[str, AnyFact]:
+    """What doses or orders would have shown, where not all of them came: no record of it is no sign of none."""
+    facts: dict[str, AnyFact] = {}
+    if doses is not Absence.NOT_RECORDED:
+        facts |= dict.fromkeys(("currently_receiving", "continuity_documented"), Unknown(doses, DOSES))
+    if before is not Absence.NOT_RECORDED:
+        facts["previous_dose"] = Unknown(before, DOSES)
     return facts
 
 
@@ -181,6 +195,7 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
     if received and not dated:
         nothing = Unknown(Absence.NOT_UNDERSTOOD, DOSES, tuple(use.evidence for use in received))
     facts["therapy_start"] = facts["days_since_last_dose"] = nothing
+    facts |= _not_come(chart.absence("medicationAdministrations"), chart.absence(*_SHOW_A_DOSE))
     if dated:
         first = min(dated, key=lambda use: use.first or day)
         last = max(dated, key=lambda use: _last_day(use, day))
@@ -188,8 +203,8 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
             "medicationAdministrations"
         )
         if partial and not any(use.kind is Kind.STATED for use in dated):
-            # Page one of several: the first dose may be on a page that was not sent.
-            facts["therapy_start"] = Unknown(Absence.NOT_SENT, DOSES, (first.evidence,))
+            # Page one of several: the first dose may be on a page that did not come.
+            facts["therapy_start"] = Unknown(nothing.absence, DOSES, (first.evidence,))
         else:
             facts["therapy_start"] = Known(first.first, (_on(first, first.first),))
         if last.kind is not Kind.STATED:
@@ -200,7 +215,7 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
                 facts["currently_receiving"] = Inferred(value=True, evidence=(last.evidence,))
         facts["doses_given"] = Known(Decimal(len({use.last for use in dated if use.kind is Kind.ADMINISTERED})))
     taken = [use for use in received if use.kind is Kind.STATED and use.status == "active"]
-    if taken and "currently_receiving" not in facts:
+    if taken and not isinstance(facts.get("currently_receiving"), Known):
         facts["currently_receiving"] = Known(value=True, evidence=tuple(use.evidence for use in taken))
     if previous := _previous(reading, received):
         facts["previous_dose"] = previous

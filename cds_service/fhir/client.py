@@ -243,8 +243,8 @@ class Reader:
         body = bytearray()
         async for part in response.aiter_raw():
             body += part if unpack is None else unpack.decompress(part, self.largest_page + 1 - len(body))
-            if len(body) > self.largest_page:
-                raise _FailureError("too-long")
+            if len(body) > self.largest_page or response.num_bytes_downloaded > self.largest_page:
+                raise _FailureError("too-long")  # what follows the end of the packed data is not unpacked, but kept
         if unpack is not None and not unpack.eof:
             raise _FailureError("structure")
         return bytes(body)

@@ -112,6 +112,8 @@ def is_public(address: Address) -> bool:
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if inner is not None:
             return is_public(inner)
+        if address.is_site_local:  # withdrawn, and still routed inside networks
+            return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -21,8 +21,8 @@ Json = dict[str, Any]
 STATUSES = {"401", "403", "404", "410", "429", "500", "503"}
 MISBEHAVIOURS = [
     *("hang", "reset", "drip", "drip-headers", "refuse-late", *sorted(STATUSES - {"503"}), "html", "html-as-json"),
-    *("truncated", "truncated-json", "endless", "loop", "bomb", "huge", "no-json", "scalar", "outcome", "away"),
-    *("off-origin-next", "deep", "wrong-encoding", "bad-http"),
+    *("truncated", "truncated-json", "endless", "loop", "bomb", "padded", "huge", "no-json", "scalar", "outcome"),
+    *("away", "off-origin-next", "deep", "wrong-encoding", "bad-http"),
 ]
 """Every way to behave badly that leaves the service without data."""
 
@@ -176,6 +176,8 @@ async def respond(
             send(writer, json.dumps({**searchset(), "link": [link]}).encode())
         case "bomb":
             send(writer, BOMB, encoding="gzip")
+        case "padded":
+            send(writer, gzip.compress(body) + bytes(9_000_000), encoding="gzip")
         case "huge":
             send(writer, b'{"resourceType": "Bundle", "x": "' + b"x" * 20_000_000 + b'"}')
         case "gzip":

@@ -262,6 +262,38 @@ async def test_a_site_that_asks_for_it_gets_412_naming_the_keys(opened: Opened, 
         assert other.json() == {"cards": []}
 
 
+@pytest.mark.parametrize("left_out", [set(), {"coverage"}])
+async def test_what_no_key_holds_is_no_reason_for_412(opened: Opened, tmp_path: Path, left_out: set[str]) -> None:
+    """An overdose asks for evidence, which the order brings: the card about the dose is due all the same."""
+    answers = searchset(
+        {
+            "resourceType": "QuestionnaireResponse",
+            "status": "completed",
+            "subject": {"reference": "Patient/pt-1"},
+            "item": [
+                {"linkId": name, "answer": [{"valueBoolean": value}]}
+                for name, value in {
+                    "resectable": False,
+                    "prior_therapy.concurrent_platinum_chemo": True,
+                    "prior_therapy.concurrent_rt": True,
+                    "prior_therapy.progressed": False,
+                }.items()
+            ],
+        }
+    )
+    prefetch = {**WHOLE, "questionnaireResponses": answers}
+    async with opened(create_app(production(tmp_path, unobtainable="412"))) as client:
+        client.auth = Signing()
+        sent = {key: value for key, value in prefetch.items() if key not in left_out}
+        answer = await client.post(SIGN, json=call(prefetch=sent))
+        assert answer.status_code == 200, answer.text
+        assert causes(answer.json()) == {"off_label_evidence": "not-sent"}
+        assert "exceeds" in answer.json()["cards"][0]["summary"]
+        assert (await client.post(SIGN, json=call(prefetch={**sent, "weight": {}}))).status_code == 200
+        del sent["weight"]
+        assert (await client.post(SIGN, json=call(prefetch=sent))).status_code == 412
+
+
 async def test_a_registered_server_is_read_with_a_token_and_without_one_only_where_it_was_agreed(
     opened: Opened, tmp_path: Path, fhir: FhirServer
 ) -> None:

@@ -94,6 +94,13 @@ async def test_however_a_server_misbehaves_every_query_ends_in_a_cause_in_time(
     assert fhir.open_connections() == 0
 
 
+async def test_what_follows_packed_data_counts_for_its_size(reader: Reader, fhir: FhirServer) -> None:
+    patient = {"patient": "Patient/pt-1"}
+    access = Access(fhir.base("padded"))
+    (value,) = (await reader.read(patient, access, asyncio.get_running_loop().time() + 5)).values()
+    assert value["issue"][0]["code"] == "too-long"
+
+
 async def test_a_server_that_is_not_there_is_unreachable(reader: Reader) -> None:
     values = await read(reader, "http://127.0.0.1:9/fhir", seconds=1.0)
     assert set(states(values).values()) == {KeyState.FAILED}

@@ -166,3 +166,52 @@ async def test_who_calls_is_never_told_by_a_forwarded_header(monkeypatch: pytest
         ]
     assert statuses[:2] == [200, 200]
     assert 429 in statuses
+
+
+CHUNKED = head(0, "transfer-encoding: chunked").replace(b"content-length: 0\r\n", b"")
+WHOLE_CHUNK = b"%x\r\n%s\r\n0\r\n" % (len(BODY), BODY)
+
+
+@pytest.mark.parametrize("offered", ["h2c", "websocket"])
+@pytest.mark.parametrize("pause", [[], [0.05]])
+async def test_an_offer_of_another_protocol_is_passed_over(offered: str, pause: list[float]) -> None:
+    """As Java's own client makes it with every request to a plain address: the body is the request's."""
+    offer = ("connection: Upgrade, HTTP2-Settings", f"upgrade: {offered}", "http2-settings: AAMAAABkAAQAoAAAAAIAAAAA")
+    async with serving(create_app(Settings.load(record=False))) as port:
+        for parts in (
+            [head(len(BODY), *offer), *pause, BODY],
+            [head(len(BODY), *offer)[:-30], *pause, head(len(BODY), *offer)[-30:] + BODY],
+            [CHUNKED.replace(b"\r\n\r\n", "\r\n".join(["", *offer, "", ""]).encode()), *pause, WHOLE_CHUNK + b"\r\n"],
+        ):
+            status, _, body, closed = await said(port, *parts)
+            assert (status, closed) == (200, False)
+            assert json.loads(body)["cards"]
+
+
+async def test_what_follows_a_body_is_no_header() -> None:
+    untyped = CHUNKED.replace(b"content-type: application/json\r\n", b"")
+    flood = b"".join(b"x-%d: %s\r\n" % (number, b"y" * 1000) for number in range(200))
+    async with serving(create_app(Settings.load(record=False))) as port:
+        status, *_ = await said(port, untyped + WHOLE_CHUNK + b"content-type: application/json\r\n\r\n")
+        assert status == 415
+        status, *_ = await said(port, CHUNKED + WHOLE_CHUNK + flood + b"\r\n")
+        assert status == 200
+
+
+@pytest.mark.parametrize(
+    ("said_to_it", "status"),
+    [
+        (b"NONSENSE / HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+        (head(5, "content-length: 6"), 400),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000, 431),
+        (b"GET / HT", 408),
+    ],
+)
+async def test_what_is_no_request_is_refused_like_everything_else(
+    monkeypatch: pytest.MonkeyPatch, said_to_it: bytes, status: int
+) -> None:
+    monkeypatch.setattr(wire, "HEAD_SECONDS", 0.3)
+    async with serving(create_app(Settings.load(record=False))) as port:
+        found, headers, body, closed = await said(port, said_to_it)
+        assert (found, headers["content-type"], closed) == (status, "application/fhir+json", True)
+        assert OperationOutcome.model_validate_json(body)
