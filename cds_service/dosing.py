@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cds_service.criteria.dose import COMBINATION, Question, Verdict, deciding_step, judge, steps_of
+from cds_service.criteria.dose import COMBINATION, Question, Verdict, judge, steps_of
 from cds_service.criteria.evaluate import CAUSES, Context, cited, evaluate, missing_from, outcome_of
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.outcome import Outcome
@@ -183,7 +183,7 @@ def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...
         text += f"; open: {names}" if names else ""
         return text + _partner_words(judgement.worlds)
     world = judgement.worlds[0]
-    judged = deciding_step(world)
+    judged = judgement.deciding[0]
     step = question.steps[world.steps.index(judged)]
     words = {
         Verdict.OK: "within the limit",
@@ -225,7 +225,7 @@ def dose_assessment(judgement: DoseJudgement) -> DoseAssessment:
             for i, step in enumerate(judgement.steps)
         )
     world = judgement.worlds[0]
-    judged = deciding_step(world)
+    judged = judgement.deciding[0]
     step = question_steps[world.steps.index(judged)]
     arithmetic = ""
     summary = judgement.summary
@@ -265,10 +265,9 @@ def _in_mg(amount: Amount | None, weight: Weight | None) -> Decimal | None:
 
 def _allowed(judgement: DoseJudgement, weight: Weight | None) -> tuple[Regimen, ...]:
     """The regimens an order in this band and phase may follow; empty where different ones are still possible."""
-    candidates = deciding_step(judgement.worlds[0]).candidates
-    for world in judgement.worlds[1:]:
-        if deciding_step(world).candidates != candidates:
-            return ()
+    candidates = judgement.deciding[0].candidates
+    if any(judged.candidates != candidates for judged in judgement.deciding):
+        return ()
     regimens = []
     for row in candidates:
         cap = row.cap

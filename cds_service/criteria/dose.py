@@ -132,7 +132,8 @@ class DoseJudgement:
     """What the table says of the order, over all worlds.
 
     ``outcome`` is that of the dose criterion (verdict and partner); ``pivotal`` names the unknowns that could change
-    it: ``amount``, ``interval``, ``weight``, ``phase``, ``setting``, ``partner``.
+    it: ``amount``, ``interval``, ``weight``, ``phase``, ``setting``, ``partner``. ``deciding`` is, world by world, the
+    step whose verdict counts.
     """
 
     question: Question
@@ -140,6 +141,7 @@ class DoseJudgement:
     verdict: Verdict
     outcome: Outcome
     summary: Summary
+    deciding: tuple[StepJudgement, ...] = ()
     steps: tuple[Summary, ...] = ()
     open_rows: tuple[str, ...] = ()
     pivotal: frozenset[str] = frozenset()
@@ -257,25 +259,28 @@ def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) 
         return DoseJudgement(question, (), Verdict.UNDETERMINED, Outcome.UNDOCUMENTED, undetermined)
     verdict = _agreed_verdict(w.verdict for w in worlds)
     outcome = agreed(w.outcome for w in worlds)
+    weight_known = question.weight is not None
+    deciding = tuple([deciding_step(w) for w in worlds])
+    by_step = [[w.steps[i] for w in worlds] for i in range(len(question.steps))]
+    if verdict is Verdict.UNDETERMINED:
+        # A step that is given too often in every world stays so, whatever becomes of the steps beside it.
+        for judged in by_step:
+            if _agreed_verdict(j.verdict for j in judged) is Verdict.WRONG_INTERVAL:
+                verdict, deciding = Verdict.WRONG_INTERVAL, tuple(judged)
+                break
     pivotal = frozenset(_pivotal(worlds))
     if verdict is Verdict.UNDETERMINED and any(step.known_amount is None for step in question.steps):
         # Without an amount nothing is refuted either, even where no amount could be right so often.
         outcome = Outcome.UNDOCUMENTED
         pivotal |= {"amount"}
-    weight_known = question.weight is not None
-    deciding = [deciding_step(w) for w in worlds]
-    several = len(question.steps) > 1
     return DoseJudgement(
         question=question,
         worlds=worlds,
         verdict=verdict,
         outcome=outcome,
         summary=_summary(deciding, weight_known=weight_known),
-        steps=tuple(
-            _summary([w.steps[i] for w in worlds], weight_known=weight_known) for i in range(len(question.steps))
-        )
-        if several
-        else (),
+        deciding=deciding,
+        steps=tuple([_summary(judged, weight_known=weight_known) for judged in by_step]) if len(by_step) > 1 else (),
         open_rows=tuple(dict.fromkeys(r.cite for j in deciding for r in ([j.row] if j.row else j.candidates))),
         pivotal=pivotal,
     )
@@ -299,6 +304,7 @@ def _judged_alone(question: Question, world: World) -> DoseJudgement:
         verdict=world.verdict,
         outcome=world.outcome,
         summary=Summary(world.verdict, limit_mg, limit_mg_per_kg, row),
+        deciding=(step,),
         open_rows=(row,) if row else tuple(dict.fromkeys(r.cite for r in step.candidates)),
         pivotal=ONLY_PARTNER if open_partner else frozenset(),
     )
@@ -436,17 +442,22 @@ def _combination_row(band: Sequence[DoseRow]) -> DoseRow | None:
 
 
 def _phases(step: Step, combined: DoseRow | None, question: Question) -> tuple[str, ...]:
-    """The phases a step may be in: as recorded, else as its number or week says, else both."""
+    """The phases a step may be in: as recorded, else as its number or week says, else both.
+
+    A step that begins beyond the combination's last cycle is maintenance, whatever it is called.
+    """
+    if combined is not None and combined.cycles is not None and step.first is not None:
+        if step.first > combined.cycles:
+            return (MAINTENANCE,)
+        if step.phase is None:
+            return (COMBINATION,)
     if step.phase is not None:
         return (COMBINATION,) if step.phase == COMBINATION else (MAINTENANCE,)
-    if combined is not None and combined.cycles is not None:
-        if step.first is not None:
-            return (COMBINATION,) if step.first <= combined.cycles else (MAINTENANCE,)
-        if step.week is not None and combined.cycles > 1:
-            if step.week * 7 >= combined.every_days * combined.cycles:
-                return (MAINTENANCE,)
-            if step.week * 7 <= combined.every_days * (combined.cycles - 1):
-                return (COMBINATION,)
+    if combined is not None and combined.cycles is not None and combined.cycles > 1 and step.week is not None:
+        if step.week * 7 >= combined.every_days * combined.cycles:
+            return (MAINTENANCE,)
+        if step.week * 7 <= combined.every_days * (combined.cycles - 1):
+            return (COMBINATION,)
     if question.combination_completed is not None and len(question.steps) == 1:
         return (MAINTENANCE,) if question.combination_completed else (COMBINATION,)
     if question.combination_completed:
