@@ -383,6 +383,11 @@ def _approval(pathway: Pathway, facts: Facts) -> Decimal | None:
     if not isinstance(received, Known) or isinstance(received.value, Between):
         return None
     months: Decimal = received.value
-    if facts.knows("therapy_start") or facts.knows("days_on_therapy"):
+    if any(_follows_from(received, facts[name]) for name in ("therapy_start", "days_on_therapy")):
         months = Decimal(int(months))  # between two dates only full months count
     return max(Decimal(0), word.months - months)
+
+
+def _follows_from(months: Known[Decimal], time: AnyFact) -> bool:
+    """Whether months were counted from a day or from days; days that were themselves estimated from months are not."""
+    return isinstance(time, Known) and not isinstance(time.value, Between) and time.evidence == months.evidence
