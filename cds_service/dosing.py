@@ -16,7 +16,7 @@ from cds_service.result import DoseAssessment, PhaseDose, Regimen
 from cds_service.values import LONGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from cds_service.criteria.criterion import DoseRow
     from cds_service.criteria.dose import DoseJudgement, Step, StepJudgement, World
@@ -76,14 +76,7 @@ def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[
 
 def dose_context(facts: Facts, revision: Revision, judgement: DoseJudgement) -> Context:
     """What criteria are evaluated against, so that dose criteria follow the judgement."""
-    missing: tuple[Missing, ...] = ()
-    if judgement.pivotal:
-        open_settings: list[Missing] = []
-        if "setting" in judgement.pivotal:
-            for setting in judgement.question.settings:
-                if setting is not None:
-                    open_settings += evaluate(revision.settings[setting], Context(facts)).missing
-        missing = tuple(_missing(facts, judgement, judgement.question, open_settings))
+    missing = tuple(_missing(facts, revision, judgement, judgement.pivotal)) if judgement.pivotal else ()
     said: str | None = None
 
     def because() -> str:
@@ -96,12 +89,15 @@ def dose_context(facts: Facts, revision: Revision, judgement: DoseJudgement) -> 
     return Context(facts, judgement, missing, because, _evidence(facts, judgement))
 
 
-def _missing(
-    facts: Facts, judgement: DoseJudgement, question: Question, open_settings: list[Missing]
-) -> Iterator[Missing]:
-    """The facts that could change the dose criterion, in the order in which a prescriber would supply them."""
+def unsettled(facts: Facts, revision: Revision, judgement: DoseJudgement) -> tuple[Missing, ...]:
+    """The facts that keep the verdict undetermined, also where no criterion asks for them."""
+    return tuple(_missing(facts, revision, judgement, judgement.unsettled)) if judgement.unsettled else ()
+
+
+def _missing(facts: Facts, revision: Revision, judgement: DoseJudgement, pivotal: Collection[str]) -> Iterator[Missing]:
+    """The facts behind pivotal unknowns, in the order in which a prescriber would supply them."""
+    question = judgement.question
     found = [m for step in question.steps for m in step.missing]
-    pivotal = judgement.pivotal
     if "amount" in pivotal:
         yield from (m for m in found if m.fact != "dose.interval")
     if "interval" in pivotal:
@@ -112,7 +108,10 @@ def _missing(
         yield from missing_from(weight, "weight_kg", "body weight")
     if "phase" in pivotal:
         yield Missing("dose.phase", Absence.NOT_RECORDED, PHASE_QUESTION)
-    yield from open_settings
+    if "setting" in pivotal:
+        for setting in question.settings:
+            if setting is not None:
+                yield from evaluate(revision.settings[setting], Context(facts)).missing
     if "partner" in pivotal:
         drugs = facts["combination_drugs"]
         because = next((w.partner_because for w in judgement.worlds if w.partner is Outcome.UNDOCUMENTED), "")
@@ -204,8 +203,8 @@ def _partner_words(worlds: tuple[World, ...]) -> str:
     return "".join(f"; {text}" for text in words)
 
 
-def dose_assessment(judgement: DoseJudgement) -> DoseAssessment:
-    """The verdict with its numbers, for cards and explanation."""
+def dose_assessment(judgement: DoseJudgement, missing: tuple[Missing, ...] = ()) -> DoseAssessment:
+    """The verdict with its numbers, for cards and explanation. ``missing`` is what keeps it undetermined."""
     weight = judgement.question.weight
     question_steps = judgement.question.steps
     shown = _in_words(question_steps)
@@ -245,6 +244,7 @@ def dose_assessment(judgement: DoseJudgement) -> DoseAssessment:
         ordered_mg=_in_mg(step.known_amount, weight),
         allowed=_allowed(judgement, weight),
         partner_because=_partner_is_over(judgement.worlds),
+        unsettled=missing,
     )
 
 

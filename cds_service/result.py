@@ -59,7 +59,8 @@ class DoseAssessment:
     exactly one regimen of the policy fits weight, setting and phase for certain. ``ordered_mg`` is the amount that was
     judged, in mg, where it is known; ``allowed`` the regimens of the weight band and phase that decided, in the
     policy's order (empty where several are still possible). ``partner_because`` says how the row's partner drug is over
-    what the row allows, empty where it is not.
+    what the row allows, empty where it is not. ``unsettled`` are the facts that keep the verdict undetermined,
+    also where no criterion asks for them.
     """
 
     verdict: Verdict
@@ -75,6 +76,7 @@ class DoseAssessment:
     ordered_mg: Decimal | None = None
     allowed: tuple[Regimen, ...] = ()
     partner_because: str = ""
+    unsettled: tuple[Missing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

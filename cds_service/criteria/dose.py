@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise, product
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.outcome import Outcome, agreed, all_of
@@ -132,8 +132,8 @@ class DoseJudgement:
     """What the table says of the order, over all worlds.
 
     ``outcome`` is that of the dose criterion (verdict and partner); ``pivotal`` names the unknowns that could change
-    it: ``amount``, ``interval``, ``weight``, ``phase``, ``setting``, ``partner``. ``deciding`` is, world by world, the
-    step whose verdict counts.
+    it: ``amount``, ``interval``, ``weight``, ``phase``, ``setting``, ``partner``; ``unsettled`` those that keep the
+    verdict undetermined. ``deciding`` is, world by world, the step whose verdict counts.
     """
 
     question: Question
@@ -145,6 +145,7 @@ class DoseJudgement:
     steps: tuple[Summary, ...] = ()
     open_rows: tuple[str, ...] = ()
     pivotal: frozenset[str] = frozenset()
+    unsettled: frozenset[str] = frozenset()
 
     @property
     def within(self) -> bool:
@@ -268,11 +269,17 @@ def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) 
             if _agreed_verdict(j.verdict for j in judged) is Verdict.WRONG_INTERVAL:
                 verdict, deciding = Verdict.WRONG_INTERVAL, tuple(judged)
                 break
-    pivotal = frozenset(_pivotal(worlds))
-    if verdict is Verdict.UNDETERMINED and any(step.known_amount is None for step in question.steps):
-        # Without an amount nothing is refuted either, even where no amount could be right so often.
-        outcome = Outcome.UNDOCUMENTED
-        pivotal |= {"amount"}
+    pivotal = frozenset(_pivotal(worlds, _outcome_of))
+    if any(w.verdict is Verdict.OK and w.partner is Outcome.UNDOCUMENTED for w in worlds):
+        pivotal |= ONLY_PARTNER
+    unsettled: frozenset[str] = frozenset()
+    if verdict is Verdict.UNDETERMINED:
+        unsettled = frozenset(_pivotal(worlds, _verdict_of))
+        if any(step.known_amount is None for step in question.steps):
+            # Without an amount nothing is refuted either, even where no amount could be right so often.
+            outcome = Outcome.UNDOCUMENTED
+            pivotal |= {"amount"}
+            unsettled |= {"amount"}
     return DoseJudgement(
         question=question,
         worlds=worlds,
@@ -283,6 +290,7 @@ def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) 
         steps=tuple([_summary(judged, weight_known=weight_known) for judged in by_step]) if len(by_step) > 1 else (),
         open_rows=tuple(dict.fromkeys(r.cite for j in deciding for r in ([j.row] if j.row else j.candidates))),
         pivotal=pivotal,
+        unsettled=unsettled,
     )
 
 
@@ -339,28 +347,31 @@ def _summary(judged: Sequence[StepJudgement], *, weight_known: bool) -> Summary:
     return Summary(verdict, None, limit.mg_per_kg if not limit.mg else None, row)
 
 
-def _pivotal(worlds: Sequence[World]) -> Iterator[str]:
-    """The unknowns of which two values, all others equal, lead to different outcomes."""
+_outcome_of = attrgetter("outcome")
+_verdict_of = attrgetter("verdict")
+
+
+def _pivotal(worlds: Sequence[World], what: Callable[[World], object]) -> Iterator[str]:
+    """The unknowns of which two values, all others equal, lead to something different."""
     views: dict[str, Callable[[World], object]] = {
         "amount": lambda w: (w.setting, w.kg, w.phases, w.intervals),
         "interval": lambda w: (w.setting, w.kg, w.phases, w.amounts),
         "weight": lambda w: (w.setting, w.phases, w.amounts, w.intervals),
         "phase": lambda w: (w.setting, w.kg, w.amounts, w.intervals),
     }
-    if len(worlds) > 1:
-        for name, others in views.items():
-            seen: dict[object, Outcome] = {}
-            for world in worlds:
-                if seen.setdefault(others(world), world.outcome) is not world.outcome:
-                    yield name
-                    break
-        by_setting: dict[str | None, set[tuple[object, Outcome]]] = {}
+    if len(worlds) == 1:
+        return
+    for name, others in views.items():
+        seen: dict[object, object] = {}
         for world in worlds:
-            by_setting.setdefault(world.setting, set()).add(((world.kg, world.amounts, world.intervals), world.outcome))
-        if len({frozenset(outcomes) for outcomes in by_setting.values()}) > 1:
-            yield "setting"
-    if any(w.verdict is Verdict.OK and w.partner is Outcome.UNDOCUMENTED for w in worlds):
-        yield "partner"
+            if seen.setdefault(others(world), what(world)) is not what(world):
+                yield name
+                break
+    by_setting: dict[str | None, set[tuple[object, object]]] = {}
+    for world in worlds:
+        by_setting.setdefault(world.setting, set()).add(((world.kg, world.amounts, world.intervals), what(world)))
+    if len({frozenset(found) for found in by_setting.values()}) > 1:
+        yield "setting"
 
 
 def _only_world(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> World | None:

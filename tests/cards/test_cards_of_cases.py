@@ -65,6 +65,40 @@ def test_what_is_missing_is_named_in_the_detail(number):
 
 
 @every_case
+def test_what_keeps_the_dose_from_being_judged_is_named(number):
+    """Also where no criterion asks for it: a continued order without an increase is not judged by its dose."""
+    result = assessed(number)
+    if result.dose.verdict.value != "undetermined" or not result.dose.open_rows:
+        return
+    assert result.dose.unsettled
+    details = "\n".join(card["detail"] for card in cards(result, None, CardOptions())).lower()
+    for missing in result.dose.unsettled:
+        asked = words_for(missing.fact)
+        assert asked.do.lower() in details or asked.what.lower() in details, missing
+
+
+@pytest.mark.parametrize(
+    ("name", "summary"),
+    [
+        ("an unknown weight, no increase", "Durvalumab dose cannot be judged without body weight; record it"),
+        ("no phase, no increase", "Durvalumab dose cannot be judged without treatment phase; record it"),
+        (
+            "no interval, no increase",
+            "Durvalumab dose could not be evaluated: ordered 1,500 mg; enter an interval in weeks",
+        ),
+        (
+            "too much at one weight and too often at another",
+            "Durvalumab dose cannot be judged without body weight; record it; one more fact is missing",
+        ),
+    ],
+)
+def test_an_order_with_amount_and_interval_is_not_told_to_enter_them(name, summary):
+    (case,) = [case for case in CASES if case["name"] == name]
+    (card,) = cards(judged(case), None, CardOptions())
+    assert card["summary"] == summary
+
+
+@every_case
 def test_order_select_shows_no_more_than_dose_and_contradictions(number):
     quiet = cards(assessed(number), None, CardOptions(documents=False))
     topics = {card["source"]["topic"]["code"].removeprefix("CPPHAR339") for card in quiet}
