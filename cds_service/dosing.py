@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from cds_service.criteria.criterion import DoseRow
-    from cds_service.criteria.dose import DoseJudgement, Step, StepJudgement, World
+    from cds_service.criteria.dose import DoseJudgement, Step, World
     from cds_service.criteria.quantity import Weight
     from cds_service.evidence import Evidence, Facts
     from cds_service.policies.revision import Pathway, Revision
@@ -141,10 +141,16 @@ def _cap_at(cap: Amount, kg: Decimal | None) -> str:
     return f"{cap} x {plain(kg)} kg = {plain(cap.at(kg))} mg"
 
 
-def _arithmetic(judged: StepJudgement, amount: Amount | None, shown: str, weight: Weight | None) -> str:
-    row = judged.row
+def _arithmetic(judgement: DoseJudgement, step: Step) -> str:
+    """The limit and the order in words and numbers; where rows with different numbers are possible, each of them."""
+    weight, amount, shown = judgement.question.weight, step.known_amount, step.shown
+    row = judgement.deciding[0].row
     if row is None:
         return ""
+    if len(judgement.deciding) > 1:
+        rows = {(one.cap, one.every_days): one for judged in judgement.deciding if (one := judged.row) is not None}
+        if len(rows) > 1:
+            return _several(tuple(rows.values()), amount, shown, None if weight is None else weight.kg)
     words = _calculation if len(shown) <= LONGEST else _calculation.__wrapped__
     return words(row.cap.mg, row.cap.mg_per_kg, row.every_days, amount, shown, None if weight is None else weight.kg)
 
@@ -155,12 +161,25 @@ def _calculation(
 ) -> str:
     """A limit and an order in words and numbers: the same few rows, amounts and weights come again and again."""
     limit = Amount(cap_mg, cap_mg_per_kg)
-    text = f"{_cap_at(limit, kg)} every {_weeks(every_days)}; ordered {shown or 'dose not stated'}"
+    return f"{_cap_at(limit, kg)} every {_weeks(every_days)}; {_ordered_against({limit}, amount, shown, kg)}"
+
+
+def _several(rows: tuple[DoseRow, ...], amount: Amount | None, shown: str, kg: Decimal | None) -> str:
+    limits = " or ".join(
+        f"{_cap_at(row.cap, kg)} every {_weeks(row.every_days)}{f' ({row.phase})' if row.phase else ''}" for row in rows
+    )
+    return f"{limits}; {_ordered_against({row.cap for row in rows}, amount, shown, kg)}"
+
+
+def _ordered_against(limits: set[Amount], amount: Amount | None, shown: str, kg: Decimal | None) -> str:
+    """The order in mg, and how far it is over the limit if that is one number."""
+    text = f"ordered {shown or 'dose not stated'}"
     if amount is not None and kg is not None:
-        mg, cap = amount.at(kg), limit.at(kg)
+        mg, caps = amount.at(kg), {limit.at(kg) for limit in limits}
         if amount.mg_per_kg:
             text += f" ({amount} x {plain(kg)} kg = {plain(mg)} mg)"
-        if mg > cap and cap:
+        cap = caps.pop()
+        if mg > cap and cap and not caps:
             over = ((mg - cap) / cap * 100).quantize(Decimal("0.1"))
             text += f", {plain(mg - cap)} mg over (+{plain(over)} %)"
     return text
@@ -194,7 +213,7 @@ def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...
     else:
         at = f" at {plain(weight.kg)} kg{cited(facts['weight_kg'].evidence)}" if weight else ""
         row = f"{judged.row.cite}: " if judged.row else ""
-        text = f"{row}{_arithmetic(judged, step.known_amount, step.shown, weight)}{at}; {words}"
+        text = f"{row}{_arithmetic(judgement, step)}{at}; {words}"
     return text + _partner_words(judgement.worlds)
 
 
@@ -229,7 +248,7 @@ def dose_assessment(judgement: DoseJudgement, missing: tuple[Missing, ...] = ())
     arithmetic = ""
     summary = judgement.summary
     if summary.row is not None or len(judgement.worlds) == 1:
-        arithmetic = _arithmetic(judged, step.known_amount, step.shown, weight)
+        arithmetic = _arithmetic(judgement, step)
     return DoseAssessment(
         verdict=judgement.verdict,
         ordered=shown,

@@ -90,10 +90,15 @@ def _dose_summary(assessment: Assessment, over: Decimal | None, options: CardOpt
 
 
 def _too_often(drug: str, ordered: str, dose: DoseAssessment) -> Iterator[str]:
-    wanted = either(short_in_words(regimen.shown) for regimen in dose.allowed) or _limit(dose)
-    yield f"{drug} {ordered} is given too often: the plan allows {wanted}; lengthen the interval or attach evidence"
-    yield f"{drug} {ordered} is too often: the plan allows {wanted}; lengthen the interval or attach evidence"
-    yield f"{drug} {ordered} is more often than {wanted}; lengthen the interval or attach evidence"
+    wanted = either(short_in_words(regimen.shown) for regimen in dose.allowed)
+    if wanted:
+        yield f"{drug} {ordered} is given too often: the plan allows {wanted}; lengthen the interval or attach evidence"
+        yield f"{drug} {ordered} is too often: the plan allows {wanted}; lengthen the interval or attach evidence"
+        yield f"{drug} {ordered} is more often than {wanted}; lengthen the interval or attach evidence"
+    elif dose.limit_mg is not None:
+        up_to = f"the plan allows up to {_limit(dose)}, less often"
+        yield f"{drug} {ordered} is given too often: {up_to}; lengthen the interval or attach evidence"
+        yield f"{drug} {ordered} is too often: {up_to}; lengthen the interval or attach evidence"
     yield f"{drug} {ordered} is given too often for the plan; lengthen the interval or attach evidence"
     yield f"{drug} is given more often than the plan allows; lengthen the interval or attach evidence"
 
@@ -163,7 +168,9 @@ def _dose_detail(matter: Matter, over: Decimal | None, options: CardOptions) -> 
 
 def _dose_table(dose: DoseAssessment) -> list[str]:
     allowed = _regimens_in_words(tuple([(regimen.row, regimen.shown) for regimen in dose.allowed]))
-    limit = allowed or (f"{dose.row}: {_limit(dose)}" if dose.row else _limit(dose))
+    known = dose.limit_mg is not None or dose.limit_mg_per_kg is not None
+    bare = _limit(dose) if known else "differs between the rows that are possible"
+    limit = allowed or (f"{dose.row}: {bare}" if dose.row else bare)
     rows = [f"| Ordered | {_ordered(dose.ordered)} |", "|---|---|", f"| Plan limit | {limit} |"]
     if len(dose.open_rows) > 1:
         rows.append(f"| Possible rows | {', '.join(dose.open_rows)} |")
