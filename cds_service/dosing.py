@@ -31,6 +31,9 @@ DECIDE_ROWS = (
 )
 """Facts that, beside setting and dose, decide which rows of a dose table hold, in the order of :class:`Question`."""
 
+_Numbers = tuple[Decimal, Decimal, Decimal, str | None]
+"""What a row allows: mg, mg per kg, days between two doses; and its phase where that has to be said."""
+
 PHASE_QUESTION = "whether this is the combination or the maintenance phase"
 
 
@@ -143,35 +146,32 @@ def _cap_at(cap: Amount, kg: Decimal | None) -> str:
 
 def _arithmetic(judgement: DoseJudgement, step: Step) -> str:
     """The limit and the order in words and numbers; where rows with different numbers are possible, each of them."""
-    weight, amount, shown = judgement.question.weight, step.known_amount, step.shown
+    weight, shown = judgement.question.weight, step.shown
     row = judgement.deciding[0].row
     if row is None:
         return ""
-    if len(judgement.deciding) > 1:
-        rows = {(one.cap, one.every_days): one for judged in judgement.deciding if (one := judged.row) is not None}
-        if len(rows) > 1:
-            return _several(tuple(rows.values()), amount, shown, None if weight is None else weight.kg)
+    rows: tuple[_Numbers, ...] = ((row.cap.mg, row.cap.mg_per_kg, row.every_days, None),)
+    possible = {id(judged.row): judged.row for judged in judgement.deciding}
+    if len(possible) > 1:
+        different = {(r.cap.mg, r.cap.mg_per_kg, r.every_days): r.phase for r in possible.values() if r is not None}
+        if len(different) > 1:
+            rows = tuple([(*numbers, phase) for numbers, phase in different.items()])
     words = _calculation if len(shown) <= LONGEST else _calculation.__wrapped__
-    return words(row.cap.mg, row.cap.mg_per_kg, row.every_days, amount, shown, None if weight is None else weight.kg)
+    return words(rows, step.known_amount, shown, None if weight is None else weight.kg)
 
 
 @lru_cache(maxsize=1024)
-def _calculation(
-    cap_mg: Decimal, cap_mg_per_kg: Decimal, every_days: Decimal, amount: Amount | None, shown: str, kg: Decimal | None
-) -> str:
-    """A limit and an order in words and numbers: the same few rows, amounts and weights come again and again."""
-    limit = Amount(cap_mg, cap_mg_per_kg)
-    return f"{_cap_at(limit, kg)} every {_weeks(every_days)}; {_ordered_against({limit}, amount, shown, kg)}"
-
-
-def _several(rows: tuple[DoseRow, ...], amount: Amount | None, shown: str, kg: Decimal | None) -> str:
-    limits = " or ".join(
-        f"{_cap_at(row.cap, kg)} every {_weeks(row.every_days)}{f' ({row.phase})' if row.phase else ''}" for row in rows
+def _calculation(rows: tuple[_Numbers, ...], amount: Amount | None, shown: str, kg: Decimal | None) -> str:
+    """Limits and an order in words and numbers: the same few rows, amounts and weights come again and again."""
+    limits = [Amount(mg, mg_per_kg) for mg, mg_per_kg, _, _ in rows]
+    said = " or ".join(
+        f"{_cap_at(limit, kg)} every {_weeks(days)}{f' ({phase})' if phase else ''}"
+        for limit, (_, _, days, phase) in zip(limits, rows, strict=True)
     )
-    return f"{limits}; {_ordered_against({row.cap for row in rows}, amount, shown, kg)}"
+    return f"{said}; {_ordered_against(limits, amount, shown, kg)}"
 
 
-def _ordered_against(limits: set[Amount], amount: Amount | None, shown: str, kg: Decimal | None) -> str:
+def _ordered_against(limits: list[Amount], amount: Amount | None, shown: str, kg: Decimal | None) -> str:
     """The order in mg, and how far it is over the limit if that is one number."""
     text = f"ordered {shown or 'dose not stated'}"
     if amount is not None and kg is not None:

@@ -132,6 +132,11 @@ def _limit(dose: DoseAssessment, *, how: bool = True) -> str:
     return short_in_words(row.shown).partition(" (")[0]
 
 
+def _bare_limit(dose: DoseAssessment) -> str:
+    known = dose.limit_mg is not None or dose.limit_mg_per_kg is not None
+    return _limit(dose) if known else "differs between the rows that are possible"
+
+
 def _deciding_regimen(dose: DoseAssessment) -> Regimen | None:
     """The first regimen whose cap is the limit."""
     for regimen in dose.allowed:
@@ -168,9 +173,7 @@ def _dose_detail(matter: Matter, over: Decimal | None, options: CardOptions) -> 
 
 def _dose_table(dose: DoseAssessment) -> list[str]:
     allowed = _regimens_in_words(tuple([(regimen.row, regimen.shown) for regimen in dose.allowed]))
-    known = dose.limit_mg is not None or dose.limit_mg_per_kg is not None
-    bare = _limit(dose) if known else "differs between the rows that are possible"
-    limit = allowed or (f"{dose.row}: {bare}" if dose.row else bare)
+    limit = allowed or (f"{dose.row}: {_bare_limit(dose)}" if dose.row else _bare_limit(dose))
     rows = [f"| Ordered | {_ordered(dose.ordered)} |", "|---|---|", f"| Plan limit | {limit} |"]
     if len(dose.open_rows) > 1:
         rows.append(f"| Possible rows | {', '.join(dose.open_rows)} |")

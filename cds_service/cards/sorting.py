@@ -103,7 +103,8 @@ def to_supply(matter: Matter) -> tuple[Missing, ...]:
     """What is missing for a criterion or for the dose verdict, without the evidence that the dose card asks for."""
     assessment = matter.assessment
     if not matter.over:
-        return union((assessment.missing, assessment.dose.unsettled))
+        unsettled = assessment.dose.unsettled
+        return union((assessment.missing, unsettled)) if unsettled else assessment.missing
     return tuple([missing for missing in assessment.missing if missing.fact != "off_label_evidence"])
 
 

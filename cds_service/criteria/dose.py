@@ -262,19 +262,23 @@ def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) 
     outcome = agreed(w.outcome for w in worlds)
     weight_known = question.weight is not None
     deciding = tuple([deciding_step(w) for w in worlds])
-    by_step = [[w.steps[i] for w in worlds] for i in range(len(question.steps))]
+    several = range(len(question.steps)) if len(question.steps) > 1 else ()
+    by_step = [[w.steps[i] for w in worlds] for i in several]
     if verdict is Verdict.UNDETERMINED:
         # A step that is given too often in every world stays so, whatever becomes of the steps beside it.
         for judged in by_step:
             if _agreed_verdict(j.verdict for j in judged) is Verdict.WRONG_INTERVAL:
                 verdict, deciding = Verdict.WRONG_INTERVAL, tuple(judged)
                 break
-    pivotal = frozenset(_pivotal(worlds, _outcome_of))
+    pivotal = unsettled = frozenset(_pivotal(worlds, _outcome_of))
     if any(w.verdict is Verdict.OK and w.partner is Outcome.UNDOCUMENTED for w in worlds):
         pivotal |= ONLY_PARTNER
-    unsettled: frozenset[str] = frozenset()
-    if verdict is Verdict.UNDETERMINED:
-        unsettled = frozenset(_pivotal(worlds, _verdict_of))
+    if verdict is not Verdict.UNDETERMINED:
+        unsettled = frozenset()
+    else:
+        pairs = {(w.verdict, w.outcome) for w in worlds}
+        if not len(pairs) == len({verdict for verdict, _ in pairs}) == len({outcome for _, outcome in pairs}):
+            unsettled = frozenset(_pivotal(worlds, _verdict_of))  # another verdict need not be another outcome
         if any(step.known_amount is None for step in question.steps):
             # Without an amount nothing is refuted either, even where no amount could be right so often.
             outcome = Outcome.UNDOCUMENTED
@@ -287,7 +291,7 @@ def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) 
         outcome=outcome,
         summary=_summary(deciding, weight_known=weight_known),
         deciding=deciding,
-        steps=tuple([_summary(judged, weight_known=weight_known) for judged in by_step]) if len(by_step) > 1 else (),
+        steps=tuple([_summary(judged, weight_known=weight_known) for judged in by_step]),
         open_rows=tuple(dict.fromkeys(r.cite for j in deciding for r in ([j.row] if j.row else j.candidates))),
         pivotal=pivotal,
         unsettled=unsettled,
