@@ -16,7 +16,7 @@ from cds_service.criteria.evaluate import CAUSES, Context, evaluate, missing_fro
 from cds_service.criteria.finding import Finding
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
-from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps
+from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps, unsettled
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.derive import derive, derive_for_disease, is_earlier_stage
 from cds_service.policies.load import dose_tables
@@ -231,7 +231,7 @@ class _Judging:
         if Outcome.NOT_MET in outcomes and pathway.request == "initial":
             refer_to, routes = self._off_label(pathway, [f for f in findings if f.outcome is Outcome.NOT_MET])
         approval = _approval(pathway, self.facts) if outcome is OrderOutcome.MEETS else None
-        dose = dose_assessment(judgement)
+        dose = dose_assessment(judgement, unsettled(self.facts, self.revision, judgement))
         self.notes += dose_notes(self.facts, judgement, self.revision)
         return self._finished(pathway.section, outcome, dose, findings, missing, refer_to, approval, routes)
 
@@ -387,6 +387,11 @@ def _approval(pathway: Pathway, facts: Facts) -> Decimal | None:
     if not isinstance(received, Known) or isinstance(received.value, Between):
         return None
     months: Decimal = received.value
-    if facts.knows("therapy_start") or facts.knows("days_on_therapy"):
+    if any(_follows_from(received, facts[name]) for name in ("therapy_start", "days_on_therapy")):
         months = Decimal(int(months))  # between two dates only full months count
     return max(Decimal(0), word.months - months)
+
+
+def _follows_from(months: Known[Decimal], time: AnyFact) -> bool:
+    """Whether months were counted from a day or from days; days that were themselves estimated from months are not."""
+    return isinstance(time, Known) and not isinstance(time.value, Between) and time.evidence == months.evidence

@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cds_service.criteria.dose import COMBINATION, Question, Verdict, deciding_step, judge, steps_of
+from cds_service.criteria.dose import COMBINATION, Question, Verdict, judge, steps_of
 from cds_service.criteria.evaluate import CAUSES, Context, cited, evaluate, missing_from, outcome_of
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.outcome import Outcome
@@ -16,7 +16,7 @@ from cds_service.result import DoseAssessment, PhaseDose, Regimen
 from cds_service.values import LONGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from cds_service.criteria.criterion import DoseRow
     from cds_service.criteria.dose import DoseJudgement, Step, StepJudgement, World
@@ -30,6 +30,9 @@ DECIDE_ROWS = (
     *("combination_drugs", "regimen_complete", "tremelimumab_dose_number"),
 )
 """Facts that, beside setting and dose, decide which rows of a dose table hold, in the order of :class:`Question`."""
+
+_Numbers = tuple[Decimal, Decimal, Decimal, str | None]
+"""What a row allows: mg, mg per kg, days between two doses; and its phase where that has to be said."""
 
 PHASE_QUESTION = "whether this is the combination or the maintenance phase"
 
@@ -76,14 +79,7 @@ def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[
 
 def dose_context(facts: Facts, revision: Revision, judgement: DoseJudgement) -> Context:
     """What criteria are evaluated against, so that dose criteria follow the judgement."""
-    missing: tuple[Missing, ...] = ()
-    if judgement.pivotal:
-        open_settings: list[Missing] = []
-        if "setting" in judgement.pivotal:
-            for setting in judgement.question.settings:
-                if setting is not None:
-                    open_settings += evaluate(revision.settings[setting], Context(facts)).missing
-        missing = tuple(_missing(facts, judgement, judgement.question, open_settings))
+    missing = tuple(_missing(facts, revision, judgement, judgement.pivotal)) if judgement.pivotal else ()
     said: str | None = None
 
     def because() -> str:
@@ -96,12 +92,15 @@ def dose_context(facts: Facts, revision: Revision, judgement: DoseJudgement) -> 
     return Context(facts, judgement, missing, because, _evidence(facts, judgement))
 
 
-def _missing(
-    facts: Facts, judgement: DoseJudgement, question: Question, open_settings: list[Missing]
-) -> Iterator[Missing]:
-    """The facts that could change the dose criterion, in the order in which a prescriber would supply them."""
+def unsettled(facts: Facts, revision: Revision, judgement: DoseJudgement) -> tuple[Missing, ...]:
+    """The facts that keep the verdict undetermined, also where no criterion asks for them."""
+    return tuple(_missing(facts, revision, judgement, judgement.unsettled)) if judgement.unsettled else ()
+
+
+def _missing(facts: Facts, revision: Revision, judgement: DoseJudgement, pivotal: Collection[str]) -> Iterator[Missing]:
+    """The facts behind pivotal unknowns, in the order in which a prescriber would supply them."""
+    question = judgement.question
     found = [m for step in question.steps for m in step.missing]
-    pivotal = judgement.pivotal
     if "amount" in pivotal:
         yield from (m for m in found if m.fact != "dose.interval")
     if "interval" in pivotal:
@@ -112,7 +111,10 @@ def _missing(
         yield from missing_from(weight, "weight_kg", "body weight")
     if "phase" in pivotal:
         yield Missing("dose.phase", Absence.NOT_RECORDED, PHASE_QUESTION)
-    yield from open_settings
+    if "setting" in pivotal:
+        for setting in question.settings:
+            if setting is not None:
+                yield from evaluate(revision.settings[setting], Context(facts)).missing
     if "partner" in pivotal:
         drugs = facts["combination_drugs"]
         because = next((w.partner_because for w in judgement.worlds if w.partner is Outcome.UNDOCUMENTED), "")
@@ -142,30 +144,49 @@ def _cap_at(cap: Amount, kg: Decimal | None) -> str:
     return f"{cap} x {plain(kg)} kg = {plain(cap.at(kg))} mg"
 
 
-def _arithmetic(judged: StepJudgement, amount: Amount | None, shown: str, weight: Weight | None) -> str:
-    row = judged.row
+def _could_follow(judged: StepJudgement) -> tuple[DoseRow, ...]:
+    """The rows beside which an order is shown: the one that decides; if it is given too often, any of them."""
+    if judged.verdict is Verdict.WRONG_INTERVAL:
+        return judged.candidates
+    return (judged.row,) if judged.row is not None else ()
+
+
+def _arithmetic(judgement: DoseJudgement, step: Step) -> str:
+    """The limit and the order in words and numbers; where rows with different numbers are possible, each of them."""
+    weight, shown = judgement.question.weight, step.shown
+    row = judgement.deciding[0].row
     if row is None:
         return ""
-    if judged.verdict is Verdict.WRONG_INTERVAL and len(judged.candidates) > 1:
-        kg = None if weight is None else weight.kg
-        limits = " or ".join(f"{_cap_at(one.cap, kg)} every {_weeks(one.every_days)}" for one in judged.candidates)
-        return f"{limits}; ordered {shown}"
+    rows: tuple[_Numbers, ...] = ((row.cap.mg, row.cap.mg_per_kg, row.every_days, None),)
+    possible = {id(one): one for judged in judgement.deciding for one in _could_follow(judged)}
+    if len(possible) > 1:
+        different = {(r.cap.mg, r.cap.mg_per_kg, r.every_days): r.phase for r in possible.values()}
+        if len(different) > 1:
+            rows = tuple([(*numbers, phase) for numbers, phase in different.items()])
     words = _calculation if len(shown) <= LONGEST else _calculation.__wrapped__
-    return words(row.cap.mg, row.cap.mg_per_kg, row.every_days, amount, shown, None if weight is None else weight.kg)
+    return words(rows, step.known_amount, shown, None if weight is None else weight.kg)
 
 
 @lru_cache(maxsize=1024)
-def _calculation(
-    cap_mg: Decimal, cap_mg_per_kg: Decimal, every_days: Decimal, amount: Amount | None, shown: str, kg: Decimal | None
-) -> str:
-    """A limit and an order in words and numbers: the same few rows, amounts and weights come again and again."""
-    limit = Amount(cap_mg, cap_mg_per_kg)
-    text = f"{_cap_at(limit, kg)} every {_weeks(every_days)}; ordered {shown or 'dose not stated'}"
+def _calculation(rows: tuple[_Numbers, ...], amount: Amount | None, shown: str, kg: Decimal | None) -> str:
+    """Limits and an order in words and numbers: the same few rows, amounts and weights come again and again."""
+    limits = [Amount(mg, mg_per_kg) for mg, mg_per_kg, _, _ in rows]
+    said = " or ".join(
+        f"{_cap_at(limit, kg)} every {_weeks(days)}{f' ({phase})' if phase else ''}"
+        for limit, (_, _, days, phase) in zip(limits, rows, strict=True)
+    )
+    return f"{said}; {_ordered_against(limits, amount, shown, kg)}"
+
+
+def _ordered_against(limits: list[Amount], amount: Amount | None, shown: str, kg: Decimal | None) -> str:
+    """The order in mg, and how far it is over the limit if that is one number."""
+    text = f"ordered {shown or 'dose not stated'}"
     if amount is not None and kg is not None:
-        mg, cap = amount.at(kg), limit.at(kg)
+        mg, caps = amount.at(kg), {limit.at(kg) for limit in limits}
         if amount.mg_per_kg:
             text += f" ({amount} x {plain(kg)} kg = {plain(mg)} mg)"
-        if mg > cap and cap:
+        cap = caps.pop()
+        if mg > cap and cap and not caps:
             over = ((mg - cap) / cap * 100).quantize(Decimal("0.1"))
             text += f", {plain(mg - cap)} mg over (+{plain(over)} %)"
     return text
@@ -187,7 +208,7 @@ def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...
         text += f"; open: {names}" if names else ""
         return text + _partner_words(judgement.worlds)
     world = judgement.worlds[0]
-    judged = deciding_step(world)
+    judged = judgement.deciding[0]
     step = question.steps[world.steps.index(judged)]
     words = {
         Verdict.OK: "within the limit",
@@ -199,7 +220,7 @@ def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...
     else:
         at = f" at {plain(weight.kg)} kg{cited(facts['weight_kg'].evidence)}" if weight else ""
         row = f"{judged.row.cite}: " if judged.row else ""
-        text = f"{row}{_arithmetic(judged, step.known_amount, step.shown, weight)}{at}; {words}"
+        text = f"{row}{_arithmetic(judgement, step)}{at}; {words}"
         if judged.after_cycles is not None:
             text += f"; {_beyond(judged.after_cycles)}"
     return text + _partner_words(judgement.worlds)
@@ -214,8 +235,8 @@ def _partner_words(worlds: tuple[World, ...]) -> str:
     return "".join(f"; {text}" for text in words)
 
 
-def dose_assessment(judgement: DoseJudgement) -> DoseAssessment:
-    """The verdict with its numbers, for cards and explanation."""
+def dose_assessment(judgement: DoseJudgement, missing: tuple[Missing, ...] = ()) -> DoseAssessment:
+    """The verdict with its numbers, for cards and explanation. ``missing`` is what keeps it undetermined."""
     weight = judgement.question.weight
     question_steps = judgement.question.steps
     shown = _in_words(question_steps)
@@ -235,12 +256,12 @@ def dose_assessment(judgement: DoseJudgement) -> DoseAssessment:
             for i, step in enumerate(judgement.steps)
         )
     world = judgement.worlds[0]
-    judged = deciding_step(world)
+    judged = judgement.deciding[0]
     step = question_steps[world.steps.index(judged)]
     arithmetic = ""
     summary = judgement.summary
     if summary.row is not None or len(judgement.worlds) == 1:
-        arithmetic = _arithmetic(judged, step.known_amount, step.shown, weight)
+        arithmetic = _arithmetic(judgement, step)
         if arithmetic and judged.after_cycles is not None:
             arithmetic += f"; {_beyond(judged.after_cycles)}"
     return DoseAssessment(
@@ -258,6 +279,7 @@ def dose_assessment(judgement: DoseJudgement) -> DoseAssessment:
         allowed=_allowed(judgement, weight),
         partner_because=_partner_is_over(judgement.worlds),
         after_cycles=judged.after_cycles,
+        unsettled=missing,
     )
 
 
@@ -278,10 +300,9 @@ def _in_mg(amount: Amount | None, weight: Weight | None) -> Decimal | None:
 
 def _allowed(judgement: DoseJudgement, weight: Weight | None) -> tuple[Regimen, ...]:
     """The regimens an order in this band and phase may follow; empty where different ones are still possible."""
-    candidates = deciding_step(judgement.worlds[0]).candidates
-    for world in judgement.worlds[1:]:
-        if deciding_step(world).candidates != candidates:
-            return ()
+    candidates = judgement.deciding[0].candidates
+    if any(judged.candidates != candidates for judged in judgement.deciding):
+        return ()
     regimens = []
     for row in candidates:
         cap = row.cap

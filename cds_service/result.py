@@ -62,7 +62,8 @@ class DoseAssessment:
     judged, in mg, where it is known; ``allowed`` the regimens of the weight band and phase that decided, in the
     policy's order (empty where several are still possible). ``partner_because`` says how the row's partner drug is over
     what the row allows, empty where it is not. ``after_cycles``: the maintenance row decides because so many cycles of
-    the combination are exceeded.
+    the combination are exceeded. ``unsettled`` are the facts that keep the verdict undetermined, also where no
+    criterion asks for them.
     """
 
     verdict: Verdict
@@ -79,6 +80,7 @@ class DoseAssessment:
     allowed: tuple[Regimen, ...] = ()
     partner_because: str = ""
     after_cycles: int | None = None
+    unsettled: tuple[Missing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

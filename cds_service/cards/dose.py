@@ -94,13 +94,18 @@ def _dose_summary(assessment: Assessment, over: Decimal | None, options: CardOpt
 
 
 def _too_often(drug: str, ordered: str, dose: DoseAssessment, or_else: str) -> Iterator[str]:
-    wanted = either(short_in_words(regimen.shown) for regimen in dose.allowed) or _limit(dose)
-    yield f"{drug} {ordered} is given too often: the plan allows {wanted}; lengthen the interval or {or_else}"
-    yield f"{drug} {ordered} is too often: the plan allows {wanted}; lengthen the interval or {or_else}"
-    yield f"{drug} {ordered} is more often than {wanted}; lengthen the interval or {or_else}"
-    bare = either(short_in_words(regimen.shown).partition(" (")[0] for regimen in dose.allowed) or _limit(dose)
-    yield f"{drug} {ordered} is more often than {bare}; lengthen the interval or {or_else}"
-    yield f"{drug} {ordered} is more often than {wanted}; lengthen it or {or_else}"
+    wanted = either(short_in_words(regimen.shown) for regimen in dose.allowed)
+    if wanted:
+        bare = either(short_in_words(regimen.shown).partition(" (")[0] for regimen in dose.allowed)
+        yield f"{drug} {ordered} is given too often: the plan allows {wanted}; lengthen the interval or {or_else}"
+        yield f"{drug} {ordered} is too often: the plan allows {wanted}; lengthen the interval or {or_else}"
+        yield f"{drug} {ordered} is more often than {wanted}; lengthen the interval or {or_else}"
+        yield f"{drug} {ordered} is more often than {bare}; lengthen the interval or {or_else}"
+        yield f"{drug} {ordered} is more often than {wanted}; lengthen it or {or_else}"
+    elif dose.limit_mg is not None:
+        up_to = f"the plan allows up to {_limit(dose)}, less often"
+        yield f"{drug} {ordered} is given too often: {up_to}; lengthen the interval or {or_else}"
+        yield f"{drug} {ordered} is too often: {up_to}; lengthen the interval or {or_else}"
     yield f"{drug} {ordered} is given too often for the plan; lengthen the interval or {or_else}"
     yield f"{drug} is given more often than the plan allows; lengthen the interval or {or_else}"
 
@@ -133,6 +138,11 @@ def _limit(dose: DoseAssessment, *, how: bool = True) -> str:
     if row.mg_per_kg is not None and dose.weight is not None:
         return f"{in_mg(dose.limit_mg)} ({plain(row.mg_per_kg)} mg/kg x {in_kg(dose.weight)})"
     return short_in_words(row.shown).partition(" (")[0]
+
+
+def _bare_limit(dose: DoseAssessment) -> str:
+    known = dose.limit_mg is not None or dose.limit_mg_per_kg is not None
+    return _limit(dose) if known else "differs between the rows that are possible"
 
 
 def _deciding_regimen(dose: DoseAssessment) -> Regimen | None:
@@ -175,7 +185,7 @@ def _dose_detail(matter: Matter, over: Decimal | None, options: CardOptions) -> 
 
 def _dose_table(dose: DoseAssessment) -> list[str]:
     allowed = _regimens_in_words(tuple([(regimen.row, regimen.shown) for regimen in dose.allowed]))
-    limit = allowed or (f"{dose.row}: {_limit(dose)}" if dose.row else _limit(dose))
+    limit = allowed or (f"{dose.row}: {_bare_limit(dose)}" if dose.row else _bare_limit(dose))
     rows = [f"| Ordered | {_ordered(dose.ordered)} |", "|---|---|", f"| Plan limit | {limit} |"]
     if len(dose.open_rows) > 1:
         rows.append(f"| Possible rows | {', '.join(dose.open_rows)} |")

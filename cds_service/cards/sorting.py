@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.assessment import OrderOutcome
 from cds_service.criteria.dose import Verdict
+from cds_service.criteria.evaluate import union
 from cds_service.criteria.outcome import Outcome
 from cds_service.evidence import Absence
 from cds_service.values import dataclass
@@ -116,10 +117,11 @@ def _waits(finding: Finding) -> bool:
 
 
 def to_supply(matter: Matter) -> tuple[Missing, ...]:
-    """What is missing, without the evidence that the dose card asks for already."""
+    """What is missing for a criterion or for the dose verdict, without the evidence that the dose card asks for."""
     assessment = matter.assessment
     if not matter.over:
-        return assessment.missing
+        unsettled = assessment.dose.unsettled
+        return union((assessment.missing, unsettled)) if unsettled else assessment.missing
     return tuple([missing for missing in assessment.missing if missing.fact != "off_label_evidence"])
 
 
@@ -137,5 +139,5 @@ def dose_is_unread(assessment: Assessment) -> bool:
     """Whether the order itself, and not the chart, keeps the dose from being judged."""
     if assessment.dose.verdict is not Verdict.UNDETERMINED or assessment.section is None or assessment.refer_to:
         return False
-    asked = {missing.fact for missing in assessment.missing}
+    asked = {missing.fact for missing in (*assessment.missing, *assessment.dose.unsettled)}
     return bool(asked & DOSE_FACTS) or not asked & SETTLES_ROW

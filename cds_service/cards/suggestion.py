@@ -107,8 +107,8 @@ def _is_plain(resource: Mapping[str, Any]) -> bool:
 
 
 def _is_once(dosage: Mapping[str, Any]) -> bool:
-    timing = dosage.get("timing")
-    return timing is None or timing == {"repeat": {"count": 1}}
+    """Whether it says that it is given once. Without a timing nobody knows: the order would stay undetermined."""
+    return bool(dosage.get("timing") == {"repeat": {"count": 1}})
 
 
 def _plain_interval(dosage: Mapping[str, Any]) -> Decimal | None:

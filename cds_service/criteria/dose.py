@@ -10,7 +10,7 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 from itertools import pairwise, product
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.outcome import Outcome, agreed, all_of
@@ -133,7 +133,8 @@ class DoseJudgement:
     """What the table says of the order, over all worlds.
 
     ``outcome`` is that of the dose criterion (verdict and partner); ``pivotal`` names the unknowns that could change
-    it: ``amount``, ``interval``, ``weight``, ``phase``, ``setting``, ``partner``.
+    it: ``amount``, ``interval``, ``weight``, ``phase``, ``setting``, ``partner``; ``unsettled`` those that keep the
+    verdict undetermined. ``deciding`` is, world by world, the step whose verdict counts.
     """
 
     question: Question
@@ -141,9 +142,11 @@ class DoseJudgement:
     verdict: Verdict
     outcome: Outcome
     summary: Summary
+    deciding: tuple[StepJudgement, ...] = ()
     steps: tuple[Summary, ...] = ()
     open_rows: tuple[str, ...] = ()
     pivotal: frozenset[str] = frozenset()
+    unsettled: frozenset[str] = frozenset()
 
     @property
     def within(self) -> bool:
@@ -258,27 +261,41 @@ def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) 
         return DoseJudgement(question, (), Verdict.UNDETERMINED, Outcome.UNDOCUMENTED, undetermined)
     verdict = _agreed_verdict(w.verdict for w in worlds)
     outcome = agreed(w.outcome for w in worlds)
-    pivotal = frozenset(_pivotal(worlds))
-    if verdict is Verdict.UNDETERMINED and any(step.known_amount is None for step in question.steps):
-        # Without an amount nothing is refuted either, even where no amount could be right so often.
-        outcome = Outcome.UNDOCUMENTED
-        pivotal |= {"amount"}
     weight_known = question.weight is not None
-    deciding = [deciding_step(w) for w in worlds]
-    several = len(question.steps) > 1
+    deciding = tuple([deciding_step(w) for w in worlds])
+    several = range(len(question.steps)) if len(question.steps) > 1 else ()
+    by_step = [[w.steps[i] for w in worlds] for i in several]
+    if verdict is Verdict.UNDETERMINED:
+        # A step that is given too often in every world stays so, whatever becomes of the steps beside it.
+        for judged in by_step:
+            if _agreed_verdict(j.verdict for j in judged) is Verdict.WRONG_INTERVAL:
+                verdict, deciding = Verdict.WRONG_INTERVAL, tuple(judged)
+                break
+    pivotal = unsettled = frozenset(_pivotal(worlds, _outcome_of))
+    if any(w.verdict is Verdict.OK and w.partner is Outcome.UNDOCUMENTED for w in worlds):
+        pivotal |= ONLY_PARTNER
+    if verdict is not Verdict.UNDETERMINED:
+        unsettled = frozenset()
+    else:
+        pairs = {(w.verdict, w.outcome) for w in worlds}
+        if not len(pairs) == len({verdict for verdict, _ in pairs}) == len({outcome for _, outcome in pairs}):
+            unsettled = frozenset(_pivotal(worlds, _verdict_of))  # another verdict need not be another outcome
+        if any(step.known_amount is None for step in question.steps):
+            # Without an amount nothing is refuted either, even where no amount could be right so often.
+            outcome = Outcome.UNDOCUMENTED
+            pivotal |= {"amount"}
+            unsettled |= {"amount"}
     return DoseJudgement(
         question=question,
         worlds=worlds,
         verdict=verdict,
         outcome=outcome,
         summary=_summary(deciding, weight_known=weight_known),
-        steps=tuple(
-            _summary([w.steps[i] for w in worlds], weight_known=weight_known) for i in range(len(question.steps))
-        )
-        if several
-        else (),
+        deciding=deciding,
+        steps=tuple([_summary(judged, weight_known=weight_known) for judged in by_step]),
         open_rows=tuple(dict.fromkeys(r.cite for j in deciding for r in ([j.row] if j.row else j.candidates))),
         pivotal=pivotal,
+        unsettled=unsettled,
     )
 
 
@@ -300,6 +317,7 @@ def _judged_alone(question: Question, world: World) -> DoseJudgement:
         verdict=world.verdict,
         outcome=world.outcome,
         summary=Summary(world.verdict, limit_mg, limit_mg_per_kg, row),
+        deciding=(step,),
         open_rows=(row,) if row else tuple(dict.fromkeys(r.cite for r in step.candidates)),
         pivotal=ONLY_PARTNER if open_partner else frozenset(),
     )
@@ -334,28 +352,31 @@ def _summary(judged: Sequence[StepJudgement], *, weight_known: bool) -> Summary:
     return Summary(verdict, None, limit.mg_per_kg if not limit.mg else None, row)
 
 
-def _pivotal(worlds: Sequence[World]) -> Iterator[str]:
-    """The unknowns of which two values, all others equal, lead to different outcomes."""
+_outcome_of = attrgetter("outcome")
+_verdict_of = attrgetter("verdict")
+
+
+def _pivotal(worlds: Sequence[World], what: Callable[[World], object]) -> Iterator[str]:
+    """The unknowns of which two values, all others equal, lead to something different."""
     views: dict[str, Callable[[World], object]] = {
         "amount": lambda w: (w.setting, w.kg, w.phases, w.intervals),
         "interval": lambda w: (w.setting, w.kg, w.phases, w.amounts),
         "weight": lambda w: (w.setting, w.phases, w.amounts, w.intervals),
         "phase": lambda w: (w.setting, w.kg, w.amounts, w.intervals),
     }
-    if len(worlds) > 1:
-        for name, others in views.items():
-            seen: dict[object, Outcome] = {}
-            for world in worlds:
-                if seen.setdefault(others(world), world.outcome) is not world.outcome:
-                    yield name
-                    break
-        by_setting: dict[str | None, set[tuple[object, Outcome]]] = {}
+    if len(worlds) == 1:
+        return
+    for name, others in views.items():
+        seen: dict[object, object] = {}
         for world in worlds:
-            by_setting.setdefault(world.setting, set()).add(((world.kg, world.amounts, world.intervals), world.outcome))
-        if len({frozenset(outcomes) for outcomes in by_setting.values()}) > 1:
-            yield "setting"
-    if any(w.verdict is Verdict.OK and w.partner is Outcome.UNDOCUMENTED for w in worlds):
-        yield "partner"
+            if seen.setdefault(others(world), what(world)) is not what(world):
+                yield name
+                break
+    by_setting: dict[str | None, set[tuple[object, object]]] = {}
+    for world in worlds:
+        by_setting.setdefault(world.setting, set()).add(((world.kg, world.amounts, world.intervals), what(world)))
+    if len({frozenset(found) for found in by_setting.values()}) > 1:
+        yield "setting"
 
 
 def _only_world(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> World | None:
@@ -437,17 +458,22 @@ def _combination_row(band: Sequence[DoseRow]) -> DoseRow | None:
 
 
 def _phases(step: Step, combined: DoseRow | None, question: Question) -> tuple[str, ...]:
-    """The phases a step may be in: as recorded, else as its number or week says, else both."""
+    """The phases a step may be in: as recorded, else as its number or week says, else both.
+
+    A step that begins beyond the combination's last cycle is maintenance, whatever it is called.
+    """
+    if combined is not None and combined.cycles is not None and step.first is not None:
+        if step.first > combined.cycles:
+            return (MAINTENANCE,)
+        if step.phase is None:
+            return (COMBINATION,)
     if step.phase is not None:
         return (COMBINATION,) if step.phase == COMBINATION else (MAINTENANCE,)
-    if combined is not None and combined.cycles is not None:
-        if step.first is not None:
-            return (COMBINATION,) if step.first <= combined.cycles else (MAINTENANCE,)
-        if step.week is not None and combined.cycles > 1:
-            if step.week * 7 >= combined.every_days * combined.cycles:
-                return (MAINTENANCE,)
-            if step.week * 7 <= combined.every_days * (combined.cycles - 1):
-                return (COMBINATION,)
+    if combined is not None and combined.cycles is not None and combined.cycles > 1 and step.week is not None:
+        if step.week * 7 >= combined.every_days * combined.cycles:
+            return (MAINTENANCE,)
+        if step.week * 7 <= combined.every_days * (combined.cycles - 1):
+            return (COMBINATION,)
     if question.combination_completed is not None and len(question.steps) == 1:
         return (MAINTENANCE,) if question.combination_completed else (COMBINATION,)
     if question.combination_completed:
@@ -510,7 +536,7 @@ def _judge_step(
         # The first dose after the combination comes at the combination's interval (section V).
         rows = tuple(replace(r, every_days=min(r.every_days, combined.every_days)) for r in rows)
     judged = _judge_rows(rows, step, amount, interval, kg)
-    if step.phase is None and step.first is not None and step.first > combined.cycles:
+    if step.phase in {None, COMBINATION} and step.first is not None and step.first > combined.cycles:
         judged = replace(judged, after_cycles=combined.cycles)
     return judged
 

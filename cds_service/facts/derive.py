@@ -22,6 +22,7 @@ from cds_service.values import remembered
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from cds_service.criteria.dose import Step
     from cds_service.criteria.quantity import DoseLine, PartialDate
     from cds_service.evidence import AnyFact, Evidence
 
@@ -236,11 +237,15 @@ def _dose_increase(known: Record) -> None:
 
 
 def increased(now: Sequence[DoseLine], before: Sequence[DoseLine], kg: Decimal | None) -> bool | None:
-    """Whether the first step of an order is more than the dose before; None where that cannot be told."""
+    """Whether any step of an order is more than the dose before; None where that cannot be told."""
     steps, earlier = steps_of(now), steps_of(before)
     if not steps or not earlier:
         return None
-    new, old = steps[0], earlier[-1]
+    found = [_is_more(step, earlier[-1], kg) for step in steps]
+    return True if True in found else None if None in found else False
+
+
+def _is_more(new: Step, old: Step, kg: Decimal | None) -> bool | None:
     if new.known_amount is None or old.known_amount is None:
         return None
     delta_mg = new.known_amount.mg - old.known_amount.mg

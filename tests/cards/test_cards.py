@@ -410,6 +410,15 @@ def test_a_single_dose_keeps_its_timing():
     assert changed["timing"] == {"repeat": {"count": 1}}
 
 
+@pytest.mark.parametrize("words", ["1,600 mg IV", "1,600 mg IV every 4 weeks"])
+def test_a_dose_without_timing_gets_no_suggestion_that_would_leave_it_without_one(words):
+    too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(1600), limit_mg=Decimal(1500))
+    draft = order()
+    del draft.raw["dosageInstruction"][0]["timing"]
+    draft.raw["dosageInstruction"][0]["text"] = words
+    assert "suggestions" not in only(cards(assessment(dose=too_much), draft, PLAIN))
+
+
 @pytest.mark.parametrize(("ordered", "weeks", "suggested"), [(1600, 6, False), (2500, 6, True), (1600, 4, True)])
 def test_a_suggestion_never_gives_more_drug_in_the_same_time(ordered, weeks, suggested):
     too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(ordered), limit_mg=Decimal(1500))

@@ -65,6 +65,71 @@ def test_what_is_missing_is_named_in_the_detail(number):
 
 
 @every_case
+def test_what_keeps_the_dose_from_being_judged_is_named(number):
+    """Also where no criterion asks for it: a continued order without an increase is not judged by its dose."""
+    result = assessed(number)
+    if result.dose.verdict.value != "undetermined" or not result.dose.open_rows:
+        return
+    assert result.dose.unsettled
+    details = "\n".join(card["detail"] for card in cards(result, None, CardOptions())).lower()
+    for missing in result.dose.unsettled:
+        asked = words_for(missing.fact)
+        assert asked.do.lower() in details or asked.what.lower() in details, missing
+
+
+@pytest.mark.parametrize(
+    ("name", "summary"),
+    [
+        ("an unknown weight, no increase", "Durvalumab dose cannot be judged without body weight; record it"),
+        ("no phase, no increase", "Durvalumab dose cannot be judged without treatment phase; record it"),
+        (
+            "no interval, no increase",
+            "Durvalumab dose could not be evaluated: ordered 1,500 mg; enter an interval in weeks",
+        ),
+        (
+            "too much at one weight and too often at another",
+            "Durvalumab dose cannot be judged without body weight; record it; one more fact is missing",
+        ),
+    ],
+)
+def test_an_order_with_amount_and_interval_is_not_told_to_enter_them(name, summary):
+    (case,) = [case for case in CASES if case["name"] == name]
+    (card,) = cards(judged(case), None, CardOptions())
+    assert card["summary"] == summary
+
+
+@pytest.mark.parametrize(
+    ("name", "summary", "numbers"),
+    [
+        (
+            "too often in either phase",
+            "Durvalumab 300 mg every 2 weeks is given too often: the plan allows up to 1,500 mg, less often; ",
+            "1,500 mg every 3 weeks (combination) or 1,500 mg every 4 weeks (maintenance); ordered 300 mg every 2",
+        ),
+        (
+            "too often in either phase of which each has its own limit",
+            "Durvalumab 250 mg every 10 days is given too often for the plan; ",
+            "20 mg/kg x 25 kg = 500 mg every 3 weeks (combination) or 10 mg/kg x 25 kg = 250 mg every 2 weeks (maint",
+        ),
+        (
+            "too much in either phase",
+            "Durvalumab 1,600 mg every 3 weeks exceeds the plan limit of 1,500 mg; ",
+            "1,500 mg every 3 weeks (combination) or 1,500 mg every 4 weeks (maintenance); ordered 1,600 mg every 3",
+        ),
+    ],
+)
+def test_two_rows_that_are_open_are_both_named_with_their_numbers(name, summary, numbers):
+    (case,) = [case for case in CASES if case["name"] == name]
+    result = judged(case)
+    card = cards(result, None, CardOptions())[0]
+    assert card["summary"].startswith(summary)
+    assert card["detail"].startswith(numbers)
+    said = [part.because for finding in result.findings for part in finding.walk() if part.section == result.dose.row]
+    assert said
+    assert all(" or " in because for because in said)
+
+
+@every_case
 def test_order_select_shows_no_more_than_dose_and_contradictions(number):
     quiet = cards(assessed(number), None, CardOptions(documents=False))
     topics = {card["source"]["topic"]["code"].removeprefix("CPPHAR339") for card in quiet}
