@@ -37,8 +37,9 @@ _TYPES = {
     "passing": "guideline",
 }
 _PROPOSAL = "therapy-alternatives-opt"
-_SAID_ON_THE_ORDER = frozenset({"documents", "referral", "passing", "unchecked"})
-"""Kinds of cards that say what coverage-information on the order says."""
+_SAID_ON_THE_ORDER = frozenset({"documents", "referral", "passing"})
+"""Kinds of cards that say what coverage-information on the order says. What could not be checked is said on a card too:
+whoever sees cards only would take an answer without any for an all-clear."""
 
 
 def crd_cards(
@@ -64,7 +65,7 @@ def at_most(cards: Sequence[Card], request: CrdRequest) -> list[Card]:
 def _shaped(card: Card, request: CrdRequest, order: str | None, drug: str, *, on_the_order: bool) -> Card | None:
     kind = _kind_of(card["source"]["topic"]["code"])
     said = on_the_order and kind in _SAID_ON_THE_ORDER
-    if said and (kind == "unchecked" or not card.get("links")):
+    if said and not card.get("links"):
         return None
     shaped = {**card, "indicator": "warning" if card["indicator"] == "critical" else card["indicator"]}
     if said:

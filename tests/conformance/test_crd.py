@@ -709,6 +709,16 @@ async def test_no_card_repeats_what_is_on_the_order(site, version):
 
 
 @both
+async def test_what_could_not_be_checked_is_said_on_a_card_too(site, version):
+    body = crd(version=version)
+    body["prefetch"]["conditions"] = FAILED
+    answer = await site.ask(body)
+    assert said_on(answer)["covered"] == [{"2.0": "conditional", "2.2": "indeterminate"}[version]]
+    (card,) = (card for card in answer["cards"] if "could not be" in card["summary"])
+    assert card["indicator"] == "warning"
+
+
+@both
 @requirement("resp-15", "@248", "@249", "resp-18", "resp-19", "resp-20", "resp-22", "@258", "@259", "@260")
 async def test_external_references_link_and_say_what_is_behind(site, version):
     (card,) = (await site.ask(crd(order(mg=700), version=version)))["cards"]
