@@ -107,6 +107,13 @@ LINGER = 1.0
 """Seconds for which open connections may bring one more request after listening has ended."""
 
 
+TURN = 0.001
+"""Seconds after which a thread that computes lets another one go on (Python's own: 0.005).
+
+The record's writer needs Python's lock back after each of its statements, and a call waits for its row.
+"""
+
+
 class Server(uvicorn.Server):
     """A server that ends without failing a call, and that can be waited for.
 
@@ -131,6 +138,8 @@ class Server(uvicorn.Server):
         with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # signals reach the main thread only
             loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self.life.refresh()))
         _collect_rarely()
+        if self.life.recorder is not None:
+            sys.setswitchinterval(TURN)
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
