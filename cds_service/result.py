@@ -6,7 +6,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from cds_service.values import dataclass, direct
+from cds_service.values import by_identity, dataclass, direct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,12 +102,17 @@ class PolicyRef:
         """Another policy's number with what it is for, where this one says so."""
         return f"{number} ({self.others[number]})" if number in self.others else number
 
-    @classmethod
-    def of(cls, revision: Revision) -> PolicyRef:
+    @staticmethod
+    def of(revision: Revision) -> PolicyRef:
         """Name a loaded revision."""
-        day = revision.revision.isoformat()
-        head = revision.policy, day, revision.sha256, revision.title, revision.drug.name, revision.payer
-        return cls(*head, revision.document.other_policies)
+        return _reference_to(revision)
+
+
+@by_identity
+def _reference_to(revision: Revision) -> PolicyRef:
+    day = revision.revision.isoformat()
+    head = revision.policy, day, revision.sha256, revision.title, revision.drug.name, revision.payer
+    return PolicyRef(*head, revision.document.other_policies)
 
 
 @dataclass(frozen=True, slots=True)
