@@ -109,6 +109,13 @@ async def test_a_picture_stays_within_its_frame(name, width):
         assert drawn.spans or drawn.open_rows
 
 
+async def test_a_picture_of_too_many_cycles_blames_only_those_beyond_the_last():
+    ((judged, revision),) = (await BENCH.look(TOLD["nsclc-metastatic-six-cycles"].request)).judged
+    drawn = picture(judged, revision, 900)
+    assert [span.phase for span in drawn.spans] == ["combination", "maintenance"]
+    assert [stem.state for stem in drawn.stems] == ["ok", "ok", "ok", "ok", "ok", "soon"]  # the fifth comes in time
+
+
 @pytest.mark.parametrize(
     "name", ["nsclc-unresectable-flat-dose-below-30kg", "es-sclc-overdose", "btc-slightly-over-below-30kg"]
 )

@@ -151,7 +151,7 @@ class _Drawing:
             return [(Decimal(0), self.horizon, row)] if row else []
         by_phase = {row.phase: row for row in rows}
         combination, maintenance = by_phase.get(COMBINATION), by_phase.get(MAINTENANCE)
-        if first.phase == MAINTENANCE or combination is None:
+        if self.world.phases[0] == MAINTENANCE or combination is None:
             return [(Decimal(0), Decimal(_ALONE), maintenance)] if maintenance else []
         cycles = combination.cycles or (self.order[0].last if len(self.order) > 1 else None)
         if cycles is None or maintenance is None:
@@ -201,7 +201,7 @@ class _Drawing:
                 if (
                     apart < least
                     and (wrong or row.phase is not None)
-                    and not (row.phase == MAINTENANCE and self._first_of(at, phases))
+                    and not (row.phase == MAINTENANCE and _follows_combination(given[index - 1][0], phases))
                 ):
                     before = self._x(given[index - 1][0])
                     gaps.append(Gap(before, self._x(at) - before, f"{plain(apart)} wk, at least {plain(least)}"))
@@ -217,11 +217,6 @@ class _Drawing:
                 )
             )
         return tuple(stems), tuple(gaps)
-
-    def _first_of(self, at: Decimal, phases: Sequence[tuple[Decimal, Decimal, DoseRow]]) -> bool:
-        """The first dose of the maintenance phase follows the last combination dose after its interval (section V)."""
-        start = phases[-1][0]
-        return len(phases) > 1 and at - start < phases[-1][2].every_days / _WEEK
 
     def _span(self, start: Decimal, end: Decimal, row: DoseRow) -> Span:
         x, until = self._x(start), self._x(end)
@@ -247,6 +242,11 @@ class _Drawing:
 
     def _y(self, mg: Decimal) -> float:
         return round(HEIGHT - BOTTOM - float(mg / self.top) * (HEIGHT - TOP - BOTTOM), 1)
+
+
+def _follows_combination(before: Decimal, phases: Sequence[tuple[Decimal, Decimal, DoseRow]]) -> bool:
+    """The first dose of the maintenance phase follows the last combination dose after its interval (section V)."""
+    return len(phases) > 1 and before < phases[-1][0]
 
 
 def _weeks(row: DoseRow) -> str:
