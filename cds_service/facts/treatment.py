@@ -301,16 +301,21 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
 
 
 def _as_administered(received: Sequence[Use]) -> AnyFact | None:
-    """The last administered amount, as often as the last two administrations lie apart."""
+    """The last administered amount, as often as the last two administrations lie apart.
+
+    Of doses of which nobody knows when they were given, none is the last: their amount counts where all have the same.
+    """
     doses = [use for use in received if use.kind is Kind.ADMINISTERED and use.last is not None]
-    if not doses and received and all(use.first is None and use.last is None for use in received):
-        doses = list(received[-1:])  # given, and nobody knows when
     if not doses:
-        return None
+        if not received or not all(use.first is None and use.last is None for use in received):
+            return None
+        amounts = {_amount_given(use) for use in received}
+        amount = amounts.pop() if len(amounts) == 1 else None
+        seen = tuple(use.evidence for use in received)
+        return Inferred((DoseLine(amount=amount, shown=str(amount) if amount else "given", evidence=seen),), seen)
     doses.sort(key=lambda use: use.last.toordinal() if use.last else 0)
     last = doses[-1]
-    found = dose_quantity(as_object(last.resource.raw.get("dosage")).get("dose"), None)
-    amount = found[0] if found is not None and isinstance(found[0], Amount) else None
+    amount = _amount_given(last)
     earlier = [use.last for use in doses if use.last and last.last and use.last < last.last]
     interval = None
     if earlier and last.last is not None:
@@ -319,6 +324,11 @@ def _as_administered(received: Sequence[Use]) -> AnyFact | None:
     said = " ".join(part for part in (str(amount) if amount else "", str(interval) if interval else "") if part)
     line = DoseLine(amount=amount, interval=interval, shown=said or "given", evidence=(last.evidence,))
     return Inferred((line,), (last.evidence,))
+
+
+def _amount_given(use: Use) -> Amount | None:
+    found = dose_quantity(as_object(use.resource.raw.get("dosage")).get("dose"), None)
+    return found[0] if found is not None and isinstance(found[0], Amount) else None
 
 
 def _other_orders(reading: Reading) -> AnyFact | None:

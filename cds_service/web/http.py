@@ -66,7 +66,6 @@ class Answer(Response):
 
     def __init__(self, body: bytes) -> None:
         self.status_code = 200
-        self.background = None
         self.body = body
         self.raw_headers = [(b"content-length", b"%d" % len(body)), *_HEADERS]
 

@@ -213,6 +213,14 @@ def test_a_dose_without_a_day_is_an_earlier_dose_all_the_same():
     assert str(line.amount) == "1500 mg"
 
 
+def test_of_doses_without_a_day_none_is_the_last():
+    given = [administered("Imfinzi", None, f"d{mg}", mg) for mg in (1120, 1500)]
+    for charted in (given, given[::-1]):
+        (line,) = value(facts(dx(HCC), *charted)["previous_dose"])
+        assert line.amount is None
+        assert {seen.reference for seen in line.evidence} == {f"MedicationAdministration/d{mg}" for mg in (1120, 1500)}
+
+
 def test_a_plan_that_is_completed_shows_no_earlier_dose():
     planned = requested("Imfinzi", "r1", "completed", "2026-08-01", dosageInstruction=mg_every(1500, 4), intent="plan")
     assert not facts(dx(HCC), planned).knows("previous_dose")
