@@ -8,7 +8,7 @@ alone does not show that a dose was given.
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
@@ -53,7 +53,6 @@ from cds_service.fhir.read import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
-    from datetime import date
 
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import Reading
@@ -384,8 +383,8 @@ def _response(reading: Reading, statuses: Sequence[Claim[str]], begun: date | No
     absence = reading.chart.absence("oncologyObservations")
     after = [claim for claim in statuses if begun is not None and claim.day is not None and claim.day > begun]
     clear = [claim for claim in after if claim.value != UNCLEAR]
-    if not clear:
-        return {"responding": _unclear(after, statuses, absence, RESPONSE)}
+    if not clear or _since(clear, after):
+        return {"responding": _unclear(_since(clear, after) or after, statuses, absence, RESPONSE)}
     last = newest(clear)
     values: dict[str, bool | str] = {"responding": True, "stable": "stable", "progressed": False}
     if len({claim.value for claim in last}) > 1:
@@ -497,10 +496,16 @@ def _progression(
     ]
     name = "prior_therapy.progressed"
     clear = [claim for claim in after if claim.value != UNCLEAR]
-    if not clear:
-        return {name: _unclear(after, statuses, absence, STATUS)}
     worse = [claim for claim in clear if claim.value == "progressed"]
+    if not clear or (not worse and _since(clear, after)):
+        return {name: _unclear(_since(clear, after) or after, statuses, absence, STATUS)}
     return {name: with_value(known(worse or clear), bool(worse))}
+
+
+def _since(clear: Sequence[Claim[str]], after: Sequence[Claim[str]]) -> list[Claim[str]]:
+    """The statuses in unclear words that are newer than every clear one: what was clear may be so no longer."""
+    last = max((claim.day for claim in clear if claim.day is not None), default=date.min)
+    return [claim for claim in after if claim.value == UNCLEAR and claim.day is not None and claim.day > last]
 
 
 def _unclear(after: Sequence[Claim[str]], statuses: Sequence[Claim[str]], absence: Absence, looked_for: str) -> Unknown:

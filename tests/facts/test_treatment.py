@@ -157,6 +157,22 @@ def test_disease_status_in_words(words, progressed):
     assert found.value(PROGRESSED) is progressed
 
 
+@pytest.mark.parametrize(("day", "progressed"), [("2026-09-01", None), ("2026-05-01", False), ("2026-06-01", False)])
+def test_a_newer_status_in_unclear_words_leaves_progression_open(day, progressed):
+    statuses = [disease_status(STABLE, "2026-06-01", "s1"), disease_status({"text": "possible progression"}, day, "s2")]
+    found = facts(dx(ADENO), COURSE, administered("cisplatin", "2026-03-20", "a1"), *statuses)
+    assert found.value(PROGRESSED) is progressed
+    if progressed is None:
+        assert cause(found[PROGRESSED]) is Absence.NOT_UNDERSTOOD
+        assert [seen.reference for seen in found[PROGRESSED].evidence] == ["Observation/s2"]
+
+
+def test_worsened_once_is_progressed_whatever_unclear_words_came_later():
+    statuses = [disease_status(WORSENED, "2026-06-01", "s1"), disease_status({"text": "mixed"}, "2026-09-01", "s2")]
+    found = facts(dx(ADENO), COURSE, administered("cisplatin", "2026-03-20", "a1"), *statuses)
+    assert value(found[PROGRESSED]) is True
+
+
 # --- response ------------------------------------------------------------------------------------------------------
 
 RECEIVED = (administered("Imfinzi", "2026-05-04", "d1", 1500), administered("Imfinzi", "2026-11-02", "d2", 1500))
@@ -166,6 +182,13 @@ RECEIVED = (administered("Imfinzi", "2026-05-04", "d1", 1500), administered("Imf
 def test_response_is_the_newest_status_after_the_first_dose(status, responding):
     earlier = disease_status(WORSENED, "2026-06-01", "s1")
     assert value(facts(dx(HCC), *RECEIVED, earlier, disease_status(status, "2026-09-01"))["responding"]) == responding
+
+
+@pytest.mark.parametrize("status", [IMPROVED, STABLE, WORSENED])
+def test_a_newer_status_in_unclear_words_leaves_the_response_open(status):
+    newer = disease_status({"text": "possible progression"}, "2026-10-01", "s2")
+    found = facts(dx(HCC), *RECEIVED, disease_status(status, "2026-09-01", "s1"), newer)["responding"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
 
 
 def test_a_status_before_the_first_dose_is_no_response():
