@@ -110,7 +110,8 @@ class Desk:
         """Run a line in the copy, once however many pages have it; its output. It has to succeed."""
         if command not in self.ran:
             done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", command],
+                # The shell stays until the command has ended: --install-completion asks what shell it was typed into.
+                ["bash", "-euo", "pipefail", "-c", f"{command}\n:"],
                 cwd=self.folder,
                 env=self.environment,
                 capture_output=True,
