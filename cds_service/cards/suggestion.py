@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from cds_service.cards.text import short_in_words
 from cds_service.criteria.dose import Verdict
+from cds_service.facts.dose import dose_lines
+from cds_service.fhir.sig import reworded
 from cds_service.uuids import random_uuid
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 UCUM = "http://unitsofmeasure.org"
 
 _PLAIN_DOSAGE = {"id", "sequence", "text", "timing", "asNeededBoolean", "route", "site", "method", "doseAndRate"}
+
+_SAYS_IT_AGAIN = {"modifierExtension", "text", "renderedDosageInstruction"}
 
 _PLAIN_REPEAT = {
     "boundsDuration",
@@ -38,8 +42,9 @@ def dose_suggestion(assessment: Assessment, order: DraftOrder) -> dict[str, Any]
     """The whole order as it came with only the offending dose and timing changed, or None.
 
     Only for one plain instruction: anything beside it that speaks of the amount (another view of the dose, a maximum,
-    a quantity to dispense, an extension) would be left contradicting the change. What stays as ordered is the order's
-    own: nothing on the way to the client may change it in place.
+    a quantity to dispense, an extension, a narrative, words that cannot be changed one by one) would be left
+    contradicting the change. What stays as ordered is the order's own: nothing on the way to the client may change it
+    in place.
     """
     dose, regimen = assessment.dose, assessment.dose.compliant
     if regimen is None or not order.raw.get("id") or not _is_plain(order.raw):
@@ -56,18 +61,24 @@ def dose_suggestion(assessment: Assessment, order: DraftOrder) -> dict[str, Any]
         dosage["doseAndRate"] = [{**view, "doseQuantity": quantity}]
     if interval is not None and interval != regimen.every_days:
         dosage["timing"] = _every(regimen.every_days, dosage["timing"])
-    wording = _dosage_words(dosage)
+    amount, every = _dosage_words(dosage)
     if "text" in dosage:
-        dosage["text"] = wording
+        over = dose.verdict is Verdict.EXCEEDS
+        text = reworded(dosage["text"], amount if over else None, every if interval != regimen.every_days else None)
+        if text is None:
+            return None
+        dosage["text"] = text
+    changed = {**order.raw, "dosageInstruction": [dosage]}
+    if not _goes_on_as_ordered(order.raw, changed):
+        return None
+    wording = f"{amount} {every}".rstrip()
     description = (
         f"Update the order to {wording}, within {regimen.row} of the policy; everything else stays as ordered."
     )
     return {
         "label": f"Change to {wording}",
         "uuid": random_uuid(),
-        "actions": [
-            {"type": "update", "description": description, "resource": {**order.raw, "dosageInstruction": [dosage]}}
-        ],
+        "actions": [{"type": "update", "description": description, "resource": changed}],
     }
 
 
@@ -88,9 +99,17 @@ def _gives_more(dose: DoseAssessment, interval: Decimal | None) -> bool:
     return cap is None or dose.ordered_mg is None or cap * interval > dose.ordered_mg * regimen.every_days
 
 
+def _goes_on_as_ordered(order: Mapping[str, Any], changed: Mapping[str, Any]) -> bool:
+    """Whether both say beyond doubt how often, and the change gives no more doses, as in a course of so many weeks."""
+    (before,), (after,) = dose_lines(order), dose_lines(changed)
+    if any(missing.fact == "dose.interval" for missing in (*before.missing, *after.missing)):
+        return False
+    return before.count is None or after.count is None or after.count <= before.count
+
+
 def _is_plain(resource: Mapping[str, Any]) -> bool:
     instructions = resource.get("dosageInstruction")
-    if "modifierExtension" in resource or not isinstance(instructions, list) or len(instructions) != 1:
+    if not _SAYS_IT_AGAIN.isdisjoint(resource) or not isinstance(instructions, list) or len(instructions) != 1:
         return False
     if not isinstance(resource.get("dispenseRequest", {}), dict):
         return False
@@ -103,19 +122,21 @@ def _is_plain(resource: Mapping[str, Any]) -> bool:
     if not isinstance(views, list) or len(views) != 1 or not isinstance(views[0], dict):
         return False
     quantity = views[0].get("doseQuantity")
+    if not isinstance(dosage.get("text", ""), str):
+        return False
     return set(views[0]) <= {"type", "doseQuantity"} and isinstance(quantity, dict) and "extension" not in quantity
 
 
 def _is_once(dosage: Mapping[str, Any]) -> bool:
     """Whether it says that it is given once. Without a timing nobody knows: the order would stay undetermined."""
-    return bool(dosage.get("timing") == {"repeat": {"count": 1}})
+    repeat = _plain_repeat(dosage)
+    return repeat is not None and repeat.get("count") == 1
 
 
 def _plain_interval(dosage: Mapping[str, Any]) -> Decimal | None:
     """Days between two doses where the timing says it in the plainest way, else None."""
-    timing = dosage.get("timing")
-    repeat = timing.get("repeat") if isinstance(timing, dict) and set(timing) <= {"id", "repeat", "code"} else None
-    if not isinstance(repeat, dict) or not set(repeat) <= _PLAIN_REPEAT or repeat.get("frequency", 1) != 1:
+    repeat = _plain_repeat(dosage)
+    if repeat is None or repeat.get("frequency", 1) != 1 or _is_once(dosage):
         return None
     period, unit = repeat.get("period"), repeat.get("periodUnit")
     if isinstance(period, bool) or not isinstance(period, int | float):
@@ -123,6 +144,12 @@ def _plain_interval(dosage: Mapping[str, Any]) -> Decimal | None:
     if not isinstance(unit, str) or unit not in _DAYS:
         return None
     return Decimal(repr(period)) * _DAYS[unit]
+
+
+def _plain_repeat(dosage: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    timing = dosage.get("timing")
+    repeat = timing.get("repeat") if isinstance(timing, dict) and set(timing) <= {"id", "repeat", "code"} else None
+    return repeat if isinstance(repeat, dict) and set(repeat) <= _PLAIN_REPEAT else None
 
 
 def _quantity(regimen: Regimen, weight: Weight | None, ordered: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -140,11 +167,14 @@ def cap_mg(regimen: Regimen, weight: Weight | None) -> Decimal | None:
     return regimen.mg_per_kg * weight.kg if regimen.mg_per_kg is not None and weight else None
 
 
-def _dosage_words(dosage: Mapping[str, Any]) -> str:
+def _dosage_words(dosage: Mapping[str, Any]) -> tuple[str, str]:
+    """The amount and how often, in words; the second is empty for a single dose."""
     quantity = dosage["doseAndRate"][0]["doseQuantity"]
-    words = f"{quantity['value']} {quantity.get('unit') or quantity.get('code')}"
-    repeat = dosage.get("timing", {}).get("repeat", {})
-    return short_in_words(f"{words} every {repeat['period']} {repeat['periodUnit']}" if "period" in repeat else words)
+    words = short_in_words(f"{quantity['value']} {quantity.get('unit') or quantity.get('code')}")
+    if _is_once(dosage):
+        return words, ""
+    repeat = dosage["timing"]["repeat"]
+    return words, short_in_words(f"every {repeat['period']} {repeat['periodUnit']}")
 
 
 def _json(number: Decimal) -> int | float:

@@ -359,6 +359,7 @@ _RULES: tuple[tuple[str, Handler], ...] = (
     (r"into (?:an? |the )?(?:venous catheter|vein|(?:central )?(?:venous )?(?:line|port))(?![a-z])", _skip),
     (_FILLERS, _skip),
 )
+_HOW_OFTEN = {_every, _every_nth, _times_per, _numbered_adverb, _adverb, _stretch, _days_of_cycle}
 _COMPILED = tuple((re.compile(pattern), handle) for pattern, handle in _RULES)
 _THEN = re.compile(r"[,;.]? (?:and then|then|followed by) (?!repeat)")
 _SPELLED_INTERVAL = re.compile(rf"\b(?:every|q) ?(?P<low>{_INT})[ -]?(?P<time>{_TIME}){_END}")
@@ -404,8 +405,44 @@ def parse_steps(text: str) -> tuple[Sig, ...]:
     return tuple(read) if 1 < len(read) == len(parts) else ()
 
 
+def reworded(text: str, dose: str | None, every: str | None) -> str | None:
+    """The text with another dose, another interval or both, and everything else as it was written.
+
+    None where that cannot be done word by word: the text is not understood as a whole, says a part to be changed in
+    two ways, or says it in a way of which the new words would lose something (a range, a maximum, a window).
+
+    >>> reworded("1800 mg IV q3wk for 4 cycles, infuse over 60 minutes", "1,500 mg", None)
+    '1,500 mg IV q3wk for 4 cycles, infuse over 60 minutes'
+    """
+    written, words = " ".join(text.split()), _plain(text)
+    if len(text) > _LONGEST_SIG or len(written) != len(words):
+        return None
+    sig, position, parts = Sig(), 0, []
+    try:
+        while position < len(words):
+            match, handle = _longest_rule(words, position)
+            handle(sig, match)
+            instead = dose if handle is _amount else every if handle in _HOW_OFTEN else None
+            if instead is not None and instead in parts:
+                return None
+            parts.append(instead or written[position : match.end()])
+            position = match.end()
+    except _NotReadError:
+        return None
+    ranged = any(low is not None for low, _, _ in sig.amounts)
+    if ranged or sig.ceiling is not None or sig.windowed or sig.ambiguous:
+        return None
+    return "".join(parts)
+
+
 def _step(sig: Sig, words: str, position: int) -> int:
     """Consume the longest rule that fits here, and not part of a word."""
+    match, handle = _longest_rule(words, position)
+    handle(sig, match)
+    return match.end()
+
+
+def _longest_rule(words: str, position: int) -> tuple[re.Match[str], Handler]:
     best: re.Match[str] | None = None
     chosen: Handler = _skip
     for pattern, handle in _COMPILED:
@@ -414,8 +451,7 @@ def _step(sig: Sig, words: str, position: int) -> int:
             best, chosen = match, handle
     if best is None or (best.end() < len(words) and words[best.end() - 1].isalnum() and words[best.end()].isalnum()):
         raise _NotReadError
-    chosen(sig, best)
-    return best.end()
+    return best, chosen
 
 
 def spelled_intervals(text: str) -> tuple[Interval, ...]:

@@ -104,6 +104,17 @@ def order(**changes):
     return SimpleNamespace(raw=raw, reference="MedicationRequest/rx-1")
 
 
+def ordered(mg, weeks):
+    """The same order with another amount and interval, wherever it says them."""
+    draft = order()
+    dosage = draft.raw["dosageInstruction"][0]
+    dosage["text"] = f"{mg} mg IV every {weeks} weeks"
+    dosage["timing"]["repeat"]["period"] = weeks
+    dosage["timing"]["code"]["text"] = f"q{weeks}w"
+    dosage["doseAndRate"][0]["doseQuantity"]["value"] = mg
+    return draft
+
+
 def only(found):
     assert len(found) == 1
     return found[0]
@@ -336,7 +347,7 @@ def test_the_suggestion_is_the_whole_order_with_only_the_interval_changed():
     assert action["type"] == "update"
     assert "1,500 mg every 4 weeks" in action["description"]
     expected = deepcopy(before)
-    expected["dosageInstruction"][0]["text"] = "1,500 mg every 4 weeks"
+    expected["dosageInstruction"][0]["text"] = "1,500 mg IV every 4 weeks"
     expected["dosageInstruction"][0]["timing"] = {
         "repeat": {"count": 6, "frequency": 1, "period": 4, "periodUnit": "wk"}
     }
@@ -350,18 +361,14 @@ def test_a_suggested_amount_is_whole_milligrams_and_never_above_the_limit():
     too_much = replace(
         TOO_OFTEN, verdict=Verdict.EXCEEDS, weight=weight, limit_mg=regimen.mg, compliant=regimen, allowed=(regimen,)
     )
-    draft = order()
-    draft.raw["dosageInstruction"][0]["timing"]["repeat"]["period"] = 4
-    card = only(cards(assessment(dose=too_much), draft, PLAIN))
+    card = only(cards(assessment(dose=too_much), ordered(1500, 4), PLAIN))
     assert only(card["suggestions"])["label"] == "Change to 299 mg every 4 weeks"
     assert "limit of 299.37 mg (10 mg/kg x 29.94 kg)" in card["summary"]
 
 
 def test_the_suggestion_corrects_the_amount_in_the_unit_of_the_order():
     too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(1600), limit_mg=Decimal(1500))
-    draft = order()
-    draft.raw["dosageInstruction"][0]["timing"]["repeat"]["period"] = 4
-    draft.raw["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] = 1600
+    draft = ordered(1600, 4)
     changed = only(only(only(cards(assessment(dose=too_much), draft, PLAIN))["suggestions"])["actions"])["resource"]
     assert changed["dosageInstruction"][0]["doseAndRate"] == [
         {"doseQuantity": {"value": 1500, "unit": "mg", "system": "http://unitsofmeasure.org", "code": "mg"}}
@@ -390,6 +397,13 @@ def test_the_suggestion_corrects_the_amount_in_the_unit_of_the_order():
         lambda raw: raw["dosageInstruction"][0].pop("timing"),
         lambda raw: raw.update(dosageInstruction=raw["dosageInstruction"][0]),
         lambda raw: raw.update(modifierExtension=[{"url": "http://example.org/x"}]),
+        lambda raw: raw.update(text={"status": "generated", "div": "<div>1,500 mg every 3 weeks</div>"}),
+        lambda raw: raw.update(renderedDosageInstruction="1,500 mg every 3 weeks"),
+        lambda raw: raw["dosageInstruction"][0]["timing"].update(code={"text": "q2w"}),
+        lambda raw: raw["dosageInstruction"][0].update(text="1,500 mg IV every 2 weeks"),
+        lambda raw: raw["dosageInstruction"][0].update(text="1,500 mg IV q3w; hold if AST is above 5 x ULN"),
+        lambda raw: raw["dosageInstruction"][0].update(text="1,500 mg IV every 3 weeks (every 21 days)"),
+        lambda raw: raw["dosageInstruction"][0].update(text=["1,500 mg IV every 3 weeks"]),
     ],
 )
 def test_an_order_that_is_not_plain_gets_no_suggestion(spoil):
@@ -408,6 +422,56 @@ def test_a_single_dose_keeps_its_timing():
     assert suggestion["label"] == "Change to 1,500 mg"
     changed = only(suggestion["actions"])["resource"]["dosageInstruction"][0]
     assert changed["timing"] == {"repeat": {"count": 1}}
+    assert changed["text"] == "1,500 mg IV once"
+
+
+def test_a_single_dose_keeps_an_interval_that_says_nothing():
+    too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(1600), limit_mg=Decimal(1500))
+    draft = order()
+    timing = {"repeat": {"count": 1, "frequency": 1, "period": 3, "periodUnit": "wk"}}
+    draft.raw["dosageInstruction"][0] |= {"timing": timing, "text": "1,600 mg IV"}
+    suggestion = only(only(cards(assessment(dose=too_much), draft, PLAIN))["suggestions"])
+    assert suggestion["label"] == "Change to 1,500 mg"
+    changed = only(suggestion["actions"])["resource"]["dosageInstruction"][0]
+    assert (changed["timing"], changed["text"]) == (timing, "1,500 mg IV")
+
+
+@pytest.mark.parametrize(
+    ("words", "changed"),
+    [
+        ("1600 mg IV every 4 weeks for 4 cycles over 1 hour", "1,500 mg IV every 4 weeks for 4 cycles over 1 hour"),
+        ("Durvalumab 1,600 mg IV q4wk, Maintenance", "Durvalumab 1,500 mg IV q4wk, Maintenance"),
+        ("Infuse over 60 minutes", "Infuse over 60 minutes"),
+        ("1600 mg IV q4wk; hold if AST is above 5 x ULN", None),
+        ("1600 mg IV (1600 mg) q4wk", None),
+        ("1200-1600 mg IV q4wk", None),
+        ("1600 mg IV q4wk, max 1600 mg", None),
+    ],
+)  # fmt: skip
+def test_a_suggested_amount_leaves_all_other_words_of_the_order(words, changed):
+    too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(1600), limit_mg=Decimal(1500))
+    draft = ordered(1600, 4)
+    draft.raw["dosageInstruction"][0]["text"] = words
+    card = only(cards(assessment(dose=too_much), draft, PLAIN))
+    if changed is None:
+        assert "suggestions" not in card
+    else:
+        assert only(only(card["suggestions"])["actions"])["resource"]["dosageInstruction"][0]["text"] == changed
+
+
+@pytest.mark.parametrize(("course", "suggested"), [(9, True), (12, False)])
+def test_a_shorter_interval_is_not_suggested_where_it_would_give_more_doses(course, suggested):
+    """Every 4 weeks for 12 weeks is 3 doses, every 3 weeks 4: one more than was ordered."""
+    every_3_weeks = Regimen(Decimal(480), Decimal(20), 21, "I.A.5.b.i", "20 mg/kg every 3 wk")
+    too_much = replace(
+        TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(800), limit_mg=Decimal(480), compliant=every_3_weeks
+    )
+    draft = ordered(800, 4)
+    repeat = draft.raw["dosageInstruction"][0]["timing"]["repeat"]
+    del repeat["count"]
+    repeat["boundsDuration"] = {"value": course, "unit": "wk", "system": "http://unitsofmeasure.org", "code": "wk"}
+    card = only(cards(assessment(dose=too_much), draft, PLAIN))
+    assert ("suggestions" in card) is suggested
 
 
 @pytest.mark.parametrize("words", ["1,600 mg IV", "1,600 mg IV every 4 weeks"])
@@ -419,12 +483,10 @@ def test_a_dose_without_timing_gets_no_suggestion_that_would_leave_it_without_on
     assert "suggestions" not in only(cards(assessment(dose=too_much), draft, PLAIN))
 
 
-@pytest.mark.parametrize(("ordered", "weeks", "suggested"), [(1600, 6, False), (2500, 6, True), (1600, 4, True)])
-def test_a_suggestion_never_gives_more_drug_in_the_same_time(ordered, weeks, suggested):
-    too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(ordered), limit_mg=Decimal(1500))
-    draft = order()
-    draft.raw["dosageInstruction"][0]["timing"]["repeat"]["period"] = weeks
-    card = only(cards(assessment(dose=too_much), draft, PLAIN))
+@pytest.mark.parametrize(("amount", "weeks", "suggested"), [(1600, 6, False), (2500, 6, True), (1600, 4, True)])
+def test_a_suggestion_never_gives_more_drug_in_the_same_time(amount, weeks, suggested):
+    too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(amount), limit_mg=Decimal(1500))
+    card = only(cards(assessment(dose=too_much), ordered(amount, weeks), PLAIN))
     assert ("suggestions" in card) is suggested
 
 
