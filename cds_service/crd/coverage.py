@@ -114,7 +114,8 @@ def coverages(chart: Chart, order: Mapping[str, object], day: date, payer: Payer
     """The coverages of an order on its day: those it names among the ones sent, else all that were sent.
 
     In a CRD call the one that was sent counts, also where it is not in force: that is its answer. A reference whose
-    resource could not be read counts as unread; without any, nothing can be said.
+    resource could not be read counts as unread; without any, nothing can be said, nor of one that has no id: the answer
+    refers to it.
     """
     found = _records(chart)
     named = [reference for reference in references(order.get("insurance")) if reference]
@@ -126,6 +127,7 @@ def coverages(chart: Chart, order: Mapping[str, object], day: date, payer: Payer
         resolved = [chart.resolve(reference, within=order) for reference in named]
         targets = {id(target.raw) for target in resolved if target is not None}
         mine = [coverage for coverage in found if id(coverage.raw) in targets] or found
+    mine = [coverage for coverage in mine if coverage.id is not None]
     held = [_held(coverage, day, payer) for coverage in mine if payer.is_named_by(chart, coverage.raw)]
     if crd and not held:
         held = [Held(coverage.reference, unread=True) for coverage in mine if _payer_unread(chart, coverage.raw)]

@@ -192,6 +192,11 @@ def test_a_medical_benefit_is_not_taken_for_one(words):
     assert not held(coverage(type={"text": words}))[0].pharmacy
 
 
+def test_a_coverage_without_id_is_not_answered_for():
+    assert held(coverage(None), crd=False) == ()
+    assert [one.reference for one in held(coverage(None), coverage("cov-2"), crd=False)] == ["Coverage/cov-2"]
+
+
 def test_a_coverage_that_could_not_be_read_is_known_by_the_orders_reference_alone():
     assert held(insurance=["Coverage/cov-1"], failed=True) == (Held("Coverage/cov-1", unread=True),)
     assert held(failed=True) == ()
