@@ -264,7 +264,7 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
         refuse_unobtainable(seen.chart, call.judged)
     unknown = unknown_orders(call, seen.chart, seen.foreign)
     on_orders.add_foreign(seen.foreign, unread=[one.order for one in unknown if one.failed])
-    untold = [one for one in unknown if not on_orders.said(one.order)]
+    untold = [one for one in unknown if one.failed or not on_orders.said(one.order)]
     newest = call.library.newest[0]
     shown += on_orders.beside(unknown_cards(untold, PolicyRef.of(newest), options), newest.drug.name)
     return CdsResponse(

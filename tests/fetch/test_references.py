@@ -201,7 +201,7 @@ async def test_no_id_of_what_was_read_is_a_label_of_a_metric(
 
 
 @pytest.mark.parametrize("version", ["2.0", "2.2"])
-async def test_in_a_crd_call_the_order_itself_says_what_could_not_be_read(
+async def test_in_a_crd_call_the_order_and_a_card_say_what_could_not_be_read(
     demo: httpx.AsyncClient, fhir: FhirServer, version: str
 ) -> None:
     answer = (await demo.post(SIGN, json=crd(referring(), version=version, **granted(fhir.base("500"))))).json()
@@ -211,7 +211,9 @@ async def test_in_a_crd_call_the_order_itself_says_what_could_not_be_read(
     assert "technical" in said["reason"][0]["text"]
     assert "durvalumab" not in json.dumps(said).lower()
     assert "J9173" not in json.dumps(said)
-    assert answer["cards"] == []
+    (card,) = answer["cards"]
+    assert card["indicator"] == "warning"
+    assert "MedicationRequest/rx-1" in card["detail"]
     answer = (await demo.post(SIGN, json=crd(referring(), version=version))).json()
     assert said_on(answer)["covered"] == ["conditional"]
     assert answer["cards"] == []
