@@ -119,7 +119,7 @@ class Fhir:
             newer = evaluation.version is Version.STU_2_2
             revision, _ = self.library().revision(evaluation.policy, named=evaluation.revision)
             if (made := package(evaluation, revision, base, self.today())) is None:
-                remarks.append("No documentation is needed any more for this order.")
+                remarks.append("The answer to this order asks for no documentation.")
             else:
                 packages.append(made)
         if not known:

@@ -14,6 +14,7 @@ from tests.crd.calls import (
     VERSIONS,
     Client,
     chart,
+    complete,
     coverage,
     crd,
     said_on,
@@ -24,6 +25,7 @@ from tests.crd.checker import said_of
 both = pytest.mark.parametrize("version", VERSIONS)
 FHIR = {"content-type": "application/fhir+json"}
 PACKAGE = "/fhir/Questionnaire/$questionnaire-package"
+NOT_ASKED = "The answer to this order asks for no documentation."
 
 
 @pytest.fixture
@@ -118,7 +120,18 @@ async def test_end_to_end(site, version):
     _, answer = await post(site, PACKAGE, asked)
     form, _, remarks = contents(answer)
     assert form is None
-    assert remarks == ["No documentation is needed any more for this order."]
+    assert remarks == [NOT_ASKED]
+
+
+@both
+async def test_no_form_for_data_that_could_not_be_read_is_no_word_that_nothing_is_needed(site, version):
+    failed = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}
+    said = said_on(await site.ask(crd(version=version, prefetch=complete(conditions=failed)), every_order=True))
+    assert said["covered"] == [{"2.0": "conditional", "2.2": "indeterminate"}[version]]
+    asked = parameters(("coverage", coverage()), context=said["coverage-assertion-id"][0])
+    _, answer = await post(site, PACKAGE, asked)
+    assert contents(answer) == (None, None, [NOT_ASKED])
+    assert "need" not in NOT_ASKED
 
 
 async def test_answers_that_are_not_completed_change_nothing(site):
