@@ -35,8 +35,8 @@ CITED = re.compile(r" \([A-Z][A-Za-z]+/[^)]*\)")
 
 _MARKS = re.compile(r"([\\`*_\[\]|~#])")
 
-_MARKED = re.compile(r"[&<>\\`*_\[\]|~#]")
-_AUTOLINKS = re.compile(r"(?i)(://|\bwww(?=\.))")
+_MARKED = re.compile(r"[&<>\\`*_\[\]|~#@]")
+_AUTOLINKS = re.compile(r"(?i)(://|\bwww(?=\.)|@(?=\w))")
 
 
 def in_words(text: str) -> str:

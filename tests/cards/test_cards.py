@@ -590,6 +590,7 @@ def test_a_summary_too_long_in_every_wording_is_cut_visibly():
         ("https://evil.example", "https:\u200b//evil.example"),
         ("www.evil.example", "w\u200bww.evil.example"),
         ("weight 70 kg, every 2 weeks", "weight 70 kg, every 2 weeks"),
+        ("ask dr.who@clinic.example", "ask dr.who@\u200bclinic.example"),
     ],
 )
 def test_text_from_a_record_is_shown_and_never_rendered(text, shown):
