@@ -66,12 +66,14 @@ def policy_routes(library: Callable[[], Library], site: Site, today: Callable[[]
     """The routes below ``/policies``."""
     router = APIRouter(prefix="/policies", tags=["policies"])
 
+    @router.head("", include_in_schema=False)
     @router.get("", summary="List the loaded policies", response_model=None)
     async def listed(request: Request) -> Response:
         if prefers_html(request.headers.get("accept", "")):
             return frame.page("policies.html", revisions=library().revisions)
         return json_answer({"policies": [described(revision) for revision in library().revisions]})
 
+    @router.head("/{policy}", include_in_schema=False)
     @router.get("/{policy}", summary="Describe a loaded policy", response_model=None)
     async def one(request: Request, policy: str) -> Response:
         revisions = library().of(policy)

@@ -47,6 +47,14 @@ async def test_a_browser_gets_a_page_without_anything_active(client: httpx.Async
     assert "<script" not in page.text
 
 
+@pytest.mark.parametrize("path", ["/policies", POLICY])
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+async def test_head_is_answered_as_get_is(client: httpx.AsyncClient, path: str, accept: str) -> None:
+    """Cards link to these pages; whoever checks a link may ask for no more than its head."""
+    got, head = [await client.request(method, path, headers={"accept": accept}) for method in ("GET", "HEAD")]
+    assert (head.status_code, head.headers["content-type"]) == (200, got.headers["content-type"])
+
+
 async def test_the_page_of_a_policy_holds_its_dose_table(client: httpx.AsyncClient) -> None:
     page = (await client.get(POLICY, headers={"accept": "text/html"})).text
     assert "<table>" in page
