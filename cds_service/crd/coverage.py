@@ -90,8 +90,9 @@ def _payer_unread(chart: Chart, coverage: Json) -> bool:
 def require_one(chart: Chart, payer: Payer) -> None:
     """What CRD asks of a call: exactly one Coverage, with a payer, and that payer ours.
 
-    Raises RequestError (400) where it is absent, one of several or another payer's, UnprocessableError (422) where it
-    has no insurer. A Coverage that could not be read for a technical reason is no mistake of the call.
+    Raises RequestError (400) where it is absent, one of several or another payer's, UnprocessableError (422) where its
+    payor is no insurer or not one. A Coverage that could not be read for a technical reason is no mistake of the call,
+    nor is one without a payor where the site answers for any.
     """
     found = _records(chart)
     if not found and chart.absence("coverage") in _OUT_OF_REACH:
