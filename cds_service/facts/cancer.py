@@ -371,13 +371,16 @@ def _same_tumour(named: Diagnosis, other: Diagnosis) -> bool:
 
 
 def _unnamed(on_chart: Sequence[Cancer]) -> list[Cancer]:
-    """The tumours that count where the order names none: covered before uncovered, current before past."""
+    """The tumours that count where the order names none: covered before uncovered, current before past.
+
+    Of those no policy names, one that is over or refuted says nothing about what the drug is ordered for.
+    """
     standing = [c for c in on_chart if not c.refuted]
     covered = [c for c in standing if c.diagnosis.disease is not None]
-    for group in ([c for c in covered if not c.past], covered, [c for c in standing if not c.past], standing):
+    for group in ([c for c in covered if not c.past], covered, [c for c in standing if not c.past]):
         if group:
             return group
-    return [c for c in on_chart if c.diagnosis.disease is not None] or list(on_chart)
+    return [c for c in on_chart if c.diagnosis.disease is not None]
 
 
 def _asked_if_past(cancer: Cancer) -> Cancer:
