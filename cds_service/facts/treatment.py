@@ -197,7 +197,6 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
     facts |= _not_come(chart.absence("medicationAdministrations"), chart.absence(*_SHOW_A_DOSE))
     if dated:
         first = min(dated, key=lambda use: use.first or day)
-        last = max(dated, key=lambda use: _last_day(use, day))
         partial = chart.state("medicationAdministrations") is KeyState.DATA and not chart.answered(
             "medicationAdministrations"
         )
@@ -206,11 +205,12 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
             facts["therapy_start"] = Unknown(nothing.absence, DOSES, (first.evidence,))
         else:
             facts["therapy_start"] = Known(first.first, (_on(first, first.first),))
-        if last.kind is not Kind.STATED:
+        if documented := [use for use in dated if use.kind is not Kind.STATED]:
+            last = max(documented, key=lambda use: _last_day(use, day))
             pause = day - _last_day(last, day)
             facts["days_since_last_dose"] = Known(Decimal(pause.days), (last.evidence,))
             facts["continuity_documented"] = Inferred(value=True, evidence=(first.evidence, last.evidence))
-            if pause <= STILL_RECEIVING:
+            if pause <= STILL_RECEIVING and not any(_says_it_ended(use, last, day) for use in dated):
                 facts["currently_receiving"] = Inferred(value=True, evidence=(last.evidence,))
         facts["doses_given"] = Known(Decimal(len({use.last for use in dated if use.kind is Kind.ADMINISTERED})))
     taken = [use for use in received if use.kind is Kind.STATED and use.status == "active"]
@@ -229,6 +229,12 @@ def _on(use: Use, day: date | None) -> Evidence:
 
 def _last_day(use: Use, day: date) -> date:
     return min(use.last or use.first or day, day)
+
+
+def _says_it_ended(use: Use, last: Use, day: date) -> bool:
+    """Whether a statement after the last dose says that the drug is not taken any more."""
+    ended = use.kind is Kind.STATED and use.status in {"completed", "stopped"}
+    return ended and _last_day(use, day) > _last_day(last, day)
 
 
 def _history_was_sent(reading: Reading) -> bool:

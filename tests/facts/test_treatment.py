@@ -314,6 +314,22 @@ def test_a_statement_that_it_is_taken():
     assert not facts(dx(HCC), {**taken, "status": "not-taken"}).knows("therapy_start")
 
 
+@pytest.mark.parametrize(("status", "receiving"), [("active", True), ("completed", None), ("stopped", None)])
+def test_a_statement_after_the_last_dose_takes_nothing_from_what_the_doses_show(status, receiving):
+    stated = {
+        "resourceType": "MedicationStatement",
+        "id": "ms",
+        "status": status,
+        "subject": {"reference": "Patient/p1"},
+        "medicationCodeableConcept": {"text": "durvalumab"},
+        "effectiveDateTime": "2026-11-19",
+    }
+    without, found = facts(dx(HCC), *RECEIVED), facts(dx(HCC), *RECEIVED, stated)
+    for name in ("therapy_start", "days_since_last_dose", "continuity_documented"):
+        assert value(found[name]) == value(without[name])
+    assert found.value("currently_receiving") is receiving  # one that it is over leaves open who receives it now
+
+
 # --- line of therapy -------------------------------------------------------------------------------------------------
 
 
