@@ -30,7 +30,7 @@ _LARGE = re.compile(r"\d{4}(?<![\d.,-]\d{4})\d{0,11}(?=(?:\.\d+)? mg\b)")
 
 DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 
-CITED = re.compile(r" \([A-Z][A-Za-z]+/[^)]*\)")
+CITED = re.compile(r" \((?:[A-Z][A-Za-z]+(?:/|, (?=\d{4}-))|#)[^)]*\)")
 """Where a value stands in the record: for the detail, too long for a summary."""
 
 _MARKS = re.compile(r"([\\`*_\[\]|~#])")

@@ -203,6 +203,15 @@ def contradicted(**more):
     )
 
 
+@pytest.mark.parametrize("cited", ["Condition/dx-1, 2026-05-04", "#dx, 2026-05-04", "Condition, 2026-05-04"])
+def test_a_summary_does_not_cite_the_record(cited):
+    refuted = finding("I.A.1", Outcome.NOT_MET, f"How certain the diagnosis is: refuted ({cited}); confirmed is required")
+    found = assessment(OrderOutcome.DOES_NOT_MEET, findings=[finding("I.A", Outcome.NOT_MET, parts=[refuted])])
+    card = only(cards(found, None, PLAIN))
+    assert card["summary"].startswith("Durvalumab: how certain the diagnosis is: refuted; confirmed is required")
+    assert "2026-05-04" in card["detail"]
+
+
 def test_a_contradiction_is_a_warning_with_its_reason_and_the_way_on():
     card = only(cards(contradicted(routes=("I.E.2",)), None, PLAIN))
     assert card["indicator"] == "warning"
