@@ -494,7 +494,10 @@ def _progression(
     reading: Reading, statuses: Sequence[Claim[str]], ended: date | None, begun: date | None
 ) -> dict[str, AnyFact]:
     """Progression after the chemoradiation, before the drug: any worsening, else a status that says there is none."""
-    absence = reading.chart.absence("oncologyObservations")
+    keys = ["oncologyObservations"]
+    if statuses and ended is None:
+        keys.append("procedures")  # a status is there, the radiotherapy it would have to follow is not
+    absence = reading.chart.absence(*keys)
     after = [
         claim
         for claim in statuses

@@ -33,7 +33,7 @@ from tests.facts.charts import (
     requested,
     value,
 )
-from tests.facts.orders import DURVALUMAB, ON, chart, order, searchset
+from tests.facts.orders import DURVALUMAB, ON, chart, order, reading, searchset
 
 CHEMO, RT = "prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt"
 SEQUENTIAL, PROGRESSED = "prior_therapy.sequential_chemoradiation", "prior_therapy.progressed"
@@ -176,6 +176,20 @@ def test_worsened_once_is_progressed_whatever_unclear_words_came_later():
 # --- response ------------------------------------------------------------------------------------------------------
 
 RECEIVED = (administered("Imfinzi", "2026-05-04", "d1", 1500), administered("Imfinzi", "2026-11-02", "d2", 1500))
+
+
+@pytest.mark.parametrize(
+    ("sent", "absence"),
+    [
+        ({"procedures": searchset()}, Absence.NOT_RECORDED),
+        ({}, Absence.NOT_SENT),
+        ({"procedures": {"resourceType": "OperationOutcome", "issue": []}}, Absence.UNREACHABLE),
+    ],
+)
+def test_a_status_without_the_radiotherapy_it_follows_is_missing_for_the_reason_the_radiotherapy_is(sent, absence):
+    observed = {"oncologyObservations": searchset(disease_status(STABLE, "2026-08-20"))}
+    prefetch = {"conditions": searchset(dx(ADENO)), "medicationAdministrations": searchset(), **observed, **sent}
+    assert cause(read_facts(reading(prefetch=prefetch), SOURCES).facts[PROGRESSED]) is absence
 
 
 @pytest.mark.parametrize(("status", "responding"), [(IMPROVED, True), (STABLE, "stable"), (WORSENED, False)])
