@@ -386,7 +386,10 @@ def _in_words(words: str) -> str | None:
 
 def _response(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -> dict[str, AnyFact]:
     """Response to the drug: the newest disease status after its first dose."""
-    absence = reading.chart.absence("oncologyObservations")
+    keys = ["oncologyObservations"]
+    if statuses and begun is None:
+        keys.append("medicationAdministrations")  # a status is there, the first dose it would have to follow is not
+    absence = reading.chart.absence(*keys)
     after = [claim for claim in statuses if begun is not None and claim.day is not None and claim.day > begun]
     clear = [claim for claim in after if claim.value != UNCLEAR]
     if not clear or _since(clear, after):

@@ -205,7 +205,9 @@ def contradicted(**more):
 
 @pytest.mark.parametrize("cited", ["Condition/dx-1, 2026-05-04", "#dx, 2026-05-04", "Condition, 2026-05-04"])
 def test_a_summary_does_not_cite_the_record(cited):
-    refuted = finding("I.A.1", Outcome.NOT_MET, f"How certain the diagnosis is: refuted ({cited}); confirmed is required")
+    refuted = finding(
+        "I.A.1", Outcome.NOT_MET, f"How certain the diagnosis is: refuted ({cited}); confirmed is required"
+    )
     found = assessment(OrderOutcome.DOES_NOT_MEET, findings=[finding("I.A", Outcome.NOT_MET, parts=[refuted])])
     card = only(cards(found, None, PLAIN))
     assert card["summary"].startswith("Durvalumab: how certain the diagnosis is: refuted; confirmed is required")

@@ -178,12 +178,29 @@ def test_worsened_once_is_progressed_whatever_unclear_words_came_later():
 RECEIVED = (administered("Imfinzi", "2026-05-04", "d1", 1500), administered("Imfinzi", "2026-11-02", "d2", 1500))
 
 
+UNREADABLE = {"resourceType": "OperationOutcome", "issue": []}
+
+
+@pytest.mark.parametrize(
+    ("sent", "absence"),
+    [
+        ({"medicationAdministrations": searchset()}, Absence.NOT_RECORDED),
+        ({}, Absence.NOT_SENT),
+        ({"medicationAdministrations": UNREADABLE}, Absence.UNREACHABLE),
+    ],
+)
+def test_a_status_without_the_doses_it_follows_is_missing_for_the_reason_the_doses_are(sent, absence):
+    observed = {"oncologyObservations": searchset(disease_status(IMPROVED, "2026-08-20"))}
+    prefetch = {"conditions": searchset(dx(HCC)), **observed, **sent}
+    assert cause(read_facts(reading(prefetch=prefetch), SOURCES).facts["responding"]) is absence
+
+
 @pytest.mark.parametrize(
     ("sent", "absence"),
     [
         ({"procedures": searchset()}, Absence.NOT_RECORDED),
         ({}, Absence.NOT_SENT),
-        ({"procedures": {"resourceType": "OperationOutcome", "issue": []}}, Absence.UNREACHABLE),
+        ({"procedures": UNREADABLE}, Absence.UNREACHABLE),
     ],
 )
 def test_a_status_without_the_radiotherapy_it_follows_is_missing_for_the_reason_the_radiotherapy_is(sent, absence):
