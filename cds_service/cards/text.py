@@ -82,8 +82,11 @@ def in_mg(amount: Decimal) -> str:
 
 
 def in_kg(weight: Weight) -> str:
-    """A body weight for people, two decimals at most."""
-    return f"{_two_decimals(weight.kg, ROUND_HALF_EVEN)} kg"
+    """A body weight for people, two decimals at most; never rounded up to whole kilograms, where other rows begin."""
+    written = _two_decimals(weight.kg, ROUND_HALF_EVEN)
+    if "." not in written and weight.kg < Decimal(written):
+        written = _two_decimals(weight.kg, ROUND_FLOOR)
+    return f"{written} kg"
 
 
 def _two_decimals(number: Decimal, rounding: str) -> str:

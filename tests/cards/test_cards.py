@@ -21,7 +21,7 @@ from cds_service.cards import (
     unknown_order_card,
 )
 from cds_service.cards.frame import TOPIC_SYSTEM
-from cds_service.cards.text import escaped, fitting, in_words
+from cds_service.cards.text import escaped, fitting, in_kg, in_words
 from cds_service.cards.words import words_for
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.finding import Finding, Missing
@@ -366,6 +366,14 @@ def test_a_suggested_amount_is_whole_milligrams_and_never_above_the_limit():
     card = only(cards(assessment(dose=too_much), draft, PLAIN))
     assert only(card["suggestions"])["label"] == "Change to 299 mg every 4 weeks"
     assert "limit of 299.37 mg (10 mg/kg x 29.94 kg)" in card["summary"]
+
+
+@pytest.mark.parametrize(
+    ("kg", "shown"),
+    [("29.999", "29.99 kg"), ("29.9951", "29.99 kg"), ("29.937", "29.94 kg"), ("30.004", "30 kg"), ("70", "70 kg")],
+)
+def test_a_weight_is_not_shown_as_whole_kilograms_that_it_does_not_reach(kg, shown):
+    assert in_kg(replace(WEIGHT, kg=Decimal(kg))) == shown
 
 
 def test_the_suggestion_corrects_the_amount_in_the_unit_of_the_order():
