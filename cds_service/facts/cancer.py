@@ -181,6 +181,16 @@ def concerns(reading: Reading, raw: Json) -> bool:
     return any(id(target.raw) in ours for target in conditions)
 
 
+def is_for_another(reading: Reading, raw: Json) -> bool:
+    """Whether a treatment was given for other tumours of the chart alone, by the reasons it names."""
+    aimed = [reading.chart.resolve(reference, within=raw) for reference in references(raw.get("reasonReference"))]
+    if not aimed:
+        return False
+    ours = {site_of(diagnosis) for diagnosis in subject(reading).diagnoses}
+    others = {id(c.resource.raw) for c in cancers(reading.chart) if c.site is None or c.site not in ours}
+    return all(target is not None and id(target.raw) in others for target in aimed)
+
+
 def names_absent_condition(chart: Chart, raw: Json, pointers: object) -> bool:
     """Whether a pointer names a Condition that did not come: of another tumour than those that did, for all we know."""
     return any(

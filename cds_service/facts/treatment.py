@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.criteria.quantity import Amount, DoseLine, Interval
 from cds_service.evidence import Absence, Evidence, Known, Unknown
-from cds_service.facts.cancer import concerns, subject
+from cds_service.facts.cancer import concerns, is_for_another, subject
 from cds_service.facts.claims import Claim, Inferred, conflicting, known, newest, with_value
 from cds_service.facts.dose import dose_lines
 from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, of_drug, uses
@@ -445,6 +445,8 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
         sites = as_list(raw.get("bodySite"))
         if status_of(raw) in NOT_DONE or (sites and not any(_is_chest(site) for site in sites)):
             continue
+        if is_for_another(reading, raw):
+            continue
         start, end = span_of(raw, "performed")
         if start is None and end is None:
             start, end = span_of(raw, "occurrence")  # R5
@@ -479,7 +481,10 @@ def _platinum(reading: Reading, before: date) -> list[Use]:
     return [
         use
         for use in uses(reading.chart)
-        if use.name in PLATINUM and (use.was_given or _was_ordered(use)) and (use.first is None or use.first <= before)
+        if use.name in PLATINUM
+        and (use.was_given or _was_ordered(use))
+        and (use.first is None or use.first <= before)
+        and not is_for_another(reading, use.resource.raw)
     ]
 
 
@@ -601,7 +606,7 @@ SOURCE = FactSource(
         "The drug's administrations, dispenses and statements give the first dose, the last one and the time between; "
         "an order shows a dose only when it is completed. Chemoradiation is concurrent where platinum was given "
         "within a dated course of radiotherapy to the chest, sequential where both are dated and apart; anything "
-        "undated settles nothing. Progression is disease status (LOINC 97509-4) after the radiotherapy, response the "
-        "newest one after the first dose."
+        "undated settles nothing, and what names another tumour as its reason is left out. Progression is disease "
+        "status (LOINC 97509-4) after the radiotherapy, response the newest one after the first dose."
     ),
 )

@@ -27,6 +27,7 @@ from tests.facts.charts import (
     disease_status,
     dx,
     facts,
+    icd,
     mg_every,
     procedure,
     radiotherapy,
@@ -57,6 +58,21 @@ def test_platinum_within_a_course_of_radiotherapy_is_concurrent(drug, day):
 @pytest.mark.parametrize("day", ["2026-01-10", "2026-05-10"])
 def test_platinum_apart_from_the_radiotherapy_is_sequential(day):
     assert chemoradiation(COURSE, administered("cisplatin", day, "a1")) == (None, None, True)
+
+
+def test_treatment_that_names_another_tumour_as_its_reason_is_none_of_this_one():
+    other = icd("C15.9", "oesophagus")
+    given = administered("cisplatin", "2026-03-20", "a1")
+
+    def for_the(tumour, resource):
+        return {**resource, "reasonReference": [{"reference": f"Condition/{tumour}"}]}
+
+    assert chemoradiation(other, for_the("dx-1", COURSE), for_the("dx-1", given)) == (True, True, None)
+    assert chemoradiation(other, for_the("oesophagus", COURSE), given) == (None, None, None)
+    assert chemoradiation(other, COURSE, for_the("oesophagus", given)) == (None, None, None)
+    earlier = administered("cisplatin", "2025-03-20", "a1")
+    assert chemoradiation(other, COURSE, earlier) == (None, None, True)
+    assert chemoradiation(other, COURSE, for_the("oesophagus", earlier)) == (None, None, None)
 
 
 @pytest.mark.parametrize(
