@@ -125,7 +125,8 @@ def _decisive(finding: Finding) -> str:
 
 def _unchecked_summary(assessment: Assessment) -> str:
     drug = drug_name(assessment.policy)
-    unread = [m for m in assessment.missing if m.absence in OUR_TROUBLE]
+    # Evidence for a dose is attached or not; there is nothing to read.
+    unread = [m for m in assessment.missing if m.absence in OUR_TROUBLE and m.fact != "off_label_evidence"]
     return fitting(
         *(f"{drug} could not be fully checked: {what} could not be read; check by hand or try again"
           for what in in_few_words(tuple(m.fact for m in unread))),

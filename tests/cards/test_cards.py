@@ -277,6 +277,13 @@ def test_what_could_not_be_read_for_a_technical_reason_is_a_warning():
     assert "could not be fully checked: body weight could not be read" in card["summary"]
 
 
+def test_evidence_that_is_not_attached_is_not_said_to_be_unreadable():
+    missing = [Missing("birth_date", Absence.UNREACHABLE), Missing("off_label_evidence", Absence.NOT_SENT)]
+    found = assessment(OrderOutcome.NEEDS_DOCUMENTATION, OVERDOSE, missing=missing, could_not_check=True)
+    _, card = cards(found, None, PLAIN)
+    assert "could not be fully checked: date of birth could not be read" in card["summary"]
+
+
 def test_a_dose_that_cannot_be_read_is_said_and_not_passed_over():
     missing = [Missing("dose.unit", Absence.NOT_UNDERSTOOD), Missing("stage", Absence.NOT_RECORDED)]
     dose = DoseAssessment(Verdict.UNDETERMINED, "1 {pill} every 1 d", open_rows=("I.A.5.a.i", "I.A.5.a.ii"))
