@@ -156,8 +156,9 @@ class _Judging:
                 missing = missing_from(request, "request_type", "whether this is a first or a continued request")
                 alternative, _ = self._evaluate(later)
                 needs = ", ".join(dict.fromkeys(m.fact for f in alternative for m in f.missing)) or "nothing more"
+                why = "recorded in two ways" if request.absence is Absence.CONFLICTING else "not known"
                 self.notes.append(
-                    f"Earlier treatment with {self.revision.drug.name} is not known: judged as a first request; "
+                    f"Earlier treatment with {self.revision.drug.name} is {why}: judged as a first request; "
                     f"a continued one goes by {later.section}, which would need {needs}."
                 )
         return self._judged(pathway, findings, judgement, outcome, missing)

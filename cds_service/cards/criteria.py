@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,18 @@ if TYPE_CHECKING:
     from cds_service.evidence import Absence, Evidence
 
 
+_OR_ELSE = "; or else "
+"""Stands between the reasons of alternatives."""
+
+_LIMIT = re.compile(r"[^;]*; at (?:most|least) ")
+"""A reason that is a number and its limit: it says more than the criterion's label."""
+
+_SETTING = tuple(
+    [f"{meaning[0].upper()}{meaning[1:]}" for meaning in (FACTS["stage"].meaning, FACTS["metastatic"].meaning)]
+)
+"""How a reason begins that says that an alternative is for another setting."""
+
+
 def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
     """The card about criteria and documents, or None where the dose card or silence says it all."""
     assessment, contradicted = matter.assessment, matter.contradicted
@@ -78,28 +91,42 @@ def _contradiction_summary(assessment: Assessment, contradicted: Sequence[Findin
     if fails_by_partner(assessment, first):
         because, todo = assessment.dose.partner_because, "change it or attach evidence"
     else:
-        because = _decisive(first).because
+        because = _decisive(first)
         todo = f"see {assessment.refer_to[0]}" if len(assessment.refer_to) == 1 else "correct the record or see detail"
     because = uncapital(CITED.sub("", one_line(in_words(because))).rstrip("."))
     condition = "; ".join(because.split("; ")[:2])
-    return fitting(
+    if _OR_ELSE in because and not _LIMIT.match(condition):
+        condition = because  # what one of several alternatives wants is not required: all of them or none
+    by_reason = (
         f"{drug}: {because}{more}; plan criterion {first.section} is not met, {todo}",
         f"{drug}: {because}{more}; criterion {first.section} not met, {todo}",
         f"{drug}: {condition}{more}; criterion {first.section} not met, {todo}",
+    )
+    return fitting(
+        *(by_reason if because else ()),
         f"{drug} does not meet plan criterion {first.section}{more}: {first.label}; {todo}",
+        f"{drug}: criterion {first.section} not met{more}: {first.label}; {todo}",
         f"{drug} does not meet plan criterion {first.section}{more}; {todo}",
     )
 
 
-def _decisive(finding: Finding) -> Finding:
-    """Of alternatives that all fail, the one about which most is recorded: the one the request was meant for."""
+def _decisive(finding: Finding) -> str:
+    """Why a criterion is not met; of alternatives that all fail, why the one fails that the request was meant for.
+
+    That is none for another setting, and of the rest the one about which most is recorded. Empty where all are for
+    other settings.
+    """
     failed = [part for part in finding.parts if part.outcome is finding.outcome]
-    return _decisive(max(failed, key=lambda part: len(part.evidence))) if failed else finding
+    if not failed:
+        return finding.because
+    meant = [part for part in failed if not any(f"{fact}:" in part.because for fact in _SETTING)]
+    return _decisive(max(meant, key=lambda part: len(part.evidence))) if meant else ""
 
 
 def _unchecked_summary(assessment: Assessment) -> str:
     drug = drug_name(assessment.policy)
-    unread = [m for m in assessment.missing if m.absence in OUR_TROUBLE]
+    # Evidence for a dose is attached or not; there is nothing to read.
+    unread = [m for m in assessment.missing if m.absence in OUR_TROUBLE and m.fact != "off_label_evidence"]
     return fitting(
         *(f"{drug} could not be fully checked: {what} could not be read; check by hand or try again"
           for what in in_few_words(tuple(m.fact for m in unread))),

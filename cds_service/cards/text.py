@@ -30,7 +30,7 @@ _LARGE = re.compile(r"\d{4}(?<![\d.,-]\d{4})\d{0,11}(?=(?:\.\d+)? mg\b)")
 
 DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 
-CITED = re.compile(r" \([A-Z][A-Za-z]+/[^)]*\)")
+CITED = re.compile(r" \((?:[A-Z][A-Za-z]+(?:/|, (?=\d{4}-))|#)[^)]*\)")
 """Where a value stands in the record: for the detail, too long for a summary."""
 
 _MARKS = re.compile(r"([\\`*_\[\]|~#])")
@@ -82,8 +82,11 @@ def in_mg(amount: Decimal) -> str:
 
 
 def in_kg(weight: Weight) -> str:
-    """A body weight for people, two decimals at most."""
-    return f"{_two_decimals(weight.kg, ROUND_HALF_EVEN)} kg"
+    """A body weight for people, two decimals at most; never rounded up to whole kilograms, where other rows begin."""
+    written = _two_decimals(weight.kg, ROUND_HALF_EVEN)
+    if "." not in written and weight.kg < Decimal(written):
+        written = _two_decimals(weight.kg, ROUND_FLOOR)
+    return f"{written} kg"
 
 
 def _two_decimals(number: Decimal, rounding: str) -> str:

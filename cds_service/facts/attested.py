@@ -15,7 +15,7 @@ from cds_service.criteria.finding import Missing
 from cds_service.evidence import Absence, Known, Origin, Unknown
 from cds_service.facts.cancer import site_of
 from cds_service.facts.catalogue import FACTS
-from cds_service.facts.claims import Inferred, conflicting
+from cds_service.facts.claims import Inferred, conflicting, newer
 from cds_service.facts.given import Place, by_name, read_values
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
@@ -129,7 +129,7 @@ def _merged(name: str, chart: AnyFact | None, answer: AnyFact) -> AnyFact:
     if isinstance(answer, Unknown):
         return chart if isinstance(chart, Known) else answer
     if isinstance(chart, Unknown):
-        settles = chart.absence is not Absence.CONFLICTING or _newer(answer, chart.evidence)
+        settles = chart.absence is not Absence.CONFLICTING or newer(answer, chart.evidence)
         return answer if settles else replace(chart, evidence=(*chart.evidence, *answer.evidence))
     if name in _JOIN:
         return _JOIN[name](chart, answer)
@@ -139,15 +139,9 @@ def _merged(name: str, chart: AnyFact | None, answer: AnyFact) -> AnyFact:
 
 
 def _contradicted(name: str, chart: Known[Any], answer: Known[Any]) -> AnyFact:
-    if isinstance(chart, Inferred) and _newer(answer, chart.evidence):
+    if isinstance(chart, Inferred) and newer(answer, chart.evidence):
         return answer
     return conflicting((*chart.evidence, *answer.evidence), FACTS[name].meaning)
-
-
-def _newer(answer: AnyFact, evidence: tuple[Evidence, ...]) -> bool:
-    """Whether the answer is younger than all this evidence. An undated record may be younger."""
-    day = max((item.recorded for item in answer.evidence if item.recorded), default=None)
-    return day is not None and all(item.recorded is not None and item.recorded < day for item in evidence)
 
 
 def _same(name: str, one: AnyFact, other: AnyFact) -> bool:

@@ -181,6 +181,16 @@ def concerns(reading: Reading, raw: Json) -> bool:
     return any(id(target.raw) in ours for target in conditions)
 
 
+def is_for_another(reading: Reading, raw: Json) -> bool:
+    """Whether a treatment was given for other tumours of the chart alone, by the reasons it names."""
+    aimed = [reading.chart.resolve(reference, within=raw) for reference in references(raw.get("reasonReference"))]
+    if not aimed:
+        return False
+    ours = {site_of(diagnosis) for diagnosis in subject(reading).diagnoses}
+    others = {id(c.resource.raw) for c in cancers(reading.chart) if c.site is None or c.site not in ours}
+    return all(target is not None and id(target.raw) in others for target in aimed)
+
+
 def names_absent_condition(chart: Chart, raw: Json, pointers: object) -> bool:
     """Whether a pointer names a Condition that did not come: of another tumour than those that did, for all we know."""
     return any(
@@ -371,13 +381,16 @@ def _same_tumour(named: Diagnosis, other: Diagnosis) -> bool:
 
 
 def _unnamed(on_chart: Sequence[Cancer]) -> list[Cancer]:
-    """The tumours that count where the order names none: covered before uncovered, current before past."""
+    """The tumours that count where the order names none: covered before uncovered, current before past.
+
+    Of those no policy names, one that is over or refuted says nothing about what the drug is ordered for.
+    """
     standing = [c for c in on_chart if not c.refuted]
     covered = [c for c in standing if c.diagnosis.disease is not None]
-    for group in ([c for c in covered if not c.past], covered, [c for c in standing if not c.past], standing):
+    for group in ([c for c in covered if not c.past], covered, [c for c in standing if not c.past]):
         if group:
             return group
-    return [c for c in on_chart if c.diagnosis.disease is not None] or list(on_chart)
+    return [c for c in on_chart if c.diagnosis.disease is not None]
 
 
 def _asked_if_past(cancer: Cancer) -> Cancer:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
-    from cds_service.evidence import Fact
+    from cds_service.evidence import AnyFact, Fact
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -59,6 +59,12 @@ def with_value(fact: Known[Any], value: T) -> Known[T]:
 def conflicting(evidence: Iterable[Evidence], looked_for: str) -> Unknown:
     """A fact that the record states in two ways."""
     return Unknown(Absence.CONFLICTING, looked_for, tuple(dict.fromkeys(evidence)))
+
+
+def newer(answer: AnyFact, evidence: Iterable[Evidence]) -> bool:
+    """Whether an answer is younger than all this evidence. An undated record may be younger."""
+    day = max((item.recorded for item in answer.evidence if item.recorded), default=None)
+    return day is not None and all(item.recorded is not None and item.recorded < day for item in evidence)
 
 
 def settle(claims: Sequence[Claim[T]], nothing: Unknown) -> Fact[T]:

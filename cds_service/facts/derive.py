@@ -7,6 +7,7 @@ facts it follows from, and what cannot be derived keeps the cause of the fact it
 from __future__ import annotations
 
 import calendar
+import math
 import re
 from datetime import date, timedelta
 from decimal import ROUND_UP, Decimal
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.dose import steps_of
 from cds_service.criteria.quantity import Between
-from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Unknown
+from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Origin, Unknown
+from cds_service.facts.catalogue import FACTS
+from cds_service.facts.claims import Inferred, conflicting, newer
 from cds_service.terminology import is_oncology_specialty
 from cds_service.values import remembered
 
@@ -41,6 +44,8 @@ SHOW_EARLIER_DOSES = (
     *("previous_dose", "days_since_last_dose", "therapy_start", "currently_receiving", "previously_met_initial"),
 )
 """Facts that, known and not denied, say that the drug was given before."""
+
+IN_CHART = frozenset({Origin.PREFETCH, Origin.FETCHED})
 
 REQUEST_TYPE_OPEN = Unknown(Absence.NOT_RECORDED, "earlier doses of the drug")
 
@@ -184,10 +189,13 @@ def _time_on_therapy(known: Record) -> None:
     elif isinstance(days, Known) and on is not None and days.value >= 0:
         begun, evidence = on - timedelta(days=int(days.value)), days.evidence
     if begun is not None and on is not None:
-        if not isinstance(days, Known):
-            known["days_on_therapy"] = Known(Decimal((on - begun).days), evidence)
-        if not isinstance(months, Known):
-            months = known["months_on_therapy"] = Known(months_between(begun, on), evidence)
+        charted = isinstance(start, Known) and _is_charted(start)
+        if not isinstance(days, Known) or (charted and _is_answer(days)):
+            told = days if isinstance(days, Known) else None
+            known["days_on_therapy"] = _as_dated("days_on_therapy", begun, on, evidence, told)
+        if not isinstance(months, Known) or (charted and _is_answer(months)):
+            told = months if isinstance(months, Known) else None
+            months = known["months_on_therapy"] = _as_dated("months_on_therapy", begun, on, evidence, told)
     elif isinstance(months, Known) and not isinstance(days, Known):
         span = Between(Decimal(int(months.value * 28)), Decimal(int(months.value * 31)))
         known["days_on_therapy"] = Known(span if span.low != span.high else span.low, months.evidence)
@@ -203,15 +211,61 @@ def _time_on_therapy(known: Record) -> None:
         known["months_less_holds"] = months
 
 
+def _as_dated(name: str, begun: date, on: date, evidence: tuple[Evidence, ...], told: Known[Decimal] | None) -> AnyFact:
+    """The time from one day to another; conflicting where an answer says another time than it was on either day.
+
+    An answer given at an earlier request was right on its own day, and says nothing of the time since.
+    """
+    since = months_between if name == "months_on_therapy" else _days_between
+    now = since(begun, on)
+    if told is None:
+        return Known(now, evidence)
+    answered = [item.recorded for item in told.evidence if item.recorded is not None and begun <= item.recorded <= on]
+    if any(int(span) <= told.value <= math.ceil(span) for span in (now, *(since(begun, day) for day in answered))):
+        return Known(now, (*evidence, *told.evidence))
+    return conflicting((*evidence, *told.evidence), FACTS[name].meaning)
+
+
+def _days_between(start: date, end: date) -> Decimal:
+    return Decimal((end - start).days)
+
+
+def _is_answer(fact: AnyFact) -> bool:
+    """Whether a fact is known from a questionnaire alone."""
+    return isinstance(fact, Known) and bool(fact.evidence) and all(e.origin is Origin.ATTESTED for e in fact.evidence)
+
+
+def _is_charted(fact: AnyFact) -> bool:
+    """Whether a fact is known from the chart."""
+    return isinstance(fact, Known) and any(e.origin in IN_CHART for e in fact.evidence)
+
+
+def _stands_against(fact: AnyFact, answer: AnyFact) -> bool:
+    """Whether the chart may contradict an answer: with what it records, or concludes from something as new."""
+    if not (_is_answer(answer) and _is_charted(fact)):
+        return False
+    return not (isinstance(fact, Inferred) and newer(answer, fact.evidence))
+
+
 def _request_type(known: Record) -> None:
     recorded = known.get("request_type")
     if recorded is None or (isinstance(recorded, Unknown) and recorded.absence is not Absence.CONFLICTING):
         known["request_type"] = _first_or_continued(known)
+    elif isinstance(recorded, Known) and recorded.value == "initial":
+        for fact in map(known.get, SHOW_EARLIER_DOSES):
+            if isinstance(fact, Known) and _shows_a_dose(fact) and _stands_against(fact, recorded):
+                evidence = (*fact.evidence, *recorded.evidence)
+                known["request_type"] = conflicting(evidence, FACTS["request_type"].meaning)
+                return
+
+
+def _shows_a_dose(fact: Known[object]) -> bool:
+    return fact.value is not False and fact.value != ()
 
 
 def _first_or_continued(known: Record) -> AnyFact:
     for fact in map(known.get, SHOW_EARLIER_DOSES):
-        if isinstance(fact, Known) and fact.value is not False and fact.value != ():
+        if isinstance(fact, Known) and _shows_a_dose(fact):
             return Known("continuation", fact.evidence)
     for fact in (known.get("months_on_therapy"), known.get("days_on_therapy")):
         if isinstance(fact, Known):
@@ -227,13 +281,17 @@ def _dose_increase(known: Record) -> None:
     before = known.get("previous_dose")
     if isinstance(before, Unknown):
         known.setdefault("dose_increase", before)
-    if not isinstance(before, Known) or isinstance(known.get("dose_increase"), Known):
+    told = known.get("dose_increase")
+    if not isinstance(before, Known) or (isinstance(told, Known) and not _stands_against(before, told)):
         return
     now, weight = known.get("dose"), known.get("weight_kg")
     if isinstance(now, Known):
         verdict = increased(now.value, before.value, weight.value.kg if isinstance(weight, Known) else None)
-        if verdict is not None:
-            known["dose_increase"] = Known(verdict, (*now.evidence, *before.evidence))
+        evidence = (*now.evidence, *before.evidence)
+        if isinstance(told, Known) and verdict not in {None, told.value}:
+            known["dose_increase"] = conflicting((*evidence, *told.evidence), FACTS["dose_increase"].meaning)
+        elif verdict is not None:
+            known["dose_increase"] = Known(verdict, evidence)
 
 
 def increased(now: Sequence[DoseLine], before: Sequence[DoseLine], kg: Decimal | None) -> bool | None:

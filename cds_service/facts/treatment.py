@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.criteria.quantity import Amount, DoseLine, Interval
 from cds_service.evidence import Absence, Evidence, Known, Unknown
-from cds_service.facts.cancer import concerns, subject
+from cds_service.facts.cancer import concerns, is_for_another, subject
 from cds_service.facts.claims import Claim, Inferred, conflicting, known, newest, with_value
 from cds_service.facts.dose import dose_lines
 from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, of_drug, uses
@@ -197,7 +197,6 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
     facts |= _not_come(chart.absence("medicationAdministrations"), chart.absence(*_SHOW_A_DOSE))
     if dated:
         first = min(dated, key=lambda use: use.first or day)
-        last = max(dated, key=lambda use: _last_day(use, day))
         partial = chart.state("medicationAdministrations") is KeyState.DATA and not chart.answered(
             "medicationAdministrations"
         )
@@ -206,11 +205,12 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
             facts["therapy_start"] = Unknown(nothing.absence, DOSES, (first.evidence,))
         else:
             facts["therapy_start"] = Known(first.first, (_on(first, first.first),))
-        if last.kind is not Kind.STATED:
+        if documented := [use for use in dated if use.kind is not Kind.STATED]:
+            last = max(documented, key=lambda use: _last_day(use, day))
             pause = day - _last_day(last, day)
             facts["days_since_last_dose"] = Known(Decimal(pause.days), (last.evidence,))
             facts["continuity_documented"] = Inferred(value=True, evidence=(first.evidence, last.evidence))
-            if pause <= STILL_RECEIVING:
+            if pause <= STILL_RECEIVING and not any(_says_it_ended(use, last, day) for use in dated):
                 facts["currently_receiving"] = Inferred(value=True, evidence=(last.evidence,))
         facts["doses_given"] = Known(Decimal(len({use.last for use in dated if use.kind is Kind.ADMINISTERED})))
     taken = [use for use in received if use.kind is Kind.STATED and use.status == "active"]
@@ -229,6 +229,12 @@ def _on(use: Use, day: date | None) -> Evidence:
 
 def _last_day(use: Use, day: date) -> date:
     return min(use.last or use.first or day, day)
+
+
+def _says_it_ended(use: Use, last: Use, day: date) -> bool:
+    """Whether a statement after the last dose says that the drug is not taken any more."""
+    ended = use.kind is Kind.STATED and use.status in {"completed", "stopped"}
+    return ended and _last_day(use, day) > _last_day(last, day)
 
 
 def _history_was_sent(reading: Reading) -> bool:
@@ -380,7 +386,10 @@ def _in_words(words: str) -> str | None:
 
 def _response(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -> dict[str, AnyFact]:
     """Response to the drug: the newest disease status after its first dose."""
-    absence = reading.chart.absence("oncologyObservations")
+    keys = ["oncologyObservations"]
+    if statuses and begun is None:
+        keys.append("medicationAdministrations")  # a status is there, the first dose it would have to follow is not
+    absence = reading.chart.absence(*keys)
     after = [claim for claim in statuses if begun is not None and claim.day is not None and claim.day > begun]
     clear = [claim for claim in after if claim.value != UNCLEAR]
     if not clear or _since(clear, after):
@@ -436,6 +445,8 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
         sites = as_list(raw.get("bodySite"))
         if status_of(raw) in NOT_DONE or (sites and not any(_is_chest(site) for site in sites)):
             continue
+        if is_for_another(reading, raw):
+            continue
         start, end = span_of(raw, "performed")
         if start is None and end is None:
             start, end = span_of(raw, "occurrence")  # R5
@@ -470,7 +481,10 @@ def _platinum(reading: Reading, before: date) -> list[Use]:
     return [
         use
         for use in uses(reading.chart)
-        if use.name in PLATINUM and (use.was_given or _was_ordered(use)) and (use.first is None or use.first <= before)
+        if use.name in PLATINUM
+        and (use.was_given or _was_ordered(use))
+        and (use.first is None or use.first <= before)
+        and not is_for_another(reading, use.resource.raw)
     ]
 
 
@@ -488,7 +502,10 @@ def _progression(
     reading: Reading, statuses: Sequence[Claim[str]], ended: date | None, begun: date | None
 ) -> dict[str, AnyFact]:
     """Progression after the chemoradiation, before the drug: any worsening, else a status that says there is none."""
-    absence = reading.chart.absence("oncologyObservations")
+    keys = ["oncologyObservations"]
+    if statuses and ended is None:
+        keys.append("procedures")  # a status is there, the radiotherapy it would have to follow is not
+    absence = reading.chart.absence(*keys)
     after = [
         claim
         for claim in statuses
@@ -589,7 +606,7 @@ SOURCE = FactSource(
         "The drug's administrations, dispenses and statements give the first dose, the last one and the time between; "
         "an order shows a dose only when it is completed. Chemoradiation is concurrent where platinum was given "
         "within a dated course of radiotherapy to the chest, sequential where both are dated and apart; anything "
-        "undated settles nothing. Progression is disease status (LOINC 97509-4) after the radiotherapy, response the "
-        "newest one after the first dose."
+        "undated settles nothing, and what names another tumour as its reason is left out. Progression is disease "
+        "status (LOINC 97509-4) after the radiotherapy, response the newest one after the first dose."
     ),
 )

@@ -21,7 +21,7 @@ from cds_service.cards import (
     unknown_order_card,
 )
 from cds_service.cards.frame import TOPIC_SYSTEM
-from cds_service.cards.text import escaped, fitting, in_words
+from cds_service.cards.text import escaped, fitting, in_kg, in_words
 from cds_service.cards.words import words_for
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.finding import Finding, Missing
@@ -214,6 +214,17 @@ def contradicted(**more):
     )
 
 
+@pytest.mark.parametrize("cited", ["Condition/dx-1, 2026-05-04", "#dx, 2026-05-04", "Condition, 2026-05-04"])
+def test_a_summary_does_not_cite_the_record(cited):
+    refuted = finding(
+        "I.A.1", Outcome.NOT_MET, f"How certain the diagnosis is: refuted ({cited}); confirmed is required"
+    )
+    found = assessment(OrderOutcome.DOES_NOT_MEET, findings=[finding("I.A", Outcome.NOT_MET, parts=[refuted])])
+    card = only(cards(found, None, PLAIN))
+    assert card["summary"].startswith("Durvalumab: how certain the diagnosis is: refuted; confirmed is required")
+    assert "2026-05-04" in card["detail"]
+
+
 def test_a_contradiction_is_a_warning_with_its_reason_and_the_way_on():
     card = only(cards(contradicted(routes=("I.E.2",)), None, PLAIN))
     assert card["indicator"] == "warning"
@@ -275,6 +286,13 @@ def test_what_could_not_be_read_for_a_technical_reason_is_a_warning():
     card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, missing=missing, could_not_check=True), None, PLAIN))
     assert card["indicator"] == "warning"
     assert "could not be fully checked: body weight could not be read" in card["summary"]
+
+
+def test_evidence_that_is_not_attached_is_not_said_to_be_unreadable():
+    missing = [Missing("birth_date", Absence.UNREACHABLE), Missing("off_label_evidence", Absence.NOT_SENT)]
+    found = assessment(OrderOutcome.NEEDS_DOCUMENTATION, OVERDOSE, missing=missing, could_not_check=True)
+    _, card = cards(found, None, PLAIN)
+    assert "could not be fully checked: date of birth could not be read" in card["summary"]
 
 
 def test_a_dose_that_cannot_be_read_is_said_and_not_passed_over():
@@ -364,6 +382,14 @@ def test_a_suggested_amount_is_whole_milligrams_and_never_above_the_limit():
     card = only(cards(assessment(dose=too_much), ordered(1500, 4), PLAIN))
     assert only(card["suggestions"])["label"] == "Change to 299 mg every 4 weeks"
     assert "limit of 299.37 mg (10 mg/kg x 29.94 kg)" in card["summary"]
+
+
+@pytest.mark.parametrize(
+    ("kg", "shown"),
+    [("29.999", "29.99 kg"), ("29.9951", "29.99 kg"), ("29.937", "29.94 kg"), ("30.004", "30 kg"), ("70", "70 kg")],
+)
+def test_a_weight_is_not_shown_as_whole_kilograms_that_it_does_not_reach(kg, shown):
+    assert in_kg(replace(WEIGHT, kg=Decimal(kg))) == shown
 
 
 def test_the_suggestion_corrects_the_amount_in_the_unit_of_the_order():

@@ -190,3 +190,39 @@ def test_answers_that_are_yes_or_no_are_shown_with_their_questions():
 def test_what_each_of_several_alternatives_wants_is_not_said_to_be_required():
     _, detail, _ = spoken("continued stage III NSCLC", months_on_therapy=13, metastatic=False)
     assert "at most 12 is required; or else Distant metastases: no" in detail
+
+
+@pytest.mark.parametrize(
+    ("base", "facts", "reason"),
+    [
+        ("BTC", {"metastatic": False, "resectable": True, "locally_advanced": False, "recurrent": False},
+         "criterion I.C.1 not met: Advanced, unresectable, late recurrent or metastatic biliary tract cancer"),
+        ("HCC", {"metastatic": False, "resectable": True, "liver_confined": False}, "criterion I.D.1: Unresectable or"),
+        ("ES-SCLC", {"prescriber_specialty": "nurse practitioner", "consult": False},
+         "criterion I.B.2: An oncologist prescribes or was consulted"),
+        ("continued stage III NSCLC", {"months_on_therapy": 13},
+         "months of therapy received: 13; at most 12 is required"),
+    ],
+)  # fmt: skip
+def test_a_summary_requires_nothing_that_only_one_of_several_alternatives_wants(base, facts, reason):
+    summaries, _, _ = spoken(base, **facts)
+    assert reason in summaries[0]
+    assert "yes is required" not in summaries[0]
+    assert "no is required" not in summaries[0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"biomarkers": {"egfr": "positive", "alk": "negative"}}, "sensitizing EGFR mutation: yes; no is required"),
+        (
+            {"biomarkers": {"egfr": "negative", "alk": "positive"}},
+            "ALK rearrangement result: positive; negative is required",
+        ),
+        ({"stage": "IA", "metastatic": None}, "Disease setting and earlier or accompanying treatment"),
+    ],
+)
+def test_a_summary_speaks_of_the_alternative_for_the_setting_of_the_disease(facts, reason):
+    summaries, _, _ = spoken("metastatic NSCLC", **facts)
+    assert reason in summaries[0]
+    assert "metastases" not in summaries[0]

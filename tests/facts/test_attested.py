@@ -6,7 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from cds_service.evidence import Absence, Origin
+from cds_service.evidence import Absence, Known, Origin
+from cds_service.facts.derive import derive
 from tests.facts.charts import (
     ADENO,
     HCC,
@@ -211,3 +212,59 @@ def test_course_of_treatment_attested_against_administrations():
 )
 def test_malformed_responses_are_survived(item):
     assert not facts({**answered(), "item": item}).knows("stage")
+
+
+# --- what follows from the chart, beside answers ---------------------------------------------------------------------
+
+DOSES = tuple(administered("Imfinzi", day, day, 700) for day in ("2025-10-20", "2026-10-26", "2026-11-09"))
+TOLD_BEFORE, TOLD_NOW = "2026-04-25", "2026-11-19"
+
+
+def concluded(name, *resources, **more):
+    """A fact that follows from others: its value, or why it is open."""
+    found = derive(facts(dx(), *resources, **more))[name]
+    return found.value if isinstance(found, Known) else found.absence
+
+
+@pytest.mark.parametrize(
+    ("day", "told", "months"),
+    [
+        (None, None, 13),
+        (TOLD_NOW, 13, 13),
+        (TOLD_NOW, 6, Absence.CONFLICTING),
+        (TOLD_NOW, 15, Absence.CONFLICTING),
+        (TOLD_BEFORE, 6, 13),  # right on its day, and told at an earlier request
+        (TOLD_BEFORE, 3, Absence.CONFLICTING),
+        (None, 6, Absence.CONFLICTING),
+    ],
+)
+def test_months_that_are_told_do_not_hide_the_days_of_the_doses(day, told, months):
+    said = () if told is None else (answered(day=day, months_on_therapy=told),)
+    found = concluded("months_on_therapy", *DOSES, *said)
+    assert (found if isinstance(found, Absence) else int(found)) == months
+    assert told is None or concluded("months_on_therapy", *said) == told, (
+        "where the chart has no doses the answer counts"
+    )
+
+
+def test_days_that_are_told_do_not_hide_the_days_of_the_doses():
+    assert concluded("days_on_therapy", *DOSES, answered(day=TOLD_NOW, days_on_therapy=29)) is Absence.CONFLICTING
+    assert concluded("days_on_therapy", *DOSES, answered(day="2025-11-18", days_on_therapy=29)) == 396
+
+
+@pytest.mark.parametrize("day", [TOLD_BEFORE, TOLD_NOW])
+def test_doses_contradict_the_answer_that_a_request_is_the_first(day):
+    assert concluded("request_type", *DOSES, answered(day=day, request_type="initial")) is Absence.CONFLICTING
+    assert concluded("request_type", *DOSES, answered(day=day, request_type="continuation")) == "continuation"
+    assert concluded("request_type", answered(day=day, request_type="initial")) == "initial"
+
+
+@pytest.mark.parametrize(("day", "increase"), [(TOLD_BEFORE, Absence.CONFLICTING), (TOLD_NOW, False)])
+def test_an_older_answer_about_the_change_of_dose_does_not_hide_it(day, increase):
+    """The dose before is concluded from administrations, so that a newer answer may overrule it."""
+    more = {"dosageInstruction": mg_every(1500, 2)}
+    assert concluded("dose_increase", *DOSES, **more) is True
+    assert concluded("dose_increase", *DOSES, answered(day=day, dose_increase=False), **more) is increase
+    old = requested("Imfinzi", "old", "completed", "2025-10-20", dosageInstruction=mg_every(700, 2))
+    told = answered(day=TOLD_NOW, dose_increase=False)
+    assert concluded("dose_increase", *DOSES, old, told, **more) is Absence.CONFLICTING

@@ -118,6 +118,13 @@ def test_remission_has_to_be_asked_about():
     assert diseases(facts(dx(NSCLC, clinicalStatus="resolved"), dx(HCC, "dx-2"))) == [("hcc", True, "confirmed")]
 
 
+@pytest.mark.parametrize("change", [{"clinicalStatus": "resolved"}, {"verificationStatus": "refuted"}])
+def test_a_cancer_of_no_policy_that_is_over_or_refuted_is_not_what_the_drug_is_for(change):
+    prostate = icd("C61", "dx-2", **change)
+    assert cause(facts(prostate)["indication"]) is Absence.NOT_RECORDED
+    assert diseases(facts(prostate, dx(NSCLC, verificationStatus="refuted"))) == [("nsclc", True, "refuted")]
+
+
 def test_lung_cancer_by_icd_10_does_not_say_which():
     (diagnosis,) = value(facts(icd("C34.11"))["indication"])
     assert (diagnosis.disease, diagnosis.settled, diagnosis.ask) == ("nsclc", False, ("histology", "indication"))

@@ -27,13 +27,14 @@ from tests.facts.charts import (
     disease_status,
     dx,
     facts,
+    icd,
     mg_every,
     procedure,
     radiotherapy,
     requested,
     value,
 )
-from tests.facts.orders import DURVALUMAB, ON, chart, order, searchset
+from tests.facts.orders import DURVALUMAB, ON, chart, order, reading, searchset
 
 CHEMO, RT = "prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt"
 SEQUENTIAL, PROGRESSED = "prior_therapy.sequential_chemoradiation", "prior_therapy.progressed"
@@ -57,6 +58,21 @@ def test_platinum_within_a_course_of_radiotherapy_is_concurrent(drug, day):
 @pytest.mark.parametrize("day", ["2026-01-10", "2026-05-10"])
 def test_platinum_apart_from_the_radiotherapy_is_sequential(day):
     assert chemoradiation(COURSE, administered("cisplatin", day, "a1")) == (None, None, True)
+
+
+def test_treatment_that_names_another_tumour_as_its_reason_is_none_of_this_one():
+    other = icd("C15.9", "oesophagus")
+    given = administered("cisplatin", "2026-03-20", "a1")
+
+    def for_the(tumour, resource):
+        return {**resource, "reasonReference": [{"reference": f"Condition/{tumour}"}]}
+
+    assert chemoradiation(other, for_the("dx-1", COURSE), for_the("dx-1", given)) == (True, True, None)
+    assert chemoradiation(other, for_the("oesophagus", COURSE), given) == (None, None, None)
+    assert chemoradiation(other, COURSE, for_the("oesophagus", given)) == (None, None, None)
+    earlier = administered("cisplatin", "2025-03-20", "a1")
+    assert chemoradiation(other, COURSE, earlier) == (None, None, True)
+    assert chemoradiation(other, COURSE, for_the("oesophagus", earlier)) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +192,37 @@ def test_worsened_once_is_progressed_whatever_unclear_words_came_later():
 # --- response ------------------------------------------------------------------------------------------------------
 
 RECEIVED = (administered("Imfinzi", "2026-05-04", "d1", 1500), administered("Imfinzi", "2026-11-02", "d2", 1500))
+
+
+UNREADABLE = {"resourceType": "OperationOutcome", "issue": []}
+
+
+@pytest.mark.parametrize(
+    ("sent", "absence"),
+    [
+        ({"medicationAdministrations": searchset()}, Absence.NOT_RECORDED),
+        ({}, Absence.NOT_SENT),
+        ({"medicationAdministrations": UNREADABLE}, Absence.UNREACHABLE),
+    ],
+)
+def test_a_status_without_the_doses_it_follows_is_missing_for_the_reason_the_doses_are(sent, absence):
+    observed = {"oncologyObservations": searchset(disease_status(IMPROVED, "2026-08-20"))}
+    prefetch = {"conditions": searchset(dx(HCC)), **observed, **sent}
+    assert cause(read_facts(reading(prefetch=prefetch), SOURCES).facts["responding"]) is absence
+
+
+@pytest.mark.parametrize(
+    ("sent", "absence"),
+    [
+        ({"procedures": searchset()}, Absence.NOT_RECORDED),
+        ({}, Absence.NOT_SENT),
+        ({"procedures": UNREADABLE}, Absence.UNREACHABLE),
+    ],
+)
+def test_a_status_without_the_radiotherapy_it_follows_is_missing_for_the_reason_the_radiotherapy_is(sent, absence):
+    observed = {"oncologyObservations": searchset(disease_status(STABLE, "2026-08-20"))}
+    prefetch = {"conditions": searchset(dx(ADENO)), "medicationAdministrations": searchset(), **observed, **sent}
+    assert cause(read_facts(reading(prefetch=prefetch), SOURCES).facts[PROGRESSED]) is absence
 
 
 @pytest.mark.parametrize(("status", "responding"), [(IMPROVED, True), (STABLE, "stable"), (WORSENED, False)])
@@ -312,6 +359,22 @@ def test_a_statement_that_it_is_taken():
     assert value(found["therapy_start"]) == date(2026, 6, 1)
     assert value(found["currently_receiving"]) is True
     assert not facts(dx(HCC), {**taken, "status": "not-taken"}).knows("therapy_start")
+
+
+@pytest.mark.parametrize(("status", "receiving"), [("active", True), ("completed", None), ("stopped", None)])
+def test_a_statement_after_the_last_dose_takes_nothing_from_what_the_doses_show(status, receiving):
+    stated = {
+        "resourceType": "MedicationStatement",
+        "id": "ms",
+        "status": status,
+        "subject": {"reference": "Patient/p1"},
+        "medicationCodeableConcept": {"text": "durvalumab"},
+        "effectiveDateTime": "2026-11-19",
+    }
+    without, found = facts(dx(HCC), *RECEIVED), facts(dx(HCC), *RECEIVED, stated)
+    for name in ("therapy_start", "days_since_last_dose", "continuity_documented"):
+        assert value(found[name]) == value(without[name])
+    assert found.value("currently_receiving") is receiving  # one that it is over leaves open who receives it now
 
 
 # --- line of therapy -------------------------------------------------------------------------------------------------
