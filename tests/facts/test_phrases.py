@@ -76,6 +76,7 @@ FIELDS: dict[str, Callable[[str], Chart]] = {
     "histology of C34": lambda words: ((icd("C34.11"), lab("31206-6", {"text": words})), {}),
     "specialty": _role,
     "plan": _coverage,
+    "given": lambda words: ((LUNG, GIVEN, administered(words, "2026-05-05", "x1")), {}),
 }
 BLANK = {"named result": "x :: y", "order note": "seen today", "note, lung": "seen today", "note, liver": "seen today"}
 NAMES = (
