@@ -26,6 +26,7 @@ from cds_service.facts.records import (
 )
 from cds_service.fhir.read import as_list, codings, concept_text, entries_of, objects, runs_on, text
 from cds_service.terminology.codes import HGNC, LOINC
+from cds_service.terminology.doubt import doubt, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,8 +57,8 @@ SENSITIZING = frozenset({"L858R", "exon 19 deletion"})
 """The single mutations that, when all are absent, leave no sensitizing one (terminology of the single-gene tests)."""
 
 _NEGATIVE = re.compile(
-    r"\bnot[-\s]detected\b|\bnegative\b|\bneg\b|\bwild[-\s]?type\b|\bwt\b|\babsent\b|\bnone(?:\s+(?:detected|found|identified|seen|present))?\b|"
-    r"\bundetected\b|"
+    r"\bnot[-\s]detected\b|\bnegative\b|\bneg\b|\bwild[-\s]?type\b|\bwt\b|\babsent\b|"
+    r"\bnone\s+(?:detected|found|identified|seen|present)\b|\bundetected\b|"
     r"\bno\b[^.;]*?\b(?:mutations?|variants?|rearrangements?|fusions?|alterations?|translocations?|aberrations?|deletions?|"
     r"insertions?|evidence)\b(?:[^.;]*?\b(?:detected|found|identified|present|seen)\b)?|"
     r"\bnot\s+(?:found|identified|present|seen|rearranged|mutated)\b|\bunmutated\b|\bnon-?mutated\b"
@@ -69,19 +70,39 @@ _MENTION = re.compile(
     r"\bl858r\b|\bp\.\(?[a-z]{1,3}\d|\b(?:exon|ex)[-\s]?(?:18|19|20|21)\b|\bt790m\b|\bg719\w\b|\bl861q\b|\bs768i\b|"
     r"\beml4[-:/ ]+alk\b"
 )
+_EXON = re.compile(r"\b(?:exons?|ex)[- ]?\d{1,2}(?: ?(?:-|to|,|/|&|and|or|, ?and)+ ?\d{1,2}\b)*")
 _ELSEWHERE = re.compile(r"\bsee\b|\breport\b|\btested for\b|\banaly[sz]ed\b|\bpanel\b")
-_GENE = re.compile(r"\b(?:ALK|EGFR|KRAS|ROS1|BRAF|MET|RET|NTRK\d?|HER2|ERBB2)\b")
-_OTHER_GENE = re.compile(r"\b(?:alk|egfr|kras|ros1|braf|met|ret|ntrk\d?|her2|erbb2|pd-?l1)\b")
+_GENE = re.compile(
+    r"\b(?:ALK|EGFR|[KNH]RAS|ROS-?1|BRAF|MET|RET|NTRK\d?|HER-?2|ERBB2|PD-?L1|TP53|STK11|KEAP1|PIK3CA|FGFR\d?|NRG1)\b"
+)
+_OTHER_GENE = re.compile(_GENE.pattern.lower())
 _UNTESTED = re.compile(
     r"\bqns\b|\bquantity not sufficient\b|\binsufficient\b|\binadequate\b|\bpending\b|"
     r"\bnot\s+(?:tested|performed|done|evaluable|assessed|ordered)\b|"
     r"\bcancell?ed\b|\bin progress\b|\bto follow\b|\bfailed\b|\bno call\b|\bunable to\b"
 )
-_UNSURE = re.compile(
-    r"\bindeterminate\b|\bequivocal\b|\binconclusive\b|\buncertain\b|\bvus\b|\bunknown significance\b|\bborderline\b|"
-    r"\bpresum\w+|\b(?:likely|probabl[ey]|possibl[ey]|suspected|questionable|cannot)\b|\?|\bcontrols?\b|"
-    r"\bnot\s+(?:negative|positive|excluded|ruled out)\b"
+_UNSURE = doubt(
+    *("unsure", "leaning", "softened", "choice", "condition", "plan", "past", "person", "hearsay", "qualified"),
+    *("twice", "foreign"),
+    # "alternative" and "exception" are left out here: a list of mutations is denied with "or" ("no exon 19 deletion or
+    # L858R"), and "L858R positive but T790M negative" is clear. An exception leaves a denial open, below.
+    also=r"\bvus\b|\bunknown significance\b|\bcontrols?\b|\bgermline\b|"
+    # Of another finding, or of what a result should be.
+    r"\A(?!.*sensiti[sz]).*\bresistance\b|\A(?:reference|normal range)\b|"
+    # A test that saw too little, or is not the last word.
+    r"\blow[- ](?:tumou?r|dna|cellularity|coverage|content|quality|yield|sensitivity)|\bsuboptimal\b|"
+    r"\blimited (?:sensitivity|sample|specimen|tissue|dna|coverage|by)|\bpreliminary\b|\bprelim\b|\baddendum\b|"
+    r"\b(?:repeat|retest|re-?biops|tissue|confirm)\w*[^.;]*\brecommend|"
+    r"\brecommend\w*[^.;]*\b(?:repeat|retest|re-?biops|tissue|confirm)|\bso far\b|\bto date\b|"
+    r"\bnon-?\s?diagnostic\b|\binvalid\b|\bnone\b(?! (?:detected|found|identified|seen|present))",
 )
+_OPEN = doubt("open")
+"""Results that are still to come. What says that there is none, as "pending" does, is not tested before it is open."""
+_EXCEPTION = doubt("exception")
+_STILL_DENIED = re.compile(r"\b(?:no|not|never|nor|without|nothing)\b")
+_OTHER_METHOD = re.compile(r"\bihc\b|immuno|expres|protein|amplif|copy number|polysomy|\bfish\b")
+"""What is found of EGFR by another method than sequencing is no mutation; ALK is tested by them."""
+_CLAUSES = re.compile(r"[;,.\n]|\band\b|\bbut\b")
 _NO_DRIVER = re.compile(r"\bbenign\b|\b(?:uncertain|unknown) significance\b|\bvus\b", re.IGNORECASE)
 _MUTATIONS = (
     (re.compile(r"\bl858r\b|\bleu858arg\b"), "L858R"),
@@ -101,6 +122,7 @@ _GENETIC = re.compile(
     r"mutation|\bgene\b|genetic|exon|L858R|sequenc|rearrange|fusion|translocation|\bFISH\b|\bNGS\b|variant",
     re.IGNORECASE,
 )
+_ANOTHERS = doubt("person", also=r"\bgermline\b")
 _PROTEIN = re.compile(r"protein|expression|\bIHC\b|immuno|filtration|creatinin|\bGFR\b|ml/min|phos", re.IGNORECASE)
 
 
@@ -229,12 +251,22 @@ def _lab(resource: Resource, gene: str, single: str) -> Iterator[_Result]:
     said = _said(resource, path, found, words)
     result = _result(raw, found, words)
     genes = _GENE.findall(words)
-    if genes and gene.upper() not in genes:
-        result = None  # words about another gene
+    if (genes and gene.upper() not in genes) or _is_no_finding_of(gene, words):
+        result = None  # words about another gene, or another finding
     mutation = single or (_mutation_in(words) if result == "positive" and gene == "egfr" else "")
     if result == "negative" and gene == "egfr" and not single:
         single = mutation = _denied_alone(words)
     yield _Result(gene, result, said, mutation, single=bool(single), inferred=not found)
+
+
+def _is_no_finding_of(gene: str, words: str) -> bool:
+    """Whether words speak of something else that is said with the same letters, or found by another method."""
+    if gene == "alk":
+        return "phos" in plain(words)
+    clauses = map(plain, _CLAUSES.split(words.lower()))
+    return any(
+        _OTHER_METHOD.search(clause) and not set(_OTHER_GENE.findall(clause)) - {"egfr", "met"} for clause in clauses
+    )
 
 
 def _said(resource: Resource, path: str, found: tuple[Coding, ...], words: str) -> Evidence:
@@ -251,7 +283,7 @@ def _result(raw: Json, found: Sequence[Coding], words: str) -> str | None:
     if status_of(raw) == "unknown":
         return None
     result = _stated(raw, found, words)
-    flags = {"positive", "negative"} & _flagged(raw)
+    flags = {"positive", "negative", "indeterminate"} & _flagged(raw)
     return None if result in {"positive", "negative"} and flags - {result} else result
 
 
@@ -287,29 +319,59 @@ def result_of_words(words: str) -> str | None:
     >>> result_of_words("EGFR: no mutation detected"), result_of_words("Exon 19 deletion detected")
     ('negative', 'positive')
     """
-    said = words.lower()
+    said = plain(words)
     if runs_on(said) or _UNSURE.search(said):
         return None
     if _UNTESTED.search(said):
         return "not-tested"
+    if _OPEN.search(said):
+        return None
     rest, denied = _NEGATIVE.subn(" ", said)
+    if any(_affirmed_of_denied(clause) for clause in _CLAUSES.split(rest)):
+        return None
     if denied and _POSITIVE.search(rest):
-        # "L858R detected, T790M not detected" is a positive test; "EGFR negative, ALK positive" is two tests.
-        return None if len(set(_OTHER_GENE.findall(said))) > 1 else "positive"
+        # "L858R detected, T790M not detected" is a positive test; "EGFR negative, ALK positive" is two tests, and
+        # "negative, now positive" may be either.
+        return "positive" if len(set(_OTHER_GENE.findall(said))) < 2 and _affirms_one(words) else None
     if denied:
-        return "negative"
+        return None if _EXCEPTION.search(said) else "negative"
     if _POSITIVE.search(said):
         return "positive"
     return "positive" if _MENTION.search(said) and not _ELSEWHERE.search(said) else None
 
 
+def _affirmed_of_denied(clause: str) -> bool:
+    """Whether words that affirm follow a denial that was not understood: "no mutaton detected"."""
+    affirmed = _POSITIVE.search(clause)
+    return affirmed is not None and _STILL_DENIED.search(clause[: affirmed.start()]) is not None
+
+
+def _affirms_one(words: str) -> bool:
+    """Whether a clause without a denial names a mutation and affirms it."""
+    clauses = map(plain, _CLAUSES.split(words.lower()))
+    return any(_MENTION.search(c) and _POSITIVE.search(c) and not _NEGATIVE.search(c) for c in clauses)
+
+
 def _denied_alone(words: str) -> str:
     """The mutations that a negative result is about, where it is about those only and they are not every one asked."""
-    clauses = re.split(r"[;,.\n]|\bbut\b", words.lower())
-    if any(_NEGATIVE.search(clause) and not _names_in(clause) for clause in clauses):
+    said = plain(words)
+    clauses = map(plain, re.split(r"[;,.\n]|\bbut\b", words.lower()))
+    if any(_NEGATIVE.search(clause) and not _names_in(clause) and not _EXON.search(clause) for clause in clauses):
         return ""
-    named = _names_in(words.lower())
-    return "" if set(named) >= SENSITIZING else ", ".join(named)
+    named = _names_in(said)
+    if set(named) >= SENSITIZING:
+        return ""
+    return ", ".join(named) or _some_exons(said)
+
+
+def _some_exons(said: str) -> str:
+    """The exons that words are about, where they are not about both in which sensitizing mutations lie."""
+    named: set[int] = set()
+    for match in _EXON.finditer(said):
+        numbers = [int(number) for number in re.findall(r"\d+", match[0])]
+        between = range(min(numbers), max(numbers) + 1) if re.search(r"\d ?(?:-|to) ?\d", match[0]) else ()
+        named.update(numbers, between)
+    return "" if named >= {19, 21} else ", ".join(f"exon {number}" for number in sorted(named))
 
 
 def _names_in(said: str) -> list[str]:
@@ -319,9 +381,9 @@ def _names_in(said: str) -> list[str]:
 
 def _mutation_in(words: str) -> str:
     """The mutations that a positive result names; of a result that also denies some, only those it affirms."""
-    said = words.lower()
+    said = plain(words)
     if _NEGATIVE.search(said):
-        clauses = re.split(r"[;,.\n]|\band\b|\bbut\b", said)
+        clauses = map(plain, _CLAUSES.split(words.lower()))
         said = " ; ".join(c for c in clauses if not _NEGATIVE.search(c) and _POSITIVE.search(c))
     return ", ".join(_names_in(said))
 
@@ -334,14 +396,21 @@ def _named_in_words(reading: Reading) -> Iterator[_Result]:
             continue
         if status_of(resource.raw) == "entered-in-error":
             continue
-        if _PROTEIN.search(name) or not _GENETIC.search(name):
+        if _PROTEIN.search(name) or not _GENETIC.search(name) or _ANOTHERS.search(plain(name)):
             continue
         path, found, words = value_of(resource.raw)
         for gene, pattern in (("egfr", _EGFR_TEXT), ("alk", _ALK_TEXT)):
             if pattern.search(name):
                 result = _result(resource.raw, found, words)
+                if _is_no_finding_of(gene, f"{name} {words}"):
+                    result = None
                 mutation = _mutation_in(words) if result == "positive" and gene == "egfr" else ""
-                yield _Result(gene, result, _said(resource, path, found, words), mutation, inferred=True)
+                single = ""
+                if gene == "egfr" and result == "negative":  # a test of one mutation says so in its name
+                    about = ", ".join(_names_in(plain(name))) or _some_exons(plain(name))
+                    single = mutation = about or _denied_alone(words)
+                said = _said(resource, path, found, words)
+                yield _Result(gene, result, said, mutation, single=bool(single), inferred=True)
 
 
 def _is(concept: object, code: str) -> bool:

@@ -15,6 +15,7 @@ from cds_service.facts.claims import Claim, settle
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import entered_in_error, evidence, references, shown, status_of
 from cds_service.fhir.read import as_object, clinical_date, concept_of, decimal, objects, text
+from cds_service.terminology.doubt import doubt, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +38,14 @@ _NAMED = (
     (re.compile(r"\bmedicare\b"), "medicare"),
     (re.compile(r"\bcommercial\b"), "commercial"),
 )
-_DENIED = re.compile(r"\b(?:not|non)[ -]?\w+")
+_DENIED = re.compile(r"\b(?:not (?:an? )?|non[ -]?|no )\w+")
+_DOUBTED = doubt(
+    *("unsure", "choice", "alternative", "open", "foreign"),
+    # What was asked for, refused or is sold elsewhere. "plan" is left out: it is what a coverage is; "past" too: there
+    # is an "Original Medicare", and plans ask for prior authorization.
+    also=r"\b(?:denied|denial|ineligible|not eligible|appl(?:y|ied|ying|ication)|former\w*|previous\w*)\b|"
+    r"\boff[- ](?:the )?(?:market|exch)",
+)
 _DECISIVE = frozenset({"lob_medicaid", "lob_not_in_policy"})
 _ENDED = frozenset({"cancelled", "draft", "entered-in-error"})
 
@@ -121,7 +129,10 @@ def _claims(reading: Reading, coverage: Resource, unread: list[Evidence]) -> Ite
 @lru_cache(maxsize=1024)
 def _named(name: str) -> str | None:
     """The line of business that a name says; None where it says several, as plans for both Medicare and Medicaid do."""
-    said = _DENIED.sub(" ", name.lower())
+    said = plain(name)
+    if _DOUBTED.search(said):
+        return None
+    said = _DENIED.sub(" ", said)
     lines = [line for pattern, line in _NAMED if pattern.search(said)]
     return lines[0] if len(lines) == 1 else None
 

@@ -44,6 +44,7 @@ from cds_service.facts.records import (
 )
 from cds_service.fhir.read import clinical_date, code_of, codings, concept_text, entries_of, objects, text
 from cds_service.terminology.codes import ICD10, canonical_code
+from cds_service.terminology.doubt import clause_after, clause_before, doubt, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -73,13 +74,34 @@ LINKS = frozenset(
 OWN_ORGAN = {"lung": ("C780",), "liver": ("C787",)}
 """Secondary tumours in the organ of the primary: may be the primary itself, so they need the link."""
 
-_ASKED = re.compile(r"[^.;,]*\?")
-"""After a mention: it is a question."""
-_HEDGED = re.compile(
-    r"\b(?:possibl[ey]|suspected|suspicious for|suspicion of|concern(?:ing)? for|probabl[ey]|likely|presumed|"
-    r"questionable|evaluat\w+ for|cannot exclude|rule out|r/o|vs|versus|whether|if)\b[^,.;]*$"
+_BEFORE = doubt(
+    *("unsure", "leaning", "softened", "choice", "alternative", "condition", "open", "past", "person", "hearsay"),
+    *("qualified", "twice", "foreign"),
+    # "plan" is left out: it names the disease that it is for ("plan: durvalumab for unresectable disease").
+    also=r"\b(?:no|not|nor|never|without|lack\w*|absen\w+|negative|free|unable)\b(?! (?:\w+ ){0,2}progress\w*(?! of))|"
+    r"\b(?:resolution of|risk|prevent\w*|screening|surveillance|monitor\w*|look(?:ing)? for|fear of)(?!\w)|"
+    r"\b(?:was|were|been) (?:surgically )?\Z|/ ?\Z",
 )
-"""Before a mention: it is not said for certain."""
+"""Before a mention in its clause: it is not said for certain, not now, of somebody else, or denied after all."""
+_AFTER = doubt(
+    *("unsure", "choice", "alternative", "condition", "open"),
+    # Of these words "past", "person" and the rest speak of something else when they follow ("unresectable after prior
+    # chemotherapy").
+    also=r"\b(?:excluded|ruled out|absent|resolved|resected|negative|none|no longer|not (?:seen|present|"
+    r"identified|found|detected|evident|visible|demonstrated|known|confirmed|excluded))\b|\A ?/",
+)
+"""Within four words after a mention: it is asked, or taken back."""
+_TREATED = re.compile(r"\bpreviously (?:un)?treated\b")
+"""Says which line of therapy it is, and nothing of when the disease was so."""
+_FOLLOWING = re.compile(r"(?:\W*[\w'/-]+){0,4}")
+_EXCEPTION = doubt("exception")
+_OTHER_TUMOUR = re.compile(
+    r"\b(?:breast|prostat\w*|colon|colorectal|rectal|gastric|stomach|pancrea\w*|ovarian|uterine|endometrial|cervical|"
+    r"thyroid|renal cell|kidney|bladder|testicular|esophageal|skin|head and neck)"
+    r" (?:cancer|ca|(?:adeno)?carcinoma|tumou?r|malignancy|neoplasm|polyp|lesion)s?\b|"
+    r"\b(?:melanoma|lymphoma|sarcoma|myeloma)s?\b"
+)
+"""Another tumour: what the clause says of spread is not of the one the order is for."""
 _NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph")
 _SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
 
@@ -92,6 +114,8 @@ class _Word(NamedTuple):
     yes: re.Pattern[str]
     no: re.Pattern[str] | None
     unusable: re.Pattern[str] | None = None
+    partly: re.Pattern[str] | None = None
+    """What makes a denial one of a part only, so that it denies nothing of the rest."""
 
 
 _SAYING = (
@@ -126,7 +150,10 @@ _SAYING = (
     _Word(
         "metastatic",
         "metasta",
-        re.compile(r"(?<!non-)(?<!non )(?<!not )(?<!oligo)\bmetasta(?:tic|ses|sis)\b(?! (?:work|screen))"),
+        re.compile(
+            r"(?<!non-)(?<!non )(?<!not )(?<!oligo)\bmetasta(?:tic|ses|sis)\b"
+            r"(?![- ](?:work|screen|survey|free|potential|status|risk))"
+        ),
         re.compile(
             r"\bnon-?\s?metastatic\b|\bnot metastatic\b|\b(?:no|without)(?: \w+){0,4} metasta(?:tic|ses|sis)\b|"
             r"\bnegative for metasta(?:tic|ses|sis)\b"
@@ -136,7 +163,15 @@ _SAYING = (
             r"likely|presumed|questionable|evaluat\w+ for|cannot exclude|rule out|r/o|risk of|nodal|nodes?|lymph)\b"
             r"[^,.;]*\bmetasta|"
             r"\bmetasta\w+(?: \w+){0,2} (?:suspected|possible|probable|unlikely|excluded|not confirmed)\b|"
-            r"\bmetasta\w+ (?:to|in|of|involving)(?: \w+){0,3} (?:lymph )?nodes?\b"
+            r"\bmetasta\w+ (?:to|in|of|involving)(?: \w+){0,3} (?:lymph )?nodes?\b|"
+            r"\b(?:loco-?)?regional metasta|\b(?:satellite|in-transit|intrapulmonary|intrahepatic) metasta"
+        ),
+        # "No brain metastases", "no new metastases", "CT chest: no metastases", "no metastases in the liver".
+        re.compile(
+            r"\b(?:no|without)(?! (?:(?:any|evidence of|signs? of|distant|visceral or|systemic|overt|clinical|"
+            r"radiographic\w*|radiologic\w*|evidence for) ){0,4}metasta)(?: \w+){0,4} metasta|"
+            r"\A(?!.*\bpet\b).*\b(?:mri|ct|brain|head|cranial|bone scan|ultrasound|x-ray)\b|"
+            r"\bmetasta\w+(?: \w+){0,2} (?:to|in|of|within|at|on) (?!(?:re-?)?(?:staging )?pet\b)"
         ),
     ),
     _Word(
@@ -214,14 +249,23 @@ def _words(about: Subject) -> list[tuple[str, Evidence]]:
         for item in objects(raw["stage"]) if "stage" in raw else ():
             if words := concept_text(item.get("summary")):
                 said.append((words, evidence(cancer.resource, "stage.summary", words, day)))
-    return [(words.lower(), item) for words, item in dict.fromkeys(said)]
+    return [(plain(words), item) for words, item in dict.fromkeys(said)]
 
 
 def _of_words(name: str, words: Sequence[tuple[str, Evidence]], nothing: Unknown) -> AnyFact:
     claims, unread = _claims_of_words(name, words)
-    if not claims and unread:
-        return Unknown(Absence.NOT_UNDERSTOOD, WORDS, tuple(unread))
+    newer = _since(claims, unread) if claims else unread
+    if newer:
+        return Unknown(Absence.NOT_UNDERSTOOD, WORDS, tuple(newer))
     return settle(claims, nothing)
+
+
+def _since(claims: Sequence[Claim[bool]], unread: Sequence[Evidence]) -> list[Evidence]:
+    """The unclear words that are newer than everything clear: what was clear may be so no longer."""
+    days = [claim.day for claim in claims if claim.day is not None]
+    if len(days) < len(claims):
+        return []
+    return [item for item in unread if item.recorded is not None and item.recorded > max(days)]
 
 
 def _claims_of_words(name: str, words: Sequence[tuple[str, Evidence]]) -> tuple[list[Claim[bool]], list[Evidence]]:
@@ -236,7 +280,7 @@ def _claims_of_words(name: str, words: Sequence[tuple[str, Evidence]]) -> tuple[
         denied = word.no.search(said) if word.no is not None else None
         rest = word.no.sub(" ", said) if word.no is not None else said
         affirmed = word.yes.search(rest)
-        if (denied and _in_doubt(said, denied)) or (affirmed and _in_doubt(rest, affirmed)):
+        if (denied and _denied_in_doubt(word, said, denied)) or (affirmed and _in_doubt(rest, affirmed)):
             unread.append(item)
             continue
         if denied:
@@ -247,8 +291,23 @@ def _claims_of_words(name: str, words: Sequence[tuple[str, Evidence]]) -> tuple[
 
 
 def _in_doubt(said: str, mention: re.Match[str]) -> bool:
-    """Whether the clause around a mention hedges or asks."""
-    return bool(_ASKED.match(said, mention.end()) or _HEDGED.search(said[: mention.start()]))
+    """Whether the clause around a mention hedges, asks, takes it back or speaks of another tumour."""
+    before, after = clause_before(said, mention.start()), clause_after(said, mention.end())
+    following = _FOLLOWING.match(after)
+    return bool(
+        _BEFORE.search(_TREATED.sub(" ", before))
+        or "?" in after
+        or (following and _AFTER.search(following[0]))
+        or _OTHER_TUMOUR.search(before + mention[0] + after)
+    )
+
+
+def _denied_in_doubt(word: _Word, said: str, denied: re.Match[str]) -> bool:
+    """Whether a denial is in doubt, of a part only, or has an exception."""
+    after = clause_after(said, denied.end())
+    clause = clause_before(said, denied.start()) + denied[0] + after
+    partly = word.partly is not None and word.partly.search(clause) is not None
+    return partly or _EXCEPTION.search(after) is not None or _in_doubt(said, denied)
 
 
 def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
@@ -281,6 +340,8 @@ def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
         if newer and all(c.day for c in no):
             return known(newer)
         return conflicting((c.evidence for c in claims), METASTASES)
+    if not yes and (unclear := _since(no, (*doubtful, *unread))):
+        return Unknown(Absence.NOT_UNDERSTOOD, METASTASES, tuple(unclear))
     return known(claims)
 
 
@@ -336,7 +397,7 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
     """Secondary tumours that carry words and no code we know ("brain metastases"). Nodes are no metastasis."""
     for resource in uncoded(reading.chart, "Condition"):
         raw = resource.raw
-        words = resource.code.words.lower()
+        words = plain(resource.code.words)
         if not _metastasis_in_words(resource.code) or entered_in_error(resource):
             continue
         if any(cancer.resource.raw is raw for cancer in cancers(reading.chart)):

@@ -49,6 +49,7 @@ from cds_service.fhir.read import (
     runs_on,
     text,
 )
+from cds_service.terminology.doubt import clause_before, doubt, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +71,7 @@ STILL_RECEIVING = timedelta(days=56)
 
 _CHEST = re.compile(r"lung|chest|thora|mediast|hil(?:ar|um)|pulmon|bronch", re.IGNORECASE)
 _COURSE_WORDS = (
-    (re.compile(r"\b(?:progress(?:ed|ion|ive)|worse(?:ned|ning)?|pd)\b"), "progressed"),
+    (re.compile(r"\b(?:progress(?:ed|es|ing|ion|ive)|worse(?:ned|ning)?|pd)\b"), "progressed"),
     (re.compile(r"\bstable\b|\bsd\b"), "stable"),
     (
         re.compile(r"\b(?:respon(?:se|ding|ded)|improved|remission|regress\w+|ned|cr|pr)\b|no evidence of disease"),
@@ -79,21 +80,36 @@ _COURSE_WORDS = (
 )
 _NOT_PROGRESSED = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\bprogress\w*|\bprogression[-\s]free\b")
 _NO_RESPONSE = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\brespon\w+")
-_UNSURE = re.compile(
-    r"\b(?:possib\w+|probabl\w+|presum\w+|suspected|suspicio\w+|suggest\w+|(?:un)?likely|cannot|rule out|r/o|"
-    r"mixed|vs|versus|equivocal|unclear|question\w*|pseudo\w*|concern\w*|risk)\b|\?|"
-    r"\bnot (?:yet )?(?:stable|improv\w+|in remission|ned)\b"
+_UNSURE = doubt(
+    *("unsure", "leaning", "softened", "choice", "condition", "open", "plan", "person", "hearsay", "exception"),
+    *("qualified", "twice", "foreign"),
+    # "alternative" is left out: "no progression or recurrence" denies both, and two courses are understood as none.
+    also=r"\bmixed\b|\bpseudo\w*|\brisk\b|\bnot (?:yet )?(?:stable|improv\w+|in remission|ned)\b|\bno significant\b|"
+    r"\b(?:i?upd|upr|ucr)\b|\bnegative\b|\bexcluded\b|\bruled out\b|"
+    # The best response ever is not that of the day; what is less than a response is judged by measures.
+    r"\bbest\b|\bnear\b|\bminor\b|\bminimal\w*|\bslight\w*|\bbiochemical\w*|"
+    # Not the disease's course: the patient's, or letters that mean something else.
+    r"\bvitals?\b|\bh[a]?emodynamic\w*|\bweight\b|\bblood pressure\b|\bangina\b|\bcopd\b|\basthma\b|\brenal\b|"
+    r"\bkidney\b|\bcough\w*|\bpain\b|\bsymptom\w*|\bdyspn\w+|\bbreath\w*|\bweakness\b|\bfatigue\b|\bpneumon\w*|"
+    r"\bfeels?\b|\bfeeling\b|\bpr interval\b|\bmg/dl\b|\d ms\b|\bmean\b|\bpd-?l1\b|\bcreatinine\b",
 )
+_PAST = doubt("past")
+_NO_NEW = re.compile(r"\b(?:no|without)\b[^.;,]{0,30}?\bnew\b[^.;,]*")
+_GROWS = re.compile(r"\bnew\b|\bgrow\w*|\benlarg\w*|\bincreas\w*|\blarger\b")
+"""Something is new or grows, whatever the rest does. "No new lesions" is what stable disease looks like."""
 _LINE = re.compile(r"\b(first|1st|second|2nd|third|3rd)[-\s]line\b")
-_OTHER_LINE = re.compile(
-    r"\b(?:not|no|after|following|since|post|prior|previous\w*|earlier|past|completed|finished|received|failed|failure|progress\w+|"
-    r"relapsed?|refractory|intolera\w+|beyond|whether|if|or)\b[^.,;]*$"
+_OTHER_LINE = doubt(
+    *("unsure", "leaning", "choice", "alternative", "condition", "past", "person", "hearsay", "foreign"),
+    # "plan" is left out: the line that is planned is that of the order.
+    also=r"\b(?:not|no|after|following|since|post|past|completed|finished|received|fail\w*|progress\w*|relapsed?|"
+    r"refractory|intolera\w+|beyond|later than|subsequent\w*|declin\w+)\b",
 )
 """Before a line: it is denied, or a line of the past."""
-_LOOK_BACK = 500
-"""Characters before a mention that are looked at; a sentence is shorter."""
-_PAST_LINE = re.compile(r"[^.;]*(?:\?|\b(?:was|were|failed|completed|given|received|progress\w+)\b)")
-"""After a line: it is a question, or a line of the past."""
+_PAST_LINE = re.compile(
+    r"[^.;]*(?:\?|\b(?:was|were|failed|completed|given|received|progress\w+)\b)|"
+    r"(?: \w+)? (?:anti\w+|analges\w*|steroids?|bronchodilators?)\b"
+)
+"""After a line: it is a question, a line of the past, or of a treatment for something else."""
 _LINES = {"first": "first", "1st": "first", "second": "second", "2nd": "second", "third": "third", "3rd": "third"}
 
 
@@ -373,12 +389,19 @@ def _courses_of_disease(reading: Reading) -> list[Claim[str]]:
 
 def _in_words(words: str) -> str | None:
     """What a disease status says in words; None where it says several things or none."""
-    said = words.lower()
+    said = plain(words)
     if runs_on(said) or _UNSURE.search(said):
         return None
     rest, denied = _NOT_PROGRESSED.subn(" ", said)
     rest = _NO_RESPONSE.sub(" ", rest)
-    meanings = {meaning for pattern, meaning in _COURSE_WORDS if pattern.search(rest)}
+    meanings = set()
+    for pattern, meaning in _COURSE_WORDS:
+        if match := pattern.search(rest):
+            if _PAST.search(clause_before(rest, match.start())):
+                return None  # of another time; "stable compared to prior" is of this one
+            meanings.add(meaning)
+    if meanings != {"progressed"} and _GROWS.search(_NO_NEW.sub(" ", said)):
+        return None
     if not meanings and denied:
         return "stable"
     return meanings.pop() if len(meanings) == 1 else None
@@ -548,10 +571,10 @@ def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
     claims: list[Claim[str]] = []
     unread: list[Evidence] = []
     for words, item in said:
-        spoken = words.lower()
+        spoken = plain(words)
         unclear = runs_on(spoken)
         for match in _LINE.finditer(spoken):
-            before = spoken[max(0, match.start() - _LOOK_BACK) : match.start()]
+            before = clause_before(spoken, match.start())
             if unclear or _OTHER_LINE.search(before) or _PAST_LINE.match(spoken, match.end()):
                 unread.append(item)
             else:

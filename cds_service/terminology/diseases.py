@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.terminology.codes import ICD10, ICDO3, Coding, canonical_code, lookup
 from cds_service.terminology.diagnosis import Diagnosis
+from cds_service.terminology.doubt import doubt, plain
 from cds_service.terminology.stages import stage_in_text
 from cds_service.values import dataclass, replace
 
@@ -117,14 +118,23 @@ def _icd10(code: str) -> list[_Mark]:
 
 # --- words ---------------------------------------------------------------------------------------------------------
 
-_HCC_CATEGORY = re.compile(r"[(\[] ?(?:cms|hhs|rxhcc)?[ /-]*hcc[ 0-9.]*[)\]]")  # a billing category, not the tumour
+_HCC_CATEGORY = re.compile(
+    r"[(\[] ?(?:cms|hhs|rxhcc)?[ /-]*hcc[ 0-9.]*[)\]]|\bhcc \(?hierarchical[^,;.]*|"
+    r"\bhcc ?\d{1,3}\b(?! ?(?:[x/.]|[cm]m\b|nodul|lesion|foc|tumou?r))"
+)  # a billing category, not the tumour
 _DENIED = re.compile(
     r"\b(?:no (?:evidence|history|signs?|diagnosis) of|no|not|negative for|denies|without|ruled? out|r/o|excluded?|"
-    r"unlikely|(?:(?:family|personal|past|prior) )?(?:history|hx) of|h/o|fh of|s/p|screening for|risk of|at risk for|"
-    r"fear of|rather than|instead of|other than|"
+    r"unlikely|(?:(?:family|personal|past|prior) )?(?:history|hx) of|h/o|fh of|s/p|screening for|risk (?:of|for)|"
+    r"fear of|rather than|instead of|other than|pmhx?|past medical history|status post|remote|"
+    r"(?:prior|previous|former)(?= (?!(?:chemo|immuno|radio)?(?:therap|radiat|treat|line|regimen|surg|resect))\w)|"
+    r"erroneous diagnosis of|(?<!year )(?<!years )(?<!yr )(?<!yo )old(?= )|"
+    r"(?:predisposition to|testing for|counsel\w+ for|trial for|misdiagnos\w+)|"
     r"(?:mother|father|sister|brother|sibling|parent|aunt|uncle)s? (?:has|had|with))\b[^,;.]*|"
-    r"(?:^|(?<=[,;.]))[^,;.]*\b(?:ruled out|excluded|screening)\b"
+    r"(?:^|(?<=[,;.]))[^,;.]*\b(?:ruled out|excluded|screening|surveillance|entered in error|wrong patient|"
+    r"hcc risk)\b(?: (?:for|of)\b[^,;.]*)?"
 )
+_ANOTHERS = doubt("person")
+_CLAUSE = re.compile(r"[^,;.]+")
 _SPREAD = re.compile(
     r"\b(?:secondary (?:malignant )?(?:neoplasm|tumou?r|cancer|malignancy|carcinoma)s?|metastas[ie]s|mets?|"
     r"metastatic (?:disease|lesions?|malignan\w+|cancer|carcinoma|neoplasm|tumou?r)s?)\b"
@@ -192,18 +202,36 @@ _OTHER_SITE = _word(
     r"blood|marrow|unknown primary|cup|rcc|crc|hnscc|gist|tnbc|aml|cll|cml|all|dlbcl|gbm",
     _BLOOD,
 )
-_PROVISIONAL = re.compile(
-    r"\b(?:suspected|suspicious for|suspicion of|possible|probable|presumed|presumptive|likely|provisional|"
-    r"questionable)\b|\?"
+_PROVISIONAL = doubt(
+    *("unsure", "leaning", "choice", "condition", "hearsay", "foreign"),
+    # Groups that mean something else beside a diagnosis. "alternative": names of codes say "bronchus or lung".
+    # "softened": "borderline resectable" doubts the surgery, not the tumour. "open": what is pending is mostly a
+    # test of its genes; a pending biopsy is said below. "plan": a reason names the plan that the disease is treated
+    # by. "past" and "person": such mentions are left out as a whole. "exception", "qualified" and "twice" speak of
+    # findings.
+    also=r"\Aro\b|\b(?:pending|awaiting) (?:\w+ ){0,2}(?:confirm\w*|biops\w*|path\w*|histolog\w*|diagnos\w*)|"
+    r"\b(?:confirmation|biopsy|pathology|histology|diagnosis) (?:is )?(?:pending|awaited|unknown)\b",
 )
-_REMISSION = re.compile(r"(?<!not )\bin (?:complete |full )?remission\b|\b(?:resolved|cured)\b")
+_UNSURE_TYPE = doubt("unsure", "leaning", "choice", "condition", "open", "past", "foreign")
+_OPEN_TYPE = doubt(
+    *("unsure", "leaning", "choice", "condition", "open", "past", "person", "foreign"),
+    also=r"\A(?!.*\binvasive).*\bin situ\b|\b(?:metaplasia|dysplasia|benign|atypical|colonic|colorectal|colon)\b",
+)
+"""A histology that is not certain, not now, or of something else than the invasive tumour of the organ."""
+_TYPE = re.compile(rf"{_SQUAMOUS.pattern}|{_NON_SQUAMOUS.pattern}|\badeno\b")
+_LEANING = doubt("leaning", "choice")
+_FAVORED = re.compile(rf"(?:{doubt('leaning').pattern})[^,;.]*")
+_REMISSION = re.compile(
+    r"(?<!not )\bin (?:complete |full )?remission\b|\b(?:resolved|cured|survivor)\b|"
+    r"\bned\b|\bno evidence of (?:active )?disease\b"
+)
 
 
 def _plain(text: str) -> str:
     """Lower case, hyphens and dashes as blanks, billing-category marks and denied or historical mentions removed."""
-    words = _HCC_CATEGORY.sub(" ", text.lower())
-    for dash in "-\u2010\u2011\u2012\u2013\u2014_":
-        words = words.replace(dash, " ")
+    words = _HCC_CATEGORY.sub(" ", plain(text)).replace("-", " ").replace("_", " ")
+    if _ANOTHERS.search(words):
+        words = _CLAUSE.sub(lambda clause: " " if _ANOTHERS.search(clause[0]) else clause[0], words)
     return " ".join(words.split())
 
 
@@ -249,7 +277,7 @@ def _lung(words: str) -> list[_Mark]:
         extent = None if bool(limited) == bool(extensive) else "limited" if limited else "extensive"
         marks.append(_Mark("sclc", extent, stage_in_text(words)))
     if non_small or (not small and histology):
-        marks.append(_Mark("nsclc", stage=stage_in_text(words), histology=histology))
+        marks.append(_Mark("nsclc", stage=stage_in_text(words), histology=_certain_kind_in(words)))
     if marks:
         return marks
     if _OTHER_LUNG.search(words):
@@ -275,6 +303,22 @@ def _liver_and_bile(words: str) -> list[_Mark]:
     return []
 
 
+def _certain_kind_in(words: str) -> str | None:
+    """The histology that words say: what they lean to is left out, and what a clause doubts of the type alone.
+
+    "Suspected lung adenocarcinoma" doubts the diagnosis as a whole, which its status says.
+    """
+    if _UNSURE_TYPE.search(words):
+        words = _CLAUSE.sub(_without_doubted_type, _FAVORED.sub(" ", words))
+    return _kind_in(words)
+
+
+def _without_doubted_type(clause: re.Match[str]) -> str:
+    said = clause[0]
+    whole = _LUNG.search(said) or _LUNG_ACRONYM.search(said)
+    return said if whole or not _UNSURE_TYPE.search(said) else " "
+
+
 def _kind_in(words: str) -> str | None:
     if _ADENOSQUAMOUS.search(words):
         return "adenosquamous"
@@ -291,7 +335,7 @@ def _morphology(words: str) -> list[_Mark]:
         return [_Mark("neuroendocrine")]
     rest = _SMALL_SQUAMOUS.sub(" squamous ", words)
     if _NON_SMALL.search(rest):
-        return [_Mark("nsclc", stage=stage_in_text(words), histology=_kind_in(words))]  # said of the lung only
+        return [_Mark("nsclc", stage=stage_in_text(words), histology=_certain_kind_in(words))]  # said of the lung only
     if _SMALL.search(rest):
         return [_Mark("morphology", group="sclc")]
     kind = _kind_in(words)
@@ -382,7 +426,25 @@ def _our_display(codings: tuple[Coding, ...]) -> str:
 
 
 def _status_in(text: str) -> str:
-    return "provisional" if _PROVISIONAL.search(text.lower()) else "confirmed"
+    words = plain(text)
+    if not _PROVISIONAL.search(words):
+        return "confirmed"
+    if _LEANING.search(words):
+        # "Non-small cell carcinoma, favor adenocarcinoma" and "NSCLC, squamous vs adeno" say the disease for certain.
+        rest = _CLAUSE.sub(_without_leaning_type, words)
+        if not _PROVISIONAL.search(rest) and any(mark.kind in _DEFINITE for mark in _marks_in(rest)):
+            return "confirmed"
+    return "provisional"
+
+
+def _without_leaning_type(clause: re.Match[str]) -> str:
+    """A clause without the type that it leans to."""
+    said = clause[0]
+    if not _LEANING.search(said):
+        return said
+    said = _FAVORED.sub(lambda leaning: " " if _kind_in(leaning[0]) else leaning[0], said)
+    names_disease = _LUNG.search(said) or _LUNG_ACRONYM.search(said) or _marks_in(said)
+    return said if names_disease or not _TYPE.search(said) else " "
 
 
 def _one(values: set[str]) -> str | None:
@@ -476,7 +538,7 @@ def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
                 )
             )
     shown = text.strip() or next((coding.display for coding in seen if coding.display), "") or _our_display(seen)
-    if not found and shown:
+    if not found and shown and not _OPEN_TYPE.search(plain(shown)):
         found = {_histology_in(_DENIED.sub(" ", _plain(shown)))} - {("", None)}
     groups, kinds = {group for group, _ in found}, {kind for _, kind in found if kind}
     groups -= {"unspecified"} if len(groups) > 1 else set()
@@ -505,4 +567,4 @@ def _histology_in(words: str) -> tuple[str, str | None]:
 
 def histology_kind(text: str) -> str:
     """A histology text as the fact carries it: ``squamous``, ``non-squamous``, else the text itself in lower case."""
-    return _kind_in(_DENIED.sub(" ", _plain(text))) or text.strip().lower()
+    return _certain_kind_in(_DENIED.sub(" ", _plain(text))) or text.strip().lower()

@@ -64,6 +64,16 @@ _DENIED = re.compile(
     r"\b(?:no|not|non|without|avoid|hold|stop|discontinue|instead of|rather than|versus|vs\.?|anti|off)[ -]+$"
 )
 _OTHERWISE = re.compile(r"\bplacebo\b|\ballerg|\bintoleran|\bantibod|\blevels?\b")
+# What turns the mention of a companion into something else than a use of it. An order of the drug itself is never left
+# out for these words: it would be answered as if there were none.
+_BESIDE = re.compile(
+    r"\b(?:pre-?med\w*|hydration|prophylaxis|rescue|nausea|before|after|prior to|previously|formerly|history of|h/o|"
+    r"status post|s/p)(?: \w+)?[ -]+$|\bfor[ -]+$"
+)
+_NOT_GIVEN = re.compile(
+    r"\b(?:held|discontinued|stopped|declined|refused)\b|(?:platin|taxel|etoposide|gemcitabine|pemetrexed)"
+    r"(?:[ -]induced|[ -]related)?[ -](?:nausea|emesis|vomiting|reaction)\b"
+)
 
 
 def is_drug(drug: Drug, codings: Iterable[Coding], text: str = "") -> bool:
@@ -125,6 +135,15 @@ def generic_name(found: str | Iterable[Coding], text: str = "") -> str | None:
     return _from_words(words)
 
 
+def _is_beside(words: str) -> bool:
+    """Whether a companion is only spoken of: "ondansetron for cisplatin nausea", "tremelimumab held"."""
+    return _NOT_GIVEN.search(words) is not None or any(
+        _BESIDE.search(words[max(0, match.start() - 40) : match.start()])
+        for match in _WORD.finditer(words)
+        if match.group() in _GENERIC_OF_WORD
+    )
+
+
 def _from_words(words: str) -> str | None:
     """The one drug a text names by whole words; None if it names none, several, or says it is not given."""
     named = {
@@ -132,6 +151,8 @@ def _from_words(words: str) -> str | None:
         for match in _WORD.finditer(words)
         if match.group() in _GENERIC_OF_WORD and not _DENIED.search(words[: match.start()])
     }
+    if named - {"durvalumab"} and _is_beside(words):
+        return None
     if "paclitaxel" in named and ("nab-paclitaxel" in named or _ALBUMIN_BOUND.search(words)):
         named = (named - {"paclitaxel"}) | {"nab-paclitaxel"}
     if "gemcitabine" in named and ("implant" in words or "intravesical" in words):

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cds_service.terminology.codes import Coding, lookup
+from cds_service.terminology.doubt import doubt, plain
 from cds_service.values import remembered
 
 if TYPE_CHECKING:
@@ -19,8 +20,11 @@ _NOT_A_PHYSICIAN = re.compile(
     r"\bnurs(?:e|es|ing)\b|\brn\b|\bnp\b|\baprn\b|\bcnp\b|\bphysician[' ]?s? assistants?\b|\bpa(?:-c)?\b|\bpharmac\w*|"
     r"\bassistants?\b|\btechn\w+|\btherapists?\b|\bsocial\b|\bdieti\w+|\bcoordinator\b|\bnavigator\b|\bclinics?\b|"
     r"\bcent(?:er|re)s?\b|\bclerk\b|\bsecretary\b|\bveterinar\w+|\bpsycho-?\s?oncolog\w+|\bstudent\b|"
-    r"\bnon[- ]oncolog\w+|\bnot\b|\bno\b|\bunder\b|\breferr\w+"
+    r"\bnon[- ]oncolog\w+|\bnot\b|\bno\b|\bunder\b|\breferr\w+|"
+    r"\bscheduling\b|\bcardio-?\s?oncolog\w+|\binterventional oncolog\w+|"
+    r"\bpsycholog\w*|\b(?:physical|occupational|speech) therapy\b"
 )
+_DOUBTED = doubt("unsure", "past", "foreign")
 
 
 @remembered
@@ -32,8 +36,8 @@ def is_oncology_specialty(text: str) -> bool:
     >>> is_oncology_specialty("Internal Medicine, Hematology & Oncology"), is_oncology_specialty("Oncology nurse")
     (True, False)
     """
-    words = " ".join(text.lower().replace("(", " ").replace(")", " ").split())
-    if _NOT_A_PHYSICIAN.search(words):
+    words = plain(text.replace("(", " ").replace(")", " "))
+    if _NOT_A_PHYSICIAN.search(words) or _DOUBTED.search(words):
         return False
     return bool(_ONCOLOGY.search(words) or _SHORT.fullmatch(words))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cds_service.terminology.codes import AJCC, Coding, lookup
+from cds_service.terminology.doubt import clause_after, clause_before, doubt, plain
 from cds_service.values import remembered
 
 if TYPE_CHECKING:
@@ -33,7 +35,17 @@ _OF_OTHER_DISEASE = re.compile(
     r"\b(?:stage|stg\.?)[ :-]*\w+[ ,-]*"
     r"(?:ckd|(?:chronic )?(?:kidney|renal|heart) (?:disease|failure)|pressure (?:ulcer|injury))\b"
 )
-_IN_TEXT = re.compile(rf"\b(?:stage|stg\.?)[ :-]*(?:group[ :-]*)?{_GROUP}(?![\w/+&-])")
+_ANOTHER = r"(?:[ /-]|\bto\b|\bthrough\b|\bthru\b|\band\b|\bor\b)+(?:iv|i{1,3}|[1-4])[a-d]?\b(?! ?[cm]m)"
+_M = re.compile(r"m([01])[a-c]?(?![a-z])")
+_NOT_NOW = doubt(
+    *("unsure", "leaning", "choice", "condition", "open", "past", "person", "qualified", "foreign"),
+    # "alternative" is left out: names of diagnoses say "bronchus or lung". Two stages are understood as none.
+    also=r"\b(?:at least|not|no|from|was) (?:an? |the )?\Z|\b(?:up|down)-?staged\b",
+)
+_ASKED = doubt("choice", also=r"\?|\b(?:excluded|ruled out|suspected|possible|probable|unlikely)\b")
+_MOST_MENTIONS = 20
+"""A text that names stages more often is no diagnosis; looking at the words around each would take long."""
+_IN_TEXT = re.compile(rf"\b(?:stage|stg\.?)[ :-]*(?:group[ :-]*)?{_GROUP}(?![\w/+&-])(?!{_ANOTHER})")
 
 
 def _group(found: str) -> str | None:
@@ -60,11 +72,16 @@ def stage_from_text(text: str) -> str | None:
     >>> stage_from_text("3B"), stage_from_text("cT2 N2 M0, stage IIIA"), stage_from_text("IIIA/B")
     ('IIIB', 'IIIA', None)
     """
-    words = " ".join(text.lower().replace("\u2013", "-").split())
+    words = plain(text)
     if extent := _EXTENT.fullmatch(words.removesuffix(" (finding)")):
         return extent["extent"]
     found = _STAGE.fullmatch(words.removesuffix(" (finding)"))
-    return _group(found["group"]) if found else None
+    if found is None:
+        return None
+    group = _group(found["group"])
+    metastasis = _M.search(words)
+    # Stage IV is the one with distant metastases: a group and an M category that contradict each other say nothing.
+    return group if metastasis is None or group is None or (metastasis[1] == "1") == group.startswith("IV") else None
 
 
 @remembered
@@ -74,8 +91,16 @@ def stage_in_text(text: str) -> str | None:
     >>> stage_in_text("NSCLC of the right upper lobe, stage IIIB, unresectable")
     'IIIB'
     """
-    words = _OF_OTHER_DISEASE.sub(" ", " ".join(text.lower().split()))
-    groups = {_group(match["group"]) for match in _IN_TEXT.finditer(words)}
+    words = _OF_OTHER_DISEASE.sub(" ", plain(text))
+    groups = set()
+    mentions = list(islice(_IN_TEXT.finditer(words), _MOST_MENTIONS + 1))
+    if len(mentions) > _MOST_MENTIONS:
+        return None
+    for match in mentions:
+        after = " ".join(clause_after(words, match.end()).split()[:3])
+        if _NOT_NOW.search(clause_before(words, match.start())) or _ASKED.search(after):
+            return None
+        groups.add(_group(match["group"]))
     return groups.pop() if len(groups) == 1 else None
 
 

@@ -115,6 +115,12 @@ def test_an_interpretation_that_says_the_opposite_leaves_the_result_open():
         assert cause(found) is Absence.NOT_UNDERSTOOD
 
 
+def test_an_interpretation_as_indeterminate_leaves_the_result_open():
+    interpretation = [concept("http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation", "IND")]
+    found = facts(dx(), lab("78205-2", "Negative", interpretation=interpretation))["biomarkers.alk"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
 @pytest.mark.parametrize(
     ("code", "gene", "words"), [("21665-5", "egfr", "KRAS negative"), ("78205-2", "alk", "ROS1: Negative")]
 )

@@ -225,3 +225,13 @@ def test_a_secondary_tumour_in_words_that_may_be_the_primary_or_another_ones_is_
     assert cause(facts(dx(), condition("Lung metastases", "sec-1"))["metastatic"]) is Absence.NOT_UNDERSTOOD
     two = facts(dx(), icd("C50.911", "dx-2"), condition("Brain metastases", "sec-1"))
     assert cause(two["metastatic"]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(("day", "open_again"), [("2026-09-01", True), ("2025-12-01", False)])
+def test_unclear_words_that_are_newer_than_a_denial_leave_it_open(day, open_again):
+    suspected = dx(note=[{"text": "Suspicious for a liver metastasis", "time": day}])
+    found = facts(suspected, m_category("1229901006", day="2026-02-01"))["metastatic"]
+    assert (found.value if not open_again else cause(found)) is (Absence.NOT_UNDERSTOOD if open_again else False)
+    notes = [{"text": "Unresectable", "time": "2026-02-01"}, {"text": "Possibly resectable after all", "time": day}]
+    found = facts(dx(note=notes))["resectable"]
+    assert (found.value if not open_again else cause(found)) is (Absence.NOT_UNDERSTOOD if open_again else False)
