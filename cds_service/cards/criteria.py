@@ -35,6 +35,7 @@ from cds_service.cards.text import (
 )
 from cds_service.cards.words import CAUSES, MEANINGS, in_few_words
 from cds_service.criteria.dose import Verdict
+from cds_service.criteria.evaluate import OR_ELSE
 from cds_service.criteria.outcome import Outcome
 from cds_service.facts.catalogue import FACTS
 from cds_service.values import remembered
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     from cds_service.criteria.finding import Finding, Missing
     from cds_service.evidence import Absence, Evidence
 
-
-_OR_ELSE = "; or else "
-"""Stands between the reasons of alternatives."""
 
 _LIMIT = re.compile(r"[^;]*; at (?:most|least) ")
 """A reason that is a number and its limit: it says more than the criterion's label."""
@@ -95,7 +93,7 @@ def _contradiction_summary(assessment: Assessment, contradicted: Sequence[Findin
         todo = f"see {assessment.refer_to[0]}" if len(assessment.refer_to) == 1 else "correct the record or see detail"
     because = uncapital(CITED.sub("", one_line(in_words(because))).rstrip("."))
     condition = "; ".join(because.split("; ")[:2])
-    if _OR_ELSE in because and not _LIMIT.match(condition):
+    if OR_ELSE in because and not _LIMIT.match(condition):
         condition = because  # what one of several alternatives wants is not required: all of them or none
     by_reason = (
         f"{drug}: {because}{more}; plan criterion {first.section} is not met, {todo}",

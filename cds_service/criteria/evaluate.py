@@ -46,6 +46,9 @@ Found = tuple[Outcome, "str | Callable[[], str]", tuple[Missing, ...], "tuple[Ev
 
 MET, NOT_MET, UNDOCUMENTED = Outcome.MET, Outcome.NOT_MET, Outcome.UNDOCUMENTED
 
+OR_ELSE = "; or else "
+"""Stands between the reasons of alternatives."""
+
 CAUSES = {
     Absence.NOT_RECORDED: "not recorded",
     Absence.NOT_SENT: "not sent with the request",
@@ -464,7 +467,7 @@ def _joined_words(clause: AllOf | AnyOf, sections: Sequence[str], parts: Sequenc
         else:
             words.append(f"Open: {named}")
     # What each of several alternatives wants is not wanted of the request as a whole.
-    return _joined(words, "; " if every or outcome is MET else "; or else ")
+    return _joined(words, "; " if every or outcome is MET else OR_ELSE)
 
 
 def _in_words(reason: str | Callable[[], str]) -> str:
