@@ -262,7 +262,9 @@ def record_export(
 
 @record_app.command("purge")
 def record_purge(
-    days: Annotated[int | None, typer.Option(help="Days to keep; DURVALUMAB_CDS_RECORD_DAYS if left out.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Days to keep; DURVALUMAB_CDS_RECORD_DAYS if left out.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove rows older than so many days; their counts stay, and the chain says where it was cut."""

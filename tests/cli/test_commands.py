@@ -208,6 +208,8 @@ def test_policy_diff_names_what_changed(tmp_path: Path) -> None:
         (["policy", "show", "CP.X"], "no such policy"),
         (["policy", "diff", "{empty-folder}", "{empty-folder}"], "is a directory"),
         (["record", "verify", "--anchor", "2:"], "an anchor is a row and its link"),
+        (["record", "purge", "--days", "0"], "Invalid value for '--days'"),
+        (["record", "purge", "--days", "-30"], "Invalid value for '--days'"),
         (["jwt", "keys", "{list}"], "list: "),
         (["serve", "--host", "0.0.0.0"], "demo mode"),
     ],
