@@ -200,14 +200,22 @@ def _measures(settings: Settings) -> Measures | None:
 
 
 def _replay(settings: Settings, recorder: Recorder | None) -> ReplayStore:
-    """Where used tokens are remembered: for all replicas, for this machine's processes, or for this process alone."""
-    if settings.replay_file:
-        return SharedFile(settings.replay_file)
-    if recorder is not None and settings.record_url is not None:
+    """Where used tokens are remembered: for all replicas, for this machine's processes, or for this process alone.
+
+    Raises SettingsError.
+    """
+    if settings.replay_file is None and recorder is not None and settings.record_url is not None:
         return SharedReplay(recorder.store)
-    if not settings.demo_mode and (recorder is not None or settings.workers > 1):
-        return SharedFile(settings.data_folder / "tokens.sqlite")
-    return InProcess()
+    file = settings.replay_file
+    if file is None and not settings.demo_mode and (recorder is not None or settings.workers > 1):
+        file = settings.data_folder / "tokens.sqlite"
+    if file is None:
+        return InProcess()
+    try:
+        return SharedFile(file)
+    except OSError as error:
+        reason = error.strerror or error.__cause__
+        raise SettingsError(f"{file}: used tokens cannot be noted there ({reason})") from None
 
 
 def _sealed(recorder: Recorder | None) -> Sealed:

@@ -30,6 +30,7 @@ from cds_service.errors import SettingsError
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
 from cds_service.otel import installed
 from cds_service.service import Site
+from cds_service.trust.registry import normal_base
 
 if TYPE_CHECKING:
     from cds_service.record.recorder import Recorder
@@ -184,6 +185,10 @@ class Settings(BaseSettings):
             return None
         if not url.startswith(("https://", "http://")):
             raise ValueError("an address begins with https:// (or http://)")
+        try:
+            normal_base(url)
+        except ValueError:  # it quotes the address
+            raise ValueError("an address names a host, and has no credentials, query or fragment") from None
         return url.rstrip("/")
 
     @model_validator(mode="before")

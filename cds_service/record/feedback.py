@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _LONGEST_COMMENT = 4000
 _CLOCKS_DIFFER = 86_400_000_000
-"""Microseconds by which a client's clock may be ahead of ours: what is dated later would stay acknowledged until then."""
+"""Microseconds by which a client's clock may be ahead: what is dated later would stay acknowledged until then."""
 
 
 class FeedbackRow(NamedTuple):

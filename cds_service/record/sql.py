@@ -161,7 +161,7 @@ def usable_url(url: str) -> str:
     """A database URL with the driver of this project. Raises SettingsError for other databases, never quoting it."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter quotes what should have been a port
         raise SettingsError("The URL of the record is no database URL.") from None
     if parsed.get_backend_name() == "sqlite":
         return str(parsed)
