@@ -174,6 +174,8 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
     """An engine. ``durable`` false lets a commit be lost with the machine, never torn: for what may be forgotten."""
     url = usable_url(url)
     if url.startswith("postgresql"):
+        from cds_service.record.patience import connecting  # noqa: PLC0415  (SQLite needs no other driver)
+
         options = f"-c statement_timeout={_PATIENCE * 1000} -c lock_timeout={_PATIENCE * 1000}"
         if not durable:
             options += " -c synchronous_commit=off"
@@ -183,7 +185,7 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
             "tcp_user_timeout": _PATIENCE * 1000,
             "application_name": "durvalumab-cds",
         }
-        return create_engine(
+        engine = create_engine(
             url,
             paramstyle="format",
             connect_args=connect,
@@ -192,6 +194,8 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
             pool_timeout=_PATIENCE,
             pool_pre_ping=True,
         )
+        event.listen(engine, "do_connect", connecting(_PATIENCE + 1))  # the server's own limit comes first
+        return engine
     path = make_url(url).database
     if not path or path == ":memory:":
         raise SettingsError("The record needs a file: sqlite:///path/to/record.sqlite")

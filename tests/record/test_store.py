@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from cds_service.errors import SettingsError
+from cds_service.record import sql
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.migrate import upgrade
 from cds_service.record.pseudonyms import Keys
@@ -21,9 +22,12 @@ from cds_service.record.sql import SqlStore, engine_for, metadata
 from cds_service.record.store import SchemaError, StoreUnavailableError
 from cds_service.record.verify import verify
 from tests.record.cases import DAY, NOON, decision
+from tests.record.conftest import url_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.postgres_server import PostgresServer
 
 
 def execute(store: SqlStore, statement: str) -> None:
@@ -231,3 +235,26 @@ def test_a_store_that_is_not_there_is_unavailable(keys: Keys, tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnavailableError):
         SqlStore(f"sqlite:///{tmp_path}/file/below.sqlite", keys).prepare()
+
+
+def test_a_database_that_stands_still_is_unavailable_and_goes_on_afterwards(
+    postgres: PostgresServer,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sql, "_PATIENCE", 0)  # and a second for the server's own limit
+    url = url_of("postgresql", tmp_path, request)
+    upgrade(url)
+    store = SqlStore(url, keys)
+    store.append([decision()])
+    with postgres.standing_still():
+        with pytest.raises(StoreUnavailableError):
+            store.append([decision()])
+        with pytest.raises(StoreUnavailableError):
+            store.responses("nobody")
+    store.append([decision()])
+    assert len(list(store.decisions())) == 2
+    assert verify(store, keys).problems == ()
+    store.close()
