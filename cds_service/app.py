@@ -155,7 +155,8 @@ def create_app(
         redoc_url=None,
     )
     api.state.running = frame.Running(demo=settings.demo_mode, workbench=settings.demo_mode or bool(operators))
-    operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, watched)
+    needed = isinstance(replay, SharedReplay) and not settings.demo_mode
+    operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, watched, needed)
     api.router.routes.extend([*calls.routes(), *operations.routes()])
     fhir = Fhir(policies, settings.today, site.public_base_url, evaluations, responses, settings.body_limit, _owner)
     api.router.routes.extend(fhir.routes())

@@ -244,6 +244,24 @@ def test_two_replicas_on_one_postgresql_refuse_each_others_used_tokens(tmp_path:
     assert statuses == [200, 401, 401] * 2
 
 
+@pytest.mark.parametrize(("file", "status", "ready"), [(None, 503, 503), ("tokens", 200, 200)])
+def test_a_replica_that_can_check_no_token_asks_for_no_calls(
+    tmp_path: Path, file: str | None, status: int, ready: int
+) -> None:
+    settings: dict[str, Any] = {"registry": production(tmp_path).registry, "public_base_url": BASE}
+    if file is not None:
+        settings["replay_file"] = tmp_path / file
+    with PostgresServer() as postgres:
+        upgrade(postgres.url)
+        with Service(tmp_path, record_url=postgres.url, record_secret=SECRET, **settings) as service:
+            postgres.kill()
+            time.sleep(2.1)  # for so long what was seen of the store holds
+            headers = {"authorization": f"Bearer {token()}"}
+            answer = httpx.post(f"{service.url}{SIGN}", json=call(), headers=headers, trust_env=False)
+            seen = httpx.get(f"{service.url}/ready", trust_env=False)
+    assert (answer.status_code, seen.status_code) == (status, ready)
+
+
 def test_a_silent_service_judges_records_and_shows_nothing(tmp_path: Path) -> None:
     with Service(tmp_path, silent=True) as service:
         answer = httpx.post(f"{service.url}{SIGN}", json=call(), trust_env=False)
