@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_PROBE = 32 * 1024
+"""Bytes that are written to see whether the disk has room: about two rows."""
+
 Entry = Decision | FeedbackRow | EvaluationRow | ResponseRow
 
 
@@ -74,12 +77,17 @@ class Spool:
             return 0
 
     def has_room(self) -> bool:
-        """Whether the folder can be written and holds less than its limit."""
+        """Whether the folder can be written, its disk has room, and it holds less than its limit."""
+        probe = self._path.with_suffix(".probe")
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            probe.write_bytes(bytes(_PROBE))
+            probe.unlink()
         except OSError:
+            with contextlib.suppress(OSError):
+                probe.unlink(missing_ok=True)
             return False
-        return os.access(self._folder, os.W_OK) and self.size() < self._limit
+        return self.size() < self._limit
 
     def waiting(self) -> Iterator[tuple[Path, list[Entry]]]:
         """Every file that this worker may replay, its own and those of dead workers, with its rows."""

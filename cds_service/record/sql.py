@@ -325,6 +325,9 @@ class SqlStore:
         with self._transaction(writing=True) as connection:
             if connection.execute(self._head).first() is None:
                 raise SchemaError("The record has no chain: run `durvalumab-cds record upgrade`.")
+            if not self._on_postgresql:  # whose row lock is written; here the lock alone knows of no disk that is full
+                connection.execute(insert(used_token), {"token": "", "until": 0})
+                connection.execute(delete(used_token).where(used_token.c.token == ""))
 
     def append(self, rows: Sequence[Row], *, again: bool = False) -> None:
         """Write rows in one transaction (see :class:`~cds_service.record.store.Store`).

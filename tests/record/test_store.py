@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.migrate import upgrade
 from cds_service.record.pseudonyms import Keys
 from cds_service.record.responses import MOST_OF_A_PATIENT, ResponseRow
+from cds_service.record.spool import Spool
 from cds_service.record.sql import SqlStore, engine_for, metadata
 from cds_service.record.store import SchemaError, StoreUnavailableError
 from cds_service.record.verify import verify
@@ -25,6 +27,7 @@ from tests.record.cases import DAY, NOON, decision
 from tests.record.conftest import url_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.postgres_server import PostgresServer
@@ -258,3 +261,25 @@ def test_a_database_that_stands_still_is_unavailable_and_goes_on_afterwards(
     assert len(list(store.decisions())) == 2
     assert verify(store, keys).problems == ()
     store.close()
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[], None]]:
+    """Let no file grow any more, until the test is over; the system answers as it does where a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_seen_before_a_row_is_lost_to_it(
+    tmp_path: Path, keys: Keys, full_disk: Callable[[], None]
+) -> None:
+    store, spool = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys), Spool(tmp_path / "spool", 1_000_000)
+    store.prepare()
+    store.check()
+    assert spool.has_room()
+    full_disk()
+    with pytest.raises(StoreUnavailableError):
+        store.check()
+    assert not spool.has_room()
+    assert not list((tmp_path / "spool").iterdir())
