@@ -287,14 +287,19 @@ def record_show(
     import orjson
 
     from cds_service import terminal
+    from cds_service.record.store import readable
 
     with _store() as (store, keys):
         stored = store.decision(identity)
         if stored is None:
             raise ServiceError("There is no such decision in the record.")
         row = stored.decision
-        sealed = orjson.loads(keys.unseal(row.sealed)) if row.sealed else None
-    told = {"place": stored.seq, **orjson.loads(row.body), "sealed": sealed}
+        try:
+            sealed = orjson.loads(keys.unseal(row.sealed)) if row.sealed else None
+        except ValueError:
+            raise ServiceError("The seal does not open: another secret, or the row was changed.") from None
+        with readable(stored):
+            told = {"place": stored.seq, **orjson.loads(row.body), "sealed": sealed}
     _show(told, [terminal.document(told)], as_json=as_json)
 
 

@@ -203,6 +203,7 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
 
     def connected(connection: Any, _: object) -> None:
         connection.isolation_level = None
+        connection.text_factory = _text
         # WAL lets readers go on while a row is written; FULL makes every commit reach the disk before it is answered.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA wal_autocheckpoint=4000")
@@ -522,13 +523,13 @@ class SqlStore:
         """The place and the link of the newest row."""
         with self._transaction() as connection:
             seq, link = connection.execute(select(chain_head.c.seq, chain_head.c.link)).one()
-        return seq, bytes(link)
+        return seq if isinstance(seq, int) else -1, _octets(link)
 
     def last_purge(self) -> Purge | None:
         """The newest cut of the chain."""
         with self._transaction() as connection:
             row = connection.execute(select(purge).order_by(purge.c.through.desc()).limit(1)).first()
-        return Purge(row.through, bytes(row.link), row.rows, row.at, bytes(row.seal)) if row else None
+        return Purge(row.through, _octets(row.link), row.rows, row.at, _octets(row.seal)) if row else None
 
     def feedback(
         self, *, since: int | None = None, until: int | None = None
@@ -592,9 +593,19 @@ class SqlStore:
 
 
 def _stored(row: Any) -> Stored:
-    sealed = bytes(row.sealed) if row.sealed is not None else None
+    sealed = _octets(row.sealed) if row.sealed is not None else None
     kept = Decision(row.id, row.at, row.client, row.service, row.patient, row.body, sealed)
-    return Stored(row.seq, kept, bytes(row.link))
+    return Stored(row.seq, kept, _octets(row.link))
+
+
+def _octets(value: Any) -> bytes:
+    """Bytes of a column; none where somebody put something else there, which SQLite lets anybody do."""
+    return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else b""
+
+
+def _text(raw: bytes) -> str:
+    """A text of SQLite, also where it is none any more: verification names the row."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _trouble(error: Exception) -> StoreUnavailableError | SchemaError:

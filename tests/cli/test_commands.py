@@ -12,7 +12,9 @@ from typer.testing import CliRunner, Result
 
 from cds_service import __main__ as cli
 from cds_service.policies.library import SHIPPED
+from cds_service.record.opening import store_in
 from tests.bodies import call, order
+from tests.record.cases import decision
 
 SHIPPED_POLICY = SHIPPED / "cp_phar_339" / "2022-12-02.yaml"
 OVERDOSE = Path(__file__).parents[2] / "fixtures" / "fhir" / "nsclc-unresectable-overdose"
@@ -175,6 +177,23 @@ def test_a_record_without_its_secret_is_not_read_with_a_new_one(
     assert ended.value.code == cli.UNUSABLE
     assert "put record.secret back" in capsys.readouterr().err
     assert not (tmp_path / "record.secret").exists()
+
+
+def test_a_seal_that_does_not_open_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DURVALUMAB_CDS_DATA_FOLDER", str(tmp_path))
+    store, _ = store_in(tmp_path, None, None)
+    store.prepare()
+    shown = decision()
+    store.append([shown])
+    store.close()
+    monkeypatch.setattr("sys.argv", ["durvalumab-cds", "record", "show", shown.id])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == cli.UNUSABLE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("The seal does not open")
 
 
 def test_a_policy_file_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,12 +16,15 @@ from sqlalchemy import text
 from cds_service.errors import SettingsError
 from cds_service.record import sql
 from cds_service.record.evaluations import EvaluationRow
+from cds_service.record.export import ndjson
 from cds_service.record.migrate import upgrade
 from cds_service.record.pseudonyms import Keys
 from cds_service.record.responses import MOST_OF_A_PATIENT, ResponseRow
+from cds_service.record.retention import purge
 from cds_service.record.spool import Spool
 from cds_service.record.sql import SqlStore, engine_for, metadata
-from cds_service.record.store import SchemaError, StoreUnavailableError
+from cds_service.record.stats import stats
+from cds_service.record.store import SchemaError, StoreUnavailableError, UnreadableRowError
 from cds_service.record.verify import verify
 from tests.record.cases import DAY, NOON, decision
 from tests.record.conftest import url_of
@@ -283,3 +286,68 @@ def test_a_full_disk_is_seen_before_a_row_is_lost_to_it(
         store.check()
     assert not spool.has_room()
     assert not list((tmp_path / "spool").iterdir())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            "id = X'00'",
+            "client = X'41'",
+            "service = 7",
+            "patient = X'ff'",
+            "body = X'ff'",
+            "body = CAST(X'ff' AS TEXT)",
+        ),
+        *(
+            "sealed = 'text'",
+            "sealed = sealed || 'x'",
+            "link = 'text'",
+            "link = link || X'00'",
+            "link = 5",
+            "at = 'noon'",
+        ),
+    ],
+)
+def test_a_row_is_named_whatever_its_columns_hold_now(tmp_path: Path, keys: Keys, change: str) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys)
+    store.prepare()
+    store.append([decision() for _ in range(4)])
+    execute(store, f"UPDATE decision SET {change} WHERE seq = 3")
+    (problem,) = verify(store, keys).problems
+    assert problem.startswith("row 3 (")
+    assert problem.endswith(") was changed")
+    store.close()
+
+
+def test_a_head_that_is_no_place_shows(tmp_path: Path, keys: Keys) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys)
+    store.prepare()
+    store.append([decision()])
+    execute(store, "UPDATE chain_head SET seq = 'x', link = 'y'")
+    (problem,) = verify(store, keys).problems
+    assert problem.startswith("the head stands at row -1")
+    store.close()
+
+
+@pytest.mark.parametrize("change", ["body = 'x'", "body = CAST(X'ff' AS TEXT)", "at = 9e300", "at = 'noon'"])
+def test_what_reads_a_changed_row_names_it(store_with_one: SqlStore, keys: Keys, change: str) -> None:
+    execute(store_with_one, f"UPDATE decision SET {change} WHERE seq = 1")
+    for read in (
+        lambda: list(ndjson(store_with_one.decisions())),
+        lambda: stats(store_with_one),
+        lambda: (
+            purge(store_with_one, keys, days=1, now=NOON + 9 * DAY) if "at" not in change else stats(store_with_one)
+        ),
+    ):
+        with pytest.raises(UnreadableRowError, match="Row 1 of the record"):
+            read()
+
+
+@pytest.fixture
+def store_with_one(tmp_path: Path, keys: Keys) -> Iterator[SqlStore]:
+    store = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys)
+    store.prepare()
+    store.append([decision()])
+    yield store
+    store.close()
