@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     """Also record calls that had nothing to judge."""
     record_days: int | None = Field(None, gt=0)
     """Days that `durvalumab-cds record purge` keeps where it is not told otherwise."""
-    memory_hours: int = Field(0, ge=0)
+    memory_hours: int = Field(0, ge=0, le=87_600)
     """Hours for which an acknowledged finding stays softer for the same patient and unchanged order; 0: never."""
     memory_mode: Literal["downgrade", "drop"] = "downgrade"
     """Show such a finding as information, or not at all."""

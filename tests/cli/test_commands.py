@@ -224,6 +224,7 @@ def test_policy_diff_names_what_changed(tmp_path: Path) -> None:
         (["explain", "{no-context}"], "context"),
         (["assess", "{list}"], "no facts"),
         (["assess", "{no-yaml}"], "no-yaml"),
+        (["assess", "{deep}"], "nested too deep"),
         (["policy", "show", "CP.X"], "no such policy"),
         (["policy", "diff", "{empty-folder}", "{empty-folder}"], "is a directory"),
         (["record", "verify", "--anchor", "2:"], "an anchor is a row and its link"),
@@ -239,6 +240,7 @@ def test_unusable_input_ends_with_two_and_one_line(
     (tmp_path / "no-json").write_text("{")
     (tmp_path / "no-yaml").write_text("a: [")
     (tmp_path / "list").write_text("[]")
+    (tmp_path / "deep").write_text("[" * 5000)
     (tmp_path / "empty-folder").mkdir()
     (tmp_path / "unknown-hook").write_text('{"hook": "x"}')
     (tmp_path / "no-context").write_text('{"hook": "order-sign", "hookInstance": "1"}')

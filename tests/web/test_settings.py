@@ -78,6 +78,7 @@ def test_the_environment_configures(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("port", 70000),
         ("body_limit", 0),
+        ("memory_hours", 10**20),
         ("rounding_band_percent", -1),
         ("timezone", "Middle/Earth"),
         ("log_level", "loud"),
