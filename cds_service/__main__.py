@@ -262,7 +262,9 @@ def record_export(
 
 @record_app.command("purge")
 def record_purge(
-    days: Annotated[int | None, typer.Option(help="Days to keep; DURVALUMAB_CDS_RECORD_DAYS if left out.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Days to keep; DURVALUMAB_CDS_RECORD_DAYS if left out.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Remove rows older than so many days; their counts stay, and the chain says where it was cut."""
@@ -285,14 +287,19 @@ def record_show(
     import orjson
 
     from cds_service import terminal
+    from cds_service.record.store import readable
 
     with _store() as (store, keys):
         stored = store.decision(identity)
         if stored is None:
             raise ServiceError("There is no such decision in the record.")
         row = stored.decision
-        sealed = orjson.loads(keys.unseal(row.sealed)) if row.sealed else None
-    told = {"place": stored.seq, **orjson.loads(row.body), "sealed": sealed}
+        try:
+            sealed = orjson.loads(keys.unseal(row.sealed)) if row.sealed else None
+        except ValueError:
+            raise ServiceError("The seal does not open: another secret, or the row was changed.") from None
+        with readable(stored):
+            told = {"place": stored.seq, **orjson.loads(row.body), "sealed": sealed}
     _show(told, [terminal.document(told)], as_json=as_json)
 
 

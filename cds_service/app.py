@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
     from cds_service.crd.evaluations import Evaluations, Responses
     from cds_service.record.recorder import Recorder
-    from cds_service.service import CdsService
+    from cds_service.service import CdsService, Site
     from cds_service.trust.replay import ReplayStore
 
 log = logging.getLogger(__name__)
@@ -77,21 +77,43 @@ def service_for(body: Mapping[str, Any]) -> CdsService:
     raise ServiceError("No service answers the hook of this request.")
 
 
-def create_app(
-    settings: Settings | None = None, services: Iterable[CdsService] = SERVICES, library: Library | None = None
-) -> Edge:
-    """The ASGI application. Policies are loaded here, so that a wrong one keeps the service from starting.
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What is read from files that may change while the service runs: of each the newest version that was in order."""
 
-    Raises PolicyError or SettingsError, each naming every problem.
-    """
+    policies: Reloadable[Library]
+    registry: LiveRegistry
+    operators: Reloadable[dict[str, str]] | None
+    site: Site
+
+    @classmethod
+    def read(cls, settings: Settings) -> Files:
+        """Read all, so that a wrong one keeps the service from starting. Raises ServiceError, naming every problem."""
+        folder = settings.policy_folder
+        policies = Reloadable("policies", lambda: load_library(folder), folder, load_library(folder))
+        return cls(policies, _registry(settings), _operators(settings), settings.site())
+
+    @property
+    def watched(self) -> tuple[Reloadable[Any], ...]:
+        """Those that are looked after while the service runs."""
+        return tuple(filter(None, (self.policies, self.registry, self.operators)))
+
+    def look(self) -> None:
+        """Take over what changed, for the workers that are still to come."""
+        for one in self.watched:
+            one.look()
+        self.site.crd.register()
+
+
+def create_app(
+    settings: Settings | None = None, services: Iterable[CdsService] = SERVICES, files: Files | None = None
+) -> Edge:
+    """The ASGI application. Raises PolicyError, RegistryError or SettingsError, each naming every problem."""
     settings = settings or Settings.load()
-    library = library or load_library(settings.policy_folder)
-    policies = Reloadable("policies", lambda: load_library(settings.policy_folder), settings.policy_folder, library)
-    site = settings.site()
+    files = files or Files.read(settings)
+    policies, registry, operators, watched = files.policies, files.registry, files.operators, files.watched
+    site = files.site
     recorder = settings.recorder()
-    registry = _registry(settings)
-    operators = _operators(settings)
-    watched = (policies, registry, operators) if operators else (policies, registry)
     life = Life(recorder=recorder, watched=watched)
     evaluations: Evaluations = InMemory() if recorder is None else recorder.evaluations
     responses: Responses = ResponsesInMemory() if recorder is None else recorder.responses
@@ -133,7 +155,8 @@ def create_app(
         redoc_url=None,
     )
     api.state.running = frame.Running(demo=settings.demo_mode, workbench=settings.demo_mode or bool(operators))
-    operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, watched)
+    needed = isinstance(replay, SharedReplay) and not settings.demo_mode
+    operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, watched, needed)
     api.router.routes.extend([*calls.routes(), *operations.routes()])
     fhir = Fhir(policies, settings.today, site.public_base_url, evaluations, responses, settings.body_limit, _owner)
     api.router.routes.extend(fhir.routes())
@@ -178,14 +201,22 @@ def _measures(settings: Settings) -> Measures | None:
 
 
 def _replay(settings: Settings, recorder: Recorder | None) -> ReplayStore:
-    """Where used tokens are remembered: for all replicas, for this machine's processes, or for this process alone."""
-    if settings.replay_file:
-        return SharedFile(settings.replay_file)
-    if recorder is not None and settings.record_url is not None:
+    """Where used tokens are remembered: for all replicas, for this machine's processes, or for this process alone.
+
+    Raises SettingsError.
+    """
+    if settings.replay_file is None and recorder is not None and settings.record_url is not None:
         return SharedReplay(recorder.store)
-    if not settings.demo_mode and (recorder is not None or settings.workers > 1):
-        return SharedFile(settings.data_folder / "tokens.sqlite")
-    return InProcess()
+    file = settings.replay_file
+    if file is None and not settings.demo_mode and (recorder is not None or settings.workers > 1):
+        file = settings.data_folder / "tokens.sqlite"
+    if file is None:
+        return InProcess()
+    try:
+        return SharedFile(file)
+    except OSError as error:
+        reason = error.strerror or error.__cause__
+        raise SettingsError(f"{file}: used tokens cannot be noted there ({reason})") from None
 
 
 def _sealed(recorder: Recorder | None) -> Sealed:

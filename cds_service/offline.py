@@ -70,6 +70,8 @@ def assess_file(path: Path, settings: Settings, policy: str | None, revision: st
     """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ServiceError(f"{path}: nested too deep") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ServiceError(f"{path}: {error}") from None
     if not isinstance(document, dict):

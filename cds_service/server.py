@@ -20,10 +20,9 @@ import uvloop
 from rich.console import Console
 
 from cds_service import __version__, logs, telemetry, terminal
-from cds_service.app import create_app, service_for
+from cds_service.app import Files, create_app, service_for
 from cds_service.errors import ServiceError
 from cds_service.offline import read_body
-from cds_service.policies.library import load_library
 from cds_service.web.wire import LimitedProtocol
 from cds_service.workers import Workers, listen
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import FrameType
 
-    from cds_service.policies.library import Library
     from cds_service.settings import Settings
     from cds_service.web.edge import Edge
     from cds_service.web.life import Life
@@ -49,7 +47,7 @@ def serve(settings: Settings) -> int:
         _count(settings, None)
         uvloop.run(_serve(settings))
         return 0
-    library = load_library(settings.policy_folder)
+    files = Files.read(settings)
     settings.recorder()  # a wrong URL or secret is told now, by one voice
     listening = _listen(settings)
     with tempfile.TemporaryDirectory(prefix="durvalumab-cds-metrics-") as folder:
@@ -57,10 +55,10 @@ def serve(settings: Settings) -> int:
         _tell(settings, _address(listening))
 
         def work(shared: socket.socket) -> None:
-            uvloop.run(_work(settings, library, shared))
+            uvloop.run(_work(settings, files, shared))
 
         patience = settings.drain_seconds + LONGEST_ANSWER + LINGER + 5
-        return Workers(settings.workers, listening, work, patience).run()
+        return Workers(settings.workers, listening, work, patience, files.look).run()
 
 
 def _count(settings: Settings, folder: Path | None) -> None:
@@ -72,9 +70,9 @@ def _json_lines(settings: Settings) -> bool:
     return settings.log_format == "json" if settings.log_format else not settings.demo_mode
 
 
-async def _work(settings: Settings, library: Library, listening: socket.socket) -> None:
+async def _work(settings: Settings, files: Files, listening: socket.socket) -> None:
     """One of several workers: the same as the only one, but on a socket that others share."""
-    server = _server(settings, create_app(settings, library=library))
+    server = _server(settings, create_app(settings, files=files))
     await server.serve([listening])
 
 

@@ -30,6 +30,7 @@ from cds_service.errors import SettingsError
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
 from cds_service.otel import installed
 from cds_service.service import Site
+from cds_service.trust.registry import normal_base
 
 if TYPE_CHECKING:
     from cds_service.record.recorder import Recorder
@@ -149,7 +150,7 @@ class Settings(BaseSettings):
     """Also record calls that had nothing to judge."""
     record_days: int | None = Field(None, gt=0)
     """Days that `durvalumab-cds record purge` keeps where it is not told otherwise."""
-    memory_hours: int = Field(0, ge=0)
+    memory_hours: int = Field(0, ge=0, le=87_600)
     """Hours for which an acknowledged finding stays softer for the same patient and unchanged order; 0: never."""
     memory_mode: Literal["downgrade", "drop"] = "downgrade"
     """Show such a finding as information, or not at all."""
@@ -184,6 +185,10 @@ class Settings(BaseSettings):
             return None
         if not url.startswith(("https://", "http://")):
             raise ValueError("an address begins with https:// (or http://)")
+        try:
+            normal_base(url)
+        except ValueError:  # it quotes the address
+            raise ValueError("an address names a host, and has no credentials, query or fragment") from None
         return url.rstrip("/")
 
     @model_validator(mode="before")

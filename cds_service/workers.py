@@ -1,7 +1,8 @@
 """Several workers behind one listening socket, each a copy of a process that has everything loaded.
 
 The parent only watches: a worker that dies is replaced within milliseconds, and because the socket stays open no
-connection is refused meanwhile. SIGTERM drains every worker, SIGHUP makes them look for changed files, SIGUSR2
+connection is refused meanwhile. It keeps the newest good version of every file, for a worker that starts while one is
+broken has nothing else to begin with. SIGTERM drains every worker, SIGHUP makes them look for changed files, SIGUSR2
 replaces them one after the other.
 """
 
@@ -17,6 +18,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cds_service import logs, telemetry
+from cds_service.reload import WATCHED_EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,15 +44,24 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Workers:
-    """Workers that each run ``work`` with the listening socket until it returns."""
+    """Workers that each run ``work`` with the listening socket until it returns.
+
+    ``look`` is called in the parent about once a second, to see what changed for workers that are still to come.
+    """
 
     def __init__(
-        self, count: int, listening: socket.socket, work: Callable[[socket.socket], None], patience: float
+        self,
+        count: int,
+        listening: socket.socket,
+        work: Callable[[socket.socket], None],
+        patience: float,
+        look: Callable[[], None] = lambda: None,
     ) -> None:
         self._count = count
         self._listening = listening
         self._work = work
         self._patience = patience
+        self._look = look
         self._started: dict[int, float] = {}
         self._leaving: set[int] = set()
         self._failures = 0
@@ -64,9 +75,11 @@ class Workers:
         for _ in range(self._count):
             self._start()
         while True:
-            received = signal.sigwaitinfo(_WATCHED).si_signo
+            told = signal.sigtimedwait(_WATCHED, WATCHED_EVERY)
+            received = told.si_signo if told else None
             if received in {signal.SIGTERM, signal.SIGINT}:
                 return self._stop()
+            self._look_at_files()
             if received == signal.SIGHUP:
                 self._tell(self._started, signal.SIGHUP)
             elif received == signal.SIGUSR2:
@@ -76,6 +89,13 @@ class Workers:
                 logs.event(log, logging.ERROR, "workers do not start")
                 self._stop()
                 return 1
+
+    def _look_at_files(self) -> None:
+        """What changed since the service began is what a worker that starts later begins with."""
+        try:
+            self._look()
+        except Exception as error:
+            logs.crash(log, "reload", error)
 
     def _start(self) -> int:
         pid = os.fork()

@@ -68,7 +68,11 @@ def _newest(revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
 
 def load_library(folder: Path | None = None) -> Library:
     """Load every policy file below a folder (default: the shipped ones). PolicyError lists the problems of all."""
-    files = sorted((folder or SHIPPED).rglob("*.yaml"))
+    top = folder or SHIPPED
+    # A mounted ConfigMap holds every file twice: as a link, and in a folder of its own whose name begins with two dots.
+    files = sorted(
+        file for file in top.rglob("*.yaml") if not any(part[:2] == ".." for part in file.relative_to(top).parts)
+    )
     problems: list[str] = []
     revisions: list[Revision] = []
     for file in files:
@@ -83,7 +87,7 @@ def load_library(folder: Path | None = None) -> Library:
             problems.append(f"{revision.file}:1: {key[0]} revision {key[1]} is also in {seen[key].file}")
         seen[key] = revision
     if not files:
-        problems.append(f"{folder or SHIPPED}: holds no policy file")
+        problems.append(f"{top}: holds no policy file")
     if problems:
         raise PolicyError(problems)
     return Library(tuple(sorted(revisions, key=lambda r: (r.policy, r.revision))))

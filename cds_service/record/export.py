@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from cds_service.record.store import readable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -90,6 +92,8 @@ def audit_event(stored: Stored) -> dict[str, Any]:
 
 
 def ndjson(rows: Iterable[Stored]) -> Iterator[bytes]:
-    """AuditEvents as NDJSON lines."""
+    """AuditEvents as NDJSON lines. Raises UnreadableRowError."""
     for stored in rows:
-        yield orjson.dumps(audit_event(stored), option=orjson.OPT_APPEND_NEWLINE)
+        with readable(stored):
+            line = orjson.dumps(audit_event(stored), option=orjson.OPT_APPEND_NEWLINE)
+        yield line

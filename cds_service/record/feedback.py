@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _LONGEST_COMMENT = 4000
+_CLOCKS_DIFFER = 86_400_000_000
+"""Microseconds by which a client's clock may be ahead: what is dated later would stay acknowledged until then."""
 
 
 class FeedbackRow(NamedTuple):
@@ -69,7 +71,7 @@ def _row(entry: Feedback, *, service: str, client: str, at: int, keys: Keys) -> 
         service=service,
         card=card,
         outcome=entry.outcome,
-        outcome_at=outcome_at,
+        outcome_at=max(0, min(outcome_at, at + _CLOCKS_DIFFER)),
         details=written.decode(),
         comment=keys.seal(comment.encode("utf-8", "replace")) if comment else None,
     )

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from cds_service.record.store import Store
 
 
+_PATIENCE = 2.0
+"""Seconds to wait for the database, which may have many to answer."""
+
+
 class SharedReplay:
     """A replay store (see ``cds_service.trust.replay``) for all replicas on one database."""
 
@@ -24,7 +28,8 @@ class SharedReplay:
     async def first_use(self, mark: bytes, until: float) -> bool:
         """Whether no replica has seen the mark. Raises OSError where the database cannot tell."""
         try:
-            return await asyncio.to_thread(self._store.use_token, mark.hex()[:64], int(until) + 1, int(self._now()))
+            async with asyncio.timeout(_PATIENCE):  # what is raised at its end is an OSError
+                return await asyncio.to_thread(self._store.use_token, mark.hex()[:64], int(until) + 1, int(self._now()))
         except (StoreUnavailableError, SchemaError) as error:
             raise OSError(str(error)) from None
 

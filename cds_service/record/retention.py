@@ -10,7 +10,7 @@ import orjson
 
 from cds_service.record.evaluations import KEPT_DAYS
 from cds_service.record.stats import feedback_counts, row_counts
-from cds_service.record.store import Purge
+from cds_service.record.store import Purge, readable
 
 if TYPE_CHECKING:
     from cds_service.record.pseudonyms import Keys
@@ -43,10 +43,11 @@ def purge(store: Store, keys: Keys, *, days: int, now: int) -> int:
         last = None
         rows = 0
         for stored in store.decisions(after=previous.through if previous else 0):
-            if stored.decision.at >= due or rows == PORTION:
-                break
-            counts.update(row_counts(stored.decision))
-            cards += (card["uuid"] for card in orjson.loads(stored.decision.body).get("cards", ()))
+            with readable(stored):
+                if stored.decision.at >= due or rows == PORTION:
+                    break
+                counts.update(row_counts(stored.decision))
+                cards += (card["uuid"] for card in orjson.loads(stored.decision.body).get("cards", ()))
             last, rows = stored, rows + 1
         if last is None:
             return gone

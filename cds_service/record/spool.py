@@ -2,20 +2,23 @@
 
 Every worker has one file, held by a lock. A file whose lock is free belongs to a worker that died; whoever finds it
 takes it over. Rows are JSON lines, each made durable before it counts as kept; a line cut short by a crash was never
-answered, so it is left out.
+answered, so it is left out. A file with other lines that are no rows (another version wrote it, or the disk failed)
+gives what can be read of it and is set aside, so that neither its rows nor those behind it wait for ever.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import orjson
 
+from cds_service import logs
 from cds_service.record.decision import CardRow, Decision
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.feedback import FeedbackRow
@@ -24,6 +27,11 @@ from cds_service.record.responses import ResponseRow
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_PROBE = 32 * 1024
+"""Bytes that are written to see whether the disk has room: about two rows."""
 
 Entry = Decision | FeedbackRow | EvaluationRow | ResponseRow
 
@@ -41,6 +49,8 @@ class Spool:
         self._file: int | None = None
         self._path = folder / f"{os.getpid()}-{uuid4().hex}.jsonl"
         self._orphans: dict[Path, int] = {}
+        self._damaged: set[Path] = set()
+        self._not_ours: set[Path] = set()
 
     def keep(self, entries: Sequence[Entry]) -> None:
         """Make rows durable. Raises SpoolFullError, or OSError from the disk: nothing is kept then."""
@@ -67,12 +77,17 @@ class Spool:
             return 0
 
     def has_room(self) -> bool:
-        """Whether the folder can be written and holds less than its limit."""
+        """Whether the folder can be written, its disk has room, and it holds less than its limit."""
+        probe = self._path.with_suffix(".probe")
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            probe.write_bytes(bytes(_PROBE))
+            probe.unlink()
         except OSError:
+            with contextlib.suppress(OSError):
+                probe.unlink(missing_ok=True)
             return False
-        return os.access(self._folder, os.W_OK) and self.size() < self._limit
+        return self.size() < self._limit
 
     def waiting(self) -> Iterator[tuple[Path, list[Entry]]]:
         """Every file that this worker may replay, its own and those of dead workers, with its rows."""
@@ -82,7 +97,10 @@ class Spool:
             files[self._path] = self._file
         for path, file in files.items():
             if os.fstat(file).st_size:
-                yield path, list(_entries(path))
+                rows, unread = _entries(path)
+                if unread:
+                    self._damaged.add(path)
+                yield path, rows
             elif path in self._orphans:
                 self.done(path)
 
@@ -92,7 +110,12 @@ class Spool:
             assert self._file is not None  # noqa: S101  (it was just read)
             os.ftruncate(self._file, 0)
             return
-        path.unlink(missing_ok=True)
+        if path in self._damaged:
+            self._damaged.discard(path)
+            path.rename(path.with_suffix(".unread"))
+            logs.event(log, logging.ERROR, "spool file set aside: not all of it are rows")
+        else:
+            path.unlink(missing_ok=True)
         os.close(self._orphans.pop(path))
 
     def close(self) -> None:
@@ -120,6 +143,11 @@ class Spool:
                 file = os.open(path, os.O_RDWR)
             except FileNotFoundError:
                 continue
+            except OSError as error:  # somebody else's: what it holds waits, and holds up nobody
+                if path not in self._not_ours:
+                    self._not_ours.add(path)
+                    logs.event(log, logging.ERROR, "spool file cannot be opened", error=type(error).__name__)
+                continue
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -144,22 +172,30 @@ def _line(entry: Entry) -> bytes:
     return orjson.dumps(["feedback", list(entry._replace(comment=None)), comment]) + b"\n"
 
 
-def _entries(path: Path) -> Iterator[Entry]:
-    for line in path.read_bytes().split(b"\n"):
+def _entries(path: Path) -> tuple[list[Entry], int]:
+    """The rows of a file, and how many of its whole lines are none."""
+    rows: list[Entry] = []
+    unread = 0
+    for line in filter(None, path.read_bytes().split(b"\n")[:-1]):  # what follows the last end of a line was cut short
         try:
-            kind, fields, *rest = orjson.loads(line)
-        except ValueError:
-            continue
-        if kind == "decision":
-            identity, at, client, service, patient, body, sealed, cards = fields
-            opened = b64decode(sealed) if sealed else None
-            made = tuple(CardRow(*card) for card in cards)
-            yield Decision(identity, at, client, service, patient, body, opened, made)
-        elif kind == "evaluation":
-            key, at, sealed = fields
-            yield EvaluationRow(key, at, b64decode(sealed))
-        elif kind == "response":
-            key, patient, at, sealed = fields
-            yield ResponseRow(key, patient, at, b64decode(sealed))
-        else:
-            yield FeedbackRow(*fields)._replace(comment=b64decode(rest[0]) if rest[0] else None)
+            rows.append(_entry(*orjson.loads(line)))
+        except (ValueError, TypeError, LookupError):
+            unread += 1
+    return rows, unread
+
+
+def _entry(kind: str, fields: Any, *rest: str | None) -> Entry:
+    if kind == "decision":
+        identity, at, client, service, patient, body, sealed, cards = fields
+        opened = b64decode(sealed) if sealed else None
+        made = tuple(CardRow(*card) for card in cards)
+        return Decision(identity, at, client, service, patient, body, opened, made)
+    if kind == "evaluation":
+        key, at, sealed = fields
+        return EvaluationRow(key, at, b64decode(sealed))
+    if kind == "response":
+        key, patient, at, sealed = fields
+        return ResponseRow(key, patient, at, b64decode(sealed))
+    if kind == "feedback":
+        return FeedbackRow(*fields)._replace(comment=b64decode(rest[0]) if rest[0] else None)
+    raise ValueError(kind)

@@ -161,7 +161,7 @@ def usable_url(url: str) -> str:
     """A database URL with the driver of this project. Raises SettingsError for other databases, never quoting it."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter quotes what should have been a port
         raise SettingsError("The URL of the record is no database URL.") from None
     if parsed.get_backend_name() == "sqlite":
         return str(parsed)
@@ -174,6 +174,8 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
     """An engine. ``durable`` false lets a commit be lost with the machine, never torn: for what may be forgotten."""
     url = usable_url(url)
     if url.startswith("postgresql"):
+        from cds_service.record.patience import connecting  # noqa: PLC0415  (SQLite needs no other driver)
+
         options = f"-c statement_timeout={_PATIENCE * 1000} -c lock_timeout={_PATIENCE * 1000}"
         if not durable:
             options += " -c synchronous_commit=off"
@@ -183,7 +185,7 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
             "tcp_user_timeout": _PATIENCE * 1000,
             "application_name": "durvalumab-cds",
         }
-        return create_engine(
+        engine = create_engine(
             url,
             paramstyle="format",
             connect_args=connect,
@@ -192,6 +194,8 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
             pool_timeout=_PATIENCE,
             pool_pre_ping=True,
         )
+        event.listen(engine, "do_connect", connecting(_PATIENCE + 1))  # the server's own limit comes first
+        return engine
     path = make_url(url).database
     if not path or path == ":memory:":
         raise SettingsError("The record needs a file: sqlite:///path/to/record.sqlite")
@@ -199,6 +203,7 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
 
     def connected(connection: Any, _: object) -> None:
         connection.isolation_level = None
+        connection.text_factory = _text
         # WAL lets readers go on while a row is written; FULL makes every commit reach the disk before it is answered.
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA wal_autocheckpoint=4000")
@@ -321,6 +326,9 @@ class SqlStore:
         with self._transaction(writing=True) as connection:
             if connection.execute(self._head).first() is None:
                 raise SchemaError("The record has no chain: run `durvalumab-cds record upgrade`.")
+            if not self._on_postgresql:  # whose row lock is written; here the lock alone knows of no disk that is full
+                connection.execute(insert(used_token), {"token": "", "until": 0})
+                connection.execute(delete(used_token).where(used_token.c.token == ""))
 
     def append(self, rows: Sequence[Row], *, again: bool = False) -> None:
         """Write rows in one transaction (see :class:`~cds_service.record.store.Store`).
@@ -515,13 +523,13 @@ class SqlStore:
         """The place and the link of the newest row."""
         with self._transaction() as connection:
             seq, link = connection.execute(select(chain_head.c.seq, chain_head.c.link)).one()
-        return seq, bytes(link)
+        return seq if isinstance(seq, int) else -1, _octets(link)
 
     def last_purge(self) -> Purge | None:
         """The newest cut of the chain."""
         with self._transaction() as connection:
             row = connection.execute(select(purge).order_by(purge.c.through.desc()).limit(1)).first()
-        return Purge(row.through, bytes(row.link), row.rows, row.at, bytes(row.seal)) if row else None
+        return Purge(row.through, _octets(row.link), row.rows, row.at, _octets(row.seal)) if row else None
 
     def feedback(
         self, *, since: int | None = None, until: int | None = None
@@ -585,9 +593,19 @@ class SqlStore:
 
 
 def _stored(row: Any) -> Stored:
-    sealed = bytes(row.sealed) if row.sealed is not None else None
+    sealed = _octets(row.sealed) if row.sealed is not None else None
     kept = Decision(row.id, row.at, row.client, row.service, row.patient, row.body, sealed)
-    return Stored(row.seq, kept, bytes(row.link))
+    return Stored(row.seq, kept, _octets(row.link))
+
+
+def _octets(value: Any) -> bytes:
+    """Bytes of a column; none where somebody put something else there, which SQLite lets anybody do."""
+    return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else b""
+
+
+def _text(raw: bytes) -> str:
+    """A text of SQLite, also where it is none any more: verification names the row."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _trouble(error: Exception) -> StoreUnavailableError | SchemaError:

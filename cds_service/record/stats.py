@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
+from cds_service.record.store import readable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -218,7 +220,8 @@ def counts_of(store: Store, *, since: int | None = None, until: int | None = Non
         if first <= key[0] < end:
             counts[tuple(key)] += count  # type: ignore[index]
     for stored in store.decisions(since=since, until=until):
-        counts.update(row_counts(stored.decision))
+        with readable(stored):
+            counts.update(row_counts(stored.decision))
     counts.update(feedback_counts(store.feedback(since=since, until=until)))
     return counts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
@@ -29,6 +30,10 @@ class SchemaError(ServiceError):
     """The store's schema is missing or of another version."""
 
 
+class UnreadableRowError(ServiceError):
+    """A row of the record does not say what the service writes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A decision read back, with its place in the chain and its link."""
@@ -36,6 +41,17 @@ class Stored:
     seq: int
     decision: Decision
     link: bytes
+
+
+@contextmanager
+def readable(stored: Stored) -> Iterator[None]:
+    """For whatever reads the content of a row. Raises UnreadableRowError where it was changed to something else."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError):
+        raise UnreadableRowError(
+            f"Row {stored.seq} of the record cannot be read: run `durvalumab-cds record verify`."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,12 @@ def verify(store: Store, keys: Keys, anchor: str | None = None) -> Report:
         if stored.seq != place + 1:
             problems.append(f"rows {place + 1} to {stored.seq - 1} are missing")
             break
-        place, link, rows = stored.seq, keys.link(link, stored.decision.content(stored.seq)), rows + 1
-        if link != stored.link:
+        place, rows = stored.seq, rows + 1
+        try:
+            link = keys.link(link, stored.decision.content(place))
+        except (AttributeError, TypeError, ValueError):  # a column that holds no text any more
+            link = b""
+        if not link or link != stored.link:
             problems.append(f"row {place} ({stored.decision.id}) was changed")
             break
         if not anchored and place == int(wanted_place):

@@ -226,6 +226,9 @@ class Writer:
                     self._spool.done(path)
         except (StoreUnavailableError, SchemaError, OSError) as error:
             self._away(error)
+        except Exception as error:  # without this thread no call is ever answered
+            logs.crash(log, "record", error)
+            self._away(error)
 
     def _replayed(self, rows: Sequence[Row]) -> bool:
         for start in range(0, len(rows), LARGEST_GROUP):

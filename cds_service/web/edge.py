@@ -108,7 +108,7 @@ class Edge:
             self.life.in_flight -= 1
             endpoint = getattr(scope.get("endpoint"), "__name__", "none")
             if endpoint == "call":
-                timed(scope["path_params"]["id"] if status != 404 else "unknown", status, started)
+                timed(scope["path_params"]["id"] if status not in {404, 405} else "unknown", status, started)
             else:
                 telemetry.count("cds_requests", endpoint, str(status))
             if trace.span is not None:

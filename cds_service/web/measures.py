@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from cds_service import logs, telemetry
 from cds_service.crd.metrics import MetricsFile, metric
 from cds_service.crd.request import is_crd_call
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from cds_service.service import Fetch
+
+log = logging.getLogger(__name__)
 
 SOURCE = "cds_service.body"
 """The body of a call, in its scope."""
@@ -51,21 +55,30 @@ class Measures:
         else:
             return response
         finally:
-            body = _parsed(request.scope.get(SOURCE))
-            extension = body.get("extension")
-            if crd or (isinstance(extension, dict) and is_crd_call(extension)):
-                record = metric(
-                    body,
-                    _parsed(sent),
-                    received=received,
-                    answered=datetime.now(UTC),
-                    status=status,
-                    payer=self.payer,
-                    issue=issue,
-                    token_use=request.scope.get(TOKEN_USE, "not-used"),
-                    fetched=request.scope.get(FETCHED, {}),
-                )
-                self.file.add(record)
+            try:
+                self._measure(request, sent, received, status, issue, crd=crd)
+            except Exception as error:  # a disk that is full, say: the answer is there, and goes
+                logs.crash(log, "measure", error)
+                telemetry.count("cds_crashes", "measure")
+
+    def _measure(
+        self, request: Request, sent: bytes | None, received: datetime, status: int, issue: str | None, *, crd: bool
+    ) -> None:
+        body = _parsed(request.scope.get(SOURCE))
+        extension = body.get("extension")
+        if crd or (isinstance(extension, dict) and is_crd_call(extension)):
+            record = metric(
+                body,
+                _parsed(sent),
+                received=received,
+                answered=datetime.now(UTC),
+                status=status,
+                payer=self.payer,
+                issue=issue,
+                token_use=request.scope.get(TOKEN_USE, "not-used"),
+                fetched=request.scope.get(FETCHED, {}),
+            )
+            self.file.add(record)
 
 
 def watched(fetch: Fetch | None, request: Request, *, token: bool) -> Fetch | None:

@@ -44,6 +44,8 @@ class Operations:
     life: Life
     recorder: Recorder | None = None
     watched: Sequence[Reloadable[Any]] = ()
+    tokens_in_store: bool = False
+    """Used tokens are looked up in the store: while it is away nobody comes in, whatever else goes on."""
     _looked: float = field(default=0.0, init=False)
     _trouble: str = field(default="", init=False)
 
@@ -64,7 +66,8 @@ class Operations:
     async def ready(self, request: Request) -> Response:
         """``GET /ready``: whether calls should come here; names what is loaded and what troubles.
 
-        A store that is away makes a site unready only if it wants no answer unrecorded, or has no room to wait.
+        A store that is away makes a site unready only if it wants no answer unrecorded, has no room to wait, or can
+        check no token without it: another replica may still reach the store.
         """
         request.scope["log"]["quiet"] = True
         revisions = self.library().revisions
@@ -104,7 +107,8 @@ class Operations:
             except SchemaError as error:
                 self._trouble = str(error)
             except (StoreUnavailableError, TimeoutError):
-                self._trouble = "" if recorder.writer.may_spool() else "The record cannot be written."
+                goes_on = recorder.writer.may_spool() and not self.tokens_in_store
+                self._trouble = "" if goes_on else "The record cannot be written."
         return self._trouble
 
     async def metrics(self, request: Request) -> Response:

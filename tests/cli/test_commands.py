@@ -12,7 +12,9 @@ from typer.testing import CliRunner, Result
 
 from cds_service import __main__ as cli
 from cds_service.policies.library import SHIPPED
+from cds_service.record.opening import store_in
 from tests.bodies import call, order
+from tests.record.cases import decision
 
 SHIPPED_POLICY = SHIPPED / "cp_phar_339" / "2022-12-02.yaml"
 OVERDOSE = Path(__file__).parents[2] / "fixtures" / "fhir" / "nsclc-unresectable-overdose"
@@ -177,6 +179,23 @@ def test_a_record_without_its_secret_is_not_read_with_a_new_one(
     assert not (tmp_path / "record.secret").exists()
 
 
+def test_a_seal_that_does_not_open_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DURVALUMAB_CDS_DATA_FOLDER", str(tmp_path))
+    store, _ = store_in(tmp_path, None, None)
+    store.prepare()
+    shown = decision()
+    store.append([shown])
+    store.close()
+    monkeypatch.setattr("sys.argv", ["durvalumab-cds", "record", "show", shown.id])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == cli.UNUSABLE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("The seal does not open")
+
+
 def test_a_policy_file_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wrong.yaml").write_text("title: [")
     monkeypatch.chdir(tmp_path)
@@ -205,9 +224,12 @@ def test_policy_diff_names_what_changed(tmp_path: Path) -> None:
         (["explain", "{no-context}"], "context"),
         (["assess", "{list}"], "no facts"),
         (["assess", "{no-yaml}"], "no-yaml"),
+        (["assess", "{deep}"], "nested too deep"),
         (["policy", "show", "CP.X"], "no such policy"),
         (["policy", "diff", "{empty-folder}", "{empty-folder}"], "is a directory"),
         (["record", "verify", "--anchor", "2:"], "an anchor is a row and its link"),
+        (["record", "purge", "--days", "0"], "Invalid value for '--days'"),
+        (["record", "purge", "--days", "-30"], "Invalid value for '--days'"),
         (["jwt", "keys", "{list}"], "list: "),
         (["serve", "--host", "0.0.0.0"], "demo mode"),
     ],
@@ -218,6 +240,7 @@ def test_unusable_input_ends_with_two_and_one_line(
     (tmp_path / "no-json").write_text("{")
     (tmp_path / "no-yaml").write_text("a: [")
     (tmp_path / "list").write_text("[]")
+    (tmp_path / "deep").write_text("[" * 5000)
     (tmp_path / "empty-folder").mkdir()
     (tmp_path / "unknown-hook").write_text('{"hook": "x"}')
     (tmp_path / "no-context").write_text('{"hook": "order-sign", "hookInstance": "1"}')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,6 @@ from tests.fetch.test_calls import granted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     import httpx
 
@@ -213,3 +213,12 @@ async def test_a_call_that_reads_nothing_uses_no_token(opened: Opened, fhir: Fhi
     async with pilot(opened, crd_metrics=lines) as client:
         await client.post(SIGN, json=crd(order(drug=ETOPOSIDE), **granted(fhir.base())))
     assert json.loads(lines.read_text())["tokenUse"] == "not-used"
+
+
+async def test_a_measure_that_cannot_be_written_costs_no_answer(opened: Opened, fhir: FhirServer) -> None:
+    async with pilot(opened, crd_metrics=Path("/dev/full")) as client:
+        answer = await client.post(SIGN, json=uncovered(fhir.base()))
+        refused = await client.post(SIGN, json={"hook": "order-sign"})
+    assert answer.status_code == 200
+    assert answer.json()["cards"]
+    assert refused.status_code == 400

@@ -21,7 +21,7 @@ import cds_service
 from cds_service.record.migrate import upgrade
 from tests.bodies import SIGN, call, order
 from tests.canaries import CANARY, with_canaries
-from tests.minting import BASE, ISSUER, ec_key, public, token
+from tests.minting import BASE, ISSUER, ec_key, production, public, token
 from tests.operations.service import Load, Service, check_record
 from tests.postgres_server import PostgresServer
 
@@ -244,6 +244,24 @@ def test_two_replicas_on_one_postgresql_refuse_each_others_used_tokens(tmp_path:
     assert statuses == [200, 401, 401] * 2
 
 
+@pytest.mark.parametrize(("file", "status", "ready"), [(None, 503, 503), ("tokens", 200, 200)])
+def test_a_replica_that_can_check_no_token_asks_for_no_calls(
+    tmp_path: Path, file: str | None, status: int, ready: int
+) -> None:
+    settings: dict[str, Any] = {"registry": production(tmp_path).registry, "public_base_url": BASE}
+    if file is not None:
+        settings["replay_file"] = tmp_path / file
+    with PostgresServer() as postgres:
+        upgrade(postgres.url)
+        with Service(tmp_path, record_url=postgres.url, record_secret=SECRET, **settings) as service:
+            postgres.kill()
+            time.sleep(2.1)  # for so long what was seen of the store holds
+            headers = {"authorization": f"Bearer {token()}"}
+            answer = httpx.post(f"{service.url}{SIGN}", json=call(), headers=headers, trust_env=False)
+            seen = httpx.get(f"{service.url}/ready", trust_env=False)
+    assert (answer.status_code, seen.status_code) == (status, ready)
+
+
 def test_a_silent_service_judges_records_and_shows_nothing(tmp_path: Path) -> None:
     with Service(tmp_path, silent=True) as service:
         answer = httpx.post(f"{service.url}{SIGN}", json=call(), trust_env=False)
@@ -284,3 +302,60 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
             time.sleep(0.05)
         assert len(after) == 2
         assert before[0] not in after
+
+
+def replaced(service: Service, one_of: list[int]) -> None:
+    """Wait until a worker that was killed has its successor."""
+    until = time.monotonic() + 20
+    while (len(after := service.workers()) < 2 or one_of[0] in after) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(after) == 2
+    assert one_of[0] not in after
+
+
+def test_a_worker_that_starts_later_judges_by_the_policy_that_took_over_meanwhile(tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    shutil.copytree(Path(cds_service.__file__).parent / "policies" / "cp_phar_339", folder)
+    (document,) = folder.glob("*.yaml")
+    good = document.read_text()
+    with Service(tmp_path, workers=2, policy_folder=folder) as service:
+        time.sleep(2.5)  # longer than any process takes to look at record and files
+        first = service.ready()["policies"]
+        service.change(document, f"{good}\n# reviewed\n", lambda answer: bool(answer["policies"] != first))
+        time.sleep(2.5)
+        second = service.ready()["policies"]
+        service.change(document, good.replace("cite:", "sight:"), lambda answer: "alarms" in answer)
+        time.sleep(2.5)
+        for _ in range(2):
+            before = service.workers()
+            os.kill(before[0], signal.SIGKILL)
+            replaced(service, before)
+        answers = [service.ready() for _ in range(20)]
+    assert second != first
+    assert all(answer["policies"] == second for answer in answers)
+    assert all("alarms" in answer for answer in answers)
+
+
+def test_workers_are_replaced_while_registry_and_register_are_broken(tmp_path: Path) -> None:
+    register = tmp_path / "register.yaml"
+    register.write_text("authorizations: []")
+    settings = production(tmp_path)
+    assert settings.registry is not None
+    given = {"registry": settings.registry, "public_base_url": BASE, "authorizations": register}
+    with Service(tmp_path, workers=2, **given) as service:
+        time.sleep(2.5)
+        register.write_text("authorizations: [")
+        service.change(settings.registry, "clients: [", lambda answer: "alarms" in answer)
+        for _ in range(2):
+            before = service.workers()
+            os.kill(before[0], signal.SIGKILL)
+            replaced(service, before)
+        service.signal(signal.SIGUSR2)
+        time.sleep(1)
+        answers = [service.ready() for _ in range(10)]
+        answer = httpx.post(
+            f"{service.url}{SIGN}", json=call(), headers={"authorization": f"Bearer {token()}"}, trust_env=False
+        )
+    assert {answer["registry"]["clients"] for answer in answers} == {1}
+    assert answer.status_code == 200
+    assert b"worker crashed" not in service.log.read_bytes()

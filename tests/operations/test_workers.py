@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -103,3 +104,21 @@ def test_every_worker_looks_for_changed_files_when_told_to(tmp_path: Path) -> No
         while taken not in (said := service.get("/metrics").decode()) and time.monotonic() < until:
             time.sleep(0.05)
     assert taken in said
+
+
+def test_a_wrong_registry_is_told_in_words_before_any_worker_starts(tmp_path: Path) -> None:
+    registry = tmp_path / "registry.yaml"
+    registry.write_text("clients: [{name: Upper}]")
+    settings = {"REGISTRY": registry, "PUBLIC_BASE_URL": BASE, "WORKERS": 2, "DATA_FOLDER": tmp_path / "data"}
+    said = subprocess.run(
+        [sys.executable, "-m", "cds_service", "serve", "--port", "0"],
+        cwd=ROOT,
+        env={**os.environ, **{f"DURVALUMAB_CDS_{name}": str(value) for name, value in settings.items()}},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert said.returncode == 2
+    assert said.stderr
+    assert all(line.startswith("registry.yaml:1: ") for line in said.stderr.splitlines())

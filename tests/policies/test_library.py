@@ -199,3 +199,13 @@ def test_every_dose_row_is_on_the_rendered_page() -> None:
                 assert any(
                     row.cite in line and str(row.cap) in line and str(row.band) in line for line in page.splitlines()
                 )
+
+
+def test_a_mounted_config_map_holds_every_policy_once(tmp_path: Path) -> None:
+    (tmp_path / "..2026_11_22").mkdir()
+    (tmp_path / "..2026_11_22" / SHIPPED_FILE.name).write_bytes(SHIPPED_FILE.read_bytes())
+    (tmp_path / "..data").symlink_to("..2026_11_22")
+    (tmp_path / SHIPPED_FILE.name).symlink_to(f"..data/{SHIPPED_FILE.name}")
+    assert [revision.sha256 for revision in load_library(tmp_path).revisions] == [
+        revision.sha256 for revision in load_library().revisions
+    ]

@@ -9,7 +9,7 @@ import pytest
 
 from cds_service.record.feedback import FeedbackRow, rows
 from cds_service.record.stats import stats
-from tests.record.cases import NOON, decision, entries, feedback_body
+from tests.record.cases import DAY, NOON, decision, entries, feedback_body
 
 if TYPE_CHECKING:
     from cds_service.record.pseudonyms import Keys
@@ -97,6 +97,29 @@ def test_feedback_round_trips_into_the_rates(store: SqlStore, keys: Keys) -> Non
     assert found["all"]["findings"]["I.A.5"]["cards"]["override_rate"] == 0.25
     assert found["clients"]["clinic"]["orders"] == 4
     assert found["revisions"]["CP.PHAR.339 2022-12-02"]["missing"]["stage"]["rate"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("said", "day"),
+    [
+        ("9999-12-31T23:59:59-12:00", "2026-11-03"),
+        ("2199-01-01T00:00:00Z", "2026-11-03"),
+        ("2026-11-02T23:00:00Z", "2026-11-02"),
+        ("0001-01-01T00:00:00+12:00", "1970-01-01"),
+    ],
+)
+def test_a_clock_that_is_far_off_leaves_rates_and_memory_in_order(
+    store: SqlStore, keys: Keys, said: str, day: str
+) -> None:
+    shown = decision(memory="m")
+    store.append([shown])
+    body = feedback_body(shown.cards[0].uuid, at=said)
+    for _ in range(2):
+        store.append(read(body, keys))
+    found = stats(store)
+    assert day in (found["from"], found["to"])
+    assert found["all"]["overridden"] == 1
+    assert store.acknowledged({"m"}, NOON + 2 * DAY) == {}
 
 
 def test_feedback_of_another_client_is_not_joined(store: SqlStore, keys: Keys) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,17 +14,26 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from cds_service.errors import SettingsError
+from cds_service.record import sql
 from cds_service.record.evaluations import EvaluationRow
+from cds_service.record.export import ndjson
 from cds_service.record.migrate import upgrade
 from cds_service.record.pseudonyms import Keys
 from cds_service.record.responses import MOST_OF_A_PATIENT, ResponseRow
+from cds_service.record.retention import purge
+from cds_service.record.spool import Spool
 from cds_service.record.sql import SqlStore, engine_for, metadata
-from cds_service.record.store import SchemaError, StoreUnavailableError
+from cds_service.record.stats import stats
+from cds_service.record.store import SchemaError, StoreUnavailableError, UnreadableRowError
 from cds_service.record.verify import verify
 from tests.record.cases import DAY, NOON, decision
+from tests.record.conftest import url_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.postgres_server import PostgresServer
 
 
 def execute(store: SqlStore, statement: str) -> None:
@@ -207,11 +218,17 @@ def test_a_database_without_tables_says_what_to_do(url: str, keys: Keys) -> None
     store.close()
 
 
-@pytest.mark.parametrize("url", ["mysql://host/db", "no url at all", "sqlite://", "sqlite:///:memory:"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("mysql://host/db", "no url at all", "sqlite://", "sqlite:///:memory:"),
+        "postgresql://cds:pass@host:pass/db",
+    ],
+)
 def test_other_databases_are_refused_without_quoting_the_url(url: str, keys: Keys) -> None:
     with pytest.raises(SettingsError) as refused:
         SqlStore(url, keys)
-    assert "host" not in str(refused.value)
+    assert not re.search("host|pass", str(refused.value))
 
 
 def test_a_store_that_is_not_there_is_unavailable(keys: Keys, tmp_path: Path) -> None:
@@ -224,3 +241,113 @@ def test_a_store_that_is_not_there_is_unavailable(keys: Keys, tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnavailableError):
         SqlStore(f"sqlite:///{tmp_path}/file/below.sqlite", keys).prepare()
+
+
+def test_a_database_that_stands_still_is_unavailable_and_goes_on_afterwards(
+    postgres: PostgresServer,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    keys: Keys,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sql, "_PATIENCE", 0)  # and a second for the server's own limit
+    url = url_of("postgresql", tmp_path, request)
+    upgrade(url)
+    store = SqlStore(url, keys)
+    store.append([decision()])
+    with postgres.standing_still():
+        with pytest.raises(StoreUnavailableError):
+            store.append([decision()])
+        with pytest.raises(StoreUnavailableError):
+            store.responses("nobody")
+    store.append([decision()])
+    assert len(list(store.decisions())) == 2
+    assert verify(store, keys).problems == ()
+    store.close()
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[], None]]:
+    """Let no file grow any more, until the test is over; the system answers as it does where a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_seen_before_a_row_is_lost_to_it(
+    tmp_path: Path, keys: Keys, full_disk: Callable[[], None]
+) -> None:
+    store, spool = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys), Spool(tmp_path / "spool", 1_000_000)
+    store.prepare()
+    store.check()
+    assert spool.has_room()
+    full_disk()
+    with pytest.raises(StoreUnavailableError):
+        store.check()
+    assert not spool.has_room()
+    assert not list((tmp_path / "spool").iterdir())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            "id = X'00'",
+            "client = X'41'",
+            "service = 7",
+            "patient = X'ff'",
+            "body = X'ff'",
+            "body = CAST(X'ff' AS TEXT)",
+        ),
+        *(
+            "sealed = 'text'",
+            "sealed = sealed || 'x'",
+            "link = 'text'",
+            "link = link || X'00'",
+            "link = 5",
+            "at = 'noon'",
+        ),
+    ],
+)
+def test_a_row_is_named_whatever_its_columns_hold_now(tmp_path: Path, keys: Keys, change: str) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys)
+    store.prepare()
+    store.append([decision() for _ in range(4)])
+    execute(store, f"UPDATE decision SET {change} WHERE seq = 3")
+    (problem,) = verify(store, keys).problems
+    assert problem.startswith("row 3 (")
+    assert problem.endswith(") was changed")
+    store.close()
+
+
+def test_a_head_that_is_no_place_shows(tmp_path: Path, keys: Keys) -> None:
+    store = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys)
+    store.prepare()
+    store.append([decision()])
+    execute(store, "UPDATE chain_head SET seq = 'x', link = 'y'")
+    (problem,) = verify(store, keys).problems
+    assert problem.startswith("the head stands at row -1")
+    store.close()
+
+
+@pytest.mark.parametrize("change", ["body = 'x'", "body = CAST(X'ff' AS TEXT)", "at = 9e300", "at = 'noon'"])
+def test_what_reads_a_changed_row_names_it(store_with_one: SqlStore, keys: Keys, change: str) -> None:
+    execute(store_with_one, f"UPDATE decision SET {change} WHERE seq = 1")
+    for read in (
+        lambda: list(ndjson(store_with_one.decisions())),
+        lambda: stats(store_with_one),
+        lambda: (
+            purge(store_with_one, keys, days=1, now=NOON + 9 * DAY) if "at" not in change else stats(store_with_one)
+        ),
+    ):
+        with pytest.raises(UnreadableRowError, match="Row 1 of the record"):
+            read()
+
+
+@pytest.fixture
+def store_with_one(tmp_path: Path, keys: Keys) -> Iterator[SqlStore]:
+    store = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys)
+    store.prepare()
+    store.append([decision()])
+    yield store
+    store.close()

@@ -184,3 +184,59 @@ async def test_the_recorder_closes_with_everything_written(moody: Moody, spool: 
     await asyncio.to_thread(recorder.writer.close)
     await asyncio.gather(*waiting)
     assert len(ids(moody)) == 20
+
+
+async def test_a_spool_file_with_what_is_no_row_is_set_aside_and_holds_up_nobody(
+    moody: Moody, spool: Spool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "spool"
+    earlier = Spool(folder, 1_000_000)
+    left = decision()
+    earlier.keep([left])
+    earlier.close()
+    (file,) = folder.glob("*.jsonl")
+    strange = [b'["decision",[1,2]]', b'["feedback",["x"]]', b'{"a":1,"b":2}', b"7", b"\x00\x00", b'["new",[]]']
+    file.write_bytes(b"\n".join([*strange, file.read_bytes()]) + b'["cut')
+    writer = Writer(moody, spool)
+    row = decision()
+    async with asyncio.timeout(10):
+        await writer.write((row,))
+    writer.close()
+    assert {stored.decision.id for stored in moody.decisions()} == {left.id, row.id}
+    assert [path.suffix for path in folder.iterdir()] == [".unread"]
+    assert spool.size() == 0
+
+
+async def test_a_spool_file_of_somebody_else_holds_up_nobody(
+    moody: Moody, spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "spool").mkdir()
+    theirs = tmp_path / "spool" / "1-theirs.jsonl"
+    theirs.write_bytes(b'["feedback",')
+    opened = os.open
+
+    def refusing(path: Path, *rest: int) -> int:
+        if path == theirs:
+            raise PermissionError
+        return opened(path, *rest)
+
+    monkeypatch.setattr("cds_service.record.spool.os.open", refusing)
+    writer = Writer(moody, spool)
+    for _ in range(2):
+        await writer.write((decision(),))
+        writer._replay()
+    writer.close()
+    assert len(list(moody.decisions())) == 2
+    assert (writer.state.away, writer.state.spooled) == ("", 0)
+    assert caplog.messages.count("spool file cannot be opened") == 1
+
+
+async def test_whatever_happens_to_the_writer_a_call_gets_its_answer(
+    moody: Moody, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool, "waiting", lambda: 1 / 0)
+    writer = Writer(moody, spool)
+    async with asyncio.timeout(10):
+        await writer.write((decision(),))
+    assert writer.state.spooled == 1
+    writer.close()

@@ -14,6 +14,7 @@ from cds_service.app import create_app
 from cds_service.cdshooks import CdsResponse
 from cds_service.service import CdsService, HookCall
 from cds_service.settings import Settings
+from cds_service.web import edge
 from tests.bodies import SELECT, SIGN, call
 
 if TYPE_CHECKING:
@@ -123,6 +124,17 @@ async def test_another_method_is_405(client: httpx.AsyncClient, method: str, pat
     assert answer.status_code == 405
     assert assert_operation_outcome(answer)
     assert answer.headers["allow"]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS", "POST"])
+async def test_what_a_caller_makes_up_is_no_label_of_a_metric(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    counted: list[str] = []
+    monkeypatch.setattr(edge, "timed", lambda service, status, started: counted.append(service))
+    await client.request(method, "/cds-services/made-up", json=call())
+    await client.post(SIGN, json=call())
+    assert counted == ["unknown", "durvalumab-order-sign"]
 
 
 @pytest.mark.parametrize("path", [*SERVICE_PATHS, "/policies/CP.PHAR.339/assess"])

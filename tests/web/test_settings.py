@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cds_service.app import create_app
 from cds_service.errors import PolicyError, SettingsError
 from cds_service.evidence import Known
 from cds_service.settings import Settings
@@ -77,6 +78,7 @@ def test_the_environment_configures(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("port", 70000),
         ("body_limit", 0),
+        ("memory_hours", 10**20),
         ("rounding_band_percent", -1),
         ("timezone", "Middle/Earth"),
         ("log_level", "loud"),
@@ -98,6 +100,9 @@ def test_a_bad_value_is_named(name: str, value: object) -> None:
         ({"SECRETS_FOLDER": "{folder}/list.yaml"}, "DURVALUMAB_CDS_SECRETS_FOLDER: {folder}/list.yaml is no folder"),
         ({"SECRETS_FOLDER": "{folder}/secrets"}, "DURVALUMAB_CDS_PLANS: a list or map is given as JSON"),
         ({"PUBLIC_BASE_URL": "cds.example"}, "DURVALUMAB_CDS_PUBLIC_BASE_URL: an address begins with https://"),
+        ({"PUBLIC_BASE_URL": "https://cds.example/?a=1"}, "DURVALUMAB_CDS_PUBLIC_BASE_URL: an address names a host"),
+        ({"PUBLIC_BASE_URL": "https://"}, "DURVALUMAB_CDS_PUBLIC_BASE_URL: an address names a host"),
+        ({"PUBLIC_BASE_URL": "https://[::1"}, "DURVALUMAB_CDS_PUBLIC_BASE_URL: an address names a host"),
         ({"HOST": "0.0.0.0"}, "demo mode listens on a loopback address only"),
     ],
 )
@@ -137,3 +142,14 @@ def test_every_setting_is_documented() -> None:
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert f"`DURVALUMAB_CDS_{name.upper()}`" in page, name
+
+
+@pytest.mark.parametrize("broken", ["folder", "file", "below-a-file"])
+def test_a_file_for_used_tokens_that_cannot_be_one_is_named(tmp_path: Path, broken: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"no database" * 1000)
+    path = tmp_path / ("file/tokens" if broken == "below-a-file" else broken)
+    with pytest.raises(SettingsError) as error:
+        create_app(Settings.load(replay_file=path))
+    assert str(error.value).startswith(f"{path}: used tokens cannot be noted there (")
+    assert str(error.value).count(str(path)) == 1
