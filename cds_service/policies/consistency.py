@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import plain
 from cds_service.documents import closest
+from cds_service.terminology.codes import value_sets
 from cds_service.terminology.drugs import GENERICS
 
 if TYPE_CHECKING:
@@ -192,7 +193,9 @@ def _listed_partners(word: PolicyWord) -> Iterator[tuple[Loc, str]]:
 
 
 def _header(word: PolicyWord) -> Iterator[Problem]:
-    """Vials hold the drug at its strength, and a revision does not end before it begins."""
+    """Codes that exist, vials that hold the drug at its strength, and a revision does not end before it begins."""
+    if word.drug.value_set is not None and word.drug.value_set not in value_sets():
+        yield ("drug", "value_set"), _unknown("value set", word.drug.value_set, value_sets())
     for index, vial in enumerate(word.drug.vials):
         if word.drug.strength is not None and vial.mg != vial.ml * word.drug.strength:
             shown = f"{plain(vial.mg)} mg/{plain(vial.ml)} mL"

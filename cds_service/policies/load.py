@@ -21,7 +21,7 @@ from cds_service.criteria.criterion import (
     Unclear,
 )
 from cds_service.criteria.evaluate import prepare
-from cds_service.criteria.quantity import plain
+from cds_service.criteria.quantity import in_weeks, plain
 from cds_service.documents import Source, closest, read_document
 from cds_service.errors import PolicyError
 from cds_service.facts.catalogue import FACTS
@@ -226,9 +226,7 @@ def _requirement(word: CriterionWord) -> str:
 
 
 def _row(row: RowWord) -> DoseRow:
-    weeks = row.every / 7
-    every = f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(row.every)} days"
-    shown = f"{row.limit} every {every}"
+    shown = f"{row.limit} every {in_weeks(row.every)}"
     if row.phase:
         shown += f" ({row.phase}{f', {row.cycles} cycles' if row.cycles else ''})"
     partner = Partner(row.partner[0], row.partner[1], row.partner_doses) if row.partner else None

@@ -15,7 +15,7 @@ from cds_service.criteria.criterion import (
     Given,
     Unclear,
 )
-from cds_service.criteria.quantity import plain
+from cds_service.criteria.quantity import in_weeks, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -158,9 +158,7 @@ def _dose_table(pathway: Pathway) -> Iterator[str]:
                 partner = row.partner.drug + (f" {row.partner.cap}" if row.partner.cap else "")
                 doses = row.partner.doses
                 partner += f", {doses} dose{'s' if doses > 1 else ''} at most" if doses else ""
-            weeks = row.every_days / 7
-            whole = weeks == weeks.to_integral_value()
-            every = f"{plain(weeks)} weeks" if whole else f"{plain(row.every_days)} days"
+            every = in_weeks(row.every_days)
             yield (
                 f"| {row.cite} | {setting or ''} | {row.band} | {row.phase or ''} | {row.cap} | {every} "
                 f"| {row.cycles or ''} | {partner} |"

@@ -145,6 +145,7 @@ AGE = "{cite: I.A.3, label: Adult, fact: age, at_least: 18}"
         ("open_if: [stable]", "open_if: [stabel]", "it may be true, false, stable"),
         ("{fact: liver_confined, is: yes}", "{fact: liver_confined, at_least: 1}", "test it by is"),
         ("vials: [120 mg/2.4 mL,", "vials: [120 mg/24 mL,", "not the strength of 50 mg/mL"),
+        ("value_set: drug_durvalumab", "value_set: drug_durvalumb", "did you mean drug_durvalumab?"),
         ("{from: 2022-12-02}", "{from: 2022-12-02, to: 2023-01-01}", "its words are from, until"),
         ("{from: 2022-12-02}", "{from: 2022-12-02, until: 2021-01-01}", "before the first"),
         ("{from: 2022-12-02}", "2022-12-02", "a group of words in braces; its words are from, until"),
@@ -272,6 +273,22 @@ def test_a_difference_names_section_old_and_new(tmp_path: Path) -> None:
     assert len(lines) == 2
     assert all("I.B.5.a maintenance" in line and "->" in line for line in lines)
     assert diff(changed, changed) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (ROW, ROW.replace("1500 mg", "150 mg"), "I.A.5.a.ii (2) > limit: 1500 mg -> 150 mg"),
+        ("limit: 10 mg/kg, every: 2 weeks}\n              - {cite: I.A.5.a.ii, weight: \">= 30 kg\", limit: 1500", "limit: 10 mg/kg, every: 20 days}\n              - {cite: I.A.5.a.ii, weight: \">= 30 kg\", limit: 1500", "every: 2 weeks -> 20 days"),
+        ("with: tremelimumab 75 mg", "with: tremelimumab 7.5 mg", "with: tremelimumab 75 mg -> tremelimumab 7.5 mg"),
+        ("vials: [120 mg/2.4 mL, 500", "vials: [240 mg/4.8 mL, 500", "drug > vials > 1: 120 mg/2.4 mL -> 240 mg/4.8 mL"),
+        ("open_if: [not-tested, absent]", "open_if: [absent]", "open_if: not-tested, absent -> absent"),
+    ],
+)  # fmt: skip
+def test_a_difference_is_written_as_the_file_has_it(old: str, new: str, line: str, tmp_path: Path) -> None:
+    found = diff(load_revision(SHIPPED_FILE), load_revision(edited(tmp_path, old, new)))
+    assert len(found) == 1
+    assert found[0].endswith(line)
 
 
 def test_the_rendered_page_is_fresh() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.assessment import as_judged
 from cds_service.criteria.dose import COMBINATION, MAINTENANCE, NEVER, Verdict
-from cds_service.criteria.quantity import plain
+from cds_service.criteria.quantity import in_weeks, plain
 from cds_service.dosing import judge_dose, steps
 
 if TYPE_CHECKING:
@@ -221,9 +221,9 @@ class _Drawing:
     def _span(self, start: Decimal, end: Decimal, row: DoseRow) -> Span:
         x, until = self._x(start), self._x(end)
         weight = self.weight
-        words = f"{row.cap} every {_weeks(row)}"
+        words = f"{row.cap} every {in_weeks(row.every_days)}"
         if weight is not None and row.cap.mg_per_kg:
-            words = f"{plain(row.cap.at(weight.kg))} mg every {_weeks(row)}"
+            words = f"{plain(row.cap.at(weight.kg))} mg every {in_weeks(row.every_days)}"
         return Span(x, until - x, self._y(self._mg(row)), words, row.cite, row.phase or "", until - x < 190)
 
     def _mg(self, row: DoseRow) -> Decimal:
@@ -233,7 +233,7 @@ class _Drawing:
         possible = set(self.judgement.open_rows)
         kept = [row for row in rows if not possible or row.cite in possible]
         return tuple(
-            f"{row.cite}: {row.band}{f', {row.phase}' if row.phase else ''}: {row.cap} every {_weeks(row)}"
+            f"{row.cite}: {row.band}{f', {row.phase}' if row.phase else ''}: {row.cap} every {in_weeks(row.every_days)}"
             for row in kept
         )
 
@@ -247,11 +247,6 @@ class _Drawing:
 def _follows_combination(before: Decimal, phases: Sequence[tuple[Decimal, Decimal, DoseRow]]) -> bool:
     """The first dose of the maintenance phase follows the last combination dose after its interval (section V)."""
     return len(phases) > 1 and before < phases[-1][0]
-
-
-def _weeks(row: DoseRow) -> str:
-    weeks = row.every_days / _WEEK
-    return f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(row.every_days)} days"
 
 
 def _scale(most: Decimal) -> list[Decimal]:

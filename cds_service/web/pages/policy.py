@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from cds_service.criteria.dose import COMBINATION
-from cds_service.criteria.quantity import plain
+from cds_service.criteria.quantity import in_weeks, plain
 from cds_service.policies.describe import KNOWN_LIMITS, source_attributes
 from cds_service.policies.diff import diff
 from cds_service.policies.render import outline
@@ -80,18 +80,17 @@ def _rows(pathway: Pathway, setting: str | None, rows: Sequence[DoseRow]) -> lis
 
 
 def _row(pathway: Pathway, setting: str | None, row: DoseRow) -> dict[str, Any]:
-    weeks = row.every_days / 7
-    every = f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(row.every_days)} days"
     partner = ""
     if row.partner is not None:
         partner = row.partner.drug + (f" {row.partner.cap}" if row.partner.cap else "")
-        partner += f", at most {row.partner.doses}" if row.partner.doses else ""
+        doses = row.partner.doses
+        partner += f", {doses} dose{'s' if doses > 1 else ''} at most" if doses else ""
     return {
         "cite": row.cite,
         "band": str(row.band),
         "phase": row.phase or "",
         "cap": str(row.cap),
-        "every": every,
+        "every": in_weeks(row.every_days),
         "cycles": row.cycles or "",
         "partner": partner,
         "tries": _tries(pathway, setting, row),
