@@ -105,6 +105,49 @@ async def test_an_unknown_revision_shows_the_newest(client):
     assert str(REVISION.revision) in page
 
 
+async def evaluated(client, story, **knobs):
+    return (await client.post("/workbench/evaluate", json={"story": story, "knobs": knobs})).json()
+
+
+async def test_no_order_that_passes_stands_for_one_that_does_not(client):
+    answer = await evaluated(client, "two-orders")
+    strips = re.findall(r'<section class="strip ([\w-]+)" aria-label="What it comes to: (\S+)"', answer["html"])
+    assert strips == [("meets", "MedicationRequest/rx-1"), ("needs-documentation", "MedicationRequest/rx-2")]
+    assert "MedicationRequest/rx-1: Meets the policy" in answer["said"]
+    assert "MedicationRequest/rx-2: Needs documentation; dose exceeds the limit" in answer["said"]
+
+
+async def test_an_order_that_was_not_judged_is_not_said_to_be_none(client):
+    answer = await evaluated(client, "order-of-another-patient")
+    assert answer["said"].startswith("Not judged. Durvalumab order was not checked")
+    assert "no order for" not in answer["html"].lower()
+    assert (await evaluated(client, "no-durvalumab"))["said"].startswith("Nothing to judge.")
+
+
+async def test_no_card_is_no_all_clear_where_something_is_open(client):
+    html = (await evaluated(client, "order-select-documents-missing"))["html"]
+    assert "No card." in html
+    assert "asked for at signing" in html
+    assert "nothing to say" not in html
+    assert "M4 10.5l4 4 8-9" not in html
+
+
+async def test_a_use_that_another_policy_decides_has_no_dose_left_to_decide(client):
+    answer = await evaluated(client, "other-disease")
+    assert "dose not judged here" in answer["said"]
+
+
+@pytest.mark.parametrize("story", ["nsclc-unresectable-overdose", "weight-in-pounds", "es-sclc-overdose"])
+async def test_the_page_shows_doses_as_the_card_does(client, story):
+    answer = await evaluated(client, story)
+    summary = answer["response"]["cards"][0]["summary"]
+    ordered, limit = re.search(r"Durvalumab (.+) exceeds the plan limit of ([\d,.]+ mg)", summary).groups()
+    head = answer["html"].partition("What the prescriber sees")[0]
+    assert f"ordered {ordered}" in head
+    assert limit in head
+    assert not re.search(r"\b\d{4} mg\b|\d wk\b", head)
+
+
 async def form_for(client, story, **knobs):
     answer = await client.post("/workbench/form", json={"story": story, "knobs": knobs, "back": f"story={story}"})
     return answer.json()["url"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from starlette.responses import HTMLResponse, Response
 
 from cds_service import __version__
+from cds_service.cards.text import in_words
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -54,6 +55,7 @@ def _environment() -> Environment:
     )
     environment.filters["markdown"] = markdown
     environment.filters["inline"] = inline
+    environment.filters["in_words"] = in_words
     environment.globals["version"] = __version__
     return environment
 
