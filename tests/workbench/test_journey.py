@@ -192,7 +192,11 @@ def test_a_slow_evaluation_says_whose_answer_is_shown(troubled):
     page.goto(WITHIN)
     page.wait_for_selector("#headline:has-text('Meets the policy')")
     held = []
-    page.route("**/workbench/evaluate", lambda route: held.append(route))
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/workbench/evaluate", hold)
     page.fill("#k-dose", "9999")
     page.wait_for_selector("#said.waits")
     assert "what was chosen before" in page.locator("#said").inner_text()

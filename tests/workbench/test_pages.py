@@ -186,6 +186,56 @@ async def test_answers_become_a_response_that_meets(client):
     assert again["said"].startswith("Meets the policy")
 
 
+async def answers_to(client, story, given):
+    """The questions that a form asks, the status of an answer to it, and the page that follows."""
+    url = await form_for(client, story)
+    asked = re.findall(r'<(?:legend|label for="[^"]*")>([^<]*)', (await client.get(url)).text.partition("<details")[0])
+    answer = await client.post(url, data=given)
+    return asked, answer.status_code, answer.text if answer.status_code != 303 else (await client.get(url)).text
+
+
+async def test_an_amount_is_asked_with_its_unit(client):
+    given = {"dose.value": "1500", "dose.unit": "mg"}
+    asked, _, page = await answers_to(client, "dose-in-vials", given)
+    assert asked == ["The amount per administration, as a number", "The unit of the amount"]
+    assert "Meets the policy" in page
+
+
+async def test_a_partner_drug_is_answered_with_its_dose(client):
+    given = {"combination_drugs": ["tremelimumab", "tremelimumab 300 mg"]}
+    _, _, page = await answers_to(client, "hcc-partner-unknown", given)
+    assert "Meets the policy" in page
+    _, _, page = await answers_to(client, "hcc-partner-unknown", {"combination_drugs": ["", "tremelimumab 400 mg"]})
+    assert "Meets the policy" not in page
+
+
+async def test_answers_are_offered_in_words_of_a_clinic(client):
+    page = (await client.get(await form_for(client, "continued-nothing-of-continuity"))).text
+    assert '<option value="true" >responding</option>' in page
+    assert '<option value="false" >not responding, or worse</option>' in page
+
+
+async def test_why_an_answered_fact_is_asked_again_is_said(client):
+    _, _, page = await answers_to(client, "continued-btc-stable", {"responding": "true"})
+    assert "Clarify the response to therapy so far: answer and chart" in page
+
+
+@pytest.mark.parametrize("weight", ["-3", "0", "70,5", "70 kg", "1e12", "NaN"])
+async def test_a_wrong_answer_is_marked_and_leads_to_its_question(client, weight):
+    _, status, page = await answers_to(client, "weight-not-recorded", {"weight_kg": weight})
+    assert status == 422
+    assert "<title>Not saved: " in page
+    assert '<a href="#q-weight_kg">Body weight in kg</a>' in page
+    assert re.search(r'id="i-weight_kg"[^>]*aria-describedby="t-weight_kg" aria-invalid="true"', page)
+    assert 'id="t-weight_kg">This answer could not be read: write a number alone' in page
+
+
+async def test_a_wrong_answer_among_those_from_the_chart_is_not_folded_away(client):
+    _, status, page = await answers_to(client, "weight-not-recorded", {"stage": "VII"})
+    assert status == 422
+    assert "<details open>" in page
+
+
 @pytest.mark.parametrize(("given", "words"), [({}, "at least one"), ({"weight_kg": "heavy"}, "could not be read")])
 async def test_an_answer_that_cannot_be_read_is_said(client, given, words):
     url = await form_for(client, "weight-not-recorded")
