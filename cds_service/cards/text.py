@@ -35,6 +35,8 @@ CITED = re.compile(r" \([A-Z][A-Za-z]+/[^)]*\)")
 
 _MARKS = re.compile(r"([\\`*_\[\]|~#])")
 
+_TURNS = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A)])
+"""Embeddings, overrides and isolates: within a name they would show the numbers after it backwards."""
 _MARKED = re.compile(r"[&<>\\`*_\[\]|~#]")
 _AUTOLINKS = re.compile(r"(?i)(://|\bwww(?=\.))")
 
@@ -109,8 +111,8 @@ def percent(number: Decimal) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks and runs of blanks."""
-    return " ".join(text.split())
+    """Text without line breaks, runs of blanks, and marks that turn the direction of what follows them."""
+    return " ".join((text if text.isascii() else text.translate(_TURNS)).split())
 
 
 def escaped(text: str) -> str:

@@ -1,5 +1,7 @@
 """The pages without a browser: headers, escaping, the policy page, the form and what it stores."""
 
+import html
+import json
 import re
 
 import httpx
@@ -9,6 +11,7 @@ from starlette.routing import Mount, Route
 
 from cds_service.app import create_app
 from cds_service.policies.library import load_library
+from cds_service.policies.render import render
 from cds_service.settings import Settings
 from cds_service.web.pages import frame
 from cds_service.web.pages.frame import markdown
@@ -77,6 +80,23 @@ async def test_the_policy_page_shows_every_row_section_and_reading(client):
     for one in REVISION.document.readings:
         assert str(one.section) in page
     assert page.count('<tr><th scope="row" class="cite">') >= len(REVISION.document.readings)
+    words = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
+    document = REVISION.document
+    texts = [note.text for note in document.notes] + [line.note for line in document.lines_of_business.values()]
+    texts += [document.other_line_of_business, *document.other_policies.values(), "50 mg/mL"]
+    texts += [partner for partners in document.listed_partners.histology.values() for partner in partners]
+    for referral in document.referrals:
+        change = referral.label_change
+        texts += [change.label, change.formulary.label, change.non_formulary.label, referral.off_label.label]
+    texts += [
+        str(row.partner.cap)
+        for p in REVISION.pathways
+        for rows in p.tables.values()
+        for row in rows
+        if row.partner and row.partner.cap
+    ]
+    assert [text for text in texts if text not in words] == []
+    assert [text for text in texts if text not in render(REVISION)] == []
     assert REVISION.sha256 in page
     assert REVISION.document.source.sha256 in page
     for one in REVISION.document.not_encoded:
@@ -125,11 +145,11 @@ async def test_an_order_that_was_not_judged_is_not_said_to_be_none(client):
 
 
 async def test_no_card_is_no_all_clear_where_something_is_open(client):
-    html = (await evaluated(client, "order-select-documents-missing"))["html"]
-    assert "No card." in html
-    assert "asked for at signing" in html
-    assert "nothing to say" not in html
-    assert "M4 10.5l4 4 8-9" not in html
+    shown = (await evaluated(client, "order-select-documents-missing"))["html"]
+    assert "No card." in shown
+    assert "asked for at signing" in shown
+    assert "nothing to say" not in shown
+    assert "M4 10.5l4 4 8-9" not in shown
 
 
 async def test_a_use_that_another_policy_decides_has_no_dose_left_to_decide(client):
@@ -148,6 +168,17 @@ async def test_the_page_shows_doses_as_the_card_does(client, story):
     assert not re.search(r"\b\d{4} mg\b|\d wk\b", head)
 
 
+async def test_a_unit_does_not_turn_the_words_after_it(client):
+    request = json.loads(json.dumps(stories()["dose-in-pills"].request))
+    quantity = request["context"]["draftOrders"]["entry"][0]["resource"]["dosageInstruction"][0]["doseAndRate"][0]
+    quantity["doseQuantity"] = {"value": 1, "unit": "pill\u202e"}
+    answer = (await client.post("/workbench/evaluate", json={"request": request})).json()
+    assert "1 pill every day" in answer["html"]
+    assert "\u202e" not in re.sub("<bdi>.*?</bdi>", "", answer["html"])
+    form = (await client.post("/workbench/form", json={"request": request, "back": ""})).json()["url"]
+    assert "1 pill every day" in (await client.get(form)).text
+
+
 async def form_for(client, story, **knobs):
     answer = await client.post("/workbench/form", json={"story": story, "knobs": knobs, "back": f"story={story}"})
     return answer.json()["url"]
@@ -158,7 +189,7 @@ async def test_the_form_asks_what_is_missing_and_shows_what_the_chart_says(clien
     page = (await client.get(url)).text
     for name in ("resectable", "prior_therapy.concurrent_platinum_chemo", "prior_therapy.progressed"):
         assert f'name="{name}"' in page
-    assert "From the chart: Observation/stage-1" in page
+    assert "From the chart: <bdi>Observation/stage-1" in page
 
 
 async def test_answers_become_a_response_that_meets(client):

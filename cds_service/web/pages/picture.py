@@ -15,6 +15,7 @@ from cds_service.cards.text import in_mg, in_words
 from cds_service.criteria.dose import COMBINATION, MAINTENANCE, NEVER, Verdict
 from cds_service.criteria.quantity import in_weeks, plain
 from cds_service.dosing import judge_dose, steps
+from cds_service.web.pages import frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,7 +154,7 @@ class _Drawing:
             ),
             open_rows=self._open(rows) if not spans else (),
             unsure="" if spans else self._unsure(dose),
-            describes=in_words(dose.arithmetic or f"Ordered {dose.ordered or 'nothing readable'}."),
+            describes=frame.in_words(dose.arithmetic or f"Ordered {dose.ordered or 'nothing readable'}."),
             verdict=dose.verdict.value,
             unit="mg",
         )
@@ -228,7 +229,7 @@ class _Drawing:
                     height,
                     self._y(cap) if over and cap else height,
                     state,
-                    f"week {plain(at)}: {amount} ({in_words(words)})",
+                    f"week {plain(at)}: {amount} ({frame.in_words(words)})",
                 )
             )
         return tuple(stems), tuple(gaps)

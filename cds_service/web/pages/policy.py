@@ -12,7 +12,7 @@ from cds_service.criteria.dose import COMBINATION
 from cds_service.criteria.quantity import in_weeks, plain
 from cds_service.policies.describe import KNOWN_LIMITS, source_attributes
 from cds_service.policies.diff import diff
-from cds_service.policies.render import outline
+from cds_service.policies.render import approval, lines_of_business, outline, routes
 from cds_service.web.pages import frame
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ def policy_page(request: Request, revisions: Sequence[Revision]) -> Response:
         vials=", ".join(f"{plain(vial.mg)} mg / {plain(vial.ml)} mL" for vial in revision.drug.vials),
         unit=plain(revision.drug.billing_unit_mg) if revision.drug.billing_unit_mg else "",
         pathways=[_pathway(pathway) for pathway in revision.pathways],
+        lines=lines_of_business(revision),
+        strength=plain(revision.drug.mg_per_ml) if revision.drug.mg_per_ml is not None else "",
+        referrals=[(referral, routes(referral)) for referral in document.referrals],
         attributes=source_attributes(revision),
         limits=KNOWN_LIMITS,
         settings=[(name, outline(criterion).words) for name, criterion in revision.settings.items()],
@@ -60,10 +63,7 @@ def _pathway(pathway: Pathway) -> dict[str, Any]:
     return {
         "section": pathway.section,
         "label": pathway.label,
-        "approval": " or ".join(
-            f"{plain(one.months)} months" + (f" in total ({one.disease})" if one.less else "")
-            for one in pathway.approval
-        ),
+        "approval": approval(pathway),
         "tables": [(setting, _rows(pathway, setting, rows)) for setting, rows in pathway.tables.items() if rows],
         "criteria": [outline(criterion) for criterion in pathway.criteria],
     }

@@ -9,7 +9,6 @@ from urllib.parse import parse_qs
 
 from starlette.responses import Response
 
-from cds_service.cards.text import in_words
 from cds_service.cards.words import CAUSES
 from cds_service.cdshooks import write_json
 from cds_service.errors import NotFoundError, RequestError
@@ -83,7 +82,7 @@ class Sheet:
             raise NotFoundError("Nothing is asked for this order.")
         form, begun = (entry["resource"] for entry in made["entry"])
         begun["extension"] = [e for e in begun.get("extension", ()) if _says_something(e)]
-        ordered = in_words(f"{revision.drug.name} {before_answers(evaluation, revision).dose.ordered}".strip())
+        ordered = frame.in_words(f"{revision.drug.name} {before_answers(evaluation, revision).dose.ordered}".strip())
         return cls(form, begun, revision, f"{ordered} ({evaluation.order})" if evaluation.order else ordered)
 
     def questions(self, given: Given | None, trouble: Mapping[str, str]) -> list[Json]:
@@ -152,7 +151,7 @@ def result_page(sheet: Sheet, evaluation: Evaluation, response: Json, *, base: s
         base=base,
         before=in_short(before),
         after=in_short(after),
-        arithmetic=in_words(after.dose.arithmetic),
+        arithmetic=frame.in_words(after.dose.arithmetic),
         findings=after.findings,
         missing=[_asked_still(one) for one in after.missing],
         given=[_said(item) for item in response["item"] if not _charted(item)],

@@ -14,7 +14,7 @@ from uuid import uuid4
 from starlette.routing import BaseRoute, Route
 
 from cds_service.assessment import OrderOutcome
-from cds_service.cards.text import in_kg, in_mg, in_mg_per_kg, in_words
+from cds_service.cards.text import in_kg, in_mg, in_mg_per_kg
 from cds_service.cdshooks import parse_request, write_json
 from cds_service.criteria.quantity import plain
 from cds_service.dosing import steps
@@ -428,7 +428,7 @@ def _strip(assessment: Assessment, looked: Looked) -> Json:
         "name": "",
         "kicker": f"{assessment.policy.id}, {section}, answered in {looked.ms:.1f} ms",
         "headline": OUTCOMES[assessment.outcome.value],
-        "arithmetic": in_words(dose.arithmetic or (f"Ordered {dose.ordered}" if dose.ordered else "")),
+        "arithmetic": frame.in_words(dose.arithmetic or (f"Ordered {dose.ordered}" if dose.ordered else "")),
         "facts": facts,
     }
 
