@@ -120,9 +120,12 @@ async def test_the_link_of_every_card_leads_to_its_place_on_the_policy_page():
         assert {row.cite for rows in pathway.tables.values() for row in rows} <= set(places)
 
 
-async def test_an_unknown_revision_shows_the_newest(client):
+async def test_an_unknown_revision_shows_the_newest_and_says_so(client):
     page = (await client.get("/policies/CP.PHAR.339?revision=1999-01-01&against=1999-01-02", headers=HTML)).text
-    assert str(REVISION.revision) in page
+    assert f"Revision 1999-01-01 is not loaded. This is revision {REVISION.revision}." in page
+    assert "Revision 1999-01-02 is not loaded." in page
+    known = await client.get(f"/policies/CP.PHAR.339?revision={REVISION.revision}", headers=HTML)
+    assert "is not loaded" not in known.text
 
 
 async def evaluated(client, story, **knobs):

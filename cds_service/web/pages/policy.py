@@ -39,10 +39,12 @@ def policy_page(request: Request, revisions: Sequence[Revision]) -> Response:
     named = {revision.revision.isoformat(): revision for revision in revisions}
     revision = named.get(request.query_params.get("revision", ""), revisions[-1])
     against = named.get(request.query_params.get("against", ""))
+    asked = [request.query_params.get(name, "") for name in ("revision", "against")]
     document = revision.document
     return frame.page(
         "policy.html",
         revision=revision,
+        unknown=[day for day in asked if day and day not in named],
         document=document,
         others=[day for day, other in named.items() if other is not revision],
         against=against,
