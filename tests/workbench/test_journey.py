@@ -259,6 +259,28 @@ def test_the_skip_link_keeps_what_was_chosen(page):
     assert page.input_value("#k-dose") == "1600"
 
 
+def test_on_a_small_screen_the_verdict_follows_the_knobs(chromium, address):
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, base_url=address)
+    page = context.new_page()
+    page.goto(WITHIN)
+    bar = page.locator("#jump")
+    page.wait_for_selector("#jump:has-text('Meets the policy')")
+    page.fill("#k-dose", "1600")
+    page.wait_for_selector("#jump:has-text('dose exceeds the limit')")
+    page.route("**/workbench/evaluate", lambda route: route.abort())
+    page.fill("#k-dose", "1500")
+    page.wait_for_selector("#jump:has-text('Not evaluated')")
+    page.unroute("**/workbench/evaluate")
+    bar.click()
+    assert page.locator("#failed").is_visible()
+    assert not bar.is_visible()
+    page.click("#again")
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    assert "Meets the policy" in bar.text_content()
+    assert page.input_value("#k-dose") == "1500"
+    context.close()
+
+
 def test_without_an_order_the_knobs_have_nothing_to_turn(page):
     page.goto("/#story=order-of-another-patient")
     page.wait_for_selector("#headline:has-text('Not judged')")

@@ -125,6 +125,7 @@ class Workbench:
             groups=knobs.GROUPS,
             knobs=knobs.read(story.request, _first(looked)),
             slides=_SLIDES,
+            said=said(looked),
             result=_markup(self._result(looked, "generic", 760)),
         )
 

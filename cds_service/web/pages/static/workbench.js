@@ -60,6 +60,7 @@
     const waiting = setTimeout(() => {
       outcome.classList.add("late");
       $("#failed").hidden = true;
+      jump.textContent = "Evaluating";
       tell(`Evaluating.${result.hidden ? "" : " What stands below is the answer to what was chosen before."}`, "waits");
     }, LATE);
     let answer;
@@ -82,6 +83,8 @@
     document.documentElement.dataset.turn = mine;
     return true;
   }
+  // On a small screen the verdict is far below the knobs: a bar at the lower edge says it, and leads there.
+  const jump = $("#jump");
   function tell(words, kind = "") {
     said.textContent = words;
     said.className = kind || "away";
@@ -93,6 +96,7 @@
     $("#again").hidden = !retry;
     $("#again").onclick = retry;
     $("#failed").hidden = false;
+    jump.textContent = "Not evaluated";
     result.hidden = true;
   }
   function uncover() {
@@ -110,6 +114,7 @@
     for (const one of $$("details[data-key]", result)) if (open.has(one.dataset.key)) one.open = open.get(one.dataset.key);
     if (answer.case) $("#case").innerHTML = answer.case;
     uncover();
+    jump.textContent = answer.said;
     setKnobs(answer.knobs, answer.turned);
     raw();
     for (const one of $$("fieldset", desk)) one.disabled = !answer.judged;  // there is no order that they could turn
@@ -274,7 +279,10 @@
     } else {
       Object.assign(state, before);
       $("#paste-trouble").textContent = $("#why").textContent;
-      if (!covered) uncover();
+      if (!covered) {
+        uncover();
+        jump.textContent = last?.said ?? "";
+      }
     }
   });
 
@@ -294,6 +302,7 @@
     clearTimeout(waiting);
     waiting = setTimeout(() => { if (!result.hidden) evaluate(); }, 120);
   }).observe(outcome);
+  new IntersectionObserver(([seen]) => jump.classList.toggle("there", seen.isIntersecting)).observe(outcome);
   addEventListener("hashchange", () => { if (readLink()) evaluate(); });
   for (const one of $$("[disabled]", desk)) one.disabled = false;  // without this script they would do nothing
   readLink();
