@@ -249,6 +249,13 @@ async def test_answers_are_offered_in_words_of_a_clinic(client):
     assert '<option value="false" >not responding, or worse</option>' in page
 
 
+async def test_a_diagnosis_is_shown_and_taken_in_words(client):
+    page = (await client.get(await form_for(client, "hcc-partner-unknown"))).text
+    assert 'list="o-indication" value="hepatocellular carcinoma"' in page
+    _, _, page = await answers_to(client, "nsclc-code-without-histology", {"indication": "non-small cell lung cancer"})
+    assert "Meets the policy" in page
+
+
 async def test_why_an_answered_fact_is_asked_again_is_said(client):
     _, _, page = await answers_to(client, "continued-btc-stable", {"responding": "true"})
     assert "Clarify the response to therapy so far: answer and chart" in page

@@ -197,6 +197,8 @@ def _says_something(extension: Json) -> bool:
 def _question(item: Json, begun: list[Json], given: Given | None) -> Json:
     options = [(o["valueCoding"]["code"], o["valueCoding"]["display"]) for o in item.get("answerOption", ())]
     values = [_value(answer) for answer in begun] if given is None else given.get(item["linkId"], [])
+    if item["type"] == "open-choice" and not item.get("repeats"):
+        values = [dict(options).get(value, value) for value in values]  # typed into a field: words, not codes
     evidence = [shown for answer in begun for shown in _evidence(answer)]
     return {
         "name": item["linkId"],
@@ -228,7 +230,7 @@ def _shown(answer: Json) -> str:
 def _answer(item: Json, value: str) -> Json | None:
     """What somebody typed as an answer of the item's type; None where it is none."""
     for option in item.get("answerOption", ()):
-        if option["valueCoding"]["code"] == value:
+        if value in {option["valueCoding"]["code"], option["valueCoding"]["display"]}:
             return {"valueCoding": option["valueCoding"]}
     match item["type"]:
         case "boolean" if value in {"true", "false"}:
