@@ -10,7 +10,7 @@ from cds_service.criteria.dose import COMBINATION, Question, Verdict, judge, ste
 from cds_service.criteria.evaluate import CAUSES, Context, cited, evaluate, missing_from, outcome_of
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.outcome import Outcome
-from cds_service.criteria.quantity import Amount, DoseLine, plain
+from cds_service.criteria.quantity import Amount, DoseLine, in_weeks, plain
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.result import DoseAssessment, PhaseDose, Regimen
 from cds_service.values import LONGEST
@@ -132,11 +132,6 @@ def _evidence(facts: Facts, judgement: DoseJudgement) -> tuple[Evidence, ...]:
     return (*found, *(e for name in ("stage", "metastatic", "disease") for e in facts[name].evidence))
 
 
-def _weeks(days: Decimal) -> str:
-    weeks = days / 7
-    return f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(days)} days"
-
-
 def _cap_at(cap: Amount, kg: Decimal | None) -> str:
     """A cap with its arithmetic: ``10 mg/kg x 70 kg = 700 mg``."""
     if kg is None or not cap.mg_per_kg:
@@ -172,7 +167,7 @@ def _calculation(rows: tuple[_Numbers, ...], amount: Amount | None, shown: str, 
     """Limits and an order in words and numbers: the same few rows, amounts and weights come again and again."""
     limits = [Amount(mg, mg_per_kg) for mg, mg_per_kg, _, _ in rows]
     said = " or ".join(
-        f"{_cap_at(limit, kg)} every {_weeks(days)}{f' ({phase})' if phase else ''}"
+        f"{_cap_at(limit, kg)} every {in_weeks(days)}{f' ({phase})' if phase else ''}"
         for limit, (_, _, days, phase) in zip(limits, rows, strict=True)
     )
     return f"{said}; {_ordered_against(limits, amount, shown, kg)}"
@@ -329,7 +324,7 @@ def _compliant(judgement: DoseJudgement, weight: Weight | None) -> Regimen | Non
             return None
     if any(s.phase not in {None, p} for w in judgement.worlds for s, p in zip(w.steps, w.phases, strict=True)):
         return None  # the order runs on into the next phase: no single regimen replaces it
-    shown = f"{plain(mg)} mg every {_weeks(days)}"
+    shown = f"{plain(mg)} mg every {in_weeks(days)}"
     return Regimen(mg, row.cap.mg_per_kg or None, int(days), row.cite, shown)
 
 

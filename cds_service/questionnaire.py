@@ -44,11 +44,27 @@ _PARTS = {
     "dose.phase": ("choice", ("single", "combination", "maintenance")),
 }
 """Parts of the dose that an answer may complete: type of the item and its values."""
-_PART_WORDS = {
+_ITEM_WORDS = {
+    "dose.value": "the amount per administration, as a number",
     "dose.interval_value": "the interval between doses, as a number",
     "dose.interval_unit": "the unit of the interval (days, weeks, months)",
 }
-_ASKED_AS = {"dose.interval": ("dose.interval_value", "dose.interval_unit")}
+_ASKED_AS = {
+    "dose.interval": ("dose.interval_value", "dose.interval_unit"),
+    "dose.value": ("dose.unit",),
+    "dose.unit": ("dose.value",),
+}
+"""What has to be answered together: an amount without its unit says nothing."""
+_SHOWN = {
+    "request_type": {"initial": "first request", "continuation": "continued therapy"},
+    "diagnosis_status": {"entered-in-error": "entered in error"},
+    "biomarkers.egfr": {"not-tested": "not tested", "absent": "no result in the chart"},
+    "biomarkers.alk": {"not-tested": "not tested", "absent": "no result in the chart"},
+    "responding": {"true": "responding", "false": "not responding, or worse"},
+    "dose.interval_unit": {"d": "days", "wk": "weeks", "mo": "months"},
+    "dose.phase": {"single": "single agent, stage II-III"},
+}
+"""What is shown for values that are no words of a clinic."""
 _TYPES = {
     "boolean": "boolean",
     "number": "decimal",
@@ -60,7 +76,6 @@ _TYPES = {
     "text": "string",
 }
 _SUGGESTED = {
-    "line_of_business": ("commercial", "him", "medicaid"),
     "histology": ("squamous", "non-squamous"),
     "line_of_therapy": ("first", "second", "third"),
 }
@@ -119,7 +134,7 @@ def _items_for(facts: Iterable[str]) -> list[str]:
 
 def _item(name: str, revision: Revision) -> Json:
     kind, values = _shape(name, revision)
-    what = _PART_WORDS.get(name) or words_for(name).what
+    what = _ITEM_WORDS.get(name) or words_for(name).what
     item: Json = {"linkId": name, "text": f"{what[:1].upper()}{what[1:]}", "type": kind}
     if name == "weight_kg":
         item["text"] = "Body weight in kg"
@@ -135,17 +150,23 @@ def _shape(name: str, revision: Revision) -> tuple[str, dict[str, str]]:
     """The type of an item, and the values it offers with what is shown for them."""
     if name in _PARTS:
         kind, parts = _PARTS[name]
-        return kind, {value: value for value in parts}
+        return kind, _in_words(name, parts)
     fact = FACTS[name]
     if fact.values:
-        return "choice", {value: value for value in fact.values}
+        return "choice", _in_words(name, fact.values)
     if fact.kind == "diagnosis":
         return _TYPES[fact.kind], {key: word.title for key, word in revision.document.diseases.items()}
     if fact.kind == "drugs":
         return _TYPES[fact.kind], {drug: drug for drug in sorted(_companions(revision))}
+    if name == "line_of_business":
+        return "open-choice", {key: line.title for key, line in revision.document.lines_of_business.items()}
     if name in _SUGGESTED:
         return "open-choice", {value: value for value in _SUGGESTED[name]}
     return _TYPES[fact.kind], {}
+
+
+def _in_words(name: str, values: Iterable[str]) -> dict[str, str]:
+    return {value: _SHOWN.get(name, {}).get(value, value) for value in values}
 
 
 def _coding(code: str, shown: str) -> Json:

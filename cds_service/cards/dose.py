@@ -212,7 +212,7 @@ def _phase_table(dose: DoseAssessment) -> list[str]:
         limit = in_mg(phase.limit_mg) if phase.limit_mg is not None else in_mg_per_kg(phase.limit_mg_per_kg)
         return f"| {phase.phase} | {_ordered(phase.ordered)} | {limit} | {VERDICTS[phase.verdict]} |"
 
-    return ["| Phase | Ordered | Limit | |", "|---|---|---|---|", *(row(phase) for phase in dose.phases)]
+    return ["| Phase | Ordered | Limit | Verdict |", "|---|---|---|---|", *(row(phase) for phase in dose.phases)]
 
 
 def weight_in_words(weight: Weight | None) -> str:

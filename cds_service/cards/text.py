@@ -38,6 +38,13 @@ _MARKS = re.compile(r"([\\`*_\[\]|~#])")
 _MARKED = re.compile(r"[&<>\\`*_\[\]|~#@]")
 _AUTOLINKS = re.compile(r"(?i)(://|\bwww(?=\.)|@(?=\w))")
 
+_UNSHOWN = dict.fromkeys(
+    place
+    for place in (*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+    if not chr(place).isspace()
+)
+"""Control characters, and embeddings, overrides and isolates: in a name they would show what follows backwards."""
+
 
 def in_words(text: str) -> str:
     """Short units written out and large amounts with a thousands separator.
@@ -112,8 +119,8 @@ def percent(number: Decimal) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text without line breaks and runs of blanks."""
-    return " ".join(text.split())
+    """Text without line breaks, runs of blanks, and characters that are not shown themselves."""
+    return " ".join((text if text.isprintable() else text.translate(_UNSHOWN)).split())
 
 
 def escaped(text: str) -> str:

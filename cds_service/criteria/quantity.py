@@ -31,6 +31,17 @@ def plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def in_weeks(days: Decimal) -> str:
+    """An interval in whole weeks where it is one, else in days.
+
+    >>> in_weeks(Decimal(28)), in_weeks(Decimal(10))
+    ('4 weeks', '10 days')
+    """
+    weeks = days / 7
+    number, unit = (weeks, "week") if weeks == weeks.to_integral_value() else (days, "day")
+    return f"{plain(number)} {unit}{'' if number == 1 else 's'}"
+
+
 @dataclass(frozen=True, slots=True)
 class Amount:
     """A drug amount per administration: a fixed part in mg and a part in mg per kg of body weight."""

@@ -16,6 +16,7 @@ from cds_service.evidence import Absence, Known, Origin, Unknown
 from cds_service.facts.cancer import site_of
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import Inferred, conflicting, newer
+from cds_service.facts.dose import NO_DOSE
 from cds_service.facts.given import Place, by_name, read_values
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
@@ -250,6 +251,8 @@ def _completed(line: DoseLine, said: DoseLine, evidence: tuple[Evidence, ...], *
             )
     if not changes:
         return line
+    if changes.keys() & {"amount", "interval"} and said.shown:
+        changes["shown"] = f"{line.shown} (answered: {said.shown.removeprefix(NO_DOSE).strip()})"
     return replace(
         line,
         **changes,

@@ -130,7 +130,9 @@ _DEFINITIONS = (
     FactDefinition(
         "oncologist", "boolean", "the prescriber is an oncologist", "derived", asked_as="prescriber_specialty"
     ),
-    FactDefinition("sclc_extent", "text", "extent of small cell lung cancer", "derived", asked_as="stage"),
+    FactDefinition(
+        "sclc_extent", "text", "extent of small cell lung cancer", "derived", ("extensive", "limited"), "stage"
+    ),
     FactDefinition("months_less_holds", "number", "months received, holds not counted", "derived"),
     FactDefinition("egfr_sensitizing", "boolean", "sensitizing EGFR mutation", "derived", asked_as="biomarkers.egfr"),
 )

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from cds_service.fhir.sig import Sig
     from cds_service.terminology.drug import Drug
 
+NO_DOSE = "dose not recorded"
 _LONGEST_SHOWN = 160
 _UNTIMED = Missing("dose.interval", Absence.NOT_RECORDED, "timing of the dosageInstruction")
 
@@ -411,7 +412,7 @@ def _shown(
     elif lower is not None:
         said = f"at least {lower}"
     else:
-        said = words or "dose not recorded"
+        said = words or NO_DOSE
     if once:
         return f"{said} once"
     if found is not None:

@@ -8,11 +8,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import plain
+from cds_service.documents import closest
+from cds_service.terminology.codes import value_sets
+from cds_service.terminology.drugs import GENERICS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from cds_service.policies.model import CriterionWord, PoliciesWord, PolicyWord, ReferralWord, RowWord
+    from cds_service.policies.model import CriterionWord, PoliciesWord, PolicyWord, RowWord
 
 Loc = tuple[int | str, ...]
 Problem = tuple[Loc, str]
@@ -25,6 +28,8 @@ def problems_of(word: PolicyWord) -> Iterator[Problem]:
     yield from _citations(word)
     yield from _bands(word)
     yield from _names(word)
+    yield from _drugs(word)
+    yield from _header(word)
 
 
 def _criteria(word: CriterionWord, loc: Loc) -> Iterator[tuple[CriterionWord, Loc]]:
@@ -47,6 +52,7 @@ def _citations(word: PolicyWord) -> Iterator[Problem]:
     """Each citation once; each section of the outline cited or listed; nothing cited that the outline lacks."""
     seen: dict[str, Loc] = {}
     row_tables: dict[str, Loc] = {}
+    rows: dict[str, Loc] = {}
     for criterion, loc in _all_criteria(word):
         if criterion.cite:
             if criterion.cite in seen:
@@ -54,11 +60,12 @@ def _citations(word: PolicyWord) -> Iterator[Problem]:
             seen.setdefault(criterion.cite, loc)
         for index, row in enumerate(criterion.dose_within or ()):
             table = row_tables.setdefault(row.cite, loc)
+            rows.setdefault(row.cite, (*loc, "dose_within", index))
             if table != loc:
                 yield (*loc, "dose_within", index), f"{row.cite} is cited by rows of two tables"
             if row.cite in seen:
                 yield (*loc, "dose_within", index), f"{row.cite} is cited by a criterion and by a row"
-    cited = {**row_tables, **seen}
+    cited = {**rows, **seen}
     for r, referral in enumerate(word.referrals):
         change = referral.label_change
         for cite in (change.cite, change.formulary.cite, change.non_formulary.cite, referral.off_label.cite):
@@ -77,7 +84,7 @@ def _citations(word: PolicyWord) -> Iterator[Problem]:
             yield ("outline",), f"section {section} is neither encoded nor listed under not_encoded"
     for section, loc in cited.items():
         if section not in outline:
-            yield loc, f"{section} is cited, but the outline has no such section"
+            yield loc, f"{section} is cited, but the outline has no such section{closest(section, outline)}"
     for index, item in enumerate(word.not_encoded):
         if item.section in cited:
             yield ("not_encoded", index), f"{item.section} is listed as not encoded, but it is cited"
@@ -118,9 +125,13 @@ def _common(rows: tuple[RowWord, ...]) -> str:
     return ".".join(shared)
 
 
-def _places(referral: ReferralWord) -> tuple[PoliciesWord, ...]:
-    """The places of a referral that name policies."""
-    return referral.label_change.formulary, referral.label_change.non_formulary, referral.off_label
+def _places(word: PolicyWord) -> Iterator[tuple[PoliciesWord, Loc]]:
+    """The places of the referrals that name policies."""
+    for r, referral in enumerate(word.referrals):
+        change = referral.label_change
+        yield change.formulary, ("referrals", r, "label_change", "formulary")
+        yield change.non_formulary, ("referrals", r, "label_change", "non_formulary")
+        yield referral.off_label, ("referrals", r, "off_label")
 
 
 def _names(word: PolicyWord) -> Iterator[Problem]:
@@ -131,25 +142,68 @@ def _names(word: PolicyWord) -> Iterator[Problem]:
             yield ("diseases", name), f"{name} names the pathway {disease.pathway}, which does not exist"
     for p, pathway in enumerate(word.pathways):
         if pathway.disease is not None and pathway.disease not in word.diseases:
-            yield ("pathways", p, "disease"), f"unknown disease {pathway.disease!r}"
+            yield ("pathways", p, "disease"), _unknown("disease", pathway.disease, word.diseases)
         for a, approval in enumerate(pathway.approval):
             if approval.disease is not None and approval.disease not in word.diseases:
-                yield ("pathways", p, "approval", a), f"unknown disease {approval.disease!r}"
+                yield ("pathways", p, "approval", a), _unknown("disease", approval.disease, word.diseases)
     lines = set(word.lines_of_business)
-    for r, referral in enumerate(word.referrals):
-        for where in _places(referral):
-            if set(where.policies) != lines:
-                yield ("referrals", r), f"{where.cite} does not name a policy for each line of business"
-    referred = [
-        number for referral in word.referrals for where in _places(referral) for number in where.policies.values()
-    ]
-    for number in dict.fromkeys(referred):
+    referred: dict[str, Loc] = {}
+    for where, loc in _places(word):
+        if set(where.policies) != lines:
+            wanted = ", ".join(word.lines_of_business)
+            yield loc, f"{where.cite} does not name a policy for each line of business ({wanted})"
+        for number in where.policies.values():
+            referred.setdefault(number, loc)
+    for number, loc in referred.items():
         if number not in word.other_policies:
-            yield ("referrals",), f"other_policies does not say what {number} is for"
-    for number in word.other_policies.keys() - referred:
+            yield loc, f"other_policies does not say what {number} is for{closest(number, word.other_policies)}"
+    for number in word.other_policies.keys() - referred.keys():
         yield ("other_policies", number), f"nothing is referred to {number}"
     if word.listed_partners and word.listed_partners.setting not in word.settings:
-        yield ("listed_partners", "setting"), f"unknown setting {word.listed_partners.setting!r}"
+        yield ("listed_partners", "setting"), _unknown("setting", word.listed_partners.setting, word.settings)
     for criterion, loc in _all_criteria(word):
         if criterion.cite and not re.fullmatch(r"[A-Z][A-Za-z0-9.\- ]*", criterion.cite):
             yield loc, f"{criterion.cite!r} is no section number"
+
+
+def _drugs(word: PolicyWord) -> Iterator[Problem]:
+    """Partner drugs have to be ones that are recognised in a chart: another name could never be found there."""
+    for criterion, loc in _all_criteria(word):
+        named = [("given_with", drug) for group in criterion.given_with or () for drug in group.split(" or ")]
+        named += [("not_instead", drug) for drug in criterion.not_instead]
+        for key, drug in named:
+            if drug.strip() not in GENERICS:
+                yield (*loc, key), _unknown("drug", drug.strip(), GENERICS)
+        for index, row in enumerate(criterion.dose_within or ()):
+            if row.partner is not None and row.partner[0] not in GENERICS:
+                yield (*loc, "dose_within", index, "with"), _unknown("drug", row.partner[0], GENERICS)
+    for loc, drug in _listed_partners(word):
+        if drug not in GENERICS:
+            yield loc, _unknown("drug", drug, GENERICS)
+
+
+def _listed_partners(word: PolicyWord) -> Iterator[tuple[Loc, str]]:
+    if word.listed_partners is None:
+        return
+    for drug in word.listed_partners.drugs:
+        yield ("listed_partners", "drugs"), drug
+    for histology, regimens in word.listed_partners.histology.items():
+        for drug in (drug for regimen in regimens for drug in regimen.split("+")):
+            yield ("listed_partners", "histology", histology), drug.strip()
+
+
+def _header(word: PolicyWord) -> Iterator[Problem]:
+    """Codes that exist, vials that hold the drug at its strength, and a revision does not end before it begins."""
+    if word.drug.value_set is not None and word.drug.value_set not in value_sets():
+        yield ("drug", "value_set"), _unknown("value set", word.drug.value_set, value_sets())
+    for index, vial in enumerate(word.drug.vials):
+        if word.drug.strength is not None and vial.mg != vial.ml * word.drug.strength:
+            shown = f"{plain(vial.mg)} mg/{plain(vial.ml)} mL"
+            yield ("drug", "vials", index), f"{shown} is not the strength of {plain(word.drug.strength)} mg/mL"
+    if word.in_force.until is not None and word.in_force.until < word.in_force.start:
+        yield ("in_force", "until"), "the last day in force is before the first"
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    return f"unknown {kind} {name!r}" + (closest(name, names) or f"; known are {', '.join(names)}")

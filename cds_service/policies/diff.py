@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cds_service.criteria.criterion import Band
+from cds_service.criteria.quantity import Amount, in_weeks, plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,23 +20,51 @@ def diff(old: Revision, new: Revision) -> list[str]:
     )
 
 
-def _keyed(value: Any) -> Any:
-    """Lists of cited things as mappings by citation, so that an inserted row does not shift its neighbours."""
+def _keyed(value: Any, key: str = "") -> Any:
+    """Lists of cited things as mappings by citation, so that an inserted row does not shift its neighbours.
+
+    Amounts, intervals, weights and vials are texts, as the file has them.
+    """
     if isinstance(value, dict):
-        return {key: _keyed(item) for key, item in value.items() if item not in (None, (), [], "")}
+        if (written := _written(value)) is not None:
+            return written
+        return {name: _keyed(item, name) for name, item in value.items() if item not in (None, (), [], "")}
     if isinstance(value, list | tuple):
+        if key == "with":
+            return " ".join(str(_keyed(item)) for item in value if item is not None)
+        if value and all(isinstance(item, str) for item in value):
+            return ", ".join(value)
         keyed: dict[str, Any] = {}
         for index, item in enumerate(value):
-            name = str(index + 1)
-            if isinstance(item, dict):
-                name = str(item.get("cite") or item.get("section") or item.get("fact") or name)
-                phase = item.get("phase")
-                name = f"{name} {phase}" if phase else name
+            first = name = _name(item, index)
+            count = 1
             while name in keyed:
-                name += "'"
+                count += 1
+                name = f"{first} ({count})"
             keyed[name] = _keyed(item)
         return keyed
-    return value
+    return in_weeks(value) if key == "every" else value
+
+
+def _name(item: Any, index: int) -> str:
+    name = str(index + 1)
+    if isinstance(item, dict):
+        name = str(item.get("cite") or item.get("section") or item.get("fact") or name)
+        phase = item.get("phase")
+        return f"{name} {phase}" if phase else name
+    return name
+
+
+def _written(value: dict[str, Any]) -> str | None:
+    """A quantity of the document as text; None for anything else."""
+    match value:
+        case {"mg": mg, "mg_per_kg": mg_per_kg}:
+            return str(Amount(mg, mg_per_kg))
+        case {"at_least": low, "below": high, **rest} if not rest:
+            return str(Band(low, high))
+        case {"mg": mg, "ml": ml}:
+            return f"{plain(mg)} mg/{plain(ml)} mL"
+    return None
 
 
 def _lines(old: Any, new: Any, path: str) -> Iterator[str]:

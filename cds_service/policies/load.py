@@ -21,8 +21,8 @@ from cds_service.criteria.criterion import (
     Unclear,
 )
 from cds_service.criteria.evaluate import prepare
-from cds_service.criteria.quantity import plain
-from cds_service.documents import Source, read_document
+from cds_service.criteria.quantity import in_weeks, plain
+from cds_service.documents import Source, closest, read_document
 from cds_service.errors import PolicyError
 from cds_service.facts.catalogue import FACTS
 from cds_service.policies.consistency import problems_of
@@ -35,7 +35,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cds_service.documents import Loc
+    from cds_service.facts.catalogue import FactDefinition
     from cds_service.policies.model import DrugWord, RowWord
+
+
+_DISEASES = frozenset({"indication", "disease"})
+_NUMBERS = frozenset({"number", "age", "weight"})
 
 
 def load_revision(path: Path) -> Revision:
@@ -102,7 +107,7 @@ class Build:
             tables[within.setting] = within.rows
         for i, approval in enumerate(word.approval):
             if approval.less is not None and approval.less not in FACTS:
-                self.source.problem((*loc, "approval", i), f"unknown fact {approval.less!r}")
+                self.source.problem((*loc, "approval", i), _unknown_fact(approval.less))
         return Pathway(word.section, word.request, word.disease, word.label, word.approval, criteria, tables)
 
     def criterion(self, word: CriterionWord, loc: Loc) -> Criterion:
@@ -139,19 +144,34 @@ class Build:
 
     def _dose_within(self, word: CriterionWord, loc: Loc) -> DoseWithin:
         if word.setting is not None and word.setting not in self.word.settings:
-            self.source.problem((*loc, "setting"), f"unknown setting {word.setting!r}")
+            known = ", ".join(self.word.settings)
+            self.source.problem((*loc, "setting"), f"unknown setting {word.setting!r}; known are {known}")
         rows = tuple(_row(row) for row in word.dose_within or ())
         return DoseWithin.of(rows, word.setting)
 
     def _known_fact(self, name: str | None, loc: Loc) -> None:
         if name is not None and name not in FACTS:
-            self.source.problem(loc, f"unknown fact {name!r}")
+            self.source.problem(loc, _unknown_fact(name))
+
+    def _fitting_test(self, word: CriterionWord, definition: FactDefinition, loc: Loc) -> None:
+        """Numbers are compared, everything else is one of its values: any other test could never be met."""
+        compared = next((key for key in ("at_least", "at_most", "more_than") if getattr(word, key) is not None), None)
+        if compared is not None and definition.kind not in _NUMBERS:
+            self.source.problem((*loc, compared), f"{definition.name} is no number; test it by is or is_one_of")
+        if definition.kind in _NUMBERS and (word.equals is not None or word.is_one_of is not None):
+            key = "is" if word.equals is not None else "is_one_of"
+            words = f"{definition.name} is a number; test it by at_least, at_most or more_than"
+            self.source.problem((*loc, key), words)
 
     def _fact_test(self, word: CriterionWord, loc: Loc) -> FactTest:
         name = word.fact or ""
         self._known_fact(name, (*loc, "fact"))
         definition = FACTS.get(name)
         values = definition.values if definition else ()
+        if name in _DISEASES:
+            values = tuple(self.word.diseases)
+        if definition is not None:
+            self._fitting_test(word, definition, loc)
         answers_yes = definition is not None and (definition.kind == "boolean" or "true" in values)
 
         def typed(text: str, key: str) -> str | bool:
@@ -167,6 +187,8 @@ class Build:
             equals = (typed(word.equals, "is"),)
         elif word.is_one_of is not None:
             equals = tuple(typed(text, "is_one_of") for text in word.is_one_of)
+        for text in word.open_if:
+            typed(text, "open_if")
         return FactTest(
             fact=name,
             meaning=definition.meaning if definition else name,
@@ -179,6 +201,10 @@ class Build:
             documented=word.documented is not None,
             open_if=tuple(_yes_no(text) for text in word.open_if) if answers_yes else word.open_if,
         )
+
+
+def _unknown_fact(name: str) -> str:
+    return f"unknown fact {name!r}{closest(name, FACTS)}"
 
 
 def _yes_no(text: str) -> str | bool:
@@ -200,9 +226,7 @@ def _requirement(word: CriterionWord) -> str:
 
 
 def _row(row: RowWord) -> DoseRow:
-    weeks = row.every / 7
-    every = f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(row.every)} days"
-    shown = f"{row.limit} every {every}"
+    shown = f"{row.limit} every {in_weeks(row.every)}"
     if row.phase:
         shown += f" ({row.phase}{f', {row.cycles} cycles' if row.cycles else ''})"
     partner = Partner(row.partner[0], row.partner[1], row.partner_doses) if row.partner else None

@@ -6,6 +6,7 @@ Everything is text until a model here types it; unknown words are errors. :mod:`
 
 from __future__ import annotations
 
+import re
 from datetime import date  # pydantic reads the annotations
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -20,20 +21,36 @@ Phase = Literal["combination", "maintenance"]
 DAYS = {"day": 1, "days": 1, "week": 7, "weeks": 7}
 
 
+_THOUSAND_OR_DECIMAL = re.compile(r"([1-9]\d{0,2})\.(\d{3})", re.ASCII)
+
+
 def _number(text: str) -> Decimal:
-    if not text.replace(".", "", 1).isdecimal():
-        msg = f"{text!r} is not a number"
+    if match := _THOUSAND_OR_DECIMAL.fullmatch(text):
+        # In much of the world a point parts thousands: a limit of 1.5 mg would be taken from "1.500 mg".
+        decimal = text.rstrip("0").rstrip(".") if text.endswith("0") else f"{text}0"
+        msg = f"{text!r} may be a thousand or a decimal number; write {match[1]}{match[2]} or {decimal}"
+        raise ValueError(msg)
+    if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
+        msg = f"{text!r} is not a number; write it in digits without a comma, as 1500 or 67.5"
         raise ValueError(msg)
     return Decimal(text)
+
+
+def _more_than_0(text: str) -> Decimal:
+    number = _number(text)
+    if not number:
+        msg = f"{text!r} cannot be right; it has to be more than 0"
+        raise ValueError(msg)
+    return number
 
 
 def _amount(text: str) -> Amount:
     """``10 mg/kg`` or ``1500 mg``."""
     match str(text).split():
         case [number, "mg"]:
-            return Amount(mg=_number(number))
+            return Amount(mg=_more_than_0(number))
         case [number, "mg/kg"]:
-            return Amount(mg_per_kg=_number(number))
+            return Amount(mg_per_kg=_more_than_0(number))
     msg = f"{text!r} is no amount; write it as '1500 mg' or '10 mg/kg'"
     raise ValueError(msg)
 
@@ -42,7 +59,7 @@ def _days(text: str) -> Decimal:
     """``4 weeks`` as days."""
     match str(text).split():
         case [number, unit] if unit in DAYS:
-            return _number(number) * DAYS[unit]
+            return _more_than_0(number) * DAYS[unit]
     msg = f"{text!r} is no interval; write it as '4 weeks' or '28 days'"
     raise ValueError(msg)
 
@@ -65,7 +82,7 @@ def _band(text: str) -> Band:
 def _vial(text: str) -> Vial:
     match str(text).replace("/", " ").split():
         case [mg, "mg", ml, "mL"]:
-            return Vial(_number(mg), _number(ml))
+            return Vial(_more_than_0(mg), _more_than_0(ml))
     msg = f"{text!r} is no vial; write it as '500 mg/10 mL'"
     raise ValueError(msg)
 
@@ -73,7 +90,7 @@ def _vial(text: str) -> Vial:
 def _strength(text: str) -> Decimal:
     match str(text).split():
         case [number, "mg/mL"]:
-            return _number(number)
+            return _more_than_0(number)
     msg = f"{text!r} is no strength; write it as '50 mg/mL'"
     raise ValueError(msg)
 
@@ -82,6 +99,13 @@ def _partner(text: str) -> tuple[str, Amount | None]:
     """``tremelimumab 75 mg`` or, without an amount, ``tremelimumab``."""
     name, _, amount = str(text).partition(" ")
     return name, _amount(amount) if amount else None
+
+
+def _sha256(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{64}", str(text)):
+        msg = "a SHA-256 has 64 characters, digits and the letters a to f; `sha256sum` prints that of a file"
+        raise ValueError(msg)
+    return str(text)
 
 
 AmountText = Annotated[InstanceOf[Amount], BeforeValidator(_amount)]
@@ -174,7 +198,7 @@ def _yaml_name(name: str) -> str:
 class ApprovalWord(Word):
     """How long the policy would approve: months, less the months of a fact, for one disease or for the rest."""
 
-    months: Decimal
+    months: Decimal = Field(gt=0)
     disease: str | None = None
     less: str | None = None
 
@@ -295,7 +319,7 @@ class SourceWord(Word):
     """The document the facts come from and the hash of its text."""
 
     document: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: Annotated[str, BeforeValidator(_sha256)]
 
 
 class LineOfBusinessWord(Word):

@@ -15,11 +15,12 @@ from cds_service.criteria.criterion import (
     Given,
     Unclear,
 )
-from cds_service.criteria.quantity import plain
+from cds_service.criteria.quantity import in_weeks, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cds_service.policies.model import PoliciesWord, ReferralWord
     from cds_service.policies.revision import Pathway, Revision
 
 
@@ -58,8 +59,12 @@ def _page(revision: Revision) -> Iterator[str]:
     vials = _listed(f"{plain(v.mg)} mg/{plain(v.ml)} mL" for v in drug.vials)
     if vials:
         unit = f", one unit is {plain(drug.billing_unit_mg)} mg" if drug.billing_unit_mg is not None else ""
-        yield f"Vials: {vials}. Billing: {drug.billing_code or 'not stated'}{unit}."
+        strength = f"Strength: {plain(drug.mg_per_ml)} mg/mL. " if drug.mg_per_ml is not None else ""
+        yield f"{strength}Vials: {vials}. Billing: {drug.billing_code or 'not stated'}{unit}."
         yield ""
+    for line in lines_of_business(revision):
+        yield f"- {line}"
+    yield ""
     yield "## Dose tables"
     yield ""
     yield "An administration may not be above the limit, nor come sooner than the interval."
@@ -71,22 +76,19 @@ def _page(revision: Revision) -> Iterator[str]:
     for pathway in revision.pathways:
         yield f"### {pathway.section} {pathway.label}"
         yield ""
-        yield f"All of these; approval {_approval(pathway)}."
+        yield f"All of these; approval {approval(pathway)}."
         yield ""
         for criterion in pathway.criteria:
             yield from _criterion(criterion, 0)
         yield ""
     for referral in document.referrals:
-        change, off_label = referral.label_change, referral.off_label
         yield f"### {referral.section} {referral.label}"
+        yield ""
+        yield f"{referral.label_change.cite}: {referral.label_change.label}."
         yield ""
         yield f"| section | when | {' | '.join(w.title for w in document.lines_of_business.values())} |"
         yield f"|---|---|{'---|' * len(document.lines_of_business)}"
-        for word, when in (
-            (change.formulary, f"label changed within {change.within_months} months; on the formulary"),
-            (change.non_formulary, f"label changed within {change.within_months} months; not on the formulary"),
-            (off_label, "otherwise"),
-        ):
+        for word, when in routes(referral):
             yield f"| {word.cite} | {when} | {' | '.join(word.policies[k] for k in document.lines_of_business)} |"
         yield ""
     if document.other_policies:
@@ -130,11 +132,30 @@ def _page(revision: Revision) -> Iterator[str]:
             yield f"- {note.section} ({note.when}): {note.text}"
 
 
+def lines_of_business(revision: Revision) -> list[str]:
+    """What goes with the answers for a line of business, and for any other one."""
+    document = revision.document
+    notes = [f"{line.title}: {line.note}" for line in document.lines_of_business.values() if line.note]
+    return [*notes, f"Any other line of business: {document.other_line_of_business}"]
+
+
+def routes(referral: ReferralWord) -> list[tuple[PoliciesWord, str]]:
+    """The places of a referral that name policies, each with when it applies."""
+    change = referral.label_change
+    within = f"Label changed within {change.within_months} months"
+    return [
+        (change.formulary, f"{within}: {change.formulary.label}"),
+        (change.non_formulary, f"{within}: {change.non_formulary.label}"),
+        (referral.off_label, f"Otherwise: {referral.off_label.label}"),
+    ]
+
+
 def _listed(words: Iterable[str], joint: str = ", ") -> str:
     return joint.join(words)
 
 
-def _approval(pathway: Pathway) -> str:
+def approval(pathway: Pathway) -> str:
+    """How long the policy would approve."""
     texts = []
     for word in pathway.approval:
         text = f"{plain(word.months)} months"
@@ -158,9 +179,7 @@ def _dose_table(pathway: Pathway) -> Iterator[str]:
                 partner = row.partner.drug + (f" {row.partner.cap}" if row.partner.cap else "")
                 doses = row.partner.doses
                 partner += f", {doses} dose{'s' if doses > 1 else ''} at most" if doses else ""
-            weeks = row.every_days / 7
-            whole = weeks == weeks.to_integral_value()
-            every = f"{plain(weeks)} weeks" if whole else f"{plain(row.every_days)} days"
+            every = in_weeks(row.every_days)
             yield (
                 f"| {row.cite} | {setting or ''} | {row.band} | {row.phase or ''} | {row.cap} | {every} "
                 f"| {row.cycles or ''} | {partner} |"

@@ -27,6 +27,9 @@ _GENERIC_OF_VALUE_SET = {
     "drug_nab_paclitaxel": "nab-paclitaxel",
 }
 
+GENERICS = frozenset(_GENERIC_OF_VALUE_SET.values())
+"""The drugs that are recognised in a chart, by their generic names."""
+
 _GENERIC_OF_WORD = {
     "durvalumab": "durvalumab",
     "imfinzi": "durvalumab",

@@ -623,6 +623,18 @@ def test_text_from_a_record_is_shown_and_never_rendered(text, shown):
     assert escaped(text) == shown
 
 
+@pytest.mark.parametrize("mark", ["\u202e", "\u202d", "\u202b", "\u2067", "\x00", "\x1b", "\x9b"])
+def test_a_name_does_not_turn_the_numbers_after_it(mark):
+    seen = Evidence("Condition/1", "code", f"tumour{mark} of the lung", date(2026, 1, 1))
+    because = f"The diagnosis is tumour{mark} of the lung; 18 is required"
+    judged = assessment(
+        OrderOutcome.DOES_NOT_MEET, findings=[finding("I.A.3", Outcome.NOT_MET, because, evidence=[seen])]
+    )
+    told = "".join(card["summary"] + card["detail"] for card in cards(judged, None, PLAIN))
+    assert "tumour of the lung" in told
+    assert mark not in told
+
+
 def test_hostile_text_in_every_place_stays_text():
     hostile = "<img src=x onerror=alert(1)> *bold* [x](http://evil.example)"
     seen = Evidence("Observation/1", "value", hostile, date(2026, 1, 1))

@@ -175,6 +175,13 @@ def test_an_interval_that_the_order_lacks_can_be_answered():
     answers = answered(dose__interval_value=4, dose__interval_unit="wk")
     (line,) = value(facts(answers, dosageInstruction=without)["dose"])
     assert (line.interval.days, line.missing) == (28, ())
+    assert line.shown == "1500 mg (answered: every 4 wk)"
+
+
+def test_an_amount_that_the_order_lacks_is_shown_as_answered():
+    without = [{"timing": {"repeat": {"frequency": 1, "period": 4, "periodUnit": "wk"}}}]
+    (line,) = value(facts(answered(dose__value=1500, dose__unit="mg"), dosageInstruction=without)["dose"])
+    assert (line.amount.mg, line.shown) == (1500, "dose not recorded every 4 wk (answered: 1500 mg)")
 
 
 def test_a_dose_that_contradicts_the_order_is_conflicting_and_never_replaces_it():

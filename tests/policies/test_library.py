@@ -48,7 +48,9 @@ def test_every_problem_names_file_and_line(tmp_path: Path) -> None:
         "{cite: I.A.3, label: Adult, fact: age, at_least: 18}",
         "{cite: I.A.3, label: Adult, fact: agee, at_least: 18}",
     )
-    assert check(path) == [f"cp_phar_339/2022-12-02.yaml:{line_of(path, 'agee')}: unknown fact 'agee'"]
+    assert check(path) == [
+        f"cp_phar_339/2022-12-02.yaml:{line_of(path, 'agee')}: unknown fact 'agee'; did you mean age?"
+    ]
 
 
 ROWS = [
@@ -91,7 +93,7 @@ def test_without_the_only_row_of_a_band_and_phase_the_policy_does_not_load(row: 
         ("      - {cite: I.B.3, label: Adult, fact: age, at_least: 18}\n", "", "section I.B.3 is neither encoded nor listed"),
         ("  - {section: Appendix C, why: No contraindications are listed.}\n", "", "section Appendix C is neither encoded"),
         ("payer: Centene", "payer: Centene\npayer: Other", "'payer' is given twice"),
-        ("payer: Centene", "payer: Centene\ncolour: blue", "Extra inputs are not permitted"),
+        ("payer: Centene", "payer: Centene\ncolour: blue", "'colour' is no word of this place"),
         ("revision: 2022-12-02\n", "revision: soon\n", "revision"),
         ("at_most: 12}\n            - all:\n                - {fact: months_less_holds, at_most: 12}", "at_most: twelve}\n            - all:\n                - {fact: months_less_holds, at_most: 12}", "at_most"),
         ("limit: 10 mg/kg, every: 2 weeks}\n              - {cite: I.A.5.a.ii, weight: \">= 30 kg\", limit: 1500 mg,", "limit: 10 mg/m2, every: 2 weeks}\n              - {cite: I.A.5.a.ii, weight: \">= 30 kg\", limit: 1500 mg,", "is no amount"),
@@ -107,6 +109,94 @@ def test_what_is_wrong_is_refused(old: str, new: str, trouble: str, tmp_path: Pa
     problems = check(edited(tmp_path, old, new))
     assert any(trouble in p for p in problems), problems
     assert all(re.match(r"cp_phar_339/2022-12-02\.yaml:\d+: ", p) for p in problems)
+
+
+ROW = '{cite: I.A.5.a.ii, weight: ">= 30 kg", limit: 1500 mg,  every: 4 weeks}'
+AGE = "{cite: I.A.3, label: Adult, fact: age, at_least: 18}"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "remedy"),
+    [
+        (ROW, ROW.replace("1500 mg", "1,500 mg"), "without a comma, 1500 and not 1,500"),
+        (ROW, ROW.replace("1500 mg", '"1,500 mg"'), "in digits without a comma"),
+        (ROW, ROW.replace("1500 mg", "1.500 mg"), "write 1500 or 1.5"),
+        (ROW, ROW.replace("1500 mg", "1.125 mg"), "write 1125 or 1.1250"),
+        (ROW, ROW.replace("1500 mg", "0 mg"), "more than 0"),
+        (ROW, ROW.replace("4 weeks", "0 weeks"), "more than 0"),
+        (ROW, ROW.replace("limit:", "limt:"), "did you mean limit?"),
+        (ROW, ROW.replace("limit: ", "limit:"), "write 'limit', a colon and a blank"),
+        (ROW, ROW.replace(",  every: 4 weeks", ""), "every: is missing"),
+        (ROW, ROW.replace("a.ii", "a.iii"), "did you mean I.A.5.a.ii?"),
+        (ROW, ROW.replace('">= 30 kg"', ">= 30 kg"), "is quoted"),
+        (ROW, ROW[:-1], "a bracket or a quotation mark is missing, here or just above"),
+        (AGE, AGE.replace("age,", "agee,"), "did you mean age?"),
+        (AGE, AGE.replace("18", "18 years"), "in digits and without a unit"),
+        (AGE, AGE.replace("at_least: 18", "is: adult"), "test it by at_least"),
+        (AGE, AGE.replace("Adult", "Adult: 18"), "is quoted"),
+        (AGE, AGE.replace("Adult", "[Adult]"), "is to be text"),
+        ("cycles: 4, limit: 20 mg/kg, every: 3 weeks, with: tremelimumab 1 mg/kg", "cycles: four, limit: 20 mg/kg, every: 3 weeks, with: tremelimumab 1 mg/kg", "a whole number, written in digits"),
+        ("with: tremelimumab 1 mg/kg", "with: tremelimumb 1 mg/kg", "did you mean tremelimumab?"),
+        ("given_with: [gemcitabine, cisplatin]", "given_with: [gemcitabine, cisplatine]", "did you mean cisplatin?"),
+        ("not_instead: [carboplatin]", "not_instead: [carbo]", "unknown drug 'carbo'"),
+        ("carboplatin + pemetrexed, cisplatin", "carboplatin + pemetrexd, cisplatin", "did you mean pemetrexed?"),
+        ("{fact: sclc_extent, is: extensive}", "{fact: sclc_extent, is: extensiv}", "it may be extensive, limited"),
+        ("{fact: indication, is: btc}", "{fact: indication, is: bct}", "it may be nsclc, es-sclc, btc, hcc"),
+        ("open_if: [stable]", "open_if: [stabel]", "it may be true, false, stable"),
+        ("{fact: liver_confined, is: yes}", "{fact: liver_confined, at_least: 1}", "test it by is"),
+        ("vials: [120 mg/2.4 mL,", "vials: [120 mg/24 mL,", "not the strength of 50 mg/mL"),
+        ("value_set: drug_durvalumab", "value_set: drug_durvalumb", "did you mean drug_durvalumab?"),
+        ("{from: 2022-12-02}", "{from: 2022-12-02, to: 2023-01-01}", "its words are from, until"),
+        ("{from: 2022-12-02}", "{from: 2022-12-02, until: 2021-01-01}", "before the first"),
+        ("{from: 2022-12-02}", "2022-12-02", "a group of words in braces; its words are from, until"),
+        ("revision: 2022-12-02\n", "revision: 12/02/2022\n", "written as 2022-12-02"),
+        ("commercial: CP.CPA.09, him: HIM.PA.154, medicaid: CP.PMN.53}}\n  - section: II.B", "commercial: CP.CPA.9, him: HIM.PA.154, medicaid: CP.PMN.53}}\n  - section: II.B", "did you mean CP.CPA.09?"),
+        ("{disease: nsclc, months: 12, less: months_on_therapy}", "{disease: nsclc, months: -12, less: months_on_therapy}", "greater than 0"),
+        ('reviewed_by: ""', "reviewed_by: R. Example: PharmD", "a colon and a blank in it is quoted"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_named_with_its_line_and_what_would_be_right(
+    right: str, wrong: str, remedy: str, tmp_path: Path
+) -> None:
+    path = edited(tmp_path, right, wrong)
+    problems = check(path)
+    assert any(remedy in problem for problem in problems), problems
+    at = next(
+        n
+        for n, (a, b) in enumerate(
+            zip(SHIPPED_FILE.read_text().splitlines(), path.read_text().splitlines(), strict=True), 1
+        )
+        if a != b
+    )
+    after = at + 1 if wrong == ROW[:-1] else at  # a bracket is missed where the next line begins
+    assert all(re.match(rf"cp_phar_339/2022-12-02\.yaml:({at}|{after}): ", problem) for problem in problems), (
+        at,
+        problems,
+    )
+    assert not any(jargon in problem for problem in problems for jargon in ("Input", "permitted", "required", "valid"))
+
+
+def test_a_file_in_another_encoding_is_told_with_the_line(tmp_path: Path) -> None:
+    path = edited(
+        tmp_path,
+        "label: Adult, fact: age, at_least: 18}\n      - cite: I.A.4",
+        "label: Grün, fact: age, at_least: 18}\n      - cite: I.A.4",
+    )
+    line = line_of(path, "Grün")
+    path.write_bytes(path.read_text().encode("latin-1"))
+    assert check(path) == [f"cp_phar_339/2022-12-02.yaml:{line}: a character that is not UTF-8; save the file as UTF-8"]
+
+
+@pytest.mark.parametrize("content", ["", "# nothing but a remark\n"])
+def test_an_empty_file_is_told_as_one(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "2022-12-02.yaml"
+    path.write_text(content)
+    assert check(path) == [f"{tmp_path.name}/2022-12-02.yaml:1: the file is empty"]
+
+
+def test_a_mark_left_open_is_told_with_the_line_it_began_in(tmp_path: Path) -> None:
+    path = edited(tmp_path, "label: Response to therapy", "label: 'Response to therapy")
+    assert f"in what began in line {line_of(path, 'Response to therapy')})" in check(path)[0]
 
 
 def test_broken_yaml_is_a_problem_with_a_line(tmp_path: Path) -> None:
@@ -183,6 +273,22 @@ def test_a_difference_names_section_old_and_new(tmp_path: Path) -> None:
     assert len(lines) == 2
     assert all("I.B.5.a maintenance" in line and "->" in line for line in lines)
     assert diff(changed, changed) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (ROW, ROW.replace("1500 mg", "150 mg"), "I.A.5.a.ii (2) > limit: 1500 mg -> 150 mg"),
+        ("limit: 10 mg/kg, every: 2 weeks}\n              - {cite: I.A.5.a.ii, weight: \">= 30 kg\", limit: 1500", "limit: 10 mg/kg, every: 20 days}\n              - {cite: I.A.5.a.ii, weight: \">= 30 kg\", limit: 1500", "every: 2 weeks -> 20 days"),
+        ("with: tremelimumab 75 mg", "with: tremelimumab 7.5 mg", "with: tremelimumab 75 mg -> tremelimumab 7.5 mg"),
+        ("vials: [120 mg/2.4 mL, 500", "vials: [240 mg/4.8 mL, 500", "drug > vials > 1: 120 mg/2.4 mL -> 240 mg/4.8 mL"),
+        ("open_if: [not-tested, absent]", "open_if: [absent]", "open_if: not-tested, absent -> absent"),
+    ],
+)  # fmt: skip
+def test_a_difference_is_written_as_the_file_has_it(old: str, new: str, line: str, tmp_path: Path) -> None:
+    found = diff(load_revision(SHIPPED_FILE), load_revision(edited(tmp_path, old, new)))
+    assert len(found) == 1
+    assert found[0].endswith(line)
 
 
 def test_the_rendered_page_is_fresh() -> None:

@@ -88,7 +88,7 @@ async def test_from_the_card_to_the_chart_and_back_to_a_passing_order(cds: httpx
     handle = ehr.opens(await assertion(cds))
     form = await launched(cds, ehr, handle)
     assert form.status_code == 200
-    assert "From the chart: Condition/cond-1" in form.text
+    assert "From the chart: <bdi>Condition/cond-1" in form.text
     assert "will be filed in the patient&#39;s chart" in form.text
     done = await answered(cds, form)
     assert "<h1>Meets the policy; dose within the limit</h1>" in done.text

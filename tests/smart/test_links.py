@@ -127,7 +127,7 @@ async def test_an_earlier_answer_gives_way_to_a_later_one(opened: Opened) -> Non
     async with opened(create_app(Settings.load())) as cds:
         (link,) = forms((await cds.post(SIGN, json=body)).json())
         form = await cds.get(f"/attest?{urlsplit(link['url']).query}", follow_redirects=True)
-        assert "From the chart: QuestionnaireResponse/qr-1" in form.text
+        assert "From the chart: <bdi>QuestionnaireResponse/qr-1" in form.text
         done = await cds.post(form.url, data={"resectable": "true"}, follow_redirects=True)
         assert "<h1>Does not meet the policy" in done.text
         earlier["entry"].append({"resource": (await cds.get(f"{form.url}/response")).json()})

@@ -145,6 +145,151 @@ def test_the_first_page_speaks_before_any_script_runs(chromium, address):
     context.close()
 
 
+def test_without_a_script_the_page_says_that_its_knobs_do_nothing(chromium, address):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    assert "Without JavaScript" in page.locator("#desk").inner_text()
+    assert page.locator("#desk select:enabled, #desk input:enabled, #desk button:enabled:not([hidden])").count() == 0
+    context.close()
+
+
+@pytest.fixture
+def troubled(chromium, address):
+    """A page whose requests may fail."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, base_url=address)
+    opened = context.new_page()
+    opened.set_default_timeout(8000)
+    yield opened
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("failing", "words"),
+    [
+        (lambda route: route.abort(), "could not be reached"),
+        (lambda route: route.fulfill(status=502, body="<html>", content_type="text/html"), "HTTP 502"),
+        (lambda route: route.fulfill(status=200, body="{}"), "could not be read"),
+    ],
+)
+def test_a_failed_evaluation_leaves_no_older_verdict_on_the_page(troubled, failing, words):
+    page = troubled
+    page.goto(WITHIN)
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    page.route("**/workbench/evaluate", failing)
+    page.fill("#k-dose", "9999")
+    page.wait_for_selector("#failed:visible")
+    assert words in page.locator("#failed").inner_text()
+    assert not page.locator("#result").is_visible()
+    page.unroute("**/workbench/evaluate")
+    page.click("#again")
+    page.wait_for_selector("#headline:has-text('Needs documentation')")
+    assert not page.locator("#failed").is_visible()
+
+
+def test_a_slow_evaluation_says_whose_answer_is_shown(troubled):
+    page = troubled
+    page.goto(WITHIN)
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/workbench/evaluate", hold)
+    page.fill("#k-dose", "9999")
+    page.wait_for_selector("#said.waits")
+    assert "what was chosen before" in page.locator("#said").inner_text()
+    held[0].continue_()
+    page.wait_for_selector("#headline:has-text('Needs documentation')")
+    assert page.locator("#outcome.late, #said.waits").count() == 0
+
+
+def test_a_number_that_cannot_be_used_takes_the_verdict_away(page):
+    page.goto(WITHIN)
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    page.fill("#k-dose", "-5")
+    page.wait_for_selector("#failed:visible")
+    assert page.locator("#why").inner_text().startswith("Dose: ")
+    assert not page.locator("#result").is_visible()
+    turned(page, "dose", "1500")
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+
+
+@pytest.mark.parametrize("how", [lambda route: route.abort(), lambda route: route.fulfill(status=500, body="{}")])
+def test_feedback_that_was_not_taken_is_not_said_to_be_sent(troubled, how):
+    page = troubled
+    page.goto("/#story=nsclc-unresectable-flat-dose-below-30kg")
+    page.wait_for_selector("[data-accept]")
+    page.route("**/feedback", how)
+    page.click("[data-accept]")
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    assert "Feedback was not sent" in page.locator("#said.failed").inner_text()
+    page.click("article.card [data-dismiss]")
+    page.wait_for_selector("article.card", state="detached")
+    assert "Feedback was not sent" in page.locator("#said.failed").inner_text()
+
+
+def test_a_form_that_does_not_open_is_told(troubled):
+    page = troubled
+    page.goto("/")
+    settled(page)
+    page.route("**/workbench/form", lambda route: route.abort())
+    page.click("#open-form")
+    page.wait_for_selector("#said.failed:has-text('could not be opened')")
+
+
+def test_what_a_link_cannot_say_is_told(page):
+    page.goto(f"{WITHIN}&dose=-5&weight=71&answers=forgotten")
+    settled(page)
+    page.wait_for_selector("#said.failed")
+    words = page.locator("#said").inner_text()
+    assert "Not used, because no knob takes it: dose." in words
+    assert "no longer kept" in words
+    assert page.url.endswith(f"{WITHIN}&weight=71")
+
+
+def test_the_skip_link_keeps_what_was_chosen(page):
+    page.goto(f"{WITHIN}&dose=1600")
+    page.wait_for_selector("#headline:has-text('Needs documentation')")
+    page.focus(".skip")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/#main")
+    turned(page, "weight", "71")
+    assert page.input_value("#k-dose") == "1600"
+
+
+def test_on_a_small_screen_the_verdict_follows_the_knobs(chromium, address):
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, base_url=address)
+    page = context.new_page()
+    page.goto(WITHIN)
+    bar = page.locator("#jump")
+    page.wait_for_selector("#jump:has-text('Meets the policy')")
+    page.fill("#k-dose", "1600")
+    page.wait_for_selector("#jump:has-text('dose exceeds the limit')")
+    page.route("**/workbench/evaluate", lambda route: route.abort())
+    page.fill("#k-dose", "1500")
+    page.wait_for_selector("#jump:has-text('Not evaluated')")
+    page.unroute("**/workbench/evaluate")
+    bar.click()
+    assert page.locator("#failed").is_visible()
+    assert not bar.is_visible()
+    page.click("#again")
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    assert "Meets the policy" in bar.text_content()
+    assert page.input_value("#k-dose") == "1500"
+    context.close()
+
+
+def test_without_an_order_the_knobs_have_nothing_to_turn(page):
+    page.goto("/#story=order-of-another-patient")
+    page.wait_for_selector("#headline:has-text('Not judged')")
+    assert page.locator("#desk fieldset:enabled").count() == 0
+    page.select_option("#story", "two-orders")
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    assert page.locator("#desk fieldset:disabled").count() == 0
+
+
 def test_a_state_has_a_link_that_leads_back_to_it(page):
     page.goto(WITHIN)
     settled(page)

@@ -130,3 +130,22 @@ async def test_taking_a_suggestion_is_a_turn_of_the_order_knobs(name):
     change = knobs.changed(knobs.read(base, looked.judged[0][0]), knobs.read(taken, after.judged[0][0]), names)
     again = await BENCH.look(knobs.turn(base, change, looked.judged[0][0]))
     assert again.judged[0][0].assessment.dose == after.judged[0][0].assessment.dose
+
+
+async def test_the_words_of_a_limit_hide_no_dose_above_it():
+    for name in JUDGED:
+        for judged, revision in (await BENCH.look(TOLD[name].request)).judged:
+            drawn = picture(judged, revision, 900)
+            for span in drawn.spans if drawn else ():
+                risen = [s for s in drawn.stems if s.top > s.y and span.x <= s.x < span.x + span.width]
+                assert all(span.tag >= s.top or span.tag + 21 <= s.y - 6 for s in risen), name
+
+
+async def test_a_dose_that_is_not_known_in_mg_has_no_scale():
+    for name, words in {
+        "dose-in-pills": "The dose cannot be drawn against its limit yet.",
+        "weight-unknown-dose-per-kg": "Without a body weight the limit is not drawn in mg.",
+    }.items():
+        ((judged, revision),) = (await BENCH.look(TOLD[name].request)).judged
+        drawn = picture(judged, revision, 900)
+        assert (drawn.amounts, drawn.unsure) == ((), words)

@@ -1,5 +1,7 @@
 """The pages without a browser: headers, escaping, the policy page, the form and what it stores."""
 
+import html
+import json
 import re
 
 import httpx
@@ -9,6 +11,7 @@ from starlette.routing import Mount, Route
 
 from cds_service.app import create_app
 from cds_service.policies.library import load_library
+from cds_service.policies.render import render
 from cds_service.settings import Settings
 from cds_service.web.pages import frame
 from cds_service.web.pages.frame import markdown
@@ -77,6 +80,23 @@ async def test_the_policy_page_shows_every_row_section_and_reading(client):
     for one in REVISION.document.readings:
         assert str(one.section) in page
     assert page.count('<tr><th scope="row" class="cite">') >= len(REVISION.document.readings)
+    words = re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", " ", page)))
+    document = REVISION.document
+    texts = [note.text for note in document.notes] + [line.note for line in document.lines_of_business.values()]
+    texts += [document.other_line_of_business, *document.other_policies.values(), "50 mg/mL"]
+    texts += [partner for partners in document.listed_partners.histology.values() for partner in partners]
+    for referral in document.referrals:
+        change = referral.label_change
+        texts += [change.label, change.formulary.label, change.non_formulary.label, referral.off_label.label]
+    texts += [
+        str(row.partner.cap)
+        for p in REVISION.pathways
+        for rows in p.tables.values()
+        for row in rows
+        if row.partner and row.partner.cap
+    ]
+    assert [text for text in texts if text not in words] == []
+    assert [text for text in texts if text not in render(REVISION)] == []
     assert REVISION.sha256 in page
     assert REVISION.document.source.sha256 in page
     for one in REVISION.document.not_encoded:
@@ -100,9 +120,66 @@ async def test_the_link_of_every_card_leads_to_its_place_on_the_policy_page():
         assert {row.cite for rows in pathway.tables.values() for row in rows} <= set(places)
 
 
-async def test_an_unknown_revision_shows_the_newest(client):
+async def test_an_unknown_revision_shows_the_newest_and_says_so(client):
     page = (await client.get("/policies/CP.PHAR.339?revision=1999-01-01&against=1999-01-02", headers=HTML)).text
-    assert str(REVISION.revision) in page
+    assert f"Revision 1999-01-01 is not loaded. This is revision {REVISION.revision}." in page
+    assert "Revision 1999-01-02 is not loaded." in page
+    known = await client.get(f"/policies/CP.PHAR.339?revision={REVISION.revision}", headers=HTML)
+    assert "is not loaded" not in known.text
+
+
+async def evaluated(client, story, **knobs):
+    return (await client.post("/workbench/evaluate", json={"story": story, "knobs": knobs})).json()
+
+
+async def test_no_order_that_passes_stands_for_one_that_does_not(client):
+    answer = await evaluated(client, "two-orders")
+    strips = re.findall(r'<section class="strip ([\w-]+)" aria-label="What it comes to: (\S+)"', answer["html"])
+    assert strips == [("meets", "MedicationRequest/rx-1"), ("needs-documentation", "MedicationRequest/rx-2")]
+    assert "MedicationRequest/rx-1: Meets the policy" in answer["said"]
+    assert "MedicationRequest/rx-2: Needs documentation; dose exceeds the limit" in answer["said"]
+
+
+async def test_an_order_that_was_not_judged_is_not_said_to_be_none(client):
+    answer = await evaluated(client, "order-of-another-patient")
+    assert answer["said"].startswith("Not judged. Durvalumab order was not checked")
+    assert "no order for" not in answer["html"].lower()
+    assert (await evaluated(client, "no-durvalumab"))["said"].startswith("Nothing to judge.")
+
+
+async def test_no_card_is_no_all_clear_where_something_is_open(client):
+    shown = (await evaluated(client, "order-select-documents-missing"))["html"]
+    assert "No card." in shown
+    assert "asked for at signing" in shown
+    assert "nothing to say" not in shown
+    assert "M4 10.5l4 4 8-9" not in shown
+
+
+async def test_a_use_that_another_policy_decides_has_no_dose_left_to_decide(client):
+    answer = await evaluated(client, "other-disease")
+    assert "dose not judged here" in answer["said"]
+
+
+@pytest.mark.parametrize("story", ["nsclc-unresectable-overdose", "weight-in-pounds", "es-sclc-overdose"])
+async def test_the_page_shows_doses_as_the_card_does(client, story):
+    answer = await evaluated(client, story)
+    summary = answer["response"]["cards"][0]["summary"]
+    ordered, limit = re.search(r"Durvalumab (.+) exceeds the plan limit of ([\d,.]+ mg)", summary).groups()
+    head = answer["html"].partition("What the prescriber sees")[0]
+    assert f"ordered {ordered}" in head
+    assert limit in head
+    assert not re.search(r"\b\d{4} mg\b|\d wk\b", head)
+
+
+async def test_a_unit_does_not_turn_the_words_after_it(client):
+    request = json.loads(json.dumps(stories()["dose-in-pills"].request))
+    quantity = request["context"]["draftOrders"]["entry"][0]["resource"]["dosageInstruction"][0]["doseAndRate"][0]
+    quantity["doseQuantity"] = {"value": 1, "unit": "pill\u202e"}
+    answer = (await client.post("/workbench/evaluate", json={"request": request})).json()
+    assert "1 pill every day" in answer["html"]
+    assert "\u202e" not in re.sub("<bdi>.*?</bdi>", "", answer["html"])
+    form = (await client.post("/workbench/form", json={"request": request, "back": ""})).json()["url"]
+    assert "1 pill every day" in (await client.get(form)).text
 
 
 async def form_for(client, story, **knobs):
@@ -115,7 +192,7 @@ async def test_the_form_asks_what_is_missing_and_shows_what_the_chart_says(clien
     page = (await client.get(url)).text
     for name in ("resectable", "prior_therapy.concurrent_platinum_chemo", "prior_therapy.progressed"):
         assert f'name="{name}"' in page
-    assert "From the chart: Observation/stage-1" in page
+    assert "From the chart: <bdi>Observation/stage-1" in page
 
 
 async def test_answers_become_a_response_that_meets(client):
@@ -141,6 +218,63 @@ async def test_answers_become_a_response_that_meets(client):
     state = {"story": "nsclc-unresectable-nothing-documented", "answers": token}
     again = (await client.post("/workbench/evaluate", json=state)).json()
     assert again["said"].startswith("Meets the policy")
+
+
+async def answers_to(client, story, given):
+    """The questions that a form asks, the status of an answer to it, and the page that follows."""
+    url = await form_for(client, story)
+    asked = re.findall(r'<(?:legend|label for="[^"]*")>([^<]*)', (await client.get(url)).text.partition("<details")[0])
+    answer = await client.post(url, data=given)
+    return asked, answer.status_code, answer.text if answer.status_code != 303 else (await client.get(url)).text
+
+
+async def test_an_amount_is_asked_with_its_unit(client):
+    given = {"dose.value": "1500", "dose.unit": "mg"}
+    asked, _, page = await answers_to(client, "dose-in-vials", given)
+    assert asked == ["The amount per administration, as a number", "The unit of the amount"]
+    assert "Meets the policy" in page
+
+
+async def test_a_partner_drug_is_answered_with_its_dose(client):
+    given = {"combination_drugs": ["tremelimumab", "tremelimumab 300 mg"]}
+    _, _, page = await answers_to(client, "hcc-partner-unknown", given)
+    assert "Meets the policy" in page
+    _, _, page = await answers_to(client, "hcc-partner-unknown", {"combination_drugs": ["", "tremelimumab 400 mg"]})
+    assert "Meets the policy" not in page
+
+
+async def test_answers_are_offered_in_words_of_a_clinic(client):
+    page = (await client.get(await form_for(client, "continued-nothing-of-continuity"))).text
+    assert '<option value="true" >responding</option>' in page
+    assert '<option value="false" >not responding, or worse</option>' in page
+
+
+async def test_a_diagnosis_is_shown_and_taken_in_words(client):
+    page = (await client.get(await form_for(client, "hcc-partner-unknown"))).text
+    assert 'list="o-indication" value="hepatocellular carcinoma"' in page
+    _, _, page = await answers_to(client, "nsclc-code-without-histology", {"indication": "non-small cell lung cancer"})
+    assert "Meets the policy" in page
+
+
+async def test_why_an_answered_fact_is_asked_again_is_said(client):
+    _, _, page = await answers_to(client, "continued-btc-stable", {"responding": "true"})
+    assert "Clarify the response to therapy so far: answer and chart" in page
+
+
+@pytest.mark.parametrize("weight", ["-3", "0", "70,5", "70 kg", "1e12", "NaN"])
+async def test_a_wrong_answer_is_marked_and_leads_to_its_question(client, weight):
+    _, status, page = await answers_to(client, "weight-not-recorded", {"weight_kg": weight})
+    assert status == 422
+    assert "<title>Not saved: " in page
+    assert '<a href="#q-weight_kg">Body weight in kg</a>' in page
+    assert re.search(r'id="i-weight_kg"[^>]*aria-describedby="t-weight_kg" aria-invalid="true"', page)
+    assert 'id="t-weight_kg">This answer could not be read: write a number alone' in page
+
+
+async def test_a_wrong_answer_among_those_from_the_chart_is_not_folded_away(client):
+    _, status, page = await answers_to(client, "weight-not-recorded", {"stage": "VII"})
+    assert status == 422
+    assert "<details open>" in page
 
 
 @pytest.mark.parametrize(("given", "words"), [({}, "at least one"), ({"weight_kg": "heavy"}, "could not be read")])

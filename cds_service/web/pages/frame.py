@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from starlette.responses import HTMLResponse, Response
 
 from cds_service import __version__
+from cds_service.cards import text as text_of_cards
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -54,6 +55,7 @@ def _environment() -> Environment:
     )
     environment.filters["markdown"] = markdown
     environment.filters["inline"] = inline
+    environment.filters["in_words"] = in_words
     environment.globals["version"] = __version__
     return environment
 
@@ -77,6 +79,11 @@ def inline(text: str) -> Markup:
     from markupsafe import Markup  # noqa: PLC0415
 
     return Markup(_markdown().renderInline(text))  # noqa: S704  (as above)
+
+
+def in_words(text: str) -> str:
+    """Doses as the cards write them, in text that may quote a record."""
+    return text_of_cards.in_words(text_of_cards.one_line(text))
 
 
 def render(template: str, **values: Any) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cds_service.cards.sorting import is_outside
+
 if TYPE_CHECKING:
     from cds_service.assessment import Assessment
 
@@ -21,6 +23,11 @@ VERDICTS = {
 """A dose verdict, and how it is coloured."""
 
 
+def dose_in_short(assessment: Assessment) -> tuple[str, str]:
+    """The dose verdict in words and how it is coloured. A use that another policy decides is not judged here at all."""
+    return ("not judged here", "open") if is_outside(assessment) else VERDICTS[assessment.dose.verdict.value]
+
+
 def in_short(assessment: Assessment) -> str:
     """Outcome and dose verdict in one sentence."""
-    return f"{OUTCOMES[assessment.outcome.value]}; dose {VERDICTS[assessment.dose.verdict.value][0]}"
+    return f"{OUTCOMES[assessment.outcome.value]}; dose {dose_in_short(assessment)[0]}"

@@ -11,19 +11,23 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cds_service.assessment import as_judged
+from cds_service.cards.text import in_mg, in_words
 from cds_service.criteria.dose import COMBINATION, MAINTENANCE, NEVER, Verdict
-from cds_service.criteria.quantity import plain
+from cds_service.criteria.quantity import in_weeks, plain
 from cds_service.dosing import judge_dose, steps
+from cds_service.web.pages import frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cds_service.assessment import DoseAssessment
     from cds_service.criteria.criterion import DoseRow
     from cds_service.criteria.dose import DoseJudgement, Step, World
     from cds_service.policies.revision import Revision
     from cds_service.result import Judged
 
 LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 52, 18, 46, 54, 268
+ABOVE_ALL, TAG = 26, 34
 _WEEK = Decimal(7)
 _ALONE, _PHASED = 16, 26
 _MOST_DOSES = 60
@@ -31,11 +35,15 @@ _MOST_DOSES = 60
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of time with one limit: ``y`` is the height of the cap, ``text`` the row in words."""
+    """A stretch of time with one limit: ``y`` is the height of the cap, ``text`` the row in words.
+
+    ``tag`` is where the words stand: above the line, or below it or above every dose where one rises over it.
+    """
 
     x: float
     width: float
     y: float
+    tag: float
     text: str
     cite: str
     phase: str
@@ -72,7 +80,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Everything the drawing shows, and the same in one sentence for those who do not see it."""
+    """Everything the drawing shows, and the same in one sentence for those who do not see it.
+
+    ``unsure`` says why no limit is drawn, where none is. ``amounts`` is empty where nothing is known in mg.
+    """
 
     width: int
     height: int
@@ -84,6 +95,7 @@ class Picture:
     weeks: tuple[Tick, ...]
     amounts: tuple[Tick, ...]
     open_rows: tuple[str, ...]
+    unsure: str
     describes: str
     verdict: str
     unit: str
@@ -122,9 +134,10 @@ class _Drawing:
         most = max([*caps, *(mg for _, mg, _ in given if mg is not None), Decimal(100)]) * Decimal("1.14")
         scale = _scale(most)
         self.top = scale[-1] if scale[-1] >= most else most
-        spans = tuple(self._span(start, end, row) for start, end, row in phases)
-        other = tuple(self._span(Decimal(0), self.horizon, row) for row in self._alternatives(banded, phases))
+        spans = tuple(self._span(start, end, row, given) for start, end, row in phases)
+        other = tuple(self._span(Decimal(0), self.horizon, row, ()) for row in self._alternatives(banded, phases))
         stems, gaps = self._stems(given, phases)
+        in_mg_known = bool(caps) or any(mg is not None for _, mg, _ in given)
         step = 4 if self.horizon > 20 or self.width < 460 else 2
         dose = judged.assessment.dose
         return Picture(
@@ -136,9 +149,12 @@ class _Drawing:
             stems=stems,
             gaps=gaps,
             weeks=tuple(Tick(self._x(Decimal(week)), str(week)) for week in range(0, int(self.horizon) + 1, step)),
-            amounts=tuple(Tick(self._y(amount), f"{amount:,.0f}") for amount in scale if amount <= self.top),
+            amounts=tuple(
+                Tick(self._y(amount), f"{amount:,.0f}") for amount in scale if in_mg_known and amount <= self.top
+            ),
             open_rows=self._open(rows) if not spans else (),
-            describes=dose.arithmetic or f"Ordered {dose.ordered or 'nothing readable'}; the limit is not certain yet.",
+            unsure="" if spans else self._unsure(dose),
+            describes=frame.in_words(dose.arithmetic or f"Ordered {dose.ordered or 'nothing readable'}."),
             verdict=dose.verdict.value,
             unit="mg",
         )
@@ -213,27 +229,46 @@ class _Drawing:
                     height,
                     self._y(cap) if over and cap else height,
                     state,
-                    f"week {plain(at)}: {amount} ({words})",
+                    f"week {plain(at)}: {amount} ({frame.in_words(words)})",
                 )
             )
         return tuple(stems), tuple(gaps)
 
-    def _span(self, start: Decimal, end: Decimal, row: DoseRow) -> Span:
+    def _span(
+        self,
+        start: Decimal,
+        end: Decimal,
+        row: DoseRow,
+        given: Sequence[tuple[Decimal, Decimal | None, str]],
+    ) -> Span:
         x, until = self._x(start), self._x(end)
-        weight = self.weight
-        words = f"{row.cap} every {_weeks(row)}"
-        if weight is not None and row.cap.mg_per_kg:
-            words = f"{plain(row.cap.at(weight.kg))} mg every {_weeks(row)}"
-        return Span(x, until - x, self._y(self._mg(row)), words, row.cite, row.phase or "", until - x < 190)
+        cap, y = self._mg(row), self._y(self._mg(row))
+        words = f"{row.cap} every {in_weeks(row.every_days)}"
+        if self.weight is not None and row.cap.mg_per_kg:
+            words = f"{in_mg(cap)} every {in_weeks(row.every_days)}"
+        # Words above the line would hide the very doses that rise over it; nothing is drawn as high as ABOVE_ALL.
+        risen = any(start <= at < end and mg is not None and mg > cap for at, mg, _ in given)
+        below = y + 6 if y + TAG < HEIGHT - BOTTOM else ABOVE_ALL
+        tag = below if risen else y - 27
+        return Span(x, until - x, y, tag, in_words(words), row.cite, row.phase or "", until - x < 190)
 
     def _mg(self, row: DoseRow) -> Decimal:
         return row.cap.at(self.world.kg)
+
+    def _unsure(self, dose: DoseAssessment) -> str:
+        """Why no limit is drawn."""
+        if self.judgement.verdict is not Verdict.UNDETERMINED:
+            return "Without a body weight the limit is not drawn in mg."
+        if dose.limit_mg is None and dose.limit_mg_per_kg is None:
+            return "The limit is not certain yet."
+        return "The dose cannot be drawn against its limit yet."
 
     def _open(self, rows: Sequence[DoseRow]) -> tuple[str, ...]:
         possible = set(self.judgement.open_rows)
         kept = [row for row in rows if not possible or row.cite in possible]
         return tuple(
-            f"{row.cite}: {row.band}{f', {row.phase}' if row.phase else ''}: {row.cap} every {_weeks(row)}"
+            f"{row.cite}: {row.band}{f', {row.phase}' if row.phase else ''}: "
+            + in_words(f"{row.cap} every {in_weeks(row.every_days)}")
             for row in kept
         )
 
@@ -247,11 +282,6 @@ class _Drawing:
 def _follows_combination(before: Decimal, phases: Sequence[tuple[Decimal, Decimal, DoseRow]]) -> bool:
     """The first dose of the maintenance phase follows the last combination dose after its interval (section V)."""
     return len(phases) > 1 and before < phases[-1][0]
-
-
-def _weeks(row: DoseRow) -> str:
-    weeks = row.every_days / _WEEK
-    return f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(row.every_days)} days"
 
 
 def _scale(most: Decimal) -> list[Decimal]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from cds_service.criteria.dose import COMBINATION
-from cds_service.criteria.quantity import plain
+from cds_service.criteria.quantity import in_weeks, plain
 from cds_service.policies.describe import KNOWN_LIMITS, source_attributes
 from cds_service.policies.diff import diff
-from cds_service.policies.render import outline
+from cds_service.policies.render import approval, lines_of_business, outline, routes
 from cds_service.web.pages import frame
 
 if TYPE_CHECKING:
@@ -39,10 +39,12 @@ def policy_page(request: Request, revisions: Sequence[Revision]) -> Response:
     named = {revision.revision.isoformat(): revision for revision in revisions}
     revision = named.get(request.query_params.get("revision", ""), revisions[-1])
     against = named.get(request.query_params.get("against", ""))
+    asked = [request.query_params.get(name, "") for name in ("revision", "against")]
     document = revision.document
     return frame.page(
         "policy.html",
         revision=revision,
+        unknown=[day for day in asked if day and day not in named],
         document=document,
         others=[day for day, other in named.items() if other is not revision],
         against=against,
@@ -50,6 +52,9 @@ def policy_page(request: Request, revisions: Sequence[Revision]) -> Response:
         vials=", ".join(f"{plain(vial.mg)} mg / {plain(vial.ml)} mL" for vial in revision.drug.vials),
         unit=plain(revision.drug.billing_unit_mg) if revision.drug.billing_unit_mg else "",
         pathways=[_pathway(pathway) for pathway in revision.pathways],
+        lines=lines_of_business(revision),
+        strength=plain(revision.drug.mg_per_ml) if revision.drug.mg_per_ml is not None else "",
+        referrals=[(referral, routes(referral)) for referral in document.referrals],
         attributes=source_attributes(revision),
         limits=KNOWN_LIMITS,
         settings=[(name, outline(criterion).words) for name, criterion in revision.settings.items()],
@@ -60,10 +65,7 @@ def _pathway(pathway: Pathway) -> dict[str, Any]:
     return {
         "section": pathway.section,
         "label": pathway.label,
-        "approval": " or ".join(
-            f"{plain(one.months)} months" + (f" in total ({one.disease})" if one.less else "")
-            for one in pathway.approval
-        ),
+        "approval": approval(pathway),
         "tables": [(setting, _rows(pathway, setting, rows)) for setting, rows in pathway.tables.items() if rows],
         "criteria": [outline(criterion) for criterion in pathway.criteria],
     }
@@ -80,18 +82,17 @@ def _rows(pathway: Pathway, setting: str | None, rows: Sequence[DoseRow]) -> lis
 
 
 def _row(pathway: Pathway, setting: str | None, row: DoseRow) -> dict[str, Any]:
-    weeks = row.every_days / 7
-    every = f"{plain(weeks)} weeks" if weeks == weeks.to_integral_value() else f"{plain(row.every_days)} days"
     partner = ""
     if row.partner is not None:
         partner = row.partner.drug + (f" {row.partner.cap}" if row.partner.cap else "")
-        partner += f", at most {row.partner.doses}" if row.partner.doses else ""
+        doses = row.partner.doses
+        partner += f", {doses} dose{'s' if doses > 1 else ''} at most" if doses else ""
     return {
         "cite": row.cite,
         "band": str(row.band),
         "phase": row.phase or "",
         "cap": str(row.cap),
-        "every": every,
+        "every": in_weeks(row.every_days),
         "cycles": row.cycles or "",
         "partner": partner,
         "tries": _tries(pathway, setting, row),

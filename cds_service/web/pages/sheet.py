@@ -9,8 +9,10 @@ from urllib.parse import parse_qs
 
 from starlette.responses import Response
 
+from cds_service.cards.words import CAUSES
 from cds_service.cdshooks import write_json
 from cds_service.errors import NotFoundError, RequestError
+from cds_service.evidence import Absence
 from cds_service.fhir.read import as_object, objects, partial_date, text
 from cds_service.questionnaire import EVIDENCE, package
 from cds_service.values import dataclass
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from cds_service.crd.evaluations import Evaluation
+    from cds_service.criteria.finding import Missing
     from cds_service.policies.revision import Revision
 
 Json = dict[str, Any]
@@ -36,6 +39,19 @@ Given = dict[str, list[str]]
 FORM_LIMIT = 256 * 1024
 """Bytes of an answered form that are read at most."""
 _LONGEST = 400
+_MORE_THAN_0 = frozenset({"weight_kg", "dose.value", "dose.interval_value"})
+_PICK = "pick one of the answers that are offered"
+_HOW = {
+    "decimal": "write a number alone, with a point before decimals, such as 70.5",
+    "date": "write a date as 2026-11-20, or its month (2026-11) or year",
+}
+"""How an answer of a type is written."""
+_CLARIFY = {
+    Absence.CONFLICTING: "clarify {what}: answer and chart, or two entries of the chart, contradict each other",
+    Absence.NOT_UNDERSTOOD: CAUSES[Absence.NOT_UNDERSTOOD],
+    Absence.TOO_OLD: CAUSES[Absence.TOO_OLD],
+}
+"""What is asked for once more, because something was said that does not settle it."""
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
 
 
@@ -66,7 +82,7 @@ class Sheet:
             raise NotFoundError("Nothing is asked for this order.")
         form, begun = (entry["resource"] for entry in made["entry"])
         begun["extension"] = [e for e in begun.get("extension", ()) if _says_something(e)]
-        ordered = f"{revision.drug.name} {before_answers(evaluation, revision).dose.ordered}".strip()
+        ordered = frame.in_words(f"{revision.drug.name} {before_answers(evaluation, revision).dose.ordered}".strip())
         return cls(form, begun, revision, f"{ordered} ({evaluation.order})" if evaluation.order else ordered)
 
     def questions(self, given: Given | None, trouble: Mapping[str, str]) -> list[Json]:
@@ -90,7 +106,7 @@ class Sheet:
             read = [_answer(item, value) for value in given.get(item["linkId"], ()) if value]
             answers = [answer for answer in read if answer is not None]
             if len(answers) < len(read):
-                trouble[item["linkId"]] = "This answer could not be read."
+                trouble[item["linkId"]] = f"This answer could not be read: {_HOW.get(item['type'], _PICK)}."
             elif answers:
                 charted = begun.get(item["linkId"], [])
                 kept = [_value(answer) for answer in charted] == [_value(answer) for answer in answers]
@@ -121,6 +137,7 @@ def form_page(
         asked=[q for q in questions if not q["evidence"]],
         known=[q for q in questions if q["evidence"]],
         trouble=trouble.get("", ""),
+        wrong=[q for q in questions if q["trouble"]],
         **{"alone": False, "where": "", **more},
     )
 
@@ -134,9 +151,9 @@ def result_page(sheet: Sheet, evaluation: Evaluation, response: Json, *, base: s
         base=base,
         before=in_short(before),
         after=in_short(after),
-        arithmetic=after.dose.arithmetic,
+        arithmetic=frame.in_words(after.dose.arithmetic),
         findings=after.findings,
-        missing=[_sentence(words_for(one.fact).do) for one in after.missing],
+        missing=[_asked_still(one) for one in after.missing],
         given=[_said(item) for item in response["item"] if not _charted(item)],
         charted=[_said(item) for item in response["item"] if _charted(item)],
         order=sheet.order,
@@ -168,6 +185,11 @@ def _sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}"
 
 
+def _asked_still(missing: Missing) -> str:
+    words = words_for(missing.fact)
+    return _sentence(_CLARIFY.get(missing.absence, "{do}").format(what=words.what, do=words.do))
+
+
 def _says_something(extension: Json) -> bool:
     return bool(extension.get("valueReference", {"reference": "-"}).get("reference"))
 
@@ -175,6 +197,8 @@ def _says_something(extension: Json) -> bool:
 def _question(item: Json, begun: list[Json], given: Given | None) -> Json:
     options = [(o["valueCoding"]["code"], o["valueCoding"]["display"]) for o in item.get("answerOption", ())]
     values = [_value(answer) for answer in begun] if given is None else given.get(item["linkId"], [])
+    if item["type"] == "open-choice" and not item.get("repeats"):
+        values = [dict(options).get(value, value) for value in values]  # typed into a field: words, not codes
     evidence = [shown for answer in begun for shown in _evidence(answer)]
     return {
         "name": item["linkId"],
@@ -206,7 +230,7 @@ def _shown(answer: Json) -> str:
 def _answer(item: Json, value: str) -> Json | None:
     """What somebody typed as an answer of the item's type; None where it is none."""
     for option in item.get("answerOption", ()):
-        if option["valueCoding"]["code"] == value:
+        if value in {option["valueCoding"]["code"], option["valueCoding"]["display"]}:
             return {"valueCoding": option["valueCoding"]}
     match item["type"]:
         case "boolean" if value in {"true", "false"}:
@@ -216,7 +240,9 @@ def _answer(item: Json, value: str) -> Json | None:
                 number = Decimal(value)
             except InvalidOperation:
                 return None
-            return {"valueDecimal": number} if number.is_finite() and abs(number) < Decimal(10) ** 9 else None
+            least_is_0 = item["linkId"] not in _MORE_THAN_0
+            usable = number.is_finite() and (number > 0 or (least_is_0 and number == 0)) and number < Decimal(10) ** 9
+            return {"valueDecimal": number} if usable else None
         case "date" if _DATE.fullmatch(value) and partial_date(value) is not None:
             return {"valueDate": value}
         case "string" | "open-choice":

@@ -13,6 +13,8 @@ from uuid import uuid4
 
 from starlette.routing import BaseRoute, Route
 
+from cds_service.assessment import OrderOutcome
+from cds_service.cards.text import in_kg, in_mg, in_mg_per_kg
 from cds_service.cdshooks import parse_request, write_json
 from cds_service.criteria.quantity import plain
 from cds_service.dosing import steps
@@ -24,7 +26,7 @@ from cds_service.service import EXPLAIN, HookCall
 from cds_service.values import dataclass
 from cds_service.web.http import json_answer, json_body
 from cds_service.web.pages import frame, knobs
-from cds_service.web.pages.outcome import OUTCOMES, VERDICTS, in_short
+from cds_service.web.pages.outcome import OUTCOMES, dose_in_short, in_short
 from cds_service.web.pages.picture import picture
 from cds_service.web.pages.stories import stories
 from cds_service.wording import words_for
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from cds_service.assessment import Assessment
     from cds_service.policies.library import Library
     from cds_service.policies.revision import Revision
     from cds_service.result import Judged
@@ -122,6 +125,7 @@ class Workbench:
             groups=knobs.GROUPS,
             knobs=knobs.read(story.request, _first(looked)),
             slides=_SLIDES,
+            said=said(looked),
             result=_markup(self._result(looked, "generic", 760)),
         )
 
@@ -155,6 +159,12 @@ class Workbench:
                 "html": self._result(looked, profile, width),
                 "knobs": knobs.read(body, _first(looked)) | {name: value for name, value in turned.items() if value},
                 "turned": turned,
+                "judged": bool(looked.judged),
+                "unused": [
+                    name for name, value in _object(asked.get("knobs") or {}).items() if value and name not in turned
+                ],
+                "answers": asked.get("answers", "") if self._answered(asked) else "",
+                "profile": profile,
                 "case": str(frame.markdown(story.case)) if story else "",
                 "service": looked.service,
                 "request": body,
@@ -219,12 +229,16 @@ class Workbench:
         turned = knobs.usable(_object(asked.get("knobs") or {}))
         if turned:
             body = knobs.turn(base, turned, _first(looked))
-        response = self.forms.answered(str(asked.get("answers", ""))) if self.forms else None
+        response = self._answered(asked)
         if response is not None:
             body = knobs.with_answers(body, response)
         if body is not base:
             looked = await self.look(body)
         return body, looked
+
+    def _answered(self, asked: Json) -> Json | None:
+        """The answers to a form that a state names, as long as they are kept."""
+        return self.forms.answered(str(asked.get("answers", ""))) if self.forms else None
 
 
 def _object(value: Any) -> Json:
@@ -251,8 +265,10 @@ def _result(looked: Looked, profile: str, width: int, *, form: bool) -> str:
     cards, dropped = _cards(looked.answer["cards"], profile)
     return frame.render(
         "result.html",
-        strip=_strip(looked),
+        strips=_strips(looked),
         orders=orders,
+        quiet=_quiet(looked),
+        clear=bool(looked.judged) and all(order.assessment.outcome is OrderOutcome.MEETS for order, _ in looked.judged),
         missing=any(order["missing"] for order in orders),
         form=form,
         cards=cards,
@@ -370,20 +386,39 @@ def _cards(cards: list[Json], profile: str) -> tuple[list[Json], str]:
     )
 
 
-def _strip(looked: Looked) -> Json:
+def _strips(looked: Looked) -> list[Json]:
+    """What it comes to, for every order: an order that passes never stands for another that does not."""
     if not looked.judged:
-        headline = looked.problem or "Nothing to judge: no order for a drug of a loaded policy"
-        return {"outcome": "none", "kicker": looked.service, "headline": headline, "arithmetic": "", "facts": []}
-    assessment = looked.judged[0][0].assessment
+        headline, words = _unjudged(looked)
+        shown = {"headline": headline, "arithmetic": words, "facts": []}
+        return [{"outcome": "none", "name": "", "kicker": looked.service, **shown}]
+    count = len(looked.judged)
+    strips = [_strip(judged.assessment, looked) for judged, _ in looked.judged]
+    if count > 1:
+        for number, (strip, (judged, _)) in enumerate(zip(strips, looked.judged, strict=True), 1):
+            turned = ", the one the knobs turn" if number == 1 else ""
+            strip["name"] = judged.order.named
+            strip["kicker"] = f"{judged.order.named}, order {number} of {count}{turned}: {strip['kicker']}"
+    return strips
+
+
+def _unjudged(looked: Looked) -> tuple[str, str]:
+    """A headline and a sentence where no order was judged. That there was nothing to judge is not said of a card."""
+    if looked.problem:
+        return "Not evaluated", looked.problem
+    if cards := looked.answer["cards"]:
+        return "Not judged", str(cards[0]["summary"])
+    return "Nothing to judge", "No order that this call asks about is for a drug of a loaded policy."
+
+
+def _strip(assessment: Assessment, looked: Looked) -> Json:
     dose = assessment.dose
-    verdict, state = VERDICTS[dose.verdict.value]
-    weight = f"{plain(dose.weight.kg)} kg" if dose.weight else "not known"
-    limit = f"{dose.limit_mg:,.1f}".removesuffix(".0") + " mg" if dose.limit_mg is not None else ""
-    limit = limit or (f"{plain(dose.limit_mg_per_kg)} mg/kg" if dose.limit_mg_per_kg is not None else "open")
+    verdict, state = dose_in_short(assessment)
+    limit = in_mg(dose.limit_mg) if dose.limit_mg is not None else in_mg_per_kg(dose.limit_mg_per_kg)
     facts = [
         ("Dose", verdict, state),
         ("Limit", limit + (f" ({dose.row})" if dose.row else ""), ""),
-        ("Weight", weight, "" if dose.weight else "open"),
+        ("Weight", in_kg(dose.weight) if dose.weight else "not known", "" if dose.weight else "open"),
         ("Missing", str(len(assessment.missing)) + (" fact" if len(assessment.missing) == 1 else " facts"), ""),
     ]
     if assessment.approval_months is not None:
@@ -391,21 +426,37 @@ def _strip(looked: Looked) -> Json:
     section = f"section {assessment.section}" if assessment.section else "no section chosen"
     return {
         "outcome": assessment.outcome.value,
+        "name": "",
         "kicker": f"{assessment.policy.id}, {section}, answered in {looked.ms:.1f} ms",
         "headline": OUTCOMES[assessment.outcome.value],
-        "arithmetic": dose.arithmetic or (f"Ordered {dose.ordered}" if dose.ordered else ""),
+        "arithmetic": frame.in_words(dose.arithmetic or (f"Ordered {dose.ordered}" if dose.ordered else "")),
         "facts": facts,
     }
+
+
+def _quiet(looked: Looked) -> str:
+    """What it means that there is no card. It is no all-clear where something is open."""
+    if all(judged.assessment.outcome is OrderOutcome.MEETS for judged, _ in looked.judged):
+        return "There is nothing to say to the prescriber."
+    if looked.service.endswith("order-select"):
+        return (
+            "While an order is written only doses and contradictions are told; what is missing is asked for at signing."
+        )
+    return "What is open stands among the criteria."
 
 
 def said(looked: Looked) -> str:
     """The result in one sentence, for those who listen."""
     if not looked.judged:
-        return str(_strip(looked)["headline"])
-    assessment = looked.judged[0][0].assessment
+        return ". ".join(_unjudged(looked))
     count = len(looked.answer["cards"])
     cards = "no card" if not count else "1 card" if count == 1 else f"{count} cards"
-    return f"{in_short(assessment)}; {cards}."
+    several = len(looked.judged) > 1
+    orders = [
+        f"{judged.order.named}: {in_short(judged.assessment)}" if several else in_short(judged.assessment)
+        for judged, _ in looked.judged
+    ]
+    return f"{'. '.join(orders)}; {cards}."
 
 
 def _coverage(answer: Json) -> list[Json]:

@@ -5,7 +5,8 @@
 (() => {
   const $ = (selector, root = document) => root.querySelector(selector);
   const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
-  const desk = $("#desk"), result = $("#result"), said = $("#said"), story = $("#story");
+  const desk = $("#desk"), outcome = $("#outcome"), result = $("#result"), said = $("#said"), story = $("#story");
+  const LATE = 400, PATIENCE = 20000;  // ms until the page says that it waits, and until it gives up
   const base = desk.dataset.base;
   const state = { story: story.value, knobs: {}, answers: "", request: null, profile: "generic" };
   let last = null, turn = 0, open = new Map(), dismissed = new Set();
@@ -21,10 +22,9 @@
     return parts.toString();
   }
   function readLink() {
+    if (!location.hash.includes("=")) return false;  // none, or a place on the page
     const parts = new URLSearchParams(location.hash.slice(1));
-    if (![...parts].length) return false;
-    state.knobs = {};
-    state.request = null;
+    Object.assign(state, { knobs: {}, request: null, answers: "", profile: "generic" });
     for (const [name, value] of parts) {
       if (name === "story") state.story = value;
       else if (name === "answers") state.answers = value;
@@ -35,46 +35,93 @@
     return true;
   }
 
-  // --- one evaluation; a late answer never overwrites a newer one
+  // --- one evaluation; a late answer never overwrites a newer one, and no answer stands for another state than its own
+  async function post(path, body) {
+    let response, text;
+    try {
+      response = await fetch(base + path, {
+        method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
+        signal: AbortSignal.timeout(PATIENCE),
+      });
+      text = await response.text();
+    } catch (error) {
+      const late = error.name === "TimeoutError";
+      throw new Error(late ? `The service did not answer within ${PATIENCE / 1000} seconds.` : "The service could not be reached.");
+    }
+    let answer = null;
+    try { answer = JSON.parse(text); } catch { /* not from the service, or empty */ }
+    if (!response.ok) throw new Error(answer?.issue?.[0]?.details?.text ?? `The service failed (HTTP ${response.status}).`);
+    return answer;
+  }
   async function evaluate(more = {}) {
     const mine = ++turn, started = performance.now();
-    $("#outcome").setAttribute("aria-busy", "true");
-    const body = { ...state, width: Math.round(result.clientWidth - 42), ...more };
+    const asked = { ...state, width: Math.round(outcome.clientWidth - 42), ...more };
+    outcome.setAttribute("aria-busy", "true");
+    const waiting = setTimeout(() => {
+      outcome.classList.add("late");
+      $("#failed").hidden = true;
+      jump.textContent = "Evaluating";
+      tell(`Evaluating.${result.hidden ? "" : " What stands below is the answer to what was chosen before."}`, "waits");
+    }, LATE);
     let answer;
     try {
-      const response = await fetch(`${base}/workbench/evaluate`, {
-        method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
-      });
-      answer = await response.json();
-      if (!response.ok) throw new Error(answer.issue?.[0]?.details?.text ?? `HTTP ${response.status}`);
+      answer = await post("/workbench/evaluate", asked);
+      if (!answer?.html) throw new Error("The answer could not be read.");
     } catch (error) {
-      if (mine === turn) tell(`The request could not be evaluated: ${error.message}`, true);
+      if (mine === turn) fail(error.message, () => evaluate(more));
       return false;
     } finally {
-      if (mine === turn) $("#outcome").setAttribute("aria-busy", "false");
+      clearTimeout(waiting);
+      if (mine === turn) {
+        outcome.setAttribute("aria-busy", "false");
+        outcome.classList.remove("late");
+      }
     }
     if (mine !== turn) return false;
-    show(answer);
+    show(answer, asked);
     document.documentElement.dataset.ms = (performance.now() - started).toFixed(1);
     document.documentElement.dataset.turn = mine;
     return true;
   }
-  function tell(words, failed = false) {
+  // On a small screen the verdict is far below the knobs: a bar at the lower edge says it, and leads there.
+  const jump = $("#jump");
+  function tell(words, kind = "") {
     said.textContent = words;
-    said.classList.toggle("failed", failed);
-    said.classList.toggle("away", !failed);
+    said.className = kind || "away";
   }
-  function show(answer) {
+  // What is on the page answers an older state: it is taken away, so that it is not read as the answer to this one.
+  function fail(words, retry = null) {
+    tell("");
+    $("#why").textContent = words;
+    $("#again").hidden = !retry;
+    $("#again").onclick = retry;
+    $("#failed").hidden = false;
+    jump.textContent = "Not evaluated";
+    result.hidden = true;
+  }
+  function uncover() {
+    $("#failed").hidden = true;
+    result.hidden = false;
+  }
+  function show(answer, asked) {
     last = answer;
     state.knobs = answer.turned;
+    state.answers = answer.answers;
+    state.profile = answer.profile;
     dismissed.clear();
     for (const one of $$("details[data-key]", result)) open.set(one.dataset.key, one.open);
     result.innerHTML = answer.html;
     for (const one of $$("details[data-key]", result)) if (open.has(one.dataset.key)) one.open = open.get(one.dataset.key);
     if (answer.case) $("#case").innerHTML = answer.case;
+    uncover();
+    jump.textContent = answer.said;
     setKnobs(answer.knobs, answer.turned);
     raw();
-    tell(answer.said);
+    for (const one of $$("fieldset", desk)) one.disabled = !answer.judged;  // there is no order that they could turn
+    const left = [];
+    if (answer.unused.length) left.push(`Not used, because no knob takes it: ${answer.unused.join(", ")}.`);
+    if (asked.answers && !answer.answers) left.push("The answers to the form are no longer kept; what stands below is without them.");
+    tell([...left, answer.said].join(" "), left.length ? "failed" : "");
     history.replaceState(null, "", link() ? `#${link()}` : location.pathname);
     $("#share").disabled = Boolean(state.request);
   }
@@ -119,7 +166,12 @@
   desk.addEventListener("input", (event) => {
     const knob = knobOf(event.target);
     if (!knob) return;
-    if (event.target.validity && !event.target.validity.valid) return;
+    if (event.target.validity && !event.target.validity.valid) {
+      ++turn;  // whatever is on its way answers a value that no longer stands there
+      outcome.setAttribute("aria-busy", "false");
+      outcome.classList.remove("late");
+      return fail(`${event.target.labels[0].textContent.trim()}: ${event.target.validationMessage}`);
+    }
     state.knobs[knob[0]] = knob[1];
     evaluate();
   });
@@ -146,9 +198,10 @@
       const picked = $("[data-reason]", card)?.selectedOptions[0];
       const override = { outcome: "overridden" };
       if (picked?.value) override.overrideReason = { reason: { code: picked.value, system: picked.dataset.system } };
-      await feedback(card.dataset.card, override);
+      const trouble = await feedback(card.dataset.card, override);
       card.remove();
-      tell("feedback" in desk.dataset ? "Card dismissed; feedback was sent." : "Card dismissed.");
+      const sent = "feedback" in desk.dataset ? "Card dismissed; feedback was sent." : "Card dismissed.";
+      tell(trouble ? `Card dismissed. ${trouble}` : sent, trouble ? "failed" : "");
       $("h3", $(".cards")).setAttribute("tabindex", "-1");
       $("h3", $(".cards")).focus();
     } else if (target.id === "open-form" || target.dataset.fact || "form" in target.dataset) {
@@ -163,30 +216,33 @@
     state.profile = event.target.value;
     evaluate().then(() => $(`input[name=profile][value=${state.profile}]`)?.focus());
   });
-  async function feedback(card, members) {
-    if (!("feedback" in desk.dataset)) return;  // outside demo mode it would count among that of prescribers
+  async function feedback(card, members) {  // what went wrong, if anything
+    if (!("feedback" in desk.dataset)) return "";  // outside demo mode it would count among that of prescribers
     const entry = { card, outcomeTimestamp: new Date().toISOString(), ...members };
-    const response = await fetch(`${base}/cds-services/${last.service}/feedback`, {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ feedback: [entry] }),
-    });
-    await response.text();
+    try {
+      await post(`/cds-services/${last.service}/feedback`, { feedback: [entry] });
+    } catch (error) {
+      return `Feedback was not sent: ${error.message}`;
+    }
+    return "";
   }
   async function accept(card, suggestion) {
     const offered = last.response.cards.flatMap((one) => one.suggestions ?? []).find((one) => one.uuid === suggestion);
     const update = offered?.actions.find((action) => action.type === "update");
     if (!update) return;
-    await feedback(card, { outcome: "accepted", acceptedSuggestions: [{ id: suggestion }] });
-    await evaluate({ taken: update.resource });
+    const trouble = await feedback(card, { outcome: "accepted", acceptedSuggestions: [{ id: suggestion }] });
+    if (!await evaluate({ taken: update.resource })) return;
+    if (trouble) tell(`${trouble} ${last.said}`, "failed");
     $("#headline").setAttribute("tabindex", "-1");
     $("#headline").focus();
   }
   async function form(fact) {
-    const response = await fetch(`${base}/workbench/form`, {
-      method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ ...state, back: link() }),
-    });
-    const answer = await response.json();
-    if (!response.ok) return tell(answer.issue?.[0]?.details?.text ?? "The form could not be opened.", true);
-    location.assign(answer.url + (fact ? `#q-${fact}` : ""));
+    try {
+      const answer = await post("/workbench/form", { ...state, back: link() });
+      location.assign(answer.url + (fact ? `#q-${fact}` : ""));
+    } catch (error) {
+      tell(`The form could not be opened: ${error.message}`, "failed");
+    }
   }
   async function copy(text, button) {
     const before = button.textContent;
@@ -215,14 +271,18 @@
       $("#paste-trouble").textContent = `This is not JSON: ${error.message}`;
       return;
     }
-    const before = { ...state };
+    const before = { ...state }, covered = result.hidden;
     Object.assign(state, { request, story: "", knobs: {}, answers: "" });
     if (await evaluate()) {
       story.value = "";
       paster.close();
     } else {
       Object.assign(state, before);
-      $("#paste-trouble").textContent = said.textContent;
+      $("#paste-trouble").textContent = $("#why").textContent;
+      if (!covered) {
+        uncover();
+        jump.textContent = last?.said ?? "";
+      }
     }
   });
 
@@ -235,14 +295,16 @@
     paint();
     try { localStorage.setItem("theme", theme.value); } catch { /* as above */ }
   });
-  let width = result.clientWidth, waiting = 0;
+  let width = outcome.clientWidth, waiting = 0;
   new ResizeObserver(() => {
-    if (Math.abs(result.clientWidth - width) < 24) return;
-    width = result.clientWidth;
+    if (Math.abs(outcome.clientWidth - width) < 24) return;
+    width = outcome.clientWidth;
     clearTimeout(waiting);
-    waiting = setTimeout(() => evaluate(), 120);
-  }).observe(result);
+    waiting = setTimeout(() => { if (!result.hidden) evaluate(); }, 120);
+  }).observe(outcome);
+  new IntersectionObserver(([seen]) => jump.classList.toggle("there", seen.isIntersecting)).observe(outcome);
   addEventListener("hashchange", () => { if (readLink()) evaluate(); });
+  for (const one of $$("[disabled]", desk)) one.disabled = false;  // without this script they would do nothing
   readLink();
   evaluate();
 })();
