@@ -65,15 +65,16 @@ def text(value: object) -> str:
 
 
 _RUN_ON = re.compile(r"[^.;,]{500}")
+_MOST_WORDS = 4000
 
 
 def runs_on(words: str) -> bool:
-    """Whether words go on for 500 characters without a stop.
+    """Whether words go on for 500 characters without a stop, or for 4,000 at all.
 
     Patterns that look for a denial within a sentence would take the square of its length, and nobody could say what it
     denies: such words are not read.
     """
-    return len(words) >= 500 and _RUN_ON.search(words) is not None
+    return len(words) >= 500 and (len(words) > _MOST_WORDS or _RUN_ON.search(words) is not None)
 
 
 def codings(concept: object) -> tuple[Coding, ...]:

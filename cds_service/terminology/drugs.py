@@ -106,7 +106,7 @@ def _names(names: tuple[str, ...], words: str) -> bool:
     if not any(name in words for name in names):
         return False
     return not _OTHERWISE.search(words) and any(
-        not _DENIED.search(words[: match.start()])
+        not _DENIED.search(_just_before(words, match.start()))
         for name in names
         for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", words)
     )
@@ -138,10 +138,15 @@ def generic_name(found: str | Iterable[Coding], text: str = "") -> str | None:
     return _from_words(words)
 
 
+def _just_before(words: str, place: int) -> str:
+    """The end of what stands before a name. To look through all of it for each name would take a long text's square."""
+    return words[max(0, place - 40) : place]
+
+
 def _is_beside(words: str) -> bool:
     """Whether a companion is only spoken of: "ondansetron for cisplatin nausea", "tremelimumab held"."""
     return _NOT_GIVEN.search(words) is not None or any(
-        _BESIDE.search(words[max(0, match.start() - 40) : match.start()])
+        _BESIDE.search(_just_before(words, match.start()))
         for match in _WORD.finditer(words)
         if match.group() in _GENERIC_OF_WORD
     )
@@ -152,7 +157,7 @@ def _from_words(words: str) -> str | None:
     named = {
         _GENERIC_OF_WORD[match.group()]
         for match in _WORD.finditer(words)
-        if match.group() in _GENERIC_OF_WORD and not _DENIED.search(words[: match.start()])
+        if match.group() in _GENERIC_OF_WORD and not _DENIED.search(_just_before(words, match.start()))
     }
     if named - {"durvalumab"} and _is_beside(words):
         return None

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks import bodies as realistic
-from tests.bodies import SIGN, assessments, call
+from tests.bodies import SIGN, assessments, call, order, searchset
 from tests.response_checker import complaints
 
 if TYPE_CHECKING:
@@ -163,9 +163,12 @@ def test_a_text_of_a_megabyte_is_answered(app: ASGIApp, words: str) -> None:
     assert assessments(answer.json())[0]["dose"]["ordered"] == "1500 mg every 2 wk"
 
 
-@pytest.mark.parametrize("words", ["no ", "not first-line ", "negative for no ", "possible metastasis if ", "x"])
-def test_words_without_a_stop_are_answered(app: ASGIApp, words: str) -> None:
-    """Results, a disease status and notes; where the length counts squared, this does not end for hours."""
+@pytest.mark.parametrize(
+    "words",
+    ["no ", "no, ", "not first-line ", "negative for no ", "possible metastasis if ", "cisplatin ", "repeat, ", "x"],
+)
+def test_words_without_an_end_are_answered(app: ASGIApp, words: str) -> None:
+    """Results, a disease status, drugs and notes; where the length counts squared, this does not end for minutes."""
     long = words * (300_000 // len(words))
     body = call()
     body["context"]["draftOrders"]["entry"][0]["resource"]["note"] = [{"text": long}]
@@ -187,6 +190,11 @@ def test_words_without_a_stop_are_answered(app: ASGIApp, words: str) -> None:
             for code in ("21665-5", "78205-2", "97509-4", "31206-6", "69548-6")
         ],
     }
+    named = body["prefetch"]["oncologyObservations"]["entry"][0]["resource"]
+    by_name = {**named, "id": "by-name", "code": {"text": f"EGFR mutation {long}"}}
+    body["prefetch"]["oncologyObservations"]["entry"].append({"resource": by_name})
+    companion = order("rx-2", drug={"text": long}, status="active")
+    body["prefetch"]["medicationRequests"] = searchset(companion)
     answer = asyncio.run(post(app, orjson.dumps(body)))
     assert_no_fault(answer)
     assert assessments(answer.json())[0]["dose"]["verdict"] == "exceeds"
