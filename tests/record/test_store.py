@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import resource
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ from tests.record.cases import DAY, NOON, decision
 from tests.record.conftest import url_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.postgres_server import PostgresServer
@@ -266,25 +267,26 @@ def test_a_database_that_stands_still_is_unavailable_and_goes_on_afterwards(
     store.close()
 
 
-@pytest.fixture
-def full_disk() -> Iterator[Callable[[], None]]:
-    """Let no file grow any more, until the test is over; the system answers as it does where a disk is full."""
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file can grow, nor that to which the tests' own output may go; the system answers as where a disk is full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_seen_before_a_row_is_lost_to_it(
-    tmp_path: Path, keys: Keys, full_disk: Callable[[], None]
-) -> None:
+def test_a_full_disk_is_seen_before_a_row_is_lost_to_it(tmp_path: Path, keys: Keys) -> None:
     store, spool = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys), Spool(tmp_path / "spool", 1_000_000)
     store.prepare()
     store.check()
     assert spool.has_room()
-    full_disk()
-    with pytest.raises(StoreUnavailableError):
-        store.check()
-    assert not spool.has_room()
+    with full_disk():
+        with pytest.raises(StoreUnavailableError):
+            store.check()
+        assert not spool.has_room()
     assert not list((tmp_path / "spool").iterdir())
 
 
