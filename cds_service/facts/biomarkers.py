@@ -45,6 +45,8 @@ GENES = {"gene_egfr": "egfr", "gene_alk": "alk"}
 PENDING = frozenset({"registered", "preliminary", "cancelled"})
 GERMLINE = "LA6683-2"
 UNSTATED = "mutation, type not stated"
+UNREAD = "mutations of a text that is not read"
+"""What a coded negative result is about whose words never end: perhaps one mutation alone."""
 
 # Results of a single mutation: its absence alone does not make EGFR negative.
 SINGLE = {
@@ -70,7 +72,7 @@ _MENTION = re.compile(
     r"\bl858r\b|\bp\.\(?[a-z]{1,3}\d|\b(?:exon|ex)[-\s]?(?:18|19|20|21)\b|\bt790m\b|\bg719\w\b|\bl861q\b|\bs768i\b|"
     r"\beml4[-:/ ]+alk\b"
 )
-_EXON = re.compile(r"\b(?:exons?|ex)[- ]?\d{1,2}(?: ?(?:-|to|,|/|&|and|or|, ?and)+ ?\d{1,2}\b)*")
+_EXON = re.compile(r"\b(?:exons?|ex)[- ]?\d{1,2}(?:(?: ?(?:-|to|,|/|&|and|or))+ ?\d{1,2}\b)*")
 _ELSEWHERE = re.compile(r"\bsee\b|\breport\b|\btested for\b|\banaly[sz]ed\b|\bpanel\b")
 _GENE = re.compile(
     r"\b(?:ALK|EGFR|[KNH]RAS|ROS-?1|BRAF|MET|RET|NTRK\d?|HER-?2|ERBB2|PD-?L1|TP53|STK11|KEAP1|PIK3CA|FGFR\d?|NRG1)\b"
@@ -355,6 +357,8 @@ def _affirms_one(words: str) -> bool:
 def _denied_alone(words: str) -> str:
     """The mutations that a negative result is about, where it is about those only and they are not every one asked."""
     said = plain(words)
+    if runs_on(said):
+        return UNREAD
     clauses = map(plain, re.split(r"[;,.\n]|\bbut\b", words.lower()))
     if any(_NEGATIVE.search(clause) and not _names_in(clause) and not _EXON.search(clause) for clause in clauses):
         return ""
@@ -382,6 +386,8 @@ def _names_in(said: str) -> list[str]:
 def _mutation_in(words: str) -> str:
     """The mutations that a positive result names; of a result that also denies some, only those it affirms."""
     said = plain(words)
+    if runs_on(said):
+        return ""
     if _NEGATIVE.search(said):
         clauses = map(plain, _CLAUSES.split(words.lower()))
         said = " ; ".join(c for c in clauses if not _NEGATIVE.search(c) and _POSITIVE.search(c))
@@ -402,7 +408,7 @@ def _named_in_words(reading: Reading) -> Iterator[_Result]:
         for gene, pattern in (("egfr", _EGFR_TEXT), ("alk", _ALK_TEXT)):
             if pattern.search(name):
                 result = _result(resource.raw, found, words)
-                if _is_no_finding_of(gene, f"{name} {words}"):
+                if runs_on(name) or _is_no_finding_of(gene, f"{name} {words}"):
                     result = None
                 mutation = _mutation_in(words) if result == "positive" and gene == "egfr" else ""
                 single = ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.terminology.codes import AJCC, Coding, lookup
 from cds_service.terminology.doubt import clause_after, clause_before, doubt, plain
-from cds_service.values import remembered
+from cds_service.values import LONGEST, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,6 +73,8 @@ def stage_from_text(text: str) -> str | None:
     ('IIIB', 'IIIA', None)
     """
     words = plain(text)
+    if len(words) > LONGEST:
+        return None
     if extent := _EXTENT.fullmatch(words.removesuffix(" (finding)")):
         return extent["extent"]
     found = _STAGE.fullmatch(words.removesuffix(" (finding)"))

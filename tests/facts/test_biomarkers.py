@@ -276,3 +276,15 @@ def test_words_that_go_on_without_a_stop_are_not_read():
     far = " ".join(["specimen"] * 80)
     assert result_of_words(f"no mutation detected in {far}") is None
     assert result_of_words(f"no mutation detected, {far[:300]}") == "negative"
+
+
+def test_exons_joined_by_words_that_never_end_are_read_in_time():
+    """Where each of these joins can be read in two ways, this does not end for years."""
+    said = "not detected: EGFR exon 19" + ",and" * 60
+    assert facts(dx(), lab("21665-5", said)).value("biomarkers.egfr") is None
+
+
+def test_a_coded_negative_result_whose_words_never_end_may_be_of_one_mutation():
+    said = "exon 19 deletion " + "by this method " * 40
+    found = facts(dx(), lab("21665-5", concept(LOINC, ABSENT, text=said)))
+    assert cause(found["biomarkers.egfr"]) is Absence.NOT_UNDERSTOOD

@@ -120,3 +120,9 @@ def test_extent_of_small_cell_lung_cancer():
 def test_a_tumour_that_is_over_does_not_make_the_stage_doubtful():
     other = icd("C50.911", "dx-2", clinicalStatus="resolved")
     assert value(facts(dx(), other, stage({"text": "IIIA"}))["stage"]) == "IIIA"
+
+
+@pytest.mark.parametrize("word", ["disease ", "edition, "])
+def test_words_without_an_end_are_no_stage(word):
+    """Where the length counts squared, this does not end for minutes."""
+    assert cause(facts(dx(stage=[{"summary": {"text": word * 100_000}}]))["stage"]) is Absence.NOT_UNDERSTOOD

@@ -165,7 +165,19 @@ def test_a_text_of_a_megabyte_is_answered(app: ASGIApp, words: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["no ", "no, ", "not first-line ", "negative for no ", "possible metastasis if ", "cisplatin ", "repeat, ", "x"],
+    [
+        *(
+            "no ",
+            "no, ",
+            "not first-line ",
+            "negative for no ",
+            "possible metastasis if ",
+            "cisplatin ",
+            "repeat, ",
+            "x",
+        ),
+        *("exon 19 ", "ins "),
+    ],
 )
 def test_words_without_an_end_are_answered(app: ASGIApp, words: str) -> None:
     """Results, a disease status, drugs and notes; where the length counts squared, this does not end for minutes."""
@@ -191,6 +203,13 @@ def test_words_without_an_end_are_answered(app: ASGIApp, words: str) -> None:
         ],
     }
     named = body["prefetch"]["oncologyObservations"]["entry"][0]["resource"]
+    for code, said in (("LA9633-4", "present"), ("LA9634-2", "absent")):
+        value = {"coding": [{"system": "http://loinc.org", "code": code}], "text": long}
+        coded = {**named, "id": said, "valueCodeableConcept": value}
+        del coded["valueString"]
+        body["prefetch"]["oncologyObservations"]["entry"].append({"resource": coded})
+        coded = {**coded, "id": f"{said}-by-name", "code": {"text": f"EGFR mutation {long}"}}
+        body["prefetch"]["oncologyObservations"]["entry"].append({"resource": coded})
     by_name = {**named, "id": "by-name", "code": {"text": f"EGFR mutation {long}"}}
     body["prefetch"]["oncologyObservations"]["entry"].append({"resource": by_name})
     companion = order("rx-2", drug={"text": long}, status="active")
