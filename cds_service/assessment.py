@@ -326,8 +326,10 @@ def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
         looked_for = diagnosis.why or f"a diagnosis more exact than {diagnosis.shown}"
         indication = Unknown(Absence.NOT_RECORDED, looked_for, evidence, diagnosis.ask)
     more: dict[str, AnyFact] = {"disease": of_disease, "indication": indication}
-    status = facts.get("diagnosis_status")
-    if not isinstance(status, Known) or len(facts.value("indication") or ()) > 1:
+    status = facts["diagnosis_status"]
+    several = len(facts.value("indication") or ()) > 1
+    disputed = isinstance(status, Unknown) and status.absence is Absence.CONFLICTING and not several
+    if not disputed and (several or not isinstance(status, Known)):
         status = more["diagnosis_status"] = Known(diagnosis.status, evidence)
     if diagnosis.stage or diagnosis.histology:
         for name, said in (("stage", diagnosis.stage), ("histology", diagnosis.histology)):
@@ -338,12 +340,12 @@ def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
     extent = facts.get("sclc_extent")
     if isinstance(stage, Known) and stage.value in {"extensive", "limited"}:
         extent = more["sclc_extent"] = stage
-    elif diagnosis.extent is not None:
+    elif diagnosis.extent is not None and not (isinstance(stage, Unknown) and stage.absence is Absence.CONFLICTING):
         extent = more["sclc_extent"] = Known(diagnosis.extent, evidence)
     elif isinstance(stage, Unknown):
         extent = more["sclc_extent"] = stage
     limited = isinstance(extent, Known) and extent.value == "limited"
-    more["diagnosis_covered"] = _covered(diagnosis, status.value, indication, evidence, limited=limited)
+    more["diagnosis_covered"] = _covered(diagnosis, status, indication, evidence, limited=limited)
     if not facts.knows("covered_indication"):
         # Receiving it for this diagnosis is receiving it for a covered indication, as far as that one is covered.
         more["covered_indication"] = RECEIVED_FOR_IT
@@ -351,14 +353,17 @@ def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
 
 
 def _covered(
-    diagnosis: Diagnosis, status: str, indication: AnyFact, evidence: tuple[Evidence, ...], *, limited: bool
+    diagnosis: Diagnosis, status: AnyFact, indication: AnyFact, evidence: tuple[Evidence, ...], *, limited: bool
 ) -> AnyFact:
     """Whether the diagnosis is one of section I: settled, confirmed and, where it has an extent, in scope."""
-    if status == "refuted" or limited:
+    said = status.value if isinstance(status, Known) else None
+    if said == "refuted" or limited:
         return Known(False, evidence)
     if not diagnosis.settled:
         return indication
-    if status != "confirmed":
+    if isinstance(status, Unknown):
+        return Unknown(status.absence, status.looked_for, status.evidence, ("diagnosis_status",))
+    if said != "confirmed":
         return Unknown(Absence.NOT_RECORDED, "a confirmed diagnosis", evidence, ("diagnosis_status",))
     return Known(True, evidence)
 

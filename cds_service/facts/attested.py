@@ -22,11 +22,12 @@ from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
 from cds_service.facts.stage import within
 from cds_service.fhir.read import as_object, clinical_date, moment, objects, text
+from cds_service.terminology import is_oncology_specialty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from cds_service.criteria.quantity import Companion, DoseLine, Weight
+    from cds_service.criteria.quantity import Companion, DoseLine, PartialDate, Weight
     from cds_service.evidence import AnyFact, Evidence
     from cds_service.facts.read import Reading
     from cds_service.fhir.chart import Resource
@@ -130,6 +131,8 @@ def _merged(name: str, chart: AnyFact | None, answer: AnyFact) -> AnyFact:
     if isinstance(answer, Unknown):
         return chart if isinstance(chart, Known) else answer
     if isinstance(chart, Unknown):
+        if name == "therapy_start" and any(item.recorded and item.recorded < answer.value for item in chart.evidence):
+            return conflicting((*chart.evidence, *answer.evidence), FACTS[name].meaning)
         settles = chart.absence is not Absence.CONFLICTING or newer(answer, chart.evidence)
         return answer if settles else replace(chart, evidence=(*chart.evidence, *answer.evidence))
     if name in _JOIN:
@@ -150,6 +153,8 @@ def _same(name: str, one: AnyFact, other: AnyFact) -> bool:
         return isinstance(one, Unknown) and isinstance(other, Unknown)
     if name in {"dose", "previous_dose", "other_active_orders"}:
         return _rhythm(one.value) == _rhythm(other.value)
+    if name == "prescriber_specialty":
+        return _specialty(one.value) == _specialty(other.value)
     if name == "weight_kg":
         return bool(one.value.kg == other.value.kg)
     if name == "indication":
@@ -157,6 +162,11 @@ def _same(name: str, one: AnyFact, other: AnyFact) -> bool:
     if name == "combination_drugs":
         return {(c.name, c.amount) for c in one.value} == {(c.name, c.amount) for c in other.value}
     return bool(one.value == other.value)
+
+
+def _specialty(said: str) -> str | bool:
+    """Oncology under any of its names is one answer to who prescribes; others are told apart by their words."""
+    return is_oncology_specialty(said) or " ".join(said.lower().split())
 
 
 def _rhythm(lines: tuple[DoseLine, ...]) -> list[object]:
@@ -169,6 +179,14 @@ def _stages(chart: Known[str], answer: Known[str]) -> AnyFact:
         if within(finer, coarser):
             return Known(finer, (*chart.evidence, *answer.evidence))
     return _contradicted("stage", chart, answer)
+
+
+def _births(chart: Known[PartialDate], answer: Known[PartialDate]) -> AnyFact:
+    """A date that lies within a partial one agrees with it; the finer one counts."""
+    for finer, coarser in ((chart.value, answer.value), (answer.value, chart.value)):
+        if coarser.earliest <= finer.earliest and finer.latest <= coarser.latest:
+            return Known(finer, (*chart.evidence, *answer.evidence))
+    return _contradicted("birth_date", chart, answer)
 
 
 def _weights(chart: Known[Weight], answer: Known[Weight]) -> AnyFact:
@@ -263,6 +281,7 @@ def _completed(line: DoseLine, said: DoseLine, evidence: tuple[Evidence, ...], *
 
 
 _JOIN: dict[str, Callable[[Known[Any], Known[Any]], AnyFact]] = {
+    "birth_date": _births,
     "combination_drugs": _companions,
     "dose": _doses,
     "indication": _diagnoses,

@@ -45,6 +45,9 @@ SHOW_EARLIER_DOSES = (
 )
 """Facts that, known and not denied, say that the drug was given before."""
 
+TIMES = ("months_on_therapy", "days_on_therapy")
+"""Time on therapy: above 0, it says the same."""
+
 IN_CHART = frozenset({Origin.PREFETCH, Origin.FETCHED})
 
 REQUEST_TYPE_OPEN = Unknown(Absence.NOT_RECORDED, "earlier doses of the drug")
@@ -89,15 +92,17 @@ def derive(facts: Facts) -> Facts:
 
 
 def _age(known: Record) -> None:
-    born = known.get("birth_date")
+    born, told = known.get("birth_date"), known.get("age")
     if isinstance(born, Unknown):
-        if not isinstance(known.get("age"), Known):
+        if not isinstance(told, Known) or born.absence is Absence.CONFLICTING:
             known["age"] = born
     elif born is not None:
         on = known.get("order_date")
         known["age"] = (
             _age_on(on.value, born) if isinstance(on, Known) else Unknown(Absence.NOT_RECORDED, "day of the order")
         )
+        if isinstance(told, Known) and _is_answer(told) and _is_charted(born) and not _was_of_age(born.value, told, on):
+            known["age"] = conflicting((*born.evidence, *told.evidence), FACTS["age"].meaning)
 
 
 def _age_on(day: date, born: Known[PartialDate]) -> AnyFact:
@@ -110,6 +115,13 @@ def _age_on(day: date, born: Known[PartialDate]) -> AnyFact:
     youngest = years_between(min(birth.latest, day), day)
     age = Decimal(oldest) if youngest == oldest else Between(Decimal(youngest), Decimal(oldest))
     return Known(age, born.evidence)
+
+
+def _was_of_age(birth: PartialDate, told: Known[Decimal], order: AnyFact | None) -> bool:
+    """Whether somebody born then has this age on the day of the order, or had it when it was told."""
+    days = [item.recorded for item in told.evidence if item.recorded is not None]
+    days += [order.value] if isinstance(order, Known) else []
+    return any(years_between(birth.latest, day) <= told.value <= years_between(birth.earliest, day) for day in days)
 
 
 _is_oncologist = remembered(is_oncology_specialty)
@@ -138,6 +150,8 @@ def _sensitizing(result: Known[str], finding: AnyFact) -> AnyFact:
     if result.value != "positive":
         looked_for = f"an EGFR mutation result (recorded: {result.value})"
         return Unknown(Absence.NOT_RECORDED, looked_for, result.evidence)
+    if isinstance(finding, Unknown) and finding.absence is Absence.CONFLICTING:
+        return finding
     detail = finding.value if isinstance(finding, Known) else None
     text = detail.lower() if isinstance(detail, str) else ""
     evidence = (*result.evidence, *finding.evidence)
@@ -151,6 +165,8 @@ def _sensitizing(result: Known[str], finding: AnyFact) -> AnyFact:
 def _chemoradiation(known: Record) -> None:
     """Sequential treatment is not concurrent; a record that says both contradicts itself."""
     sequential = known.get("prior_therapy.sequential_chemoradiation")
+    if isinstance(sequential, Unknown) and sequential.absence is Absence.CONFLICTING:
+        known |= {name: sequential for name in CONCURRENT if not _is_charted(known.get(name, NOT_IN_RECORD))}
     if not (isinstance(sequential, Known) and sequential.value):
         return
     chemotherapy, radiation = (known.get(name, NOT_IN_RECORD) for name in CONCURRENT)
@@ -164,12 +180,16 @@ def _chemoradiation(known: Record) -> None:
 
 def _recurrence(known: Record) -> None:
     months = known.get("recurrent_months")
-    if months is None or (isinstance(months, Unknown) and months.absence is not Absence.CONFLICTING):
-        since = known.get("months_since_surgery"), known.get("months_since_adjuvant")
-        recorded = [fact for fact in since if isinstance(fact, Known)]
-        if recorded:
-            later = min(recorded, key=lambda fact: fact.value)
+    since = known.get("months_since_surgery"), known.get("months_since_adjuvant")
+    recorded = [fact for fact in since if isinstance(fact, Known)]
+    later = min(recorded, key=lambda fact: fact.value, default=None)
+    if later is not None:
+        if months is None or (isinstance(months, Unknown) and months.absence is not Absence.CONFLICTING):
             months = known["recurrent_months"] = Known(later.value, later.evidence)
+        elif isinstance(months, Known) and _stands_against(later, months) and months.value > math.ceil(later.value):
+            # Fewer months are no contradiction: a later treatment may be missing from the chart.
+            evidence = (*later.evidence, *months.evidence)
+            months = known["recurrent_months"] = conflicting(evidence, FACTS["recurrent_months"].meaning)
     if isinstance(months, Known) and not isinstance(known.get("recurrent"), Known):
         known["recurrent"] = Known(True, months.evidence)
 
@@ -189,11 +209,11 @@ def _time_on_therapy(known: Record) -> None:
     elif isinstance(days, Known) and on is not None and days.value >= 0:
         begun, evidence = on - timedelta(days=int(days.value)), days.evidence
     if begun is not None and on is not None:
-        charted = isinstance(start, Known) and _is_charted(start)
-        if not isinstance(days, Known) or (charted and _is_answer(days)):
+        dated = isinstance(start, Known) and (_is_charted(start) or _is_answer(start))
+        if not isinstance(days, Known) or (dated and _is_answer(days)):
             told = days if isinstance(days, Known) else None
             known["days_on_therapy"] = _as_dated("days_on_therapy", begun, on, evidence, told)
-        if not isinstance(months, Known) or (charted and _is_answer(months)):
+        if not isinstance(months, Known) or (dated and _is_answer(months)):
             told = months if isinstance(months, Known) else None
             months = known["months_on_therapy"] = _as_dated("months_on_therapy", begun, on, evidence, told)
     elif isinstance(months, Known) and not isinstance(days, Known):
@@ -201,6 +221,8 @@ def _time_on_therapy(known: Record) -> None:
         known["days_on_therapy"] = Known(span if span.low != span.high else span.low, months.evidence)
     unread = known.get("therapy_start")
     if isinstance(unread, Unknown) and unread.absence is not Absence.NOT_RECORDED:
+        if on is not None:
+            _not_less_than_seen(known, unread.evidence, on)
         known.setdefault("days_on_therapy", unread)
         months = known.setdefault("months_on_therapy", unread)
     if isinstance(months, Known):
@@ -209,6 +231,20 @@ def _time_on_therapy(known: Record) -> None:
         known["months_less_holds"] = Known(less, (*months.evidence, *held.evidence))
     elif months is not None:
         known["months_less_holds"] = months
+
+
+def _not_less_than_seen(known: Record, doses: tuple[Evidence, ...], on: date) -> None:
+    """Where the first dose is open, an answer that says less time than a dated dose of the chart shows is so too."""
+    seen = [item.recorded for item in doses if item.recorded is not None and item.origin in IN_CHART]
+    first = min(seen, default=None)
+    if first is None or first > on:
+        return
+    for name, since in (("days_on_therapy", _days_between), ("months_on_therapy", months_between)):
+        told = known.get(name)
+        if isinstance(told, Known) and _is_answer(told):
+            least = told.value.high if isinstance(told.value, Between) else told.value
+            if least < int(since(first, on)):
+                known[name] = conflicting((*doses, *told.evidence), FACTS[name].meaning)
 
 
 def _as_dated(name: str, begun: date, on: date, evidence: tuple[Evidence, ...], told: Known[Decimal] | None) -> AnyFact:
@@ -247,31 +283,47 @@ def _stands_against(fact: AnyFact, answer: AnyFact) -> bool:
     return not (isinstance(fact, Inferred) and newer(answer, fact.evidence))
 
 
+def _told_against(fact: AnyFact, answer: AnyFact) -> bool:
+    """Whether another answer, no older than this one, may contradict it."""
+    return _is_answer(answer) and _is_answer(fact) and not newer(answer, fact.evidence)
+
+
 def _request_type(known: Record) -> None:
     recorded = known.get("request_type")
     if recorded is None or (isinstance(recorded, Unknown) and recorded.absence is not Absence.CONFLICTING):
         known["request_type"] = _first_or_continued(known)
     elif isinstance(recorded, Known) and recorded.value == "initial":
-        for fact in map(known.get, SHOW_EARLIER_DOSES):
-            if isinstance(fact, Known) and _shows_a_dose(fact) and _stands_against(fact, recorded):
+        times = [fact for fact in map(known.get, TIMES) if isinstance(fact, Known) and _is_some(fact)]
+        for fact in (*map(known.get, SHOW_EARLIER_DOSES), *times):
+            if fact is not None and _denies_the_first(fact, recorded):
                 evidence = (*fact.evidence, *recorded.evidence)
                 known["request_type"] = conflicting(evidence, FACTS["request_type"].meaning)
                 return
+
+
+def _denies_the_first(fact: AnyFact, recorded: Known[str]) -> bool:
+    """Whether earlier doses contradict that a request is the first: those known, and those the chart has otherwise."""
+    if isinstance(fact, Known):
+        return _shows_a_dose(fact) and (_stands_against(fact, recorded) or _told_against(fact, recorded))
+    charted = any(item.origin in IN_CHART for item in fact.evidence)
+    return fact.absence is Absence.CONFLICTING and charted and _is_answer(recorded)
 
 
 def _shows_a_dose(fact: Known[object]) -> bool:
     return fact.value is not False and fact.value != ()
 
 
+def _is_some(time: Known[Decimal | Between]) -> bool:
+    return (time.value.low if isinstance(time.value, Between) else time.value) > 0
+
+
 def _first_or_continued(known: Record) -> AnyFact:
     for fact in map(known.get, SHOW_EARLIER_DOSES):
         if isinstance(fact, Known) and _shows_a_dose(fact):
             return Known("continuation", fact.evidence)
-    for fact in (known.get("months_on_therapy"), known.get("days_on_therapy")):
-        if isinstance(fact, Known):
-            low = fact.value.low if isinstance(fact.value, Between) else fact.value
-            if low > 0:
-                return Known("continuation", fact.evidence)
+    for fact in map(known.get, TIMES):
+        if isinstance(fact, Known) and _is_some(fact):
+            return Known("continuation", fact.evidence)
     history = known.get("treatment_history")
     return Known("initial", history.evidence) if isinstance(history, Known) else REQUEST_TYPE_OPEN
 
@@ -282,7 +334,11 @@ def _dose_increase(known: Record) -> None:
     if isinstance(before, Unknown):
         known.setdefault("dose_increase", before)
     told = known.get("dose_increase")
-    if not isinstance(before, Known) or (isinstance(told, Known) and not _stands_against(before, told)):
+    if not isinstance(before, Known):
+        if isinstance(before, Unknown) and before.absence is Absence.CONFLICTING and told and _is_answer(told):
+            known["dose_increase"] = before
+        return
+    if isinstance(told, Known) and not (_stands_against(before, told) or _told_against(before, told)):
         return
     now, weight = known.get("dose"), known.get("weight_kg")
     if isinstance(now, Known):

@@ -8,22 +8,33 @@ import pytest
 
 from cds_service.evidence import Absence, Known, Origin
 from cds_service.facts.derive import derive
+from cds_service.facts.order import find_orders
+from cds_service.facts.read import Reading, read_facts
+from cds_service.facts.sources import SOURCES
 from tests.facts.charts import (
     ADENO,
+    BTC,
     HCC,
+    LOINC,
+    SNOMED,
     administered,
     answered,
     cause,
+    concept,
     condition,
     dx,
     facts,
     icd,
     mg_every,
+    prefetch,
+    procedure,
+    radiotherapy,
     requested,
     stage,
     value,
+    variant,
 )
-from tests.facts.orders import weight
+from tests.facts.orders import DURVALUMAB, ON, chart, order, weight
 
 
 def test_an_item_whose_link_id_is_a_fact_answers_it():
@@ -275,3 +286,109 @@ def test_an_older_answer_about_the_change_of_dose_does_not_hide_it(day, increase
     old = requested("Imfinzi", "old", "completed", "2025-10-20", dosageInstruction=mg_every(700, 2))
     told = answered(day=TOLD_NOW, dose_increase=False)
     assert concluded("dose_increase", *DOSES, old, told, **more) is Absence.CONFLICTING
+
+
+def test_a_start_that_is_told_too_does_not_hide_the_days_of_the_doses():
+    """Two wrong answers that fit each other contradict the doses as much as one does."""
+    start = {"valueDate": "2026-05-19"}
+    for told in ({"months_on_therapy": 6}, {"days_on_therapy": 184}):
+        assert concluded("months_on_therapy", *DOSES, answered(day=TOLD_NOW, therapy_start=start, **told)) is (
+            Absence.CONFLICTING
+        )
+
+
+def test_months_that_are_told_give_way_to_a_start_that_is_told():
+    start = {"valueDate": "2025-10-20"}
+    both = answered(day=TOLD_NOW, therapy_start=start, months_on_therapy=6)
+    assert concluded("months_on_therapy", both) is Absence.CONFLICTING
+    before = answered("old", TOLD_BEFORE, months_on_therapy=6)
+    assert int(concluded("months_on_therapy", before, answered(day=TOLD_NOW, therapy_start=start))) == 13
+
+
+def test_the_first_of_several_pages_of_doses_contradicts_a_later_start():
+    read_as = {"resourceType": "Bundle", "type": "searchset", "link": [{"relation": "next", "url": "https://x/n"}]}
+    seen = chart(
+        order(),
+        prefetch={
+            "medicationAdministrations": {**read_as, "entry": [{"resource": dose} for dose in DOSES]},
+            **prefetch(dx(), answered(day=TOLD_NOW, therapy_start={"valueDate": "2026-05-19"})),
+        },
+    )
+    (found,) = find_orders(seen, DURVALUMAB).in_scope
+    record = derive(read_facts(Reading(seen, found, ON, DURVALUMAB, {}, "CP.PHAR.339"), SOURCES).facts)
+    assert cause(record["therapy_start"]) is Absence.CONFLICTING
+    assert cause(record["months_on_therapy"]) is Absence.CONFLICTING
+
+
+@pytest.mark.parametrize("told", [{"months_on_therapy": 7}, {"previously_met_initial": True}])
+def test_newer_answers_contradict_that_a_request_is_the_first(told):
+    first = answered("old", TOLD_BEFORE, request_type="initial")
+    assert concluded("request_type", first, answered(day=TOLD_NOW, **told)) is Absence.CONFLICTING
+    assert concluded("request_type", first, answered(day=TOLD_NOW, months_on_therapy=0)) == "initial"
+
+
+def test_a_dose_before_that_is_told_otherwise_leaves_open_whether_it_is_increased():
+    more = {"dosageInstruction": mg_every(1500, 2)}
+    before = {
+        "previous_dose__value": 1500,
+        "previous_dose__unit": "mg",
+        "previous_dose__interval_value": 2,
+        "previous_dose__interval_unit": "wk",
+    }
+    old = requested("Imfinzi", "old", "completed", "2025-10-20", dosageInstruction=mg_every(700, 2))
+    told = answered(day=TOLD_NOW, dose_increase=False, **before)
+    assert concluded("dose_increase", *DOSES, old, told, **more) is Absence.CONFLICTING
+    lower = answered(day=TOLD_NOW, dose_increase=False, **{**before, "previous_dose__value": 700})
+    assert concluded("dose_increase", lower, **more) is Absence.CONFLICTING
+
+
+def test_treatment_dated_apart_is_not_made_concurrent_by_answers():
+    apart = radiotherapy("2026-01-05", "2026-02-13"), administered("cisplatin", "2026-03-10", "c1", 100)
+    names = ("prior_therapy__concurrent_rt", "prior_therapy__concurrent_platinum_chemo")
+    together = {**dict.fromkeys(names, True), "prior_therapy__sequential_chemoradiation": False}
+    for name in names:
+        found = concluded(name.replace("__", "."), *apart, answered(day=TOLD_NOW, **together))
+        assert found is Absence.CONFLICTING
+
+
+@pytest.mark.parametrize(
+    ("day", "told", "age"), [(TOLD_NOW, 68, 68), (TOLD_NOW, 17, Absence.CONFLICTING), ("2020-05-01", 62, 68)]
+)
+def test_an_age_that_is_told_does_not_contradict_the_date_of_birth_unseen(day, told, age):
+    patient = {"resourceType": "Patient", "id": "p1", "birthDate": "1958-03-14"}
+    assert concluded("age", patient, answered(day=day, age=told)) == age
+    wrong = answered(day=TOLD_NOW, age=40, birth_date={"valueDate": "1986-01-01"})
+    assert concluded("age", patient, wrong) is Absence.CONFLICTING
+
+
+def test_a_whole_date_of_birth_completes_a_partial_one():
+    patient = {"resourceType": "Patient", "id": "p1", "birthDate": "2008"}
+    assert concluded("age", patient, answered(birth_date={"valueDate": "2008-02-01"})) == 18
+    assert concluded("age", patient, answered(birth_date={"valueDate": "2007-02-01"})) is Absence.CONFLICTING
+
+
+@pytest.mark.parametrize(("day", "months"), [("2026-02-01", Absence.CONFLICTING), (TOLD_NOW, 8)])
+def test_an_older_answer_does_not_lengthen_the_time_to_a_dated_recurrence(day, months):
+    recurred = dx(BTC, "btc", clinicalStatus="recurrence", onsetDateTime="2026-04-10")
+    surgery = procedure(concept(SNOMED, "71273005"), "2026-01-10")
+    record = derive(facts(recurred, surgery, answered(day=day, recurrent_months=8)))["recurrent_months"]
+    assert (value(record) if isinstance(months, int) else cause(record)) == months
+
+
+def test_a_finding_that_is_recorded_in_two_ways_is_not_taken_for_sensitizing():
+    mutation = {"code": concept(LOINC, "48004-6"), "valueCodeableConcept": {"text": "p.Leu858Arg"}}
+    found = variant("HGNC:3236", extra=[mutation])
+    told = answered(day="2026-01-01", biomarkers__egfr_detail="non-sensitizing")
+    assert concluded("egfr_sensitizing", found) is True
+    assert concluded("egfr_sensitizing", found, told) is Absence.CONFLICTING
+
+
+@pytest.mark.parametrize("said", ["oncology", "medical oncology"])
+def test_two_names_of_oncology_do_not_contradict_each_other(said):
+    role = {
+        "resourceType": "PractitionerRole",
+        "practitioner": {"reference": "Practitioner/u1"},
+        "specialty": [{"text": "Medical Oncology"}],
+    }
+    assert concluded("oncologist", role, answered(prescriber_specialty=said)) is True
+    assert concluded("oncologist", role, answered(prescriber_specialty="family medicine")) is Absence.CONFLICTING

@@ -317,3 +317,35 @@ async def test_an_order_that_is_named_twice_in_a_dispatch_is_judged_once(posted:
     answer = await posted(body, "/cds-services/durvalumab-order-dispatch")
     assert len(assessments(answer)) == 1
     assert not any("same call" in note for note in assessments(answer)[0].get("notes", []))
+
+
+@pytest.mark.parametrize("told", ["refuted", "provisional"])
+async def test_an_answer_that_contradicts_a_confirmed_diagnosis_leaves_it_open(posted: Callable[..., Any], told: str):
+    body = call()
+    body["prefetch"]["questionnaireResponses"] = searchset(_said("diagnosis_status", told))
+    (found,) = assessments(await posted(body))
+    first = next(finding for finding in found["findings"] if finding["section"] == "I.A.1")
+    assert first["outcome"] == "undocumented"
+    assert [(m["fact"], m["absence"]) for m in first["missing"]] == [("diagnosis_status", "conflicting")]
+
+
+async def test_an_answer_that_contradicts_a_coded_extent_leaves_it_open(posted: Callable[..., Any]):
+    extensive = {"coding": [{"system": "http://snomed.info/sct", "code": "683991000119103"}]}
+    body = call()
+    body["prefetch"]["conditions"] = searchset({**nsclc(None), "code": extensive})
+    body["prefetch"]["questionnaireResponses"] = searchset(_said("stage", "limited"))
+    (found,) = assessments(await posted(body))
+    first = next(finding for finding in found["findings"] if finding["section"] == "I.B.1")
+    assert first["outcome"] == "undocumented"
+    assert [(m["fact"], m["absence"]) for m in first["missing"]] == [("stage", "conflicting")]
+
+
+def _said(fact: str, value: str) -> Json:
+    return {
+        "resourceType": "QuestionnaireResponse",
+        "id": "qr-1",
+        "status": "completed",
+        "subject": {"reference": "Patient/pt-1"},
+        "authored": "2026-11-01",
+        "item": [{"linkId": fact, "answer": [{"valueString": value}]}],
+    }
