@@ -77,7 +77,7 @@ _ELSEWHERE = re.compile(r"\bsee\b|\breport\b|\btested for\b|\banaly[sz]ed\b|\bpa
 _GENE = re.compile(
     r"\b(?:ALK|EGFR|[KNH]RAS|ROS-?1|BRAF|MET|RET|NTRK\d?|HER-?2|ERBB2|PD-?L1|TP53|STK11|KEAP1|PIK3CA|FGFR\d?|NRG1)\b"
 )
-_OTHER_GENE = re.compile(_GENE.pattern.lower())
+_OTHER_GENE = re.compile(_GENE.pattern, re.IGNORECASE)
 _UNTESTED = re.compile(
     r"\bqns\b|\bquantity not sufficient\b|\binsufficient\b|\binadequate\b|\bpending\b|"
     r"\bnot\s+(?:tested|performed|done|evaluable|assessed|ordered)\b|"

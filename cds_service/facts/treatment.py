@@ -228,7 +228,6 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
             facts["continuity_documented"] = Inferred(value=True, evidence=(first.evidence, last.evidence))
             if pause <= STILL_RECEIVING and not any(_says_it_ended(use, last, day) for use in dated):
                 facts["currently_receiving"] = Inferred(value=True, evidence=(last.evidence,))
-        facts["doses_given"] = Known(Decimal(len({use.last for use in dated if use.kind is Kind.ADMINISTERED})))
     taken = [use for use in received if use.kind is Kind.STATED and use.status == "active"]
     if taken and not isinstance(facts.get("currently_receiving"), Known):
         facts["currently_receiving"] = Known(value=True, evidence=tuple(use.evidence for use in taken))

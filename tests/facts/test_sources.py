@@ -140,7 +140,7 @@ def test_a_whole_chart_is_read_with_evidence_for_every_fact():
         "weight_kg",
         "dose",
     }
-    for name in known - {"treatment_history", "doses_given", "dose"}:
+    for name in known - {"treatment_history", "dose"}:
         assert found[name].evidence, name
         for item in found[name].evidence:
             assert isinstance(item, Evidence)

@@ -15,6 +15,7 @@ from cds_service.app import create_app
 from cds_service.settings import Settings
 from hooks import review
 from tests.bodies import ETOPOSIDE, SELECT, SIGN, assessments, call, nsclc, order, searchset, weight
+from tests.crd.calls import attested
 from tests.minting import Signing
 from tests.minting import production as registered
 from tests.response_checker import complaints
@@ -322,7 +323,7 @@ async def test_an_order_that_is_named_twice_in_a_dispatch_is_judged_once(posted:
 @pytest.mark.parametrize("told", ["refuted", "provisional"])
 async def test_an_answer_that_contradicts_a_confirmed_diagnosis_leaves_it_open(posted: Callable[..., Any], told: str):
     body = call()
-    body["prefetch"]["questionnaireResponses"] = searchset(_said("diagnosis_status", told))
+    body["prefetch"]["questionnaireResponses"] = attested(diagnosis_status=told)
     (found,) = assessments(await posted(body))
     first = next(finding for finding in found["findings"] if finding["section"] == "I.A.1")
     assert first["outcome"] == "undocumented"
@@ -333,19 +334,8 @@ async def test_an_answer_that_contradicts_a_coded_extent_leaves_it_open(posted: 
     extensive = {"coding": [{"system": "http://snomed.info/sct", "code": "683991000119103"}]}
     body = call()
     body["prefetch"]["conditions"] = searchset({**nsclc(None), "code": extensive})
-    body["prefetch"]["questionnaireResponses"] = searchset(_said("stage", "limited"))
+    body["prefetch"]["questionnaireResponses"] = attested(stage="limited")
     (found,) = assessments(await posted(body))
     first = next(finding for finding in found["findings"] if finding["section"] == "I.B.1")
     assert first["outcome"] == "undocumented"
     assert [(m["fact"], m["absence"]) for m in first["missing"]] == [("stage", "conflicting")]
-
-
-def _said(fact: str, value: str) -> Json:
-    return {
-        "resourceType": "QuestionnaireResponse",
-        "id": "qr-1",
-        "status": "completed",
-        "subject": {"reference": "Patient/pt-1"},
-        "authored": "2026-11-01",
-        "item": [{"linkId": fact, "answer": [{"valueString": value}]}],
-    }
