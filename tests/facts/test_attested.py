@@ -277,6 +277,14 @@ def test_doses_contradict_the_answer_that_a_request_is_the_first(day):
     assert concluded("request_type", answered(day=day, request_type="initial")) == "initial"
 
 
+def test_what_chart_and_answer_say_differently_of_earlier_doses_leaves_the_request_open():
+    taken = {"resourceType": "MedicationStatement", "id": "s1", "status": "active", "effectiveDateTime": TOLD_NOW}
+    taken |= {"subject": {"reference": "Patient/p1"}, "medicationCodeableConcept": {"text": "Imfinzi"}}
+    told = answered(day=TOLD_NOW, currently_receiving=False, request_type="initial")
+    assert concluded("currently_receiving", taken, told) is Absence.CONFLICTING
+    assert concluded("request_type", taken, told) is Absence.CONFLICTING
+
+
 @pytest.mark.parametrize(("day", "increase"), [(TOLD_BEFORE, Absence.CONFLICTING), (TOLD_NOW, False)])
 def test_an_older_answer_about_the_change_of_dose_does_not_hide_it(day, increase):
     """The dose before is concluded from administrations, so that a newer answer may overrule it."""

@@ -330,6 +330,21 @@ async def test_an_answer_that_contradicts_a_confirmed_diagnosis_leaves_it_open(p
     assert [(m["fact"], m["absence"]) for m in first["missing"]] == [("diagnosis_status", "conflicting")]
 
 
+async def test_a_disputed_diagnosis_is_disputed_for_continued_therapy_too(posted: Callable[..., Any]):
+    body = call()
+    told = attested(request_type="continuation", currently_receiving=True, diagnosis_status="refuted")
+    body["prefetch"]["questionnaireResponses"] = told
+    (found,) = assessments(await posted(body))
+    first = next(finding for finding in found["findings"] if finding["section"] == "II.A.1")
+    assert first["outcome"] == "undocumented"
+    assert ("diagnosis_status", "conflicting") in {(m["fact"], m["absence"]) for m in missing_of(first)}
+
+
+def missing_of(finding: Json) -> list[Json]:
+    """What a finding and its parts miss."""
+    return [*finding.get("missing", ()), *(m for part in finding.get("parts", ()) for m in missing_of(part))]
+
+
 async def test_an_answer_that_contradicts_a_coded_extent_leaves_it_open(posted: Callable[..., Any]):
     extensive = {"coding": [{"system": "http://snomed.info/sct", "code": "683991000119103"}]}
     body = call()

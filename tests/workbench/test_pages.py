@@ -144,7 +144,9 @@ async def test_an_order_that_was_not_judged_is_not_said_to_be_none(client):
     answer = await evaluated(client, "order-of-another-patient")
     assert answer["said"].startswith("Not judged. Durvalumab order was not checked")
     assert "no order for" not in answer["html"].lower()
-    assert (await evaluated(client, "no-durvalumab"))["said"].startswith("Nothing to judge.")
+    nothing = await evaluated(client, "no-durvalumab")
+    assert nothing["said"].startswith("Nothing to judge.")
+    assert '<div class="quiet"><p>' in nothing["html"], "no tick where nothing was judged"
 
 
 async def test_no_card_is_no_all_clear_where_something_is_open(client):
