@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from cds_service.evidence import Absence, Known, Origin
+from cds_service.evidence import Absence, Evidence, Facts, Known, Origin, Unknown
 from cds_service.facts.derive import derive
 from cds_service.facts.order import find_orders
 from cds_service.facts.read import Reading, read_facts
@@ -278,11 +278,13 @@ def test_doses_contradict_the_answer_that_a_request_is_the_first(day):
 
 
 def test_what_chart_and_answer_say_differently_of_earlier_doses_leaves_the_request_open():
-    taken = {"resourceType": "MedicationStatement", "id": "s1", "status": "active", "effectiveDateTime": TOLD_NOW}
-    taken |= {"subject": {"reference": "Patient/p1"}, "medicationCodeableConcept": {"text": "Imfinzi"}}
-    told = answered(day=TOLD_NOW, currently_receiving=False, request_type="initial")
-    assert concluded("currently_receiving", taken, told) is Absence.CONFLICTING
-    assert concluded("request_type", taken, told) is Absence.CONFLICTING
+    """Also where nothing else shows a dose, because answers contradict all that the chart says of them."""
+    said = {origin: Evidence("record", "status", "said", ON, origin) for origin in (Origin.PREFETCH, Origin.ATTESTED)}
+    first = Known("initial", (said[Origin.ATTESTED],))
+    for seen, request in ((tuple(said.values()), None), ((said[Origin.ATTESTED],), "initial")):
+        disputed = Unknown(Absence.CONFLICTING, "whether the drug is received", seen)
+        derived = derive(Facts({"currently_receiving": disputed, "request_type": first}))
+        assert derived.value("request_type") == request
 
 
 @pytest.mark.parametrize(("day", "increase"), [(TOLD_BEFORE, Absence.CONFLICTING), (TOLD_NOW, False)])
