@@ -666,6 +666,25 @@ def test_weight_remarks_and_dates_are_on_the_card():
     assert "date not recorded" in undated["detail"]
 
 
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ("154.3 lb", "70 kg (154.3 lb in the record), measured"),
+        ("154.3 [lb_av]", "70 kg (154.3 lb in the record), measured"),
+        ("70000 g", "70 kg (70000 g in the record), measured"),
+        ("70 kg", "70 kg, measured"),
+        ("70.0 Kilograms", "70 kg, measured"),
+        ("70 `furlongs`", "70 kg, measured"),
+        ("", "70 kg, measured"),
+    ],
+)
+def test_a_weight_in_another_unit_is_shown_as_the_chart_shows_it_too(shown, said):
+    for dose in (OVERDOSE, DOSE_OK):
+        one = assessment(OrderOutcome.NEEDS_DOCUMENTATION, replace(dose, weight=replace(WEIGHT, shown=shown)))
+        for card in cards(one, None, replace(PLAIN, show_passing=True)):
+            assert said in card["detail"]
+
+
 def test_phases_are_shown_side_by_side_and_the_offending_one_is_in_the_summary():
     phases = (
         PhaseDose("combination", Verdict.OK, Decimal(1500), None, "I.B.5.b", "1500 mg every 3 wk"),
