@@ -141,17 +141,13 @@ def _cap_at(cap: Amount, kg: Decimal | None) -> str:
 
 def _could_follow(judged: StepJudgement) -> tuple[DoseRow, ...]:
     """The rows beside which an order is shown: the one that decides; if it is given too often, any of them."""
-    if judged.verdict is Verdict.WRONG_INTERVAL:
-        return judged.candidates
-    return (judged.row,) if judged.row is not None else ()
+    return judged.candidates if judged.verdict is Verdict.WRONG_INTERVAL else (judged.row,)
 
 
 def _arithmetic(judgement: DoseJudgement, step: Step) -> str:
     """The limit and the order in words and numbers; where rows with different numbers are possible, each of them."""
     weight, shown = judgement.question.weight, step.shown
     row = judgement.deciding[0].row
-    if row is None:
-        return ""
     rows: tuple[_Numbers, ...] = ((row.cap.mg, row.cap.mg_per_kg, row.every_days, None),)
     possible = {id(one): one for judged in judgement.deciding for one in _could_follow(judged)}
     if len(possible) > 1:
@@ -214,8 +210,7 @@ def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...
         text = f"Ordered {step.shown}; {words} in every row that is possible ({', '.join(judgement.open_rows)})"
     else:
         at = f" at {plain(weight.kg)} kg{cited(facts['weight_kg'].evidence)}" if weight else ""
-        row = f"{judged.row.cite}: " if judged.row else ""
-        text = f"{row}{_arithmetic(judgement, step)}{at}; {words}"
+        text = f"{judged.row.cite}: {_arithmetic(judgement, step)}{at}; {words}"
         if judged.after_cycles is not None:
             text += f"; {_beyond(judged.after_cycles)}"
     return text + _partner_words(judgement.worlds)
@@ -257,7 +252,7 @@ def dose_assessment(judgement: DoseJudgement, missing: tuple[Missing, ...] = ())
     summary = judgement.summary
     if summary.row is not None or len(judgement.worlds) == 1:
         arithmetic = _arithmetic(judgement, step)
-        if arithmetic and judged.after_cycles is not None:
+        if judged.after_cycles is not None:
             arithmetic += f"; {_beyond(judged.after_cycles)}"
     return DoseAssessment(
         verdict=judgement.verdict,
@@ -357,7 +352,7 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> li
 def _lower_than_the_row(world: World, step: Step) -> Iterator[str]:
     """A dose within the limit that is less, or less often, than the regimen of its row."""
     row = world.steps[0].row
-    if row is None or step.known_amount is None:
+    if step.known_amount is None:
         return
     mg, cap = step.known_amount.at(world.kg), row.cap.at(world.kg)
     interval = step.intervals[0]

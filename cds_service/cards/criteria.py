@@ -54,10 +54,8 @@ if TYPE_CHECKING:
 _LIMIT = re.compile(r"[^;]*; at (?:most|least) ")
 """A reason that is a number and its limit: it says more than the criterion's label."""
 
-_SETTING = tuple(
-    [f"{meaning[0].upper()}{meaning[1:]}" for meaning in (FACTS["stage"].meaning, FACTS["metastatic"].meaning)]
-)
-"""How a reason begins that says that an alternative is for another setting."""
+_SETTING = frozenset({"stage", "metastatic"})
+"""The facts that say which setting a disease is in: an alternative that they refute is for another setting."""
 
 
 def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
@@ -117,7 +115,7 @@ def _decisive(finding: Finding) -> str:
     failed = [part for part in finding.parts if part.outcome is finding.outcome]
     if not failed:
         return finding.because
-    meant = [part for part in failed if not any(f"{fact}:" in part.because for fact in _SETTING)]
+    meant = [part for part in failed if _SETTING.isdisjoint(part.refuted_by)]
     return _decisive(max(meant, key=lambda part: len(part.evidence))) if meant else ""
 
 

@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 WORST_FIRST = (Verdict.EXCEEDS, Verdict.WRONG_INTERVAL, Verdict.UNDETERMINED, Verdict.OK)
 COMBINATION, MAINTENANCE = "combination", "maintenance"
 
-# Stand-ins for what is not known: none, some and far too much; so long that every interval is kept, and none.
+# Stand-ins for what is not known: some, far too much and no amount; so long that every interval is kept, and none.
 SOME = Amount(mg=Decimal(1000))
 HUGE = Amount(mg=Decimal(10) ** 9)
 NOTHING = Amount()
@@ -54,7 +54,9 @@ class Step:
     """The instructions that are given together, as one dose: amounts added, one rhythm.
 
     ``amounts`` and ``intervals`` hold every possibility that matters: one where the value is known, the extremes
-    where it is not.
+    where it is not; ``names_interval`` says that the order tells how often. ``first`` and ``last`` are the numbers of
+    its administrations in the course (cycles or doses, from 1), ``dose_number`` that of a single one and ``week`` the
+    week in which it begins, each as far as the order names it.
     """
 
     sequence: int | None
@@ -75,8 +77,9 @@ class Step:
 class Question:
     """Everything the dose rows are asked about. ``settings`` are the possible ones; None where the table has none.
 
-    ``combination_completed`` settles the phase where it is known. ``companions`` None means the list is unknown;
-    ``companions_closed`` that nothing else is given.
+    ``combination_completed`` settles the phase where it is known; else ``combination_now``, that the companions of the
+    combination are ordered beside it. ``companions`` None means the list is unknown; ``companions_closed`` that nothing
+    else is given. ``partner_dose_number`` says which dose of the partner drug is ordered.
     """
 
     steps: tuple[Step, ...]
@@ -91,12 +94,18 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class StepJudgement:
-    """One step in one world. ``after_cycles``: it is judged as maintenance, for it goes beyond so many cycles."""
+    """One step in one world.
+
+    ``limit`` is the highest cap of the rows whose interval it keeps (of all, where it keeps none or names none), and
+    ``limit_at`` that cap in mg at the world's weight. ``row`` is the row that carries the dose, else that of the limit.
+    ``candidates`` are all rows it could follow. ``after_cycles``: it is judged as maintenance, for it goes beyond so
+    many cycles.
+    """
 
     verdict: Verdict
-    limit: Amount | None
-    limit_at: Decimal | None
-    row: DoseRow | None
+    limit: Amount
+    limit_at: Decimal
+    row: DoseRow
     phase: str | None
     candidates: tuple[DoseRow, ...]
     after_cycles: int | None = None
@@ -104,7 +113,11 @@ class StepJudgement:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """One way the unknowns could turn out, and what the table says then."""
+    """One way the unknowns could turn out, and what the table says then.
+
+    ``phases``, ``amounts``, ``intervals`` and ``steps`` go by the steps of the order. ``outcome`` joins ``verdict``,
+    the worst of all steps, with ``partner``, whether the drug that the row is tied to is given as the row has it.
+    """
 
     setting: str | None
     kg: Decimal
@@ -293,7 +306,7 @@ def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) 
         summary=_summary(deciding, weight_known=weight_known),
         deciding=deciding,
         steps=tuple([_summary(judged, weight_known=weight_known) for judged in by_step]),
-        open_rows=tuple(dict.fromkeys(r.cite for j in deciding for r in ([j.row] if j.row else j.candidates))),
+        open_rows=tuple(dict.fromkeys(judged.row.cite for judged in deciding)),
         pivotal=pivotal,
         unsettled=unsettled,
     )
@@ -302,14 +315,8 @@ def judge(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) 
 def _judged_alone(question: Question, world: World) -> DoseJudgement:
     """The judgement where everything that matters is known."""
     step = world.steps[0]
-    row = step.row.cite if step.row else None
-    limit_mg = step.limit_at if question.weight is not None else None
-    limit_mg_per_kg = None
-    if question.weight is None and step.limit is not None:
-        if not step.limit.mg_per_kg:
-            limit_mg = step.limit.mg
-        elif not step.limit.mg:
-            limit_mg_per_kg = step.limit.mg_per_kg
+    row = step.row.cite
+    limit_mg, limit_mg_per_kg = (step.limit_at, None) if question.weight is not None else _in_one_number(step.limit)
     open_partner = world.verdict is Verdict.OK and world.partner is Outcome.UNDOCUMENTED
     return DoseJudgement(
         question=question,
@@ -318,7 +325,7 @@ def _judged_alone(question: Question, world: World) -> DoseJudgement:
         outcome=world.outcome,
         summary=Summary(world.verdict, limit_mg, limit_mg_per_kg, row),
         deciding=(step,),
-        open_rows=(row,) if row else tuple(dict.fromkeys(r.cite for r in step.candidates)),
+        open_rows=(row,),
         pivotal=ONLY_PARTNER if open_partner else frozenset(),
     )
 
@@ -338,18 +345,21 @@ def _agreed_verdict(verdicts: Iterable[Verdict]) -> Verdict:
 def _summary(judged: Sequence[StepJudgement], *, weight_known: bool) -> Summary:
     """Verdict, limit and row on which all worlds agree; the limit in mg/kg where only the weight keeps it from mg."""
     verdict = _agreed_verdict(j.verdict for j in judged)
-    rows = {j.row.cite if j.row else None for j in judged}
+    rows = {j.row.cite for j in judged}
     row = rows.pop() if len(rows) == 1 else None
     if weight_known:
         values = {j.limit_at for j in judged}
         return Summary(verdict, values.pop() if len(values) == 1 else None, None, row)
     limits = {j.limit for j in judged}
-    limit = limits.pop() if len(limits) == 1 else None
-    if limit is None:
-        return Summary(verdict, None, None, row)
+    mg, mg_per_kg = _in_one_number(limits.pop()) if len(limits) == 1 else (None, None)
+    return Summary(verdict, mg, mg_per_kg, row)
+
+
+def _in_one_number(limit: Amount) -> tuple[Decimal | None, Decimal | None]:
+    """A limit in mg or, where it goes by a weight that is not known, in mg per kg; in neither if it has both parts."""
     if not limit.mg_per_kg:
-        return Summary(verdict, limit.mg, None, row)
-    return Summary(verdict, None, limit.mg_per_kg if not limit.mg else None, row)
+        return limit.mg, None
+    return None, limit.mg_per_kg if not limit.mg else None
 
 
 _outcome_of = attrgetter("outcome")
@@ -422,17 +432,17 @@ def _weights(rows: Iterable[DoseRow], question: Question) -> tuple[Decimal, ...]
     for row in rows:
         points.update(p for p in (row.band.at_least, row.band.below) if p is not None)
         for step in question.steps:
-            points.update(_crossings(amount, row.cap) for amount in step.amounts if amount is not HUGE)
+            points.update(_crossing(amount, row.cap) for amount in step.amounts if amount is not HUGE)
         if row.partner is not None and row.partner.cap is not None and row.partner.drug in partners:
-            points.add(_crossings(partners[row.partner.drug], row.partner.cap))
+            points.add(_crossing(partners[row.partner.drug], row.partner.cap))
     marks = sorted(p for p in points if p > 0)
     if not marks:
-        return (Decimal(70),)
+        return (Decimal(70),)  # nothing changes at any weight, so that one is as good as another
     between = [(a + b) / 2 for a, b in pairwise(marks)]
     return tuple(sorted({marks[0] / 2, *marks, *between, marks[-1] * 2}))
 
 
-def _crossings(amount: Amount, cap: Amount) -> Decimal:
+def _crossing(amount: Amount, cap: Amount) -> Decimal:
     """The body weight at which the amount equals the cap, or 0 if there is none."""
     slope = amount.mg_per_kg - cap.mg_per_kg
     return (cap.mg - amount.mg) / slope if slope else Decimal(0)

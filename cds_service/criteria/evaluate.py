@@ -41,8 +41,16 @@ if TYPE_CHECKING:
     from cds_service.criteria.pattern import Pattern
     from cds_service.evidence import Evidence, Facts
 
-Found = tuple[Outcome, "str | Callable[[], str]", tuple[Missing, ...], "tuple[Evidence, ...]", tuple[Finding, ...]]
-"""What a clause comes to, a finding without its citation: outcome, reason, what is missing, evidence, cited parts."""
+Found = tuple[
+    Outcome,
+    "str | Callable[[], str]",
+    tuple[Missing, ...],
+    "tuple[Evidence, ...]",
+    tuple[Finding, ...],
+    tuple[str, ...],
+]
+"""What a clause comes to, a finding without its citation: outcome, reason, what is missing, evidence, cited parts, and
+the facts that refute it."""
 
 MET, NOT_MET, UNDOCUMENTED = Outcome.MET, Outcome.NOT_MET, Outcome.UNDOCUMENTED
 
@@ -239,11 +247,11 @@ def _unknown(asked: str, meaning: str, words: Callable[[Unknown], str]) -> Calla
     @lru_cache(maxsize=64)
     def absent(absence: Absence, looked_for: str, asks: tuple[str, ...]) -> Found:
         fact = Unknown(absence, looked_for, (), asks)
-        return UNDOCUMENTED, words(fact), missing_from(fact, asked, meaning), (), ()
+        return UNDOCUMENTED, words(fact), missing_from(fact, asked, meaning), (), (), ()
 
     def found(fact: Unknown) -> Found:
         if fact.evidence or len(fact.looked_for) > LONGEST:
-            return UNDOCUMENTED, partial(words, fact), missing_from(fact, asked, meaning), fact.evidence, ()
+            return UNDOCUMENTED, partial(words, fact), missing_from(fact, asked, meaning), fact.evidence, (), ()
         return absent(fact.absence, fact.looked_for, fact.asks)
 
     return found
@@ -252,6 +260,7 @@ def _unknown(asked: str, meaning: str, words: Callable[[Unknown], str]) -> Calla
 def _fact_test(test: FactTest) -> Judge:
     name, compare = test.fact, _comparison(test)
     unknown = _unknown(test.asked, test.meaning, partial(_unknown_words, test))
+    itself = (name,)
 
     def judge(context: Context) -> Found:
         fact = context.facts[name]
@@ -262,7 +271,8 @@ def _fact_test(test: FactTest) -> Judge:
         if outcome is UNDOCUMENTED:
             looked_for = f"{test.meaning}: {shown(fact.value)} does not settle it"
             missing = (Missing(test.asked, Absence.NOT_RECORDED, looked_for),)
-        return outcome, partial(_known_words, test, fact, outcome), missing, fact.evidence, ()
+        refuted_by = itself if outcome is NOT_MET else ()
+        return outcome, partial(_known_words, test, fact, outcome), missing, fact.evidence, (), refuted_by
 
     def outcome_alone(context: Context) -> Outcome:
         fact = context.facts[name]
@@ -334,7 +344,7 @@ def _companions(clause: Companions) -> Judge:
         completed = facts.get("prior_combination_completed")
         if isinstance(completed, Known) and completed.value:
             because = f"The combination phase was completed{cited(completed.evidence)}"
-            return MET, because, (), completed.evidence, ()
+            return MET, because, (), completed.evidence, (), ()
         fact = facts["combination_drugs"]
         if isinstance(fact, Unknown):
             return unknown(fact)
@@ -342,16 +352,17 @@ def _companions(clause: Companions) -> Judge:
         lacking = [group for group in clause.drugs if not any(drug in names for drug in group)]
         listed = f"Companion drugs: {', '.join(names) or 'none'}{cited(fact.evidence)}"
         if not lacking:
-            return MET, listed, (), fact.evidence, ()
+            return MET, listed, (), fact.evidence, (), ()
         instead = [drug for drug in clause.not_instead if drug in names]
         if instead:
             because = f"{listed}; {required} is required and {instead[0]} does not take its place"
-            return NOT_MET, because, (), fact.evidence, ()
+            return NOT_MET, because, (), fact.evidence, (), ("combination_drugs",)
         wanted = " and ".join(" or ".join(group) for group in lacking)
         if facts.value("regimen_complete"):
-            return NOT_MET, f"{listed}, and the list is complete; {wanted} is required", (), fact.evidence, ()
+            because = f"{listed}, and the list is complete; {wanted} is required"
+            return NOT_MET, because, (), fact.evidence, (), ("combination_drugs",)
         missing = (Missing("combination_drugs", Absence.NOT_RECORDED, f"an order or administration of {wanted}"),)
-        return UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence, ()
+        return UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence, (), ()
 
     def end(context: Context) -> Hashable | None:
         completed, fact = context.facts.get("prior_combination_completed"), context.facts["combination_drugs"]
@@ -372,15 +383,15 @@ def _attached(clause: Attached) -> Judge:
         if isinstance(fact, Unknown):
             return unknown(fact)
         if fact.value:
-            return UNDOCUMENTED, "Evidence is attached; a reviewer judges it", (), fact.evidence, ()
+            return UNDOCUMENTED, "Evidence is attached; a reviewer judges it", (), fact.evidence, (), ()
         because = "No evidence is attached; attach practice guidelines or literature, or change the dose"
-        return NOT_MET, because, (), fact.evidence, ()
+        return NOT_MET, because, (), fact.evidence, (), (name,)
 
     return _outcome_found(judge)
 
 
 def _unclear(clause: Unclear) -> Judge:
-    found: Found = (UNDOCUMENTED, clause.because, (), (), ())
+    found: Found = (UNDOCUMENTED, clause.because, (), (), (), ())
     return Judge(lambda _: found, lambda _: UNDOCUMENTED, ())
 
 
@@ -412,21 +423,24 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
         evidence: tuple[Evidence, ...] = ()
         cited_parts: list[Finding] = []
         parts: list[Found] = []
+        refuted_by: tuple[str, ...] = ()
         for part, section, label in members:
             found = part(context)
             parts.append(found)
-            said, because, missing, mine, below = found
+            said, because, missing, mine, below, against = found
             if said is wins or (said is UNDOCUMENTED and outcome is otherwise):
                 outcome = said
             if section:
-                cited_parts.append(Finding(section, label, said, because, missing, mine, below))
+                cited_parts.append(Finding(section, label, said, because, missing, mine, below, against))
                 continue
+            refuted_by += against
             if mine and mine is not evidence:
                 evidence = (*evidence, *[e for e in mine if e not in evidence]) if evidence else mine
             if below:
                 cited_parts += below
         missing = _asked(clause, parts) if outcome is UNDOCUMENTED else ()
-        return outcome, partial(reason, parts, outcome), missing, evidence, tuple(cited_parts)
+        because = partial(reason, parts, outcome)
+        return outcome, because, missing, evidence, tuple(cited_parts), refuted_by if outcome is NOT_MET else ()
 
     def outcome_alone(context: Context) -> Outcome:
         facts, joined = context.facts, otherwise
@@ -480,12 +494,12 @@ def _joined(texts: Iterable[str], between: str = "; ") -> str:
 
 def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]:
     """What the open parts ask for, and what is asked beside or instead of it when nothing at all is known."""
-    asked = [missing for outcome, _, missing, _, _ in parts if outcome is UNDOCUMENTED]
+    asked = [missing for outcome, _, missing, _, _, _ in parts if outcome is UNDOCUMENTED]
     missing = union(asked[:1] if clause.in_order else asked)
     instead = clause.ask_instead if isinstance(clause, AnyOf) else None
     if not missing or not (instead or clause.also_ask):
         return missing
-    if any(outcome is not UNDOCUMENTED or evidence for outcome, _, _, evidence, _ in parts):
+    if any(outcome is not UNDOCUMENTED or evidence for outcome, _, _, evidence, _, _ in parts):
         return missing
     first = missing[0]
     asked_beside = Missing(instead or clause.also_ask or "", first.absence, first.looked_for)
@@ -524,7 +538,7 @@ def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:
         cited_parts: list[Finding] = []
         for section, label, find, kind in alternatives:
             if within and kind is Attached:
-                found: Found = (NOT_MET, no_need, (), context.dose_evidence, ())
+                found: Found = (NOT_MET, no_need, (), context.dose_evidence, (), ())
             else:
                 found = find(context)
             if kind is not DoseWithin:
@@ -542,7 +556,7 @@ def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:
                 missing = union([other[2] for other in others if other[0] is UNDOCUMENTED])
         elif outcome is UNDOCUMENTED:
             missing = context.dose_missing
-        return outcome, because, missing, evidence, parts
+        return outcome, because, missing, evidence, parts, ()
 
     def outcome_alone(context: Context) -> Outcome:
         dose = context.dose
@@ -569,17 +583,17 @@ def _given(clause: Given) -> Judge:
         return dose and context.dose is not None and context.dose.within
 
     def judge(context: Context) -> Found:
-        holds, why, asked, evidence, _ = condition.find(context)
-        outcome, reason, missing, more, parts = then.find(context)
+        holds, why, asked, evidence, _, _ = condition.find(context)
+        outcome, reason, missing, more, parts, against = then.find(context)
         if holds is NOT_MET:
-            return MET, partial(_does_not_apply, why), (), evidence, parts
+            return MET, partial(_does_not_apply, why), (), evidence, parts, ()
         evidence = (*evidence, *[e for e in more if e not in evidence])
         if holds is UNDOCUMENTED and holds_either_way(context):
-            return MET, context.dose_because, (), evidence, parts
+            return MET, context.dose_because, (), evidence, parts, ()
         if holds is MET or outcome is MET:
-            return outcome, reason, missing, evidence, parts
+            return outcome, reason, missing, evidence, parts, against
         both = partial(_both_words, why, reason)
-        return UNDOCUMENTED, both, union((asked, missing)), evidence, parts
+        return UNDOCUMENTED, both, union((asked, missing)), evidence, parts, ()
 
     def outcome_alone(context: Context) -> Outcome:
         holds = condition.outcome(context)
@@ -617,11 +631,11 @@ def _dose_within(clause: DoseWithin) -> Judge:
         if dose is None or not dose.worlds:
             missing = context.dose_missing
             open_rows = [Finding(cite, label, UNDOCUMENTED, because, missing, evidence) for cite, label, _, _ in groups]
-            return UNDOCUMENTED, because, missing, evidence, tuple(open_rows)
+            return UNDOCUMENTED, because, missing, evidence, tuple(open_rows), ()
         here = [world for world in dose.worlds if world.setting == setting]
         if not here:
             ruled_out = [Finding(cite, label, NOT_MET, elsewhere, (), evidence) for cite, label, _, _ in groups]
-            return NOT_MET, elsewhere, (), evidence, tuple(ruled_out)
+            return NOT_MET, elsewhere, (), evidence, tuple(ruled_out), ()
         if len(dose.worlds) == 1:  # all that matters is known: what the dose comes to, its rows come to
             kg, outcome = here[0].kg, dose.row_outcome(here)
             missing = context.dose_missing if outcome is UNDOCUMENTED else ()
@@ -638,6 +652,7 @@ def _dose_within(clause: DoseWithin) -> Judge:
                         for cite, label, rows, other in groups
                     ]
                 ),
+                (),
             )
         parts = tuple(
             [
@@ -646,7 +661,7 @@ def _dose_within(clause: DoseWithin) -> Judge:
             ]
         )
         outcome = dose.setting_outcome(setting)
-        return outcome, because, context.dose_missing if outcome is UNDOCUMENTED else (), evidence, parts
+        return outcome, because, context.dose_missing if outcome is UNDOCUMENTED else (), evidence, parts, ()
 
     return _outcome_found(judge)
 

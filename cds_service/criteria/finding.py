@@ -26,7 +26,8 @@ class Finding:
     """What one section of the policy comes to for this order.
 
     ``reason`` is a sentence a clinician can check, or what makes one: most findings of most calls are never read, so
-    their words are made only when :attr:`because` is.
+    their words are made only when :attr:`because` is. ``refuted_by`` names the facts that make it not met, as far as
+    its own conditions test them; what its parts fail by stands with the parts.
     """
 
     section: str
@@ -36,6 +37,7 @@ class Finding:
     missing: tuple[Missing, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     parts: tuple[Finding, ...] = ()
+    refuted_by: tuple[str, ...] = ()
 
     @property
     def because(self) -> str:

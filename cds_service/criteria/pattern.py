@@ -38,6 +38,7 @@ class Pattern:
     sources: tuple[str, ...]
     words: Callable[[Context], str]
     parts: tuple[Pattern, ...]
+    refuted_by: tuple[str, ...]
 
     def filled(self, context: Context) -> Finding:
         """The finding for an order, with the evidence of its facts."""
@@ -49,7 +50,14 @@ class Pattern:
                 evidence = (*evidence, *[e for e in mine if e not in evidence]) if evidence else mine
         parts = tuple([part.filled(context) for part in self.parts]) if self.parts else ()
         return Finding(
-            self.section, self.label, self.outcome, partial(self.words, context), self.missing, evidence, parts
+            self.section,
+            self.label,
+            self.outcome,
+            partial(self.words, context),
+            self.missing,
+            evidence,
+            parts,
+            self.refuted_by,
         )
 
 
@@ -89,4 +97,5 @@ def pattern_of(finding: Finding, words: Mapping[str, Callable[[Context], str]]) 
         tuple(mark.reference for mark in finding.evidence),
         words[finding.section],
         tuple(pattern_of(part, words) for part in finding.parts),
+        finding.refuted_by,
     )

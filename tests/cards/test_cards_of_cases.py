@@ -9,6 +9,7 @@ import pytest
 from cds_service.cards import CardOptions, cards
 from cds_service.cards.words import words_for
 from cds_service.explanation import to_json
+from cds_service.values import replace
 from tests.policies.test_cases import CASES, judged
 from tests.response_checker import complaints
 
@@ -226,3 +227,31 @@ def test_a_summary_speaks_of_the_alternative_for_the_setting_of_the_disease(fact
     summaries, _, _ = spoken("metastatic NSCLC", **facts)
     assert reason in summaries[0]
     assert "metastases" not in summaries[0]
+
+
+TREATED = {
+    "resectable": False,
+    "prior_therapy": {"concurrent_platinum_chemo": True, "concurrent_rt": True, "progressed": True},
+}
+"""So much is recorded of it that more evidence stands with the alternative for unresectable disease."""
+
+
+def worded_otherwise(finding):
+    """The finding with reasons that name nothing but their section."""
+    parts = tuple(map(worded_otherwise, finding.parts))
+    return replace(finding, reason=f"reason of {finding.section}", parts=parts)
+
+
+@pytest.mark.parametrize(
+    ("base", "changes", "said", "unsaid"),
+    [
+        ("metastatic NSCLC", {"biomarkers": {"egfr": "positive", "alk": "negative"}, **TREATED}, "I.A.4.b", "I.A.4.a"),
+        ("stage III NSCLC", {"prior_therapy": {"progressed": True}}, "I.A.4.a", "I.A.4.b"),
+    ],
+)
+def test_which_alternative_a_summary_speaks_of_does_not_hang_on_words(base, changes, said, unsaid):
+    result = judged({"base": base, "facts": changes})
+    result = replace(result, findings=tuple(map(worded_otherwise, result.findings)))
+    summary = cards(result, None, CardOptions())[0]["summary"]
+    assert f"reason of {said};" in summary
+    assert unsaid not in summary

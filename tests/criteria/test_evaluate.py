@@ -1,17 +1,19 @@
-"""The outcome alone is always that of the full evaluation, for every criterion of the shipped policy."""
+"""Criteria of the shipped policy against facts: outcome alone, pattern and full evaluation always say the same."""
 
 from datetime import date
 
+import pytest
 from hypothesis import given, settings
 
 from cds_service.assessment import derive, derive_for_disease
 from cds_service.criteria.evaluate import Context, evaluate, outcome_of, prepare
 from cds_service.criteria.finding import Finding
+from cds_service.criteria.outcome import Outcome
 from cds_service.dosing import dose_context, judge_dose, steps
 from cds_service.evidence import Evidence, Facts, Known, Unknown
 from cds_service.facts.given import read_given
 from cds_service.policies.library import load_library
-from tests.assessment.test_laws import records
+from tests.assessment.test_laws import judged, records
 
 REVISION = load_library().revision("CP.PHAR.339")[0]
 
@@ -33,7 +35,7 @@ def shown(finding):
     """All that a reader of a finding sees, with the reasons in words."""
     parts = [shown(part) for part in finding.parts]
     told = (finding.section, finding.label, finding.outcome, finding.because, finding.missing, finding.evidence)
-    return (*told, parts)
+    return (*told, finding.refuted_by, parts)
 
 
 def seen_by(facts, reader):
@@ -62,3 +64,28 @@ def test_a_finding_from_a_remembered_pattern_is_that_of_the_full_evaluation(reco
                 for criterion in pathway.criteria:
                     in_full = Finding(criterion.cite, criterion.label, *prepare(criterion).judge.find(context))
                     assert shown(evaluate(criterion, context)) == shown(in_full)
+
+
+@pytest.mark.parametrize(
+    ("facts", "section", "refuted_by"),
+    [
+        ({"metastatic": True}, "I.A.4.a", ("metastatic",)),
+        ({"metastatic": True, "resectable": True, "stage": "I"}, "I.A.4.a", ("resectable", "metastatic", "stage")),
+        ({"prior_therapy.progressed": True}, "I.A.4.a", ("prior_therapy.progressed",)),
+        ({"metastatic": False, "combination_drugs": [{"name": "cisplatin"}], "regimen_complete": True}, "I.A.4.b",
+         ("metastatic", "combination_drugs")),
+        ({"metastatic": True}, "I.A.4.b", ()),
+        ({"metastatic": True, "biomarkers.egfr": "positive", "biomarkers.egfr_detail": "L858R"}, "I.A.4", ()),
+    ],
+)  # fmt: skip
+def test_a_finding_names_the_facts_that_refute_it(facts, section, refuted_by):
+    found = {one.section: one for top in judged({"indication": "nsclc", **facts}).findings for one in top.walk()}
+    assert found[section].refuted_by == refuted_by
+
+
+@settings(max_examples=150, deadline=None)
+@given(records)
+def test_only_what_is_not_met_is_refuted_by_facts(record) -> None:
+    for top in judged(record).findings:
+        for finding in top.walk():
+            assert finding.outcome is Outcome.NOT_MET or not finding.refuted_by

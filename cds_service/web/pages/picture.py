@@ -163,8 +163,7 @@ class _Drawing:
         """The rows that follow each other in time, each from and to which week; one row where there are no phases."""
         first = self.world.steps[0]
         if all(row.phase is None for row in rows):
-            row = first.row or max(rows, key=lambda one: one.cap.at(self.world.kg), default=None)
-            return [(Decimal(0), self.horizon, row)] if row else []
+            return [(Decimal(0), self.horizon, first.row)]
         by_phase = {row.phase: row for row in rows}
         combination, maintenance = by_phase.get(COMBINATION), by_phase.get(MAINTENANCE)
         if self.world.phases[0] == MAINTENANCE or combination is None:
