@@ -196,7 +196,15 @@ def missing_from(fact: Unknown, asked: str, meaning: str) -> tuple[Missing, ...]
     looked_for = fact.looked_for or meaning
     if not fact.asks:
         return (Missing(asked, fact.absence, looked_for),)
-    return tuple(Missing(name, fact.absence, looked_for) for name in fact.asks)
+    return _alternatives(tuple(Missing(name, fact.absence, looked_for) for name in fact.asks))
+
+
+def _alternatives(missing: tuple[Missing, ...]) -> tuple[Missing, ...]:
+    """Facts of which one can be enough, each with the names of all."""
+    if len(missing) < 2:
+        return missing
+    names = tuple(map(_name, missing))
+    return tuple([one._replace(among=names) for one in missing])
 
 
 def shown(value: Any) -> str:
@@ -417,6 +425,7 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
     members = tuple((prepare(part).judge.find, part.cite or "", part.label) for part in clause.parts)
     tests = tuple(_as_test(part) for part in clause.parts)
     reason = partial(_joined_words, clause, sections)
+    either = _asks_for_either(clause)
 
     def judge(context: Context) -> Found:
         outcome = otherwise
@@ -439,6 +448,8 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
             if below:
                 cited_parts += below
         missing = _asked(clause, parts) if outcome is UNDOCUMENTED else ()
+        if either:
+            missing = _alternatives(missing)
         because = partial(reason, parts, outcome)
         return outcome, because, missing, evidence, tuple(cited_parts), refuted_by if outcome is NOT_MET else ()
 
@@ -506,15 +517,35 @@ def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]
     return (asked_beside,) if instead else (asked_beside, *missing)
 
 
+def _asks_for_either(clause: AllOf | AnyOf) -> bool:
+    """Whether each part asks for one thing at a time, and any of them could be enough."""
+    return (
+        isinstance(clause, AnyOf)
+        and not clause.in_order
+        and not any(part.cite for part in clause.parts)
+        and all(
+            isinstance(part.clause, FactTest) or (isinstance(part.clause, AllOf) and part.clause.in_order)
+            for part in clause.parts
+        )
+    )
+
+
 def union(asked: Iterable[tuple[Missing, ...]]) -> tuple[Missing, ...]:
-    """Every fact once, in the order in which it is first asked for."""
+    """Every fact once, in the order in which it is first asked for.
+
+    Facts of which one can be enough are asked for each by itself where one of them is needed anyhow.
+    """
     listed = tuple(chain.from_iterable(asked))
     if len(set(map(_name, listed))) == len(listed):
         return listed
     first: dict[str, Missing] = {}
+    needed: set[str] = set()
     for item in listed:
-        first.setdefault(item.fact, item)
-    return tuple(first.values())
+        if first.setdefault(item.fact, item).among != item.among:
+            needed.add(item.fact)
+    if not needed:
+        return tuple(first.values())
+    return tuple([one if needed.isdisjoint(one.among) else one._replace(among=()) for one in first.values()])
 
 
 def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 
 class Missing(NamedTuple):
-    """A fact whose value could change the outcome: its name in the contract, the cause, where it was looked for."""
+    """A fact whose value could change the outcome: its name in the contract, the cause, where it was looked for.
+
+    ``among`` names the missing facts, this one included, of which one can settle the same question.
+    """
 
     fact: str
     absence: Absence
     looked_for: str = ""
+    among: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
