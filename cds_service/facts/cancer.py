@@ -182,13 +182,25 @@ def concerns(reading: Reading, raw: Json) -> bool:
 
 
 def is_for_another(reading: Reading, raw: Json) -> bool:
-    """Whether a treatment was given for other tumours of the chart alone, by the reasons it names."""
-    aimed = [reading.chart.resolve(reference, within=raw) for reference in references(raw.get("reasonReference"))]
-    if not aimed:
+    """Whether a treatment was given for other tumours alone, by the reasons it names."""
+    pointed = list(references(raw.get("reasonReference")))
+    coded_reasons = as_list(raw.get("reasonCode")) if "reasonCode" in raw else []
+    if not pointed and not coded_reasons:
         return False
-    ours = {site_of(diagnosis) for diagnosis in subject(reading).diagnoses}
-    others = {id(c.resource.raw) for c in cancers(reading.chart) if c.site is None or c.site not in ours}
-    return all(target is not None and id(target.raw) in others for target in aimed)
+    about = subject(reading)
+    sites = {site_of(diagnosis) for diagnosis in about.diagnoses}
+    ours = {id(cancer.resource.raw) for cancer in about.conditions}
+    others = {
+        id(c.resource.raw)
+        for c in cancers(reading.chart)
+        if id(c.resource.raw) not in ours and (c.site is None or c.site not in sites)
+    }
+    targets = [reading.chart.resolve(reference, within=raw) for reference in pointed]
+    foreign = [target is not None and id(target.raw) in others for target in targets]
+    if sites and None not in sites:  # of a disease outside the list, words alone do not tell it from another
+        named = [read_concept(concept_of(concept))[0] for concept in coded_reasons]
+        foreign += [site_of(diagnosis) not in sites for diagnosis in named if diagnosis is not None]
+    return bool(foreign) and all(foreign)
 
 
 def names_absent_condition(chart: Chart, raw: Json, pointers: object) -> bool:

@@ -15,6 +15,7 @@ from cds_service.facts.cancer import (
     PROVISIONAL,
     cancers,
     concerns,
+    is_for_another,
     is_past,
     names_absent_condition,
     recorded_on,
@@ -558,9 +559,12 @@ def _adjuvant(reading: Reading, surgeries: Sequence[tuple[date, Evidence]]) -> l
     found = []
     for resource, _ in coded(reading.chart, "Procedure", "tx_chemotherapy", "tx_radiotherapy", "tx_chemoradiation"):
         day = span_of(resource.raw, "performed")[1]
-        if status_of(resource.raw) not in NOT_DONE and day is not None and day > first:
+        if status_of(resource.raw) in NOT_DONE or is_for_another(reading, resource.raw):
+            continue
+        if day is not None and day > first:
             found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))
     chemotherapy = [use for use in of_others(reading.chart, reading.drug) if use.known and use.was_given]
+    chemotherapy = [use for use in chemotherapy if not is_for_another(reading, use.resource.raw)]
     found += [(use.first, use.evidence) for use in chemotherapy if use.first is not None and use.first > first]
     return found
 

@@ -12,6 +12,7 @@ from tests.facts.charts import (
     ADENO,
     BTC,
     HCC,
+    ICD10,
     SNOMED,
     administered,
     cause,
@@ -188,6 +189,17 @@ def test_months_from_the_last_adjuvant_dose():
     doses = [administered("gemcitabine", day, f"a{day}") for day in ("2025-12-01", "2026-03-01", "2026-04-01")]
     found = facts(recurred, procedure(concept(SNOMED, "71273005"), "2026-01-10"), *doses)
     assert value(found["months_since_adjuvant"]) == 6
+
+
+def test_treatment_of_another_tumour_is_no_adjuvant_therapy():
+    recurred = dx(BTC, clinicalStatus="recurrence", onsetDateTime="2026-10-01")
+    resected, breast = procedure(concept(SNOMED, "71273005"), "2026-01-10"), icd("C50.911", "breast")
+    dose = administered("gemcitabine", "2026-03-01", "a1")
+    later = administered("paclitaxel", "2026-09-01", "a2", reasonCode=[concept(ICD10, "C50.911")])
+    course = procedure(concept(SNOMED, "1217123003"), "2026-08-01", "2026-09-01", "rt")
+    for_it = {**course, "reasonReference": [{"reference": "Condition/breast"}]}
+    assert value(facts(recurred, resected, breast, dose, later, for_it)["months_since_adjuvant"]) == 7
+    assert value(facts(recurred, resected, breast, dose, course)["months_since_adjuvant"]) == 1
 
 
 def test_a_recurrence_without_days_has_no_months():

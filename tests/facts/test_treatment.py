@@ -76,6 +76,25 @@ def test_treatment_that_names_another_tumour_as_its_reason_is_none_of_this_one()
 
 
 @pytest.mark.parametrize(
+    ("reasons", "of_this_one"),
+    [
+        (["C15.9"], False),
+        (["C15.9", "Z51.11"], False),
+        (["C34.11"], True),
+        (["C15.9", "C34.11"], True),
+        (["Z51.11"], True),
+        (["C79.31"], True),
+    ],
+)
+def test_a_code_is_a_reason_of_a_treatment_too(reasons, of_this_one):
+    for_it = {"reasonCode": [concept(ICD10, code) for code in reasons]}
+    given = administered("cisplatin", "2026-03-20", "a1")
+    both = (True, True, None) if of_this_one else (None, None, None)
+    assert chemoradiation({**COURSE, **for_it}, given) == both
+    assert chemoradiation(COURSE, {**given, **for_it}) == both
+
+
+@pytest.mark.parametrize(
     "resources",
     [
         [COURSE],
