@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 
 HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
 
+RELATED_CONDITION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-related-condition"
+"""mCODE's link from an Observation to its cancer, where the profile has no ``focus``."""
+
 _HISTOLOGY = frozenset({"extension", "evidence"})
 """Members of a Condition that can hold its histology."""
 
@@ -167,18 +170,55 @@ def subject(reading: Reading) -> Subject:
     return kept[1]
 
 
-def concerns(reading: Reading, raw: Json) -> bool:
-    """Whether a resource with ``focus`` (or a link to the primary) speaks of the tumour the order is for.
+def aims(chart: Chart, raw: Json) -> list[tuple[str, Resource | None]]:
+    """What an Observation says it is about, with what each reference leads to: its focus or mCODE's related condition.
 
-    Without a focus it does, as long as the chart has no second tumour it could mean.
+    A TNM category that says neither is about what the stage groups are about that list it as their member.
+    """
+    aimed = _aims(chart, raw)
+    if not aimed:
+        for group in _groups(chart).get(id(raw), ()):
+            aimed += _aims(chart, group)
+    return aimed
+
+
+def _aims(chart: Chart, raw: Json) -> list[tuple[str, Resource | None]]:
+    named = list(references(raw.get("focus")))
+    if "extension" in raw:
+        for extension in extensions(raw, RELATED_CONDITION):
+            named += references(extension.get("valueReference"))
+    return [(reference, chart.resolve(reference, within=raw)) for reference in named]
+
+
+def _groups(chart: Chart) -> dict[int, list[Json]]:
+    """The stage groups that list an Observation as their member."""
+    found: dict[int, list[Json]] | None = chart.memo.get("stage groups")
+    if found is None:
+        found = chart.memo["stage groups"] = {}
+        for resource, _ in coded(chart, "Observation", "stage_group_observation_code"):
+            for reference in references(resource.raw.get("hasMember")):
+                member = chart.resolve(reference, within=resource.raw)
+                if member is not None:
+                    found.setdefault(id(member.raw), []).append(resource.raw)
+    return found
+
+
+def concerns(reading: Reading, raw: Json) -> bool:
+    """Whether an Observation speaks of the tumour the order is for.
+
+    If it does not say of which, it does as long as the chart has no second tumour it could mean.
     """
     about = subject(reading)
-    aimed = [reading.chart.resolve(reference, within=raw) for reference in references(raw.get("focus"))]
-    conditions = [target for target in aimed if target is not None and target.type == "Condition"]
+    aimed = aims(reading.chart, raw)
+    conditions = [target for _, target in aimed if target is not None and target.type == "Condition"]
     if not conditions:
-        return about.alone and not (about.conditions and names_absent_condition(reading.chart, raw, raw.get("focus")))
+        return about.alone and not (about.conditions and _of_absent_condition(aimed))
     ours = {id(cancer.resource.raw) for cancer in about.conditions}
     return any(id(target.raw) in ours for target in conditions)
+
+
+def _of_absent_condition(aimed: list[tuple[str, Resource | None]]) -> bool:
+    return any("Condition/" in reference and target is None for reference, target in aimed)
 
 
 def is_for_another(reading: Reading, raw: Json) -> bool:
@@ -300,10 +340,10 @@ def _reported_histology(chart: Chart) -> Iterator[tuple[Claim[Histology], set[in
     """Histology Observations with the Conditions they are about (empty: they do not say)."""
     for resource, _ in coded(chart, "Observation", "histology_observation"):
         raw = resource.raw
-        if status_of(raw) in NO_RESULT or names_absent_condition(chart, raw, raw.get("focus")):
+        aimed = aims(chart, raw)
+        if status_of(raw) in NO_RESULT or _of_absent_condition(aimed):
             continue
-        aimed = (chart.resolve(reference, within=raw) for reference in references(raw.get("focus")))
-        targets = {id(target.raw) for target in aimed if target is not None and target.type == "Condition"}
+        targets = {id(target.raw) for _, target in aimed if target is not None and target.type == "Condition"}
         for claim in _histology(resource, *value_of(raw), observed_on(raw)):
             yield claim, targets
 

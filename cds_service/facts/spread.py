@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.cancer import (
     PROVISIONAL,
+    aims,
     cancers,
     concerns,
     is_for_another,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from cds_service.facts.read import Reading
     from cds_service.fhir.chart import Chart, Resource
     from cds_service.fhir.read import Concept, Json
+    from cds_service.terminology.codes import Entry
 
 METASTASES = "metastases: stage IV, an M category (LOINC 21907-1 and like), secondary tumours (C78, C79)"
 WORDS = "the words of the diagnosis, its notes and the order's reason"
@@ -325,7 +327,11 @@ def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
 
 def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> AnyFact:
     doubtful: list[Evidence] = []
-    claims = [*_m_category(reading), *_secondary(reading, about, doubtful), *_histories(reading)]
+    claims = [
+        *_m_category(reading, doubtful),
+        *_secondary(reading, about, doubtful),
+        *_histories(reading, doubtful),
+    ]
     claims += _secondary_in_words(reading, about, doubtful)
     spoken, unread = _claims_of_words("metastatic", words)
     claims += spoken
@@ -346,28 +352,40 @@ def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
     return known(claims)
 
 
-def _m_category(reading: Reading) -> Iterator[Claim[bool]]:
+def _m_category(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
     """M categories and findings of distant metastasis among the Observations."""
     for resource, entry in coded(reading.chart, "Observation", "tnm_observation_code", "disease_extent_finding"):
-        raw = resource.raw
-        if status_of(raw) in NO_RESULT or not concerns(reading, raw):
+        if status_of(resource.raw) in NO_RESULT:
             continue
-        path, found, words = value_of(raw)
-        item = evidence(resource, path, in_words(found, words), observed_on(raw))
-        if entry.value_set == "disease_extent_finding":
-            if raw.get("valueBoolean") is not False:
-                yield Claim(True, evidence(resource, "code", shown(raw.get("code")), observed_on(raw)))
-            continue
-        for value in entries_of(found):
-            if value.value_set == "tnm_m_value":
-                yield Claim(value.attributes["m"] == "1", item)
-                break
-        else:
-            # Only the whole category counts: "M1a", "cM0", "pM1"; "MX" says nothing.
-            for spelled in (*(coding.code for coding in found), words):
-                if category := re.fullmatch(r"[cpy]*m([01])[a-c]?", spelled.strip().lower().replace(" ", "")):
-                    yield Claim(category[1] == "1", item)
-                    break
+        if claim := _spread_said(resource, entry):
+            yield from _of_this_tumour(reading, resource.raw, claim, doubtful)
+
+
+def _spread_said(resource: Resource, entry: Entry) -> Claim[bool] | None:
+    """Whether an M category or a finding says that there are metastases."""
+    raw = resource.raw
+    if entry.value_set == "disease_extent_finding":
+        if raw.get("valueBoolean") is False:
+            return None
+        return Claim(True, evidence(resource, "code", shown(raw.get("code")), observed_on(raw)))
+    path, found, words = value_of(raw)
+    item = evidence(resource, path, in_words(found, words), observed_on(raw))
+    for value in entries_of(found):
+        if value.value_set == "tnm_m_value":
+            return Claim(value.attributes["m"] == "1", item)
+    # Only the whole category counts: "M1a", "cM0", "pM1"; "MX" says nothing.
+    for spelled in (*(coding.code for coding in found), words):
+        if category := re.fullmatch(r"[cpy]*m([01])[a-c]?", spelled.strip().lower().replace(" ", "")):
+            return Claim(category[1] == "1", item)
+    return None
+
+
+def _of_this_tumour(reading: Reading, raw: Json, claim: Claim[bool], doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
+    """What an Observation says, if it is of the tumour the order is for. Metastases of an unnamed one are doubtful."""
+    if concerns(reading, raw):
+        yield claim
+    elif claim.value and not any(target for _, target in aims(reading.chart, raw)):
+        doubtful.append(claim.evidence)
 
 
 def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
@@ -462,14 +480,14 @@ def _in_own_organ(resource: Resource, sites: set[str | None]) -> bool:
     return False
 
 
-def _histories(reading: Reading) -> Iterator[Claim[bool]]:
+def _histories(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
     """MCODE's history of metastatic cancer: the boolean decides, and without one it says nothing."""
     for resource, _ in coded(reading.chart, "Observation", "history_of_metastasis"):
         raw = resource.raw
         value = raw.get("valueBoolean")
         if isinstance(value, bool) and status_of(raw) not in NO_RESULT:
             said = evidence(resource, "valueBoolean", str(value).lower(), observed_on(raw))
-            yield Claim(value, said, inferred=True)
+            yield from _of_this_tumour(reading, raw, Claim(value, said, inferred=True), doubtful)
 
 
 # --- recurrence ------------------------------------------------------------------------------------------------
@@ -601,10 +619,11 @@ SOURCE = FactSource(
     read=read,
     value_sets=_VALUE_SETS,
     reads=(
-        "M1 and M0 categories are definite, secondary tumours (C78, C79, SNOMED) with a link to the primary too; "
-        "without a link they count only if the chart has one tumour and they lie outside its organ. Nodes (C77) are "
-        "no metastasis. Unresectable, locally advanced and liver-confined have no codes: the words of the diagnosis, "
-        "its notes and the order's reason, with negation. Recurrence: clinical status or a recurrence code; months "
-        "from the last surgery and the last adjuvant therapy to its onset."
+        "M1 and M0 categories of the tumour (by their focus, or by that of the stage group they are members of) are "
+        "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary too; without a link they count only "
+        "if the chart has one tumour and they lie outside its organ. Nodes (C77) are no metastasis. Unresectable, "
+        "locally advanced and liver-confined have no codes: the words of the diagnosis, its notes and the order's "
+        "reason, with negation. Recurrence: clinical status or a recurrence code; months from the last surgery and "
+        "the last adjuvant therapy to its onset."
     ),
 )

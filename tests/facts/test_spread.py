@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from cds_service.evidence import Absence
+from cds_service.facts.cancer import RELATED_CONDITION
 from cds_service.facts.claims import Inferred
 from tests.facts.charts import (
     ADENO,
@@ -24,6 +25,7 @@ from tests.facts.charts import (
     lab,
     observation,
     procedure,
+    stage,
     value,
 )
 
@@ -106,6 +108,46 @@ def test_a_metastasis_found_later_outranks_an_older_m0():
     assert value(facts(dx(), older, linked("C79.31"))["metastatic"]) is True
     later = m_category("1229901006", day="2026-06-01")
     assert cause(facts(dx(), later, linked("C79.31"))["metastatic"]) is Absence.CONFLICTING
+
+
+def of(identity):
+    """The extension by which mCODE names the cancer of an Observation."""
+    return {"extension": [{"url": RELATED_CONDITION, "valueReference": {"reference": f"Condition/{identity}"}}]}
+
+
+@pytest.mark.parametrize("status", ["active", "remission"])
+@pytest.mark.parametrize(("code", "metastatic"), [("1229903009", True), ("1229901006", False)])
+def test_an_m_category_is_of_the_tumour_of_its_stage_group(code, metastatic, status):
+    breast = icd("C50.911", "breast", clinicalStatus=status)
+
+    def group(identity):
+        focus, members = [{"reference": f"Condition/{identity}"}], [{"reference": "Observation/m-1"}]
+        return stage(concept(SNOMED, "1222801008"), focus=focus, hasMember=members)
+
+    assert value(facts(dx(), breast, group("dx-1"), m_category(code))["metastatic"]) is metastatic
+    other = facts(dx(), breast, group("breast"), m_category(code), empty=("conditions",))
+    assert cause(other["metastatic"]) is Absence.NOT_RECORDED
+    own = m_category(code, focus=[{"reference": "Condition/dx-1"}])
+    assert value(facts(dx(), breast, group("breast"), own)["metastatic"]) is metastatic
+
+
+def test_metastases_of_nobody_knows_which_tumour_are_doubtful():
+    two = (dx(), icd("C50.911", "breast"))
+    found = facts(*two, m_category("1229903009"))["metastatic"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in found.evidence] == ["Observation/m-1"]
+    assert cause(facts(*two, m_category("1229901006"))["metastatic"]) is not Absence.NOT_UNDERSTOOD
+
+
+def test_a_history_of_metastases_is_of_the_tumour_it_is_related_to():
+    def history(**more):
+        return observation(concept(SNOMED, "1287652008"), True, **more)
+
+    two = (dx(), icd("C50.911", "breast"))
+    assert value(facts(*two, history(**of("dx-1")))["metastatic"]) is True
+    assert not facts(*two, history(**of("breast")))["metastatic"].evidence
+    for unclear in (history(), history(**of("gone"))):
+        assert cause(facts(*two, unclear)["metastatic"]) is Absence.NOT_UNDERSTOOD
 
 
 @pytest.mark.parametrize(("history", "metastatic"), [(False, False), (True, True)])
