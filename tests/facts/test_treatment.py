@@ -60,6 +60,17 @@ def test_platinum_apart_from_the_radiotherapy_is_sequential(day):
     assert chemoradiation(COURSE, administered("cisplatin", day, "a1")) == (None, None, True)
 
 
+def test_radiotherapy_to_a_site_of_which_only_an_unknown_code_is_known_may_be_to_the_chest():
+    given = administered("cisplatin", "2026-03-20", "a1")
+    course = {**COURSE, "bodySite": [concept(SNOMED, "41224006")]}
+    found = facts(dx(), course, given, empty=("procedures",))[RT]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert "Procedure/rt-1" in {item.reference for item in found.evidence}
+    assert chemoradiation(course, administered("cisplatin", "2026-01-10", "a1")) == (None, None, None)
+    named = {**COURSE, "bodySite": [concept(SNOMED, "41224006", display="Structure of lower lobe of left lung")]}
+    assert chemoradiation(named, given) == (True, True, None)
+
+
 def test_treatment_that_names_another_tumour_as_its_reason_is_none_of_this_one():
     other = icd("C15.9", "oesophagus")
     given = administered("cisplatin", "2026-03-20", "a1")
