@@ -105,6 +105,10 @@ _OTHER_TUMOUR = re.compile(
     r"\b(?:melanoma|lymphoma|sarcoma|myeloma)s?\b"
 )
 """Another tumour: what the clause says of spread is not of the one the order is for."""
+_CATEGORY = re.compile(
+    r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*m([01])(?:[a-c][12]?)?(?:category)?(?:\((?:qualifiervalue|finding)\))?"
+)
+"""A whole M category, its blanks taken out: "M1a", "cM0", "American Joint Committee on Cancer cM1"."""
 _NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph")
 _SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
 
@@ -355,29 +359,44 @@ def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
 def _m_category(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
     """M categories and findings of distant metastasis among the Observations."""
     for resource, entry in coded(reading.chart, "Observation", "tnm_observation_code", "disease_extent_finding"):
-        if status_of(resource.raw) in NO_RESULT:
+        raw = resource.raw
+        if status_of(raw) in NO_RESULT:
             continue
-        if claim := _spread_said(resource, entry):
-            yield from _of_this_tumour(reading, resource.raw, claim, doubtful)
+        if entry.value_set == "disease_extent_finding":
+            said = evidence(resource, "code", shown(raw.get("code")), observed_on(raw))
+            claim = Claim(True, said) if raw.get("valueBoolean") is not False else None
+        else:
+            claim = _category(resource)
+            if claim is None and _is_m(entry) and _says_something(raw) and concerns(reading, raw):
+                path, found, words = value_of(raw)
+                doubtful.append(evidence(resource, path, in_words(found, words), observed_on(raw)))
+        if claim is not None:
+            yield from _of_this_tumour(reading, raw, claim, doubtful)
 
 
-def _spread_said(resource: Resource, entry: Entry) -> Claim[bool] | None:
-    """Whether an M category or a finding says that there are metastases."""
-    raw = resource.raw
-    if entry.value_set == "disease_extent_finding":
-        if raw.get("valueBoolean") is False:
-            return None
-        return Claim(True, evidence(resource, "code", shown(raw.get("code")), observed_on(raw)))
-    path, found, words = value_of(raw)
-    item = evidence(resource, path, in_words(found, words), observed_on(raw))
+def _category(resource: Resource) -> Claim[bool] | None:
+    """Whether an M category says that there are metastases."""
+    path, found, words = value_of(resource.raw)
+    item = evidence(resource, path, in_words(found, words), observed_on(resource.raw))
     for value in entries_of(found):
         if value.value_set == "tnm_m_value":
             return Claim(value.attributes["m"] == "1", item)
-    # Only the whole category counts: "M1a", "cM0", "pM1"; "MX" says nothing.
     for spelled in (*(coding.code for coding in found), words):
-        if category := re.fullmatch(r"[cpy]*m([01])[a-c]?", spelled.strip().lower().replace(" ", "")):
+        if category := _CATEGORY.fullmatch(spelled.strip().lower().replace(" ", "")):
             return Claim(category[1] == "1", item)
     return None
+
+
+def _is_m(entry: Entry) -> bool:
+    """Whether a TNM category is that of the metastases, not of the tumour or its nodes."""
+    return "M category" in entry.display or "metastases" in entry.display
+
+
+def _says_something(raw: Json) -> bool:
+    """Whether a category has a value other than "MX" and a reason why there is none."""
+    _, found, words = value_of(raw)
+    absent = any(entry.value_set == "data_absent_reason" for entry in entries_of(found))
+    return bool(found or words) and not absent and not re.fullmatch(r"[cpy]*mx", words.strip().lower())
 
 
 def _of_this_tumour(reading: Reading, raw: Json, claim: Claim[bool], doubtful: list[Evidence]) -> Iterator[Claim[bool]]:

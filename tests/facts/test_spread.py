@@ -48,10 +48,38 @@ def test_the_m_category_is_definite(code, metastatic):
     assert not isinstance(found, Inferred)
 
 
-@pytest.mark.parametrize(("spelled", "metastatic"), [("M1a", True), ("cM0", False), ("pM1", True)])
+@pytest.mark.parametrize(
+    ("spelled", "metastatic"),
+    [
+        ("M1a", True),
+        ("cM0", False),
+        ("pM1", True),
+        ("M1c2", True),
+        ("American Joint Committee on Cancer cM1b (qualifier value)", True),
+        ("M0 category (finding)", False),
+    ],
+)
 def test_an_m_category_in_letters(spelled, metastatic):
     assert value(facts(dx(), lab("21907-1", spelled, "m-1"))["metastatic"]) is metastatic
-    assert not facts(dx(), lab("21907-1", "MX", "m-1")).knows("metastatic")
+
+
+ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+
+
+@pytest.mark.parametrize("said", ["MX", concept(ABSENT, "not-applicable", display="Not applicable")])
+def test_an_m_category_without_a_finding_is_none(said):
+    found = facts(dx(), lab("21907-1", said, "m-1"), empty=("conditions",))["metastatic"]
+    assert cause(found) is Absence.NOT_RECORDED
+
+
+@pytest.mark.parametrize("said", ["M1 (liver)", "cM0(i+)", concept(SNOMED, "55440008")])
+def test_an_m_category_that_cannot_be_read_is_shown(said):
+    found = facts(dx(), lab("21907-1", said, "m-1"))["metastatic"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in found.evidence] == ["Observation/m-1"]
+    # Of another tumour, or of the primary tumour and its nodes, it says nothing.
+    assert not facts(dx(), lab("21906-3", "N2 (multiple)", "n-1"))["metastatic"].evidence
+    assert not facts(dx(), icd("C50.911", "breast"), lab("21907-1", said, "m-1"))["metastatic"].evidence
 
 
 def test_a_secondary_tumour_linked_to_the_primary_is_definite():
