@@ -40,6 +40,7 @@ from cds_service.fhir.read import (
 )
 from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of, is_secondary
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
+from cds_service.terminology.diseases import NO_SITE
 from cds_service.values import dataclass, replace
 
 if TYPE_CHECKING:
@@ -56,6 +57,13 @@ HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-hi
 RELATED_CONDITION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-related-condition"
 """mCODE's link from an Observation to its cancer, where the profile has no ``focus``."""
 
+_LUNG = Coding(ICD10, "C349")
+_LUNG_SITE = re.compile(r"\b(?:lungs?|pulmonary|bronch(?:us|i|ial))\b", re.IGNORECASE)
+_OTHER_SITE = re.compile(
+    r"\b(?:skin|face|scalp|breasts?|colon|rectum|stomach|pancreas|prostate|kidneys?|bladder|uterus|endometri\w+|"
+    r"cervix|ovar(?:y|ies)|vulva|penis|an(?:us|al)|thyroid|(?:o)?esophagus|larynx|pharynx|\w+pharynx|tongue|mouth|tonsils?)\b",
+    re.IGNORECASE,
+)
 _HISTOLOGY = frozenset({"extension", "evidence"})
 """Members of a Condition that can hold its histology."""
 
@@ -273,7 +281,7 @@ def _no_primary(found: tuple[Coding, ...]) -> bool:
 def _cancers(chart: Chart) -> Iterator[Cancer]:
     found = []
     for resource in chart.of("Condition"):
-        diagnosis, disagrees = read_concept(resource.code)
+        diagnosis, disagrees = _diagnosed(resource)
         if diagnosis is not None and not entered_in_error(resource):
             found.append((resource, diagnosis, disagrees))
     if not found:
@@ -286,11 +294,32 @@ def _cancers(chart: Chart) -> Iterator[Cancer]:
         yield _cancer(resource, plain, about, disagrees=disagrees)
 
 
+def _diagnosed(resource: Resource) -> tuple[Diagnosis | None, bool]:
+    """The diagnosis that a Condition's code names, a morphology at its body site, and whether its codes disagree."""
+    diagnosis, disagrees = read_concept(resource.code)
+    return diagnosis and _at_its_site(resource.raw, diagnosis), disagrees
+
+
+def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = None) -> Diagnosis:
+    """What a morphology is at the Condition's body site: of the lung, of an organ that no policy names, or open."""
+    if diagnosis.why != NO_SITE or "bodySite" not in raw:
+        return diagnosis
+    sites, concept = as_list(raw["bodySite"]), raw.get("code")
+    named = " ".join(concept_text(site) for site in sites)
+    found = [coding for site in sites for coding in codings(site)]
+    lung = any(entry.value_set == "body_site_lung" for entry in entries_of(tuple(found)))
+    lung = lung or any(coding.code.upper().startswith("C34") for coding in found)
+    elsewhere = _OTHER_SITE.search(named) is not None
+    if (lung or _LUNG_SITE.search(named)) and not elsewhere:
+        return diagnosis_from_codings((*codings(concept), _LUNG), concept_text(concept), histology) or diagnosis
+    return replace(diagnosis, disease=None, settled=True, why="", histology=None) if elsewhere else diagnosis
+
+
 def _cancer(resource: Resource, plain: Diagnosis, about: tuple[Claim[Histology], ...], *, disagrees: bool) -> Cancer:
     """A Condition as a tumour. ``about`` is the histology that other records report of it."""
     raw = resource.raw
     histology = (*_own_histology(resource), *about) if _HISTOLOGY & raw.keys() else about
-    diagnosis = _with_histology(raw.get("code"), plain, histology)
+    diagnosis = _with_histology(raw, plain, histology)
     certainty = code_of(raw.get("verificationStatus")).lower()
     status = "provisional" if certainty in PROVISIONAL else certainty
     day = recorded_on(raw)
@@ -358,7 +387,7 @@ def _histology(
         yield Claim(meaning, evidence(resource, path, meaning.shown, day), inferred)
 
 
-def _with_histology(concept: object, diagnosis: Diagnosis, histology: Sequence[Claim[Histology]]) -> Diagnosis:
+def _with_histology(raw: Json, diagnosis: Diagnosis, histology: Sequence[Claim[Histology]]) -> Diagnosis:
     """The diagnosis as the histology makes it: settled, moved to its group, or open where records disagree."""
     if not histology:
         return diagnosis
@@ -370,7 +399,9 @@ def _with_histology(concept: object, diagnosis: Diagnosis, histology: Sequence[C
     kinds = {kind for _, kind in meanings if kind}
     one = next(iter(meanings.values()))
     one = replace(one, kind=kinds.pop() if len(kinds) == 1 else None)
-    return diagnosis_from_codings(codings(concept), concept_text(concept), one) or diagnosis
+    concept = raw.get("code")
+    made = diagnosis_from_codings(codings(concept), concept_text(concept), one) or diagnosis
+    return _at_its_site(raw, made, one)
 
 
 def _subject(reading: Reading) -> Subject:
@@ -520,7 +551,7 @@ def _read_reason_reference(
     if target.type != "Condition" or entered_in_error(target):
         return
     cancer = next((cancer for cancer in on_chart if cancer.resource.raw is target.raw), None)
-    diagnosis, disagrees = read_concept(target.code)
+    diagnosis, disagrees = _diagnosed(target)
     if cancer is None and diagnosis is not None:  # contained in the order
         cancer = _cancer(target, diagnosis, (), disagrees=disagrees)
     if cancer is not None:
