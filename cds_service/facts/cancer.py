@@ -236,14 +236,12 @@ def is_for_another(reading: Reading, raw: Json) -> bool:
     if not pointed and not coded_reasons:
         return False
     about = subject(reading)
-    sites = {site_of(diagnosis) for diagnosis in about.diagnoses}
     ours = {id(cancer.resource.raw) for cancer in about.conditions}
-    others = {
-        id(c.resource.raw)
-        for c in cancers(reading.chart)
-        if id(c.resource.raw) not in ours and (c.site is None or c.site not in sites)
-    }
     targets = [reading.chart.resolve(reference, within=raw) for reference in pointed]
+    if any(target is None or id(target.raw) in ours for target in targets):
+        return False
+    sites = {site_of(diagnosis) for diagnosis in about.diagnoses}
+    others = {id(c.resource.raw) for c in cancers(reading.chart) if c.site is None or c.site not in sites}
     foreign = [target is not None and id(target.raw) in others for target in targets]
     if sites and None not in sites:  # of a disease outside the list, words alone do not tell it from another
         named = [read_concept(concept_of(concept))[0] for concept in coded_reasons]
