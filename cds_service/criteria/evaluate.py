@@ -343,7 +343,8 @@ def _companions(clause: Companions) -> Judge:
         listed = f"Companion drugs: {', '.join(names) or 'none'}{cited(fact.evidence)}"
         if not lacking:
             return MET, listed, (), fact.evidence, ()
-        instead = [drug for drug in clause.not_instead if drug in names]
+        replaced = {drug for group in lacking for drug in group}
+        instead = [drug for drug, place in clause.not_instead if drug in names and place in replaced]
         if instead:
             because = f"{listed}; {required} is required and {instead[0]} does not take its place"
             return NOT_MET, because, (), fact.evidence, ()
