@@ -176,7 +176,7 @@ class _Judging:
         self.notes += routed.notes
         outcome = OrderOutcome.NEEDS_DOCUMENTATION
         return self._finished(
-            routed.section, outcome, self._no_verdict(), routed.findings, routed.missing, routed.refer_to
+            routed.section, outcome, self._no_verdict(), routed.findings, routed.missing, routed.refer_to, referred=True
         )
 
     def without_diagnosis(self) -> Assessment:
@@ -274,6 +274,8 @@ class _Judging:
         refer_to: tuple[str, ...] = (),
         approval: Decimal | None = None,
         routes: tuple[str, ...] = (),
+        *,
+        referred: bool = False,
     ) -> Assessment:
         revision = self.revision
         other = self.facts.value("other_active_orders")
@@ -303,6 +305,7 @@ class _Judging:
             notes=tuple(dict.fromkeys(self.notes)),
             could_not_check=not OUR_TROUBLE.isdisjoint(map(_absence_of, missing)),
             routes=routes,
+            referred=referred,
         )
 
 

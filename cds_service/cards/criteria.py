@@ -72,7 +72,7 @@ def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
         kind, indicator, summary = "criteria", "warning", _contradiction_summary(assessment, contradicted)
     elif assessment.could_not_check:
         kind, indicator, summary = "unchecked", "warning", _unchecked_summary(assessment)
-    elif is_outside(assessment):
+    elif assessment.referred and is_outside(assessment):
         kind, indicator, summary = "referral", "info", _referral_summary(assessment)
     else:
         kind, indicator, summary = "documents", "info", _documents_summary(matter, missing, open_)
@@ -151,10 +151,13 @@ def _referral_summary(assessment: Assessment) -> str:
 def _documents_summary(matter: Matter, missing: Sequence[Missing], open_: Sequence[Finding]) -> str:
     assessment = matter.assessment
     drug = drug_name(assessment.policy)
+    if is_outside(assessment):
+        no_row = f"{drug}: {assessment.policy.id} has no dose row for what is recorded of the disease; check the record"
+        return fitting(f"{no_row}{_more_missing(len(missing))}", no_row)
     if dose_is_unread(assessment):
         also = _more_missing(sum(m.fact not in DOSE_FACTS for m in missing))
         todo = _dose_entry({m.fact for m in missing})
-        ordered = short_in_words(assessment.dose.ordered) or "without a dose"
+        ordered = short_in_words(assessment.dose.ordered) or "no_row a dose"
         return fitting(
             f"{drug} dose could not be evaluated: ordered {ordered}; {todo}{also}",
             f"{drug} dose could not be evaluated; {todo}{also}",

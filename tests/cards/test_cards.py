@@ -324,7 +324,9 @@ def test_an_undetermined_dose_is_never_silent():
 def test_a_referral_names_the_policies_and_what_they_are_for():
     root = finding("I.E", Outcome.UNDOCUMENTED, parts=[finding("I.E.2", Outcome.UNDOCUMENTED)])
     dose = DoseAssessment(Verdict.UNDETERMINED)
-    one = assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, [root], section="I.E.2", refer_to=["CP.CPA.09"])
+    one = assessment(
+        OrderOutcome.NEEDS_DOCUMENTATION, dose, [root], section="I.E.2", refer_to=["CP.CPA.09"], referred=True
+    )
     card = only(cards(one, None, PLAIN))
     assert card["indicator"] == "info"
     assert "CP.CPA.09 (off-label use, commercial)" in card["summary"]

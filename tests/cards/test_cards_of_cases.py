@@ -226,3 +226,22 @@ def test_a_summary_speaks_of_the_alternative_for_the_setting_of_the_disease(fact
     summaries, _, _ = spoken("metastatic NSCLC", **facts)
     assert reason in summaries[0]
     assert "metastases" not in summaries[0]
+
+
+@pytest.mark.parametrize(
+    ("increase", "also"),
+    [(False, ""), (True, ""), (None, "; one more fact is missing")],
+    ids=["same", "more", "unknown"],
+)
+def test_a_continued_therapy_without_a_dose_row_is_not_said_to_be_outside_the_policy(increase, also):
+    summaries, detail, _ = spoken(
+        "continued stage III NSCLC", stage="I", dose_increase=increase, previous_dose=None, line_of_business="medicaid"
+    )
+    named = "Durvalumab: CP.PHAR.339 has no dose row for what is recorded of the disease; check the record"
+    assert summaries == [named + also]
+    assert "The dose was not judged: the policy has no row for this use." in detail
+
+
+def test_another_disease_is_said_to_be_outside_the_policy_whatever_the_line_of_business():
+    summaries, _, _ = spoken("stage III NSCLC", indication="ovarian cancer", line_of_business="Medicare")
+    assert summaries[0].startswith("Durvalumab: this use is outside CP.PHAR.339, and it names no policy for this line")
