@@ -232,6 +232,8 @@ class _Judging:
         if Outcome.NOT_MET in outcomes and pathway.request == "initial":
             refer_to, routes = self._off_label(pathway, [f for f in findings if f.outcome is Outcome.NOT_MET])
         approval = _approval(pathway, self.facts) if outcome is OrderOutcome.MEETS else None
+        if approval == 0:
+            self.notes.append(f"The months that {pathway.section} gives in total have been received; none is left.")
         dose = dose_assessment(judgement, unsettled(self.facts, self.revision, judgement))
         self.notes += dose_notes(self.facts, judgement, self.revision)
         return self._finished(pathway.section, outcome, dose, findings, missing, refer_to, approval, routes)

@@ -245,3 +245,11 @@ def test_a_continued_therapy_without_a_dose_row_is_not_said_to_be_outside_the_po
 def test_another_disease_is_said_to_be_outside_the_policy_whatever_the_line_of_business():
     summaries, _, _ = spoken("stage III NSCLC", indication="ovarian cancer", line_of_business="Medicare")
     assert summaries[0].startswith("Durvalumab: this use is outside CP.PHAR.339, and it names no policy for this line")
+
+
+@pytest.mark.parametrize(("months", "words"), [(12, "no month of its total is left"), (11, "no action needed")])
+def test_a_request_that_meets_with_no_month_left_is_no_all_clear(months, words):
+    result = judged({"base": "continued stage III NSCLC", "facts": {"months_on_therapy": months}})
+    (card,) = cards(result, None, CardOptions(show_passing=True))
+    assert words in card["summary"]
+    assert ("none is left" in card["detail"]) is (months == 12)
