@@ -44,13 +44,13 @@ class FactTest:
 class Companions:
     """The regimen's companion drugs: each of ``drugs`` (alternatives in one tuple) is given with the ordered one.
 
-    ``not_instead`` are drugs whose presence shows that a required one was replaced by something the policy does not
-    take for it.
+    ``not_instead`` pairs a drug that the policy takes for none of the required ones with the one it stands for: where
+    that one is lacking, the presence of the other shows that it was replaced.
     """
 
     drugs: tuple[tuple[str, ...], ...]
     requirement: str
-    not_instead: tuple[str, ...] = ()
+    not_instead: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,12 @@ class AnyOf:
     ask_instead: str | None = None
     is_dose: bool = field(init=False)
     """Whether rows of a dose table are among the alternatives."""
+    is_cited: bool = field(init=False)
+    """Whether the policy gives alternatives sections of their own."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "is_dose", any(isinstance(part.clause, DoseWithin) for part in self.parts))
+        object.__setattr__(self, "is_cited", any(part.cite for part in self.parts))
 
 
 @dataclass(frozen=True, slots=True)
