@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
+
 from tests.minting import BASE, production
 from tests.operations.service import ROOT, Service
 
@@ -67,6 +69,42 @@ def test_a_worker_that_does_not_end_is_killed() -> None:
     assert parent.returncode == 0
     for pid in workers:
         assert not Path(f"/proc/{pid}").exists()
+
+
+def test_workers_end_with_a_parent_that_is_killed() -> None:
+    """Those that end when told to, and those that do not."""
+    with started("stays") as parent:
+        assert parent.stdout is not None
+        for _ in range(2):
+            parent.stdout.readline()
+        parent.kill()
+        # Workers write to the same pipes: they end when the last worker has.
+        _, said = parent.communicate(timeout=60)
+    assert said.count("parent ended; worker ends") == 2
+
+
+def test_a_service_whose_parent_is_killed_answers_what_it_has_begun_and_frees_its_address(tmp_path: Path) -> None:
+    with Service(tmp_path, workers=2) as service:
+        assert service.process is not None
+        workers = service.workers()
+        service.process.kill()
+        service.process.wait(20)
+        until = time.monotonic() + 20
+        while any(map(lives, workers)) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not any(map(lives, workers))
+        with Service(tmp_path, port=service.port, workers=2) as successor:
+            assert successor.ready()["status"] == "ready"
+    told = [orjson.loads(line)["event"] for line in service.log.read_text().splitlines()]
+    assert told.count("parent ended; worker ends") == 2
+
+
+def lives(pid: int) -> bool:
+    """Whether a process is there and no mere entry that nobody has asked for yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def listens_to_sighup(pid: int) -> bool:
