@@ -108,8 +108,10 @@ class Workers:
         code = 1
         try:
             for number in _WATCHED:
-                # One that is starting reads the files anyway; told to look for changes, it must not end.
-                signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
+                # One that is starting reads the files anyway; told to look for changes, it must not end. And whoever
+                # signals all processes of a service means the parent when he wants them replaced.
+                ignored = number in {signal.SIGHUP, signal.SIGUSR2}
+                signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
             os.close(self._alive)
             threading.Thread(target=self._end_with_the_parent, name="parent", daemon=True).start()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import orjson
+import pytest
 
 from tests.minting import BASE, production
 from tests.operations.service import ROOT, Service
@@ -97,6 +98,19 @@ def test_a_service_whose_parent_is_killed_answers_what_it_has_begun_and_frees_it
             assert successor.ready()["status"] == "ready"
     told = [orjson.loads(line)["event"] for line in service.log.read_text().splitlines()]
     assert told.count("parent ended; worker ends") == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_process_that_cannot_be_replaced_goes_on_when_told_to(tmp_path: Path, workers: int) -> None:
+    with Service(tmp_path, workers=workers) as service:
+        before = service.workers()
+        for pid in before:
+            os.kill(pid, signal.SIGUSR2)
+        answers = [service.ready()["status"] for _ in range(4)]
+        assert service.workers() == before
+        assert service.end() == 0
+    assert answers == ["ready"] * 4
+    assert b"worker ended" not in service.log.read_bytes()
 
 
 def lives(pid: int) -> bool:
