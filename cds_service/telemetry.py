@@ -59,7 +59,7 @@ METRICS: dict[str, Metric] = {
         Metric("gauge", "cds_record_backlog", "Calls that wait for their rows"),
         Metric("gauge", "cds_record_away", "Workers for which the store is away"),
         Metric("gauge", "cds_record_spool_bytes", "Bytes that wait in the local spool", mode="livemax"),
-        Metric("counter", "cds_reloads", "Policy and registry reloads", ("what", "outcome")),
+        Metric("counter", "cds_reloads", "Reloads of policies and other files", ("what", "outcome")),
         Metric("gauge", "cds_reload_alarm", "A changed file was refused; the old one serves", ("what",), "livemax"),
         Metric("gauge", "cds_in_flight", "Requests being answered"),
         Metric("counter", "cds_crashes", "Unexpected errors", ("where",)),
