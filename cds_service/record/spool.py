@@ -2,8 +2,9 @@
 
 Every worker has one file, held by a lock. A file whose lock is free belongs to a worker that died; whoever finds it
 takes it over. Rows are JSON lines, each made durable before it counts as kept; a line cut short by a crash was never
-answered, so it is left out. A file with other lines that are no rows (another version wrote it, or the disk failed)
-gives what can be read of it and is set aside, so that neither its rows nor those behind it wait for ever.
+answered, so it is left out. A file with other lines that are no rows (another version wrote it, or the disk failed), or
+rows that no store could take, gives what can be read of it and is set aside, so that neither its rows nor those behind
+it wait for ever.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from cds_service.record.decision import CardRow, Decision
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.feedback import FeedbackRow
 from cds_service.record.responses import ResponseRow
+from cds_service.record.sql import storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -178,24 +180,45 @@ def _entries(path: Path) -> tuple[list[Entry], int]:
     unread = 0
     for line in filter(None, path.read_bytes().split(b"\n")[:-1]):  # what follows the last end of a line was cut short
         try:
-            rows.append(_entry(*orjson.loads(line)))
+            rows.append(_checked(_entry(*orjson.loads(line))))
         except (ValueError, TypeError, LookupError):
             unread += 1
     return rows, unread
 
 
+def _checked(entry: Entry) -> Entry:
+    """A row that a store can take and that can be read there. Raises ValueError."""
+    cards = entry.cards if isinstance(entry, Decision) else ()
+    if not (storable(entry) and all(storable(card) for card in cards)):
+        raise ValueError
+    text = entry.body if isinstance(entry, Decision) else entry.details if isinstance(entry, FeedbackRow) else "{}"
+    if not isinstance(orjson.loads(text), dict):
+        raise ValueError  # noqa: TRY004  (one kind of error for what is no row)
+    return entry
+
+
 def _entry(kind: str, fields: Any, *rest: str | None) -> Entry:
     if kind == "decision":
         identity, at, client, service, patient, body, sealed, cards = fields
-        opened = b64decode(sealed) if sealed else None
-        made = tuple(CardRow(*card) for card in cards)
+        opened = _opened(sealed) if sealed is not None else None
+        made = tuple(CardRow(*_list(card)) for card in _list(cards))
         return Decision(identity, at, client, service, patient, body, opened, made)
     if kind == "evaluation":
         key, at, sealed = fields
-        return EvaluationRow(key, at, b64decode(sealed))
+        return EvaluationRow(key, at, _opened(sealed))
     if kind == "response":
         key, patient, at, sealed = fields
-        return ResponseRow(key, patient, at, b64decode(sealed))
+        return ResponseRow(key, patient, at, _opened(sealed))
     if kind == "feedback":
-        return FeedbackRow(*fields)._replace(comment=b64decode(rest[0]) if rest[0] else None)
+        return FeedbackRow(*fields)._replace(comment=_opened(rest[0]) if rest[0] is not None else None)
     raise ValueError(kind)
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError  # noqa: TRY004  (as above)
+    return value
+
+
+def _opened(sealed: str) -> bytes:
+    return b64decode(sealed, validate=True)

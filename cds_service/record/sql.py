@@ -153,6 +153,14 @@ used_token = Table(
     Index("used_token_until", "until"),
 )
 
+_TABLES: Mapping[type, Table] = {
+    Decision: decision,
+    CardRow: card,
+    FeedbackRow: feedback,
+    EvaluationRow: evaluation,
+    ResponseRow: response,
+}
+
 _PATIENCE = 5
 """Seconds to wait for a connection or a lock before the store counts as unavailable."""
 
@@ -596,6 +604,23 @@ def _stored(row: Any) -> Stored:
     sealed = _octets(row.sealed) if row.sealed is not None else None
     kept = Decision(row.id, row.at, row.client, row.service, row.patient, row.body, sealed)
     return Stored(row.seq, kept, _octets(row.link))
+
+
+def storable(row: Row | CardRow) -> bool:
+    """Whether each column can take its value, so that a row which somebody else wrote holds up no other."""
+    table = _TABLES[type(row)]
+    return all(_fits(column, getattr(row, column.name)) for column in table.columns if hasattr(row, column.name))
+
+
+def _fits(column: Column[Any], value: object) -> bool:
+    if value is None:
+        return bool(column.nullable)
+    if type(value) is not column.type.python_type:
+        return False
+    if isinstance(value, str):
+        longest = getattr(column.type, "length", None)
+        return "\0" not in value and (longest is None or len(value) <= longest)
+    return not isinstance(value, int) or 0 <= value < 1 << 63
 
 
 def _octets(value: Any) -> bytes:

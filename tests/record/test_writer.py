@@ -6,6 +6,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from cds_service.record.called import RecordUnavailableError
@@ -13,6 +14,7 @@ from cds_service.record.decision import Decision
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.feedback import rows
 from cds_service.record.recorder import Keeping, Recorder
+from cds_service.record.responses import ResponseRow
 from cds_service.record.spool import Spool, SpoolFullError
 from cds_service.record.sql import SqlStore
 from cds_service.record.store import StoreUnavailableError
@@ -21,7 +23,7 @@ from cds_service.record.writer import Writer
 from tests.record.cases import NOON, decision, entries, feedback_body
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from cds_service.record.pseudonyms import Keys
@@ -205,6 +207,54 @@ async def test_a_spool_file_with_what_is_no_row_is_set_aside_and_holds_up_nobody
     assert {stored.decision.id for stored in moody.decisions()} == {left.id, row.id}
     assert [path.suffix for path in folder.iterdir()] == [".unread"]
     assert spool.size() == 0
+
+
+def spoilt(line: bytes) -> Iterator[bytes]:
+    """The line of a row, each value in it replaced by one that its column cannot hold, one at a time."""
+    kind, fields, *rest = orjson.loads(line)
+    for place, value in enumerate(fields):
+        if value is None:  # a feedback's comment stands behind the other fields
+            continue
+        wrong = (
+            [7, None, "x" * 100_000 + "\0", {}, [1]] if isinstance(value, str) else ["7", None, True, -1, 1 << 63, 1.5]
+        )
+        if isinstance(value, list):
+            wrong = ["abcdefg", None, 7, ["abcdefg"], [[7] * 7], [[None] * 7], [["x" * 300] * 7], [["x"] * 6]]
+        for other in wrong:
+            if not (kind == "decision" and place == 6 and other is None):  # the sealed part may be left out
+                yield orjson.dumps([kind, [*fields[:place], other, *fields[place + 1 :]], *rest])
+    for other in ({}, "!", 7, "\u00e4"):
+        if rest:
+            yield orjson.dumps([kind, fields, other])
+
+
+async def test_lines_of_a_spool_with_values_that_no_column_holds_are_set_aside(
+    url: str, store: SqlStore, tmp_path: Path, keys: Keys
+) -> None:
+    folder = tmp_path / "spool"
+    earlier = Spool(folder, 10_000_000)
+    left = decision()
+    body = feedback_body(left.cards[0].uuid, overrideReason={"userComment": "in words"})
+    said = rows(entries(body), service="s", client="clinic", at=NOON, keys=keys)
+    whole = [left, *said, EvaluationRow("key", NOON, b"sealed"), ResponseRow("key", "patient", NOON, b"sealed")]
+    earlier.keep(whole)
+    earlier.close()
+    (file,) = folder.glob("*.jsonl")
+    lines = file.read_bytes().splitlines()
+    wrong = [bad for line in lines for bad in spoilt(line)]
+    wrong += [lines[0].replace(orjson.dumps(left.body), orjson.dumps(text)) for text in ("no JSON", "[]")]
+    assert len(wrong) > 100
+    file.write_bytes(b"\n".join([*wrong, *lines, b""]))
+    writer = Writer(store, Spool(folder, 10_000_000))
+    async with asyncio.timeout(20):
+        await writer.write((decision(),))
+    writer.close()
+    assert (writer.state.away, writer.state.spooled, writer.state.replayed) == ("", 0, len(whole))
+    assert store.decision(left.id) is not None
+    assert len(list(store.decisions())) == 2
+    assert [row.id for row, _ in store.feedback()] == [row.id for row in said]
+    assert [path.suffix for path in folder.iterdir()] == [".unread"]
+    assert verify(store, keys).problems == ()
 
 
 async def test_a_spool_file_of_somebody_else_holds_up_nobody(
