@@ -8,9 +8,11 @@ without gaps, however many write at once.
 from __future__ import annotations
 
 import os
+import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
@@ -480,8 +482,9 @@ class SqlStore:
             return None
         try:
             if self._reader is None:
-                self._reader = self._engine.raw_connection()
-                self._reader.execute("PRAGMA busy_timeout=0")
+                # Not one of the engine's: opening those may wait for a lock, and everybody waits for this thread.
+                file = f"file:{quote(str(make_url(self.url).database))}?mode=rw"
+                self._reader = sqlite3.connect(file, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
             found = self._reader.execute(self._of_patient_sql, (patient,)).fetchall()
         except (self._driver_error, SQLAlchemyError, OSError):
             return None
@@ -593,7 +596,6 @@ class SqlStore:
         if self._connection is not None:
             self._drop(self._connection)
         if self._reader is not None:
-            self._reader.invalidate()
             self._reader.close()
             self._reader = None
         self._engine.dispose()

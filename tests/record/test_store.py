@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import resource
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -276,6 +277,34 @@ def full_disk() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_looking_for_answers_at_once_opens_nothing_that_waits_for_a_lock(
+    tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/a record.sqlite"
+    first = SqlStore(url, keys)
+    first.prepare()
+    first.append([ResponseRow("key", "patient", NOON, b"sealed")])
+    first.close()
+    patience: list[float] = []
+    connect = sqlite3.connect
+
+    def noting(*arguments: Any, **options: Any) -> Any:
+        patience.append(options.get("timeout", 5.0))
+        return connect(*arguments, **options)
+
+    for module in (sqlite3, sqlite3.dbapi2):
+        monkeypatch.setattr(module, "connect", noting)
+    store = SqlStore(url, keys)
+    holder = connect(tmp_path / "a record.sqlite", isolation_level=None)
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    assert store.responses_at_once("patient") is None
+    holder.close()
+    assert store.responses_at_once("patient") == (b"sealed",)
+    assert patience == [0]
+    store.close()
 
 
 def test_a_full_disk_is_seen_before_a_row_is_lost_to_it(tmp_path: Path, keys: Keys) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import orjson
@@ -279,6 +280,130 @@ async def test_a_spool_file_of_somebody_else_holds_up_nobody(
     assert len(list(moody.decisions())) == 2
     assert (writer.state.away, writer.state.spooled) == ("", 0)
     assert caplog.messages.count("spool file cannot be opened") == 1
+
+
+class Stuck(Moody):
+    """A store that takes rows, or what is named in ``held``, and stands still with them until it is let go."""
+
+    def __init__(self, url: str, keys: Keys) -> None:
+        super().__init__(url, keys)
+        self.free = threading.Event()
+        self.free.set()
+        self.held: set[str] = {"append"}
+
+    def append(self, rows: Sequence[object], *, again: bool = False) -> None:
+        if ("replay" if again else "append") in self.held:
+            assert self.free.wait(60)
+        super().append(rows, again=again)
+
+    def prepare(self) -> None:
+        if "prepare" in self.held:
+            assert self.free.wait(60)
+        super().prepare()
+
+
+@pytest.fixture
+def stuck(tmp_path: Path, keys: Keys) -> Iterator[Stuck]:
+    store = Stuck(f"sqlite:///{tmp_path}/record.sqlite", keys)
+    store.prepare()
+    yield store
+    store.free.set()
+    store.close()
+
+
+async def replayed(writer: Writer) -> None:
+    async with asyncio.timeout(20):
+        while writer.spool_bytes or writer.state.away:  # noqa: ASYNC110  (a thread does it, which signals nobody)
+            await asyncio.sleep(0.02)
+
+
+async def test_calls_are_answered_while_the_store_stands_still_and_each_row_is_stored_once(
+    stuck: Stuck, spool: Spool, keys: Keys
+) -> None:
+    writer = Writer(stuck, spool)
+    wanted = [decision() for _ in range(12)]
+    await writer.write((wanted[0],))
+    stuck.free.clear()
+    async with asyncio.timeout(30):
+        await writer.write((wanted[1],))  # in the store's hands
+        assert writer.state.away
+        await asyncio.gather(*(writer.write((one,)) for one in wanted[2:7]))
+        writer.hand_over((EvaluationRow("key", NOON, b"sealed"),))
+        for one in wanted[7:11]:
+            await writer.write((one,))
+        assert ids(stuck) == [wanted[0].id]
+        stuck.free.set()
+        await writer.write((wanted[11],))
+    await replayed(writer)
+    writer.close()
+    assert sorted(ids(stuck)) == sorted(one.id for one in wanted)
+    assert stuck.evaluation("key") == b"sealed"
+    assert verify(stuck, keys).problems == ()
+    assert writer.state.refused == 0
+
+
+@pytest.mark.parametrize("held", ["prepare", "replay"])
+async def test_calls_wait_neither_for_the_opening_of_the_store_nor_for_a_replay(
+    stuck: Stuck, spool: Spool, tmp_path: Path, keys: Keys, held: str
+) -> None:
+    left, row, late = decision(), decision(), decision()
+    earlier = Spool(tmp_path / "spool", 1_000_000)
+    earlier.keep([left])
+    earlier.close()
+    stuck.held = {held}
+    stuck.free.clear()
+    writer = Writer(stuck, spool)
+    async with asyncio.timeout(30):
+        await writer.write((row,))
+        assert ids(stuck) == []
+        stuck.free.set()
+        await replayed(writer)
+        await writer.write((late,))
+    writer.close()
+    assert sorted(ids(stuck)) == sorted([left.id, row.id, late.id])
+    assert verify(stuck, keys).problems == ()
+
+
+async def test_a_site_that_refuses_does_so_while_the_store_stands_still(
+    stuck: Stuck, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cds_service.record.writer.PATIENCE", {"refuse": 0.2})
+    writer = Writer(stuck, spool, "refuse")
+    stuck.free.clear()
+    async with asyncio.timeout(30):
+        for _ in range(2):
+            with pytest.raises(RecordUnavailableError):
+                await writer.write((decision(),))
+    assert spool.size() == 0
+    stuck.free.set()
+    writer.close()
+
+
+async def test_a_writer_that_ends_while_the_store_stands_still_keeps_what_waits(stuck: Stuck, spool: Spool) -> None:
+    writer = Writer(stuck, spool)
+    stuck.free.clear()
+    waiting = [asyncio.ensure_future(writer.write((decision(),))) for _ in range(3)]
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(asyncio.to_thread(writer.close))
+    async with asyncio.timeout(30):
+        await asyncio.gather(*waiting)
+        stuck.free.set()
+        await closing
+    assert len(ids(stuck)) == 3
+
+
+def test_rows_kept_while_others_are_replayed_are_not_forgotten_with_them(spool: Spool) -> None:
+    first, second = decision(), decision()
+    spool.keep([first])
+    for path, found in spool.waiting():
+        assert found == [first]
+        spool.keep([second])
+        spool.done(path)
+    ((path, found),) = spool.waiting()
+    assert found == [second]
+    spool.done(path)
+    spool.close()
+    assert spool.size() == 0
 
 
 async def test_whatever_happens_to_the_writer_a_call_gets_its_answer(
