@@ -243,7 +243,9 @@ class SqlStore:
         self._insert_token = upsert(used_token).on_conflict_do_nothing().returning(used_token.c.token)
         put = upsert(evaluation)
         put_evaluation = put.on_conflict_do_update(
-            index_elements=["key"], set_={"at": put.excluded.at, "sealed": put.excluded.sealed}
+            index_elements=["key"],
+            set_={"at": put.excluded.at, "sealed": put.excluded.sealed},
+            where=put.excluded.at >= evaluation.c.at,  # one that waited in the spool may be older
         )
         told = upsert(response)
         put_response = told.on_conflict_do_update(

@@ -134,6 +134,12 @@ def test_a_token_is_new_once_for_all_replicas(url: str, store: SqlStore, keys: K
     other.close()
 
 
+def test_an_evaluation_that_waited_in_the_spool_replaces_no_newer_one(store: SqlStore) -> None:
+    store.append([EvaluationRow("k", NOON + 1, b"newer")])
+    store.append([EvaluationRow("k", NOON, b"older")], again=True)
+    assert store.evaluation("k") == b"newer"
+
+
 def test_the_newest_evaluation_of_a_key_is_kept_until_it_is_old(store: SqlStore) -> None:
     store.append([EvaluationRow("k", NOON, b"one")])
     store.append([EvaluationRow("k", NOON + 1, b"two")])
