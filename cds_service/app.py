@@ -96,13 +96,14 @@ class Files:
     @property
     def watched(self) -> tuple[Reloadable[Any], ...]:
         """Those that are looked after while the service runs."""
-        return tuple(filter(None, (self.policies, self.registry, self.operators)))
+        register = self.site.crd.register
+        files = (self.policies, self.registry, self.operators, register if isinstance(register, Reloadable) else None)
+        return tuple(filter(None, files))
 
     def look(self) -> None:
         """Take over what changed, for the workers that are still to come."""
         for one in self.watched:
             one.look()
-        self.site.crd.register()
 
 
 def create_app(

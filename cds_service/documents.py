@@ -100,6 +100,11 @@ def read_document(raw: bytes, model: type[Model], source: Source) -> Model:
         line = raw.count(b"\n", 0, getattr(error, "position", 0)) + 1
         raise source.error([f"{source.name}:{line}: {str(error).splitlines()[0]}"]) from error
     source.raise_problems()
+    return typed(document, model, source)
+
+
+def typed(document: Any, model: type[Model], source: Source) -> Model:
+    """What was read, typed. Raises the source's error with every problem found, each with file and line."""
     try:
         return model.model_validate(document)
     except ValidationError as error:

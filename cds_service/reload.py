@@ -1,4 +1,4 @@
-"""What is read from files and may change while the service runs: policies, the registry of clients.
+"""What is read from files and may change while the service runs: policies, clients, operators, authorizations.
 
 A changed file is read and checked in full before it takes over, in one step, between two calls. A broken one changes
 nothing: the old version serves on and an alarm says so, in the log, as a metric and in readiness.

@@ -43,6 +43,8 @@ BANNER = "DEMO MODE: anybody may call without a token; not for patient data"
 def serve(settings: Settings) -> int:
     """Serve until told to stop; the exit code. Raises PolicyError or SettingsError before anything listens."""
     logs.configure(settings.log_level, as_json=_json_lines(settings))
+    for told in (signal.SIGHUP, signal.SIGUSR2):  # by default they end a process, and not everybody listens (yet)
+        signal.signal(told, signal.SIG_IGN)
     if settings.workers == 1:
         _count(settings, None)
         uvloop.run(_serve(settings))

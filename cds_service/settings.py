@@ -317,7 +317,7 @@ class Settings(BaseSettings):
             always=self.demo_mode if self.coverage_information is None else self.coverage_information,
             foreign=self.crd_foreign_orders,
             payer=Payer(frozenset(self.crd_payers), None, pharmacy),
-            register=RegisterFile(self.authorizations).current,
+            register=RegisterFile(self.authorizations),
             contact=contact,
             local_base=f"http://{self.host}:{self.port}" if self.demo_mode and self.port else None,
         )

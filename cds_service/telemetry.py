@@ -10,10 +10,8 @@ from __future__ import annotations
 import os
 from collections import Counter as Counts
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
+from typing import Any, Literal
 
 Kind = Literal["counter", "histogram", "gauge"]
 
@@ -59,7 +57,7 @@ METRICS: dict[str, Metric] = {
         Metric("gauge", "cds_record_backlog", "Calls that wait for their rows"),
         Metric("gauge", "cds_record_away", "Workers for which the store is away"),
         Metric("gauge", "cds_record_spool_bytes", "Bytes that wait in the local spool", mode="livemax"),
-        Metric("counter", "cds_reloads", "Policy and registry reloads", ("what", "outcome")),
+        Metric("counter", "cds_reloads", "Reloads of policies and other files", ("what", "outcome")),
         Metric("gauge", "cds_reload_alarm", "A changed file was refused; the old one serves", ("what",), "livemax"),
         Metric("gauge", "cds_in_flight", "Requests being answered"),
         Metric("counter", "cds_crashes", "Unexpected errors", ("where",)),
@@ -135,7 +133,7 @@ def enable(folder: Path | None = None) -> None:
 
 
 def flush() -> None:
-    """Hand over what was counted since the last time."""
+    """Hand over what was counted since the last time. For the thread that counts."""
     if not _enabled:
         return
     counts, durations, gauges = _counts.copy(), _durations[:], dict(_gauges)
@@ -157,17 +155,34 @@ def _child(name: str, labels: tuple[str, ...]) -> Any:
 
 
 def exposition() -> tuple[bytes, str]:
-    """All numbers of all workers in Prometheus' text format, and its media type."""
+    """All numbers of all workers in Prometheus' text format, and its media type.
+
+    They are those of the last :func:`flush`, which belongs to the thread that counts: two at once would count twice.
+    """
     from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess  # noqa: PLC0415
 
     if not _enabled:
         return b"", CONTENT_TYPE_LATEST
-    flush()
-    if _shared:
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry), CONTENT_TYPE_LATEST
-    return generate_latest(_registry), CONTENT_TYPE_LATEST
+    if not _shared:
+        return generate_latest(_registry), CONTENT_TYPE_LATEST
+
+    class Begun(multiprocess.MultiProcessCollector):
+        """Leaves out the file that a worker has just made and not yet written, which the library cannot read."""
+
+        def collect(self) -> Any:
+            files = [file for file in Path(self._path).glob("*.db") if _size(file)]
+            return self.merge([str(file) for file in files], accumulate=True)  # type: ignore[no-untyped-call]
+
+    registry = CollectorRegistry()
+    Begun(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # of a worker that has just ended
+        return 0
 
 
 def worker_ended(pid: int) -> None:

@@ -3,7 +3,8 @@
 The parent only watches: a worker that dies is replaced within milliseconds, and because the socket stays open no
 connection is refused meanwhile. It keeps the newest good version of every file, for a worker that starts while one is
 broken has nothing else to begin with. SIGTERM drains every worker, SIGHUP makes them look for changed files, SIGUSR2
-replaces them one after the other.
+replaces them one after the other. Workers whose parent is gone (killed at once, or for want of memory) end as if it had
+told them to: left to themselves they would hold the address, and nobody could stop or replace them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -65,6 +67,7 @@ class Workers:
         self._started: dict[int, float] = {}
         self._leaving: set[int] = set()
         self._failures = 0
+        self._parents_end, self._alive = os.pipe()  # the second is open in the parent alone
 
     def run(self) -> int:
         """Run until told to stop; the exit code."""
@@ -105,15 +108,27 @@ class Workers:
         code = 1
         try:
             for number in _WATCHED:
-                # One that is starting reads the files anyway; told to look for changes, it must not end.
-                signal.signal(number, signal.SIG_IGN if number == signal.SIGHUP else signal.SIG_DFL)
+                # One that is starting reads the files anyway; told to look for changes, it must not end. And whoever
+                # signals all processes of a service means the parent when he wants them replaced.
+                ignored = number in {signal.SIGHUP, signal.SIGUSR2}
+                signal.signal(number, signal.SIG_IGN if ignored else signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _WATCHED)
+            os.close(self._alive)
+            threading.Thread(target=self._end_with_the_parent, name="parent", daemon=True).start()
             self._work(self._listening)
             code = 0
         except BaseException as error:
             logs.crash(log, "worker", error)
         finally:
             os._exit(code)
+
+    def _end_with_the_parent(self) -> None:
+        """In a worker: wait until the parent is gone, and then do what it would have done."""
+        os.read(self._parents_end, 1)
+        logs.event(log, logging.ERROR, "parent ended; worker ends")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(self._patience)
+        os._exit(1)
 
     def _reap(self) -> None:
         # New ones may end while this one is at work: it must not go on for ever.

@@ -198,6 +198,7 @@ def pytest_sessionstart() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Search, and fail the run where something is found."""
+    telemetry.flush()
     for line in telemetry.exposition()[0].decode().splitlines():
         watch.line("a metric", line)
     folder = getattr(session.config, "_tmp_path_factory").getbasetemp()  # noqa: B009  (pytest has no public way)

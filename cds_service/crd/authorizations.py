@@ -1,28 +1,26 @@
 """The register of prior authorizations: which member has which drug authorized, under which number, until when.
 
-A small file that the plan keeps, YAML or CSV. It is read again when it changes; a broken one changes nothing.
+A small file that the plan keeps, YAML or CSV. It is watched like the policies: a changed one is read again, a broken
+one changes nothing and raises the alarm.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import logging
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from cds_service import logs
-from cds_service.documents import Source, read_document
+from cds_service.documents import Source, read_document, typed
 from cds_service.errors import DocumentError
+from cds_service.reload import Reloadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
-
-log = logging.getLogger(__name__)
 
 COLUMNS = ("member", "drug", "number", "from", "until")
 
@@ -102,45 +100,22 @@ def _from_csv(raw: bytes, name: str) -> _Document:
         rows = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise DocumentError([f"{name}:1: is no CSV in UTF-8 ({error})"]) from None
-    problems = []
-    found = []
-    for line, row in enumerate(rows, 2):
+    source = Source(name)
+    for place, row in enumerate(rows):
         if tuple(row) != COLUMNS:
             raise DocumentError([f"{name}:1: the columns are {', '.join(COLUMNS)}"])
-        try:
-            found.append(Authorization.model_validate(row))
-        except ValueError as error:
-            problems.append(f"{name}:{line}: {str(error).splitlines()[-2].strip()}")
-    if problems:
-        raise DocumentError(problems)
-    return _Document(authorizations=found)
+        source.lines["authorizations", place] = place + 2
+    return typed({"authorizations": rows}, _Document, source)
 
 
-class RegisterFile:
-    """A register on disk, read again when the file changes. A broken change is logged and the last good one kept."""
+class RegisterFile(Reloadable[Register]):
+    """The register in use. Without a path nothing is registered."""
 
     def __init__(self, path: Path | None) -> None:
-        """Raises DocumentError for a file that cannot be used from the start. Without a path nothing is registered."""
-        self.path = path
-        self._register = Register() if path is None else read_register(path)
-        self._stamp = self._now()
+        """Raises DocumentError for a file that cannot be used from the start."""
+        current = Register() if path is None else read_register(path)
+        super().__init__("authorizations", lambda: read_register(path or Path()), path, current)
 
-    def current(self) -> Register:
-        """The register as it is now."""
-        stamp = self._now()
-        if self.path is not None and stamp != self._stamp:
-            self._stamp = stamp
-            try:
-                self._register = read_register(self.path)
-            except DocumentError as error:
-                logs.event(log, logging.ERROR, "register not reloaded", error=type(error).__name__)
-        return self._register
-
-    def _now(self) -> tuple[int, int] | None:
-        if self.path is None:
-            return None
-        try:
-            found = self.path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size
+    def _refuse(self, error: Exception) -> list[str]:
+        """The problems by file and line alone: their words may name a member, and they go into the log."""
+        return [problem.partition(": ")[0] for problem in super()._refuse(error)]

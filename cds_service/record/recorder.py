@@ -75,7 +75,7 @@ class Recorder:
         The cards that are left, notes for the explanation by place in ``judged``, and how each softened card went.
         """
         hours = self._keeping.memory_hours
-        if not hours or not any(one.cards for one in judged):
+        if not hours or self.writer.state.away or not any(one.cards for one in judged):
             return list(cards), {}, {}
         keys = {key.uuid: key.memory for key in self._memories(called, judged)}
         since = int((time.time() - hours * 3600) * 1_000_000)

@@ -8,9 +8,11 @@ without gaps, however many write at once.
 from __future__ import annotations
 
 import os
+import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
@@ -153,6 +155,14 @@ used_token = Table(
     Index("used_token_until", "until"),
 )
 
+_TABLES: Mapping[type, Table] = {
+    Decision: decision,
+    CardRow: card,
+    FeedbackRow: feedback,
+    EvaluationRow: evaluation,
+    ResponseRow: response,
+}
+
 _PATIENCE = 5
 """Seconds to wait for a connection or a lock before the store counts as unavailable."""
 
@@ -233,7 +243,9 @@ class SqlStore:
         self._insert_token = upsert(used_token).on_conflict_do_nothing().returning(used_token.c.token)
         put = upsert(evaluation)
         put_evaluation = put.on_conflict_do_update(
-            index_elements=["key"], set_={"at": put.excluded.at, "sealed": put.excluded.sealed}
+            index_elements=["key"],
+            set_={"at": put.excluded.at, "sealed": put.excluded.sealed},
+            where=put.excluded.at >= evaluation.c.at,  # one that waited in the spool may be older
         )
         told = upsert(response)
         put_response = told.on_conflict_do_update(
@@ -472,8 +484,9 @@ class SqlStore:
             return None
         try:
             if self._reader is None:
-                self._reader = self._engine.raw_connection()
-                self._reader.execute("PRAGMA busy_timeout=0")
+                # Not one of the engine's: opening those may wait for a lock, and everybody waits for this thread.
+                file = f"file:{quote(str(make_url(self.url).database))}?mode=rw"
+                self._reader = sqlite3.connect(file, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
             found = self._reader.execute(self._of_patient_sql, (patient,)).fetchall()
         except (self._driver_error, SQLAlchemyError, OSError):
             return None
@@ -585,7 +598,6 @@ class SqlStore:
         if self._connection is not None:
             self._drop(self._connection)
         if self._reader is not None:
-            self._reader.invalidate()
             self._reader.close()
             self._reader = None
         self._engine.dispose()
@@ -596,6 +608,23 @@ def _stored(row: Any) -> Stored:
     sealed = _octets(row.sealed) if row.sealed is not None else None
     kept = Decision(row.id, row.at, row.client, row.service, row.patient, row.body, sealed)
     return Stored(row.seq, kept, _octets(row.link))
+
+
+def storable(row: Row | CardRow) -> bool:
+    """Whether each column can take its value, so that a row which somebody else wrote holds up no other."""
+    table = _TABLES[type(row)]
+    return all(_fits(column, getattr(row, column.name)) for column in table.columns if hasattr(row, column.name))
+
+
+def _fits(column: Column[Any], value: object) -> bool:
+    if value is None:
+        return bool(column.nullable)
+    if type(value) is not column.type.python_type:
+        return False
+    if isinstance(value, str):
+        longest = getattr(column.type, "length", None)
+        return "\0" not in value and (longest is None or len(value) <= longest)
+    return not isinstance(value, int) or 0 <= value < 1 << 63
 
 
 def _octets(value: Any) -> bytes:

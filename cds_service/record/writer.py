@@ -3,6 +3,10 @@
 The calls that an event loop judges in one go are handed over together, and a thread takes whatever has gathered while
 it was writing, so that the more calls there are, the fewer commits each one costs. If the store is away, the site's
 choice decides: keep rows in the local spool and answer, or refuse.
+
+No call waits long for a store that keeps the thread waiting (a lock, a disk that hangs, many rows to replay): a second
+thread watches the first, and does meanwhile for the calls what is done while the store is away. Rows that the first one
+stores after all are then in the spool as well, and replaying leaves them as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from cds_service.record.store import SchemaError, StoreUnavailableError
 from cds_service.trace import span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cds_service.record.spool import Spool
     from cds_service.record.store import Row, Store
@@ -37,6 +41,10 @@ LARGEST_GROUP = 256
 """Most calls in one transaction."""
 PAUSE = 1.0
 """Seconds between two attempts to reach a store that is away."""
+PATIENCE: Mapping[WhenAway, float] = {"spool": 1.0, "refuse": 3.0}
+"""Seconds for which calls wait for a store that is not known to be away; who would refuse them waits longer."""
+_GLANCE, _STARE = 0.1, 0.02
+"""Seconds between two looks at the thread that writes, the second while the store is known to be away."""
 
 
 @dataclass(slots=True)
@@ -72,12 +80,21 @@ class Writer:
         self._retry_at = 0.0
         self._told = dict.fromkeys(("spooled", "replayed", "refused", "groups", "rows"), 0)
         self._prepared = False
+        self._guard = threading.Lock()
+        self._at_work: list[_Waiting] = []
+        self._busy_since = 0.0
+        self._behind = False
+        self._ended = threading.Event()
+        self._watching: threading.Thread | None = None
         self.state = State()
 
     def start(self) -> None:
         """Begin writing; rows that wait in the spool are replayed first. The first :meth:`write` does it too."""
         self._thread = threading.Thread(target=self._run, name="record", daemon=True)
+        self._ended.clear()
+        self._watching = threading.Thread(target=self._watch, name="record-watch", daemon=True)
         self._thread.start()
+        self._watching.start()
 
     async def write(self, rows: Rows) -> None:
         """Return once the rows are durable. Raises RecordUnavailableError where they could not be kept."""
@@ -113,6 +130,9 @@ class Writer:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
+            self._ended.set()
+            if self._watching is not None:
+                self._watching.join()
         self._spool.close()
 
     def may_spool(self) -> bool:
@@ -139,13 +159,16 @@ class Writer:
     # --- in the thread
 
     def _run(self) -> None:
+        self._begin([])
         self._replay()
         ending = False
         while not ending:
             group: list[_Waiting] = []
+            self._busy_since = 0.0
             try:
                 first = self._queue.get(timeout=PAUSE)
             except Empty:
+                self._begin([])
                 self._replay()
                 continue
             ending = first is None
@@ -158,22 +181,34 @@ class Writer:
                         ending = True
                         break
                     group += more
+            self._begin(group)
             if group:
-                _settle(group, self._write(group))
+                self._write(group)
+            if self._behind and not self.state.away:
+                self._replay()
         self._replay(even_if_away=True)
 
-    def _write(self, group: Sequence[_Waiting]) -> bool:
+    def _begin(self, group: list[_Waiting]) -> None:
+        with self._guard:
+            self._at_work, self._busy_since = group, time.monotonic()
+
+    def _write(self, group: list[_Waiting]) -> None:
         rows = [row for waiting in group for row in waiting.rows]
-        started = time.monotonic()
-        if started >= self._retry_at:
+        stored = False
+        if (started := time.monotonic()) >= self._retry_at:
             if self.state.away:
                 self._replay()
-            if not self.state.away and self._append(rows):
-                self.state.groups += 1
-                self.state.rows += len(rows)
-                self.state.slowest = max(self.state.slowest, time.monotonic() - started)
-                return True
-        return self._keep(rows)
+            if not self.state.away and self._at_work:
+                stored = self._append(rows)
+        with self._guard:
+            put_aside, self._at_work = not self._at_work, []
+        if put_aside:
+            return
+        if stored:
+            self.state.groups += 1
+            self.state.rows += len(rows)
+            self.state.slowest = max(self.state.slowest, time.monotonic() - started)
+        _settle(group, stored or self._keep(rows))
 
     def _append(self, rows: Sequence[Row], *, again: bool = False) -> bool:
         try:
@@ -204,15 +239,19 @@ class Writer:
             except (SpoolFullError, OSError) as error:
                 logs.event(log, logging.ERROR, "spool is full", error=type(error).__name__)
             else:
-                self.state.spooled += len(rows)
+                with self._guard:
+                    self.state.spooled += len(rows)
+                self._behind = True
                 return True
-        self.state.refused += 1
+        with self._guard:
+            self.state.refused += 1
         return False
 
     def _replay(self, *, even_if_away: bool = False) -> None:
         """Move what waits in spool files into the store. Rows that are there already are left as they are."""
         if time.monotonic() < self._retry_at and not even_if_away:
             return
+        self._behind = False
         try:
             if self.state.away or not self._prepared:
                 self._store.prepare()
@@ -222,8 +261,9 @@ class Writer:
                 self.state.away = ""
                 logs.event(log, logging.INFO, "record is back")
             for path, rows in self._spool.waiting():
-                if self._replayed(rows):
-                    self._spool.done(path)
+                if not self._replayed(rows):
+                    break
+                self._spool.done(path)
         except (StoreUnavailableError, SchemaError, OSError) as error:
             self._away(error)
         except Exception as error:  # without this thread no call is ever answered
@@ -237,6 +277,35 @@ class Writer:
         self.state.replayed += len(rows)
         logs.event(log, logging.INFO, "spool replayed", rows=len(rows))
         return True
+
+    # --- in the thread beside it
+
+    def _watch(self) -> None:
+        while not self._ended.wait(_STARE if self.state.away else _GLANCE):
+            try:
+                if self._busy_since:
+                    self._put_aside()
+            except Exception as error:  # calls wait for this thread now, as they do for the other
+                logs.crash(log, "record", error)
+
+    def _put_aside(self) -> None:
+        """Take over the calls that wait for a thread which waits for the store."""
+        with self._guard:
+            patience = 0 if self.state.away else PATIENCE[self._when_away]
+            if not self._busy_since or time.monotonic() < self._busy_since + patience:
+                return
+            group, self._at_work = self._at_work, []
+        if group and not self.state.away:
+            self._away(TimeoutError())
+        with contextlib.suppress(Empty):
+            while len(group) < LARGEST_GROUP:
+                more = self._queue.get_nowait()
+                if more is None:  # the end, which is the other thread's
+                    self._queue.put(None)
+                    break
+                group += more
+        if group:
+            _settle(group, self._keep([row for waiting in group for row in waiting.rows]))
 
 
 def _settle(group: Sequence[_Waiting], kept: bool) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from cds_service import telemetry
+from cds_service import logs, telemetry
 from cds_service.reload import Reloadable, watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cds_service.record.recorder import Recorder
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -52,8 +55,11 @@ class Life:
     async def _report(self) -> None:
         while True:
             await asyncio.sleep(1)
-            self.report()
-            telemetry.flush()
+            try:
+                self.report()
+                telemetry.flush()
+            except Exception as error:  # a full disk, for one, where workers count together
+                logs.crash(log, "report", error)
 
     def report(self) -> None:
         """Set the gauges of this process and count what the writer did since the last time."""

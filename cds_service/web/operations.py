@@ -115,6 +115,7 @@ class Operations:
         """``GET /metrics``: the numbers of all workers, for Prometheus."""
         request.scope["log"]["quiet"] = True
         self.life.report()
+        telemetry.flush()
         body, media_type = await asyncio.to_thread(telemetry.exposition)
         return Response(body, media_type=media_type)
 

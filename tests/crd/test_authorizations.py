@@ -6,8 +6,10 @@ from datetime import date
 
 import pytest
 
+from cds_service.app import create_app
 from cds_service.crd.authorizations import Register, RegisterFile, read_register
 from cds_service.errors import DocumentError
+from cds_service.settings import Settings
 
 DAY = date(2026, 11, 22)
 YAML = """\
@@ -91,21 +93,70 @@ def test_a_register_that_is_not_there_is_refused(tmp_path):
 
 
 def test_without_a_register_nothing_is_authorized():
-    assert RegisterFile(None).current() == Register()
+    assert RegisterFile(None)() == Register()
 
 
-def test_a_changed_register_is_read_again_and_a_broken_change_is_not(written, caplog):
+async def test_a_changed_register_is_read_again_and_a_broken_change_is_not(written):
     path = written(YAML)
     register = RegisterFile(path)
-    assert number(register.current(), "M-2") == "PA-3"
+    assert number(register(), "M-2") == "PA-3"
     path.write_text(YAML.replace("PA-3", "PA-30"))
     os.utime(path, ns=(1, 1))
-    assert number(register.current(), "M-2") == "PA-30"
+    await register.refresh()
+    assert number(register(), "M-2") == "PA-30"
     path.write_text("authorizations: no list\n")
     os.utime(path, ns=(2, 2))
-    with caplog.at_level(logging.ERROR):
-        assert number(register.current(), "M-2") == "PA-30"
-    assert "register not reloaded" in caplog.text
+    await register.refresh()
+    assert number(register(), "M-2") == "PA-30"
+    assert register.alarm == "authorizations: 1 problem"
     path.write_text(YAML)
     os.utime(path, ns=(3, 3))
-    assert number(register.current(), "M-2") == "PA-3"
+    await register.refresh()
+    assert number(register(), "M-2") == "PA-3"
+    assert register.alarm == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "place"),
+    [
+        ("authorizations:\n  - {member: M-SECRET, drug: d, number: N, M-SECRET: x}\n", "r.yaml", "r.yaml:2"),
+        ("members: [*M-SECRET]", "r.yaml", "r.yaml:1"),
+        (
+            "member,drug,number,from,until\nM-SECRET,durvalumab,PA-1,2026-02-01,2026-01-01\n",
+            "r.csv",
+            "r.csv:2",
+        ),
+    ],
+)
+async def test_a_broken_register_is_logged_by_place_and_without_a_member(written, caplog, text, name, place):
+    path = written("authorizations: []" if name == "r.yaml" else CSV, name)
+    register = RegisterFile(path)
+    path.write_text(text)
+    with caplog.at_level(logging.ERROR):
+        assert await register.refresh(force=True) is False
+    (line,) = [one.cds_fields for one in caplog.records if one.message == "reload refused"]
+    assert (line["what"], line["reason"]) == ("authorizations", place)
+
+
+def test_no_problem_of_a_register_in_csv_shows_the_row(written):
+    with pytest.raises(DocumentError) as refused:
+        read_register(
+            written("member,drug,number,from,until\nM-SECRET,durvalumab,PA-1,2026-02-01,2026-01-01\n", "r.csv")
+        )
+    assert refused.value.problems == ["r.csv:2: until is before from"]
+
+
+async def test_a_broken_register_shows_in_readiness(written, client_of):
+    path = written(YAML)
+    edge = create_app(Settings(demo_mode=True, authorizations=path, record=False))
+    async with client_of(edge) as client:
+        before = (await client.get("/ready")).json()
+        path.write_text("authorizations: no list\n")
+        await edge.life.refresh()
+        broken = (await client.get("/ready")).json()
+        path.write_text(YAML)
+        await edge.life.refresh()
+        after = (await client.get("/ready")).json()
+    assert broken["alarms"] == ["authorizations: 1 problem"]
+    assert "alarms" not in before
+    assert "alarms" not in after

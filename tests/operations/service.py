@@ -74,18 +74,18 @@ class Service:
         draft = file.with_suffix(".draft")
         draft.write_text(text)
         draft.replace(file)
-        until = time.monotonic() + 15
+        until = time.monotonic() + 60
         while not seen(self.ready()):
             assert time.monotonic() < until, self.log.read_text()[-2000:]
             time.sleep(0.02)
 
     def get(self, path: str) -> bytes:
         """The body of an answer to GET."""
-        with urlopen(f"{self.url}{path}", timeout=5) as answer:
+        with urlopen(f"{self.url}{path}", timeout=30) as answer:
             body: bytes = answer.read()
         return body
 
-    def wait_until_ready(self, seconds: float = 20) -> float:
+    def wait_until_ready(self, seconds: float = 60) -> float:
         """Seconds until /ready says yes."""
         started = time.monotonic()
         while time.monotonic() < started + seconds:
@@ -103,12 +103,19 @@ class Service:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
         return [int(pid) for pid in children] or [self.process.pid]
 
+    def until(self, seen: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait until something is so. The time is only for what never comes: a busy machine needs long."""
+        end = time.monotonic() + seconds
+        while not seen():
+            assert time.monotonic() < end, self.log.read_text()[-2000:]
+            time.sleep(0.02)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the service."""
         assert self.process is not None
         self.process.send_signal(number)
 
-    def end(self, seconds: float = 30) -> int:
+    def end(self, seconds: float = 60) -> int:
         """End it gracefully; the exit code."""
         if self.process is None:
             return 0

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import resource
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -131,6 +132,12 @@ def test_a_token_is_new_once_for_all_replicas(url: str, store: SqlStore, keys: K
     assert other.use_token("t2", 100, 50)
     assert store.use_token("t1", 300, 200), "expired marks are forgotten"
     other.close()
+
+
+def test_an_evaluation_that_waited_in_the_spool_replaces_no_newer_one(store: SqlStore) -> None:
+    store.append([EvaluationRow("k", NOON + 1, b"newer")])
+    store.append([EvaluationRow("k", NOON, b"older")], again=True)
+    assert store.evaluation("k") == b"newer"
 
 
 def test_the_newest_evaluation_of_a_key_is_kept_until_it_is_old(store: SqlStore) -> None:
@@ -276,6 +283,34 @@ def full_disk() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_looking_for_answers_at_once_opens_nothing_that_waits_for_a_lock(
+    tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path}/a record.sqlite"
+    first = SqlStore(url, keys)
+    first.prepare()
+    first.append([ResponseRow("key", "patient", NOON, b"sealed")])
+    first.close()
+    patience: list[float] = []
+    connect = sqlite3.connect
+
+    def noting(*arguments: Any, **options: Any) -> Any:
+        patience.append(options.get("timeout", 5.0))
+        return connect(*arguments, **options)
+
+    for module in (sqlite3, sqlite3.dbapi2):
+        monkeypatch.setattr(module, "connect", noting)
+    store = SqlStore(url, keys)
+    holder = connect(tmp_path / "a record.sqlite", isolation_level=None)
+    holder.execute("PRAGMA locking_mode=EXCLUSIVE")
+    holder.execute("BEGIN EXCLUSIVE")
+    assert store.responses_at_once("patient") is None
+    holder.close()
+    assert store.responses_at_once("patient") == (b"sealed",)
+    assert patience == [0]
+    store.close()
 
 
 def test_a_full_disk_is_seen_before_a_row_is_lost_to_it(tmp_path: Path, keys: Keys) -> None:

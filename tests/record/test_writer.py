@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from cds_service.record.called import RecordUnavailableError
@@ -13,6 +15,7 @@ from cds_service.record.decision import Decision
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.feedback import rows
 from cds_service.record.recorder import Keeping, Recorder
+from cds_service.record.responses import ResponseRow
 from cds_service.record.spool import Spool, SpoolFullError
 from cds_service.record.sql import SqlStore
 from cds_service.record.store import StoreUnavailableError
@@ -21,7 +24,7 @@ from cds_service.record.writer import Writer
 from tests.record.cases import NOON, decision, entries, feedback_body
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from cds_service.record.pseudonyms import Keys
@@ -207,6 +210,54 @@ async def test_a_spool_file_with_what_is_no_row_is_set_aside_and_holds_up_nobody
     assert spool.size() == 0
 
 
+def spoilt(line: bytes) -> Iterator[bytes]:
+    """The line of a row, each value in it replaced by one that its column cannot hold, one at a time."""
+    kind, fields, *rest = orjson.loads(line)
+    for place, value in enumerate(fields):
+        if value is None:  # a feedback's comment stands behind the other fields
+            continue
+        wrong = (
+            [7, None, "x" * 100_000 + "\0", {}, [1]] if isinstance(value, str) else ["7", None, True, -1, 1 << 63, 1.5]
+        )
+        if isinstance(value, list):
+            wrong = ["abcdefg", None, 7, ["abcdefg"], [[7] * 7], [[None] * 7], [["x" * 300] * 7], [["x"] * 6]]
+        for other in wrong:
+            if not (kind == "decision" and place == 6 and other is None):  # the sealed part may be left out
+                yield orjson.dumps([kind, [*fields[:place], other, *fields[place + 1 :]], *rest])
+    for other in ({}, "!", 7, "\u00e4"):
+        if rest:
+            yield orjson.dumps([kind, fields, other])
+
+
+async def test_lines_of_a_spool_with_values_that_no_column_holds_are_set_aside(
+    url: str, store: SqlStore, tmp_path: Path, keys: Keys
+) -> None:
+    folder = tmp_path / "spool"
+    earlier = Spool(folder, 10_000_000)
+    left = decision()
+    body = feedback_body(left.cards[0].uuid, overrideReason={"userComment": "in words"})
+    said = rows(entries(body), service="s", client="clinic", at=NOON, keys=keys)
+    whole = [left, *said, EvaluationRow("key", NOON, b"sealed"), ResponseRow("key", "patient", NOON, b"sealed")]
+    earlier.keep(whole)
+    earlier.close()
+    (file,) = folder.glob("*.jsonl")
+    lines = file.read_bytes().splitlines()
+    wrong = [bad for line in lines for bad in spoilt(line)]
+    wrong += [lines[0].replace(orjson.dumps(left.body), orjson.dumps(text)) for text in ("no JSON", "[]")]
+    assert len(wrong) > 100
+    file.write_bytes(b"\n".join([*wrong, *lines, b""]))
+    writer = Writer(store, Spool(folder, 10_000_000))
+    async with asyncio.timeout(20):
+        await writer.write((decision(),))
+    writer.close()
+    assert (writer.state.away, writer.state.spooled, writer.state.replayed) == ("", 0, len(whole))
+    assert store.decision(left.id) is not None
+    assert len(list(store.decisions())) == 2
+    assert [row.id for row, _ in store.feedback()] == [row.id for row in said]
+    assert [path.suffix for path in folder.iterdir()] == [".unread"]
+    assert verify(store, keys).problems == ()
+
+
 async def test_a_spool_file_of_somebody_else_holds_up_nobody(
     moody: Moody, spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -229,6 +280,130 @@ async def test_a_spool_file_of_somebody_else_holds_up_nobody(
     assert len(list(moody.decisions())) == 2
     assert (writer.state.away, writer.state.spooled) == ("", 0)
     assert caplog.messages.count("spool file cannot be opened") == 1
+
+
+class Stuck(Moody):
+    """A store that takes rows, or what is named in ``held``, and stands still with them until it is let go."""
+
+    def __init__(self, url: str, keys: Keys) -> None:
+        super().__init__(url, keys)
+        self.free = threading.Event()
+        self.free.set()
+        self.held: set[str] = {"append"}
+
+    def append(self, rows: Sequence[object], *, again: bool = False) -> None:
+        if ("replay" if again else "append") in self.held:
+            assert self.free.wait(60)
+        super().append(rows, again=again)
+
+    def prepare(self) -> None:
+        if "prepare" in self.held:
+            assert self.free.wait(60)
+        super().prepare()
+
+
+@pytest.fixture
+def stuck(tmp_path: Path, keys: Keys) -> Iterator[Stuck]:
+    store = Stuck(f"sqlite:///{tmp_path}/record.sqlite", keys)
+    store.prepare()
+    yield store
+    store.free.set()
+    store.close()
+
+
+async def replayed(writer: Writer) -> None:
+    async with asyncio.timeout(20):
+        while writer.spool_bytes or writer.state.away:  # noqa: ASYNC110  (a thread does it, which signals nobody)
+            await asyncio.sleep(0.02)
+
+
+async def test_calls_are_answered_while_the_store_stands_still_and_each_row_is_stored_once(
+    stuck: Stuck, spool: Spool, keys: Keys
+) -> None:
+    writer = Writer(stuck, spool)
+    wanted = [decision() for _ in range(12)]
+    await writer.write((wanted[0],))
+    stuck.free.clear()
+    async with asyncio.timeout(30):
+        await writer.write((wanted[1],))  # in the store's hands
+        assert writer.state.away
+        await asyncio.gather(*(writer.write((one,)) for one in wanted[2:7]))
+        writer.hand_over((EvaluationRow("key", NOON, b"sealed"),))
+        for one in wanted[7:11]:
+            await writer.write((one,))
+        assert ids(stuck) == [wanted[0].id]
+        stuck.free.set()
+        await writer.write((wanted[11],))
+    await replayed(writer)
+    writer.close()
+    assert sorted(ids(stuck)) == sorted(one.id for one in wanted)
+    assert stuck.evaluation("key") == b"sealed"
+    assert verify(stuck, keys).problems == ()
+    assert writer.state.refused == 0
+
+
+@pytest.mark.parametrize("held", ["prepare", "replay"])
+async def test_calls_wait_neither_for_the_opening_of_the_store_nor_for_a_replay(
+    stuck: Stuck, spool: Spool, tmp_path: Path, keys: Keys, held: str
+) -> None:
+    left, row, late = decision(), decision(), decision()
+    earlier = Spool(tmp_path / "spool", 1_000_000)
+    earlier.keep([left])
+    earlier.close()
+    stuck.held = {held}
+    stuck.free.clear()
+    writer = Writer(stuck, spool)
+    async with asyncio.timeout(30):
+        await writer.write((row,))
+        assert ids(stuck) == []
+        stuck.free.set()
+        await replayed(writer)
+        await writer.write((late,))
+    writer.close()
+    assert sorted(ids(stuck)) == sorted([left.id, row.id, late.id])
+    assert verify(stuck, keys).problems == ()
+
+
+async def test_a_site_that_refuses_does_so_while_the_store_stands_still(
+    stuck: Stuck, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cds_service.record.writer.PATIENCE", {"refuse": 0.2})
+    writer = Writer(stuck, spool, "refuse")
+    stuck.free.clear()
+    async with asyncio.timeout(30):
+        for _ in range(2):
+            with pytest.raises(RecordUnavailableError):
+                await writer.write((decision(),))
+    assert spool.size() == 0
+    stuck.free.set()
+    writer.close()
+
+
+async def test_a_writer_that_ends_while_the_store_stands_still_keeps_what_waits(stuck: Stuck, spool: Spool) -> None:
+    writer = Writer(stuck, spool)
+    stuck.free.clear()
+    waiting = [asyncio.ensure_future(writer.write((decision(),))) for _ in range(3)]
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(asyncio.to_thread(writer.close))
+    async with asyncio.timeout(30):
+        await asyncio.gather(*waiting)
+        stuck.free.set()
+        await closing
+    assert len(ids(stuck)) == 3
+
+
+def test_rows_kept_while_others_are_replayed_are_not_forgotten_with_them(spool: Spool) -> None:
+    first, second = decision(), decision()
+    spool.keep([first])
+    for path, found in spool.waiting():
+        assert found == [first]
+        spool.keep([second])
+        spool.done(path)
+    ((path, found),) = spool.waiting()
+    assert found == [second]
+    spool.done(path)
+    spool.close()
+    assert spool.size() == 0
 
 
 async def test_whatever_happens_to_the_writer_a_call_gets_its_answer(

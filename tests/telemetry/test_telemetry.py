@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from cds_service import trace
+from cds_service import telemetry, trace
+from cds_service.web.life import Life
+
+if TYPE_CHECKING:
+    import httpx
 
 PROGRAM = """
 import os, sys
@@ -28,6 +35,7 @@ if len(sys.argv) > 1:
     for _ in range(3):
         telemetry.worker_ended(os.wait()[0])
 telemetry.count("cds_feedback", "accepted", by=2)
+telemetry.flush()
 print(telemetry.exposition()[0].decode())
 """
 
@@ -54,6 +62,39 @@ def test_workers_count_together_also_those_that_ended(tmp_path: Path) -> None:
     assert found['cds_call_seconds_bucket{le="0.5",service="s"}'] == 3
     assert found['cds_call_seconds_bucket{le="0.25",service="s"}'] == 0
     assert found.get("cds_in_flight", 0) == 0, "a gauge ends with its process"
+
+
+def test_a_file_that_a_worker_has_only_just_made_hides_no_numbers(tmp_path: Path) -> None:
+    (tmp_path / "counter_1.db").touch()
+    assert exposition(str(tmp_path))['cds_feedback_total{outcome="accepted"}'] == 17
+
+
+async def test_counts_are_handed_over_by_the_thread_that_counts(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+    monkeypatch.setattr(telemetry, "flush", lambda: threads.append(threading.get_ident()))
+    assert (await client.get("/metrics")).status_code == 200
+    assert threads == [threading.get_ident()]
+
+
+async def test_what_reports_goes_on_after_a_report_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports = []
+
+    def fails() -> None:
+        reports.append(1)
+        raise OSError
+
+    pause = asyncio.sleep
+    monkeypatch.setattr("cds_service.web.life.asyncio.sleep", lambda _: pause(0))
+    monkeypatch.setattr(telemetry, "flush", fails)
+    life = Life()
+    task = asyncio.create_task(life._report())
+    async with asyncio.timeout(10):
+        while len(reports) < 3:
+            await pause(0.001)
+    assert not task.done()
+    task.cancel()
 
 
 @pytest.mark.parametrize(
