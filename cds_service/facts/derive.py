@@ -19,7 +19,7 @@ from cds_service.criteria.quantity import Between
 from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import Inferred, conflicting, newer
-from cds_service.terminology import is_oncology_specialty
+from cds_service.terminology import is_oncology_specialty, is_open_specialty
 from cds_service.values import remembered
 
 if TYPE_CHECKING:
@@ -124,13 +124,23 @@ def _was_of_age(birth: PartialDate, told: Known[Decimal], order: AnyFact | None)
     return any(years_between(birth.latest, day) <= told.value <= years_between(birth.earliest, day) for day in days)
 
 
-_is_oncologist = remembered(is_oncology_specialty)
+@remembered
+def _is_oncologist(specialty: str) -> bool | None:
+    """None for a specialty that may be oncology in words that are not known."""
+    return is_oncology_specialty(specialty) or (None if is_open_specialty(specialty) else False)
 
 
 def _oncologist(known: Record) -> None:
     specialty = known.get("prescriber_specialty")
     if isinstance(specialty, Known):
-        known["oncologist"] = Known(_is_oncologist(specialty.value), specialty.evidence)
+        said = _is_oncologist(specialty.value)
+        if said is not None:
+            known["oncologist"] = Known(said, specialty.evidence)
+            return
+        # The consultation would settle it as it does for every other specialty; where there was none, the specialty.
+        asked = "consult" if isinstance(known.get("consult", NOT_IN_RECORD), Unknown) else "prescriber_specialty"
+        meaning = FACTS["prescriber_specialty"].meaning
+        known["oncologist"] = Unknown(Absence.NOT_UNDERSTOOD, meaning, specialty.evidence, (asked,))
     elif specialty is not None:
         known["oncologist"] = specialty
 

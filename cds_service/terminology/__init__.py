@@ -19,7 +19,7 @@ from cds_service.terminology.diseases import (
 )
 from cds_service.terminology.drug import Drug, Vial
 from cds_service.terminology.drugs import generic_name, is_drug
-from cds_service.terminology.specialties import is_oncology_specialty, specialty_display
+from cds_service.terminology.specialties import is_oncology_specialty, is_open_specialty, specialty_display
 from cds_service.terminology.stages import stage_from_codings, stage_from_text, stage_in_text
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "in_value_set",
     "is_drug",
     "is_oncology_specialty",
+    "is_open_specialty",
     "is_secondary",
     "lookup",
     "specialty_display",

@@ -25,6 +25,8 @@ _NOT_A_PHYSICIAN = re.compile(
     r"\bpsycholog\w*|\b(?:physical|occupational|speech) therapy\b"
 )
 _DOUBTED = doubt("unsure", "past", "foreign")
+_PERHAPS = re.compile(r"\bon[ck](?:\b|o)|cancer|tumou?r|krebs|neoplas|\bc[a\u00e1]ncer")
+"""What may be another name of the specialty, or another language's."""
 
 
 @remembered
@@ -40,6 +42,18 @@ def is_oncology_specialty(text: str) -> bool:
     if _NOT_A_PHYSICIAN.search(words) or _DOUBTED.search(words):
         return False
     return bool(_ONCOLOGY.search(words) or _SHORT.fullmatch(words))
+
+
+def is_open_specialty(text: str) -> bool:
+    """Whether a specialty that is not known as an oncologist's may be one all the same, under words not known here.
+
+    >>> is_open_specialty("Onkologie"), is_open_specialty("cardiology"), is_open_specialty("oncology nurse")
+    (True, False, False)
+    """
+    words = plain(text)
+    if is_oncology_specialty(text) or _NOT_A_PHYSICIAN.search(words):
+        return False
+    return _PERHAPS.search(words) is not None
 
 
 def specialty_display(codings: Iterable[Coding], text: str = "") -> str:
