@@ -218,11 +218,8 @@ def _referred_to(call: HookCall, seen: Scan) -> dict[str, str]:
     return payer | history_queries(call, seen.chart) if seen.orders else payer
 
 
-def _not_begun(late: Sequence[InScope], on_orders: OnOrders, options: CardOptions) -> list[dict[str, Any]]:
-    """What is said of the orders that no time was left for: a card for each, and in a CRD call what goes on it."""
-    if on_orders.crd.spoken:
-        for item in late:
-            on_orders.add(lambda coverages, item=item: coverages.not_judged(item.order, item.newest))  # type: ignore[misc]
+def not_begun(late: Sequence[InScope], options: CardOptions) -> list[dict[str, Any]]:
+    """A card for each of the orders that no time was left for."""
     return [could_not_check_card(PolicyRef.of(i.newest), options, _NO_TIME, i.order.reference) for i in late]
 
 
@@ -267,7 +264,9 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
         if place:
             await asyncio.sleep(0)  # other calls, and whoever asks whether the process lives, get their turn
             if perf_counter() > call.until:
-                shown += _not_begun(seen.orders[place:], on_orders, options)
+                shown += not_begun(seen.orders[place:], options)
+                for late in seen.orders[place:] if crd.spoken else ():
+                    on_orders.add(lambda coverages, late=late: coverages.not_judged(late.order, late.newest))  # type: ignore[misc]
                 break
         try:
             judged, revision = judge(call, seen, item, options)
