@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from typing import TYPE_CHECKING
 
@@ -158,6 +159,30 @@ async def test_the_connection_goes_to_the_address_that_was_checked(fhir: FhirSer
         with pytest.raises(ForbiddenAddressError):
             await client.get(f"{origin}/ok/Patient/pt-1")
     assert fhir.seen() == []
+
+
+async def test_a_name_is_asked_for_once_by_all_who_wait_for_it(fhir: FhirServer) -> None:
+    """A name that nobody answers for would else take all threads that ask for names, and every other server with it."""
+    asked: list[str] = []
+    begun, answer = asyncio.Event(), asyncio.Event()
+
+    async def inside(host: str, port: int) -> list[str]:
+        asked.append(host)
+        begun.set()
+        await answer.wait()
+        return ["127.0.0.1"]
+
+    origin = f"http://inside.example:{fhir.port}"
+    rules = Rules(frozenset({origin}), frozenset({"inside.example"}), plain_http=True)
+    async with http_client(GuardedTransport(lambda: rules, inside)) as client:
+        waiting = [asyncio.ensure_future(client.get(f"{origin}/ok/Patient/pt-1")) for _ in range(5)]
+        await begun.wait()
+        waiting[0].cancel()  # the one that asked
+        with pytest.raises(asyncio.CancelledError):
+            await waiting[0]
+        answer.set()
+        assert [(await one).status_code for one in waiting[1:]] == [200] * 4
+        assert asked == ["inside.example"]
 
 
 async def test_a_private_host_is_reached_where_the_registry_names_it(fhir: FhirServer) -> None:
