@@ -229,7 +229,20 @@ class _Stream(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         with _translated():
+            if (connection := _with_surplus(self._response)) is not None:
+                await connection.aclose()
             await self._response.aclose()
+
+
+def _with_surplus(response: httpcore.Response) -> Any:
+    """The connection of an answer after which more has come than it says it has; None for any other.
+
+    The next call on it, of another patient perhaps, would take what is left over for its own answer. The library does
+    not look, and tells nobody but its own parts.
+    """
+    connection = getattr(getattr(response.stream, "_stream", None), "_connection", None)
+    state = getattr(connection, "_h11_state", None)
+    return connection if state is not None and state.trailing_data[0] else None
 
 
 @contextmanager
