@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import date
 
 T = TypeVar("T")
@@ -56,6 +56,15 @@ class Evidence:
     shown: str
     recorded: date | None = None
     origin: Origin = Origin.PREFETCH
+
+
+def with_new(some: tuple[Evidence, ...], more: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """Evidence with what is new of more. A long record is looked up, not gone through for each."""
+    known: Collection[Evidence] = some if len(some) < _FEW else set(some)
+    return (*some, *[one for one in more if one not in known])
+
+
+_FEW = 16
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,8 @@ class HookCall:
 
     ``today`` is the day of the call in the configured time zone, ``source`` the body as it came (empty where there is
     none), for numbers that no float holds. ``fetch`` reads the client's FHIR server; None where the call gives no
-    access. The handler adds what it judges to ``judged``, so that it can be recorded.
+    access. The handler adds what it judges to ``judged``, so that it can be recorded. What it has not begun to judge at
+    ``until`` (a reading of ``time.perf_counter``) it does not judge any more.
     """
 
     request: HookRequest
@@ -78,6 +80,7 @@ class HookCall:
     source: bytes = b""
     fetch: Fetch | None = None
     judged: list[Judged] = field(default_factory=list)
+    until: float = math.inf
 
     @property
     def explain(self) -> bool:

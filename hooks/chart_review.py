@@ -6,6 +6,7 @@ Listed in demo mode only. It is how a sandbox without infusions in its list of d
 from __future__ import annotations
 
 import logging
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from cds_service import logs
@@ -18,7 +19,7 @@ from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.sources import SOURCES
 from cds_service.fhir.chart import Chart
 from cds_service.service import ASSESSMENTS, CdsService
-from hooks.review import InScope, Scan, card_options, judge
+from hooks.review import InScope, Scan, card_options, judge, not_begun
 
 if TYPE_CHECKING:
     from cds_service.service import HookCall
@@ -46,7 +47,10 @@ async def handle(call: HookCall) -> CdsResponse:
     options = card_options(call)
     shown: list[dict[str, Any]] = []
     explained: list[dict[str, Any]] = []
-    for item in orders:
+    for place, item in enumerate(orders):
+        if place and perf_counter() > call.until:
+            shown += not_begun(orders[place:], options)
+            break
         try:
             judged, revision = judge(call, seen, item, options)
             call.judged.append(judged)

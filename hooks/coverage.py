@@ -81,6 +81,7 @@ class OnOrders:
         linked = (self._launched or site.demo) and not crd.spoken and call.request.hook in PRIMARY_HOOKS
         self._forms = base if linked else None
         self.actions: list[Json] = []
+        self._answered: set[str | None] = set()
         self._failed = False
         self._coverages = Coverages(
             chart=chart,
@@ -105,6 +106,7 @@ class OnOrders:
         try:
             if (action := answer(self._coverages)) is not None:
                 self.actions.append(action)
+                self._answered.add(_named(action))
         except Exception as crash:
             logs.crash(log, "coverage information", crash)
             self._failed = True
@@ -123,7 +125,7 @@ class OnOrders:
         """Whether the answer to a foreign order goes on the order itself, or stands there already."""
         if order is None or not self.crd.sends:
             return False
-        return self._coverages.stands_on(order.raw) or any(_named(action) == order.reference for action in self.actions)
+        return self._coverages.stands_on(order.raw) or order.reference in self._answered
 
     def unanswered(self, judged: Judged) -> str:
         """Why an order of a CRD call got no coverage-information, where that is a trouble of the check; else empty."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from decimal import Decimal
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from cds_service import logs
@@ -28,7 +30,7 @@ from hooks.coverage import POSTED, OnOrders, crd_of, posted_answers
 from hooks.unknown import dispatched_queries, history_queries, medication_queries, unknown_cards, unknown_orders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cds_service.fhir.chart import Resource
     from cds_service.policies.revision import Revision
@@ -45,6 +47,10 @@ _UNREAD = {
     "questionnaireResponses": "Answers to the policy's questionnaire could not be read",
 }
 """Any fact may stand in these, so that no one fact is missing because of them."""
+
+_MOST_NAMED = 50
+"""Other orders of a call that a card names: with all of them the answer would grow by the square of their number."""
+_NO_TIME = "The call has more orders than could be checked in the time it has."
 
 _ELSEWHERE = {"medicationReference", "medication", "medicationText"}
 """Members by which a request names its medication otherwise than by a code of its own."""
@@ -153,15 +159,19 @@ def judge(call: HookCall, seen: Scan, item: InScope, options: CardOptions) -> tu
         policy=revision.policy,
     )
     read = read_facts(reading, SOURCES)
-    beside = (
-        f"{other.name} is ordered in the same call; each is judged for itself."
-        for other in seen.orders
-        if other is not item
-    )
-    notes = tuple(dict.fromkeys((*revision_notes, *beside, *read.notes, *seen.notes)))
+    notes = tuple(dict.fromkeys((*revision_notes, *_beside(seen, item), *read.notes, *seen.notes)))
     facts = read.facts.including(call.site.configured) if call.site.configured else read.facts
     assessment = assess(facts, revision, order=item.order.reference, notes=notes)
     return Judged(item.order, facts, assessment, cards(assessment, item.order, options)), revision
+
+
+def _beside(seen: Scan, item: InScope) -> list[str]:
+    """The other orders of the call in words: each by its name, and how many more where there are very many."""
+    others = [other for other in seen.orders[: _MOST_NAMED + 1] if other is not item][:_MOST_NAMED]
+    said = [f"{other.name} is ordered in the same call; each is judged for itself." for other in others]
+    if more := len(seen.orders) - 1 - len(others):
+        said.append(f"Further orders in the same call: {more}; each is judged for itself.")
+    return said
 
 
 async def completed(
@@ -208,6 +218,11 @@ def _referred_to(call: HookCall, seen: Scan) -> dict[str, str]:
     return payer | history_queries(call, seen.chart) if seen.orders else payer
 
 
+def not_begun(late: Sequence[InScope], options: CardOptions) -> list[dict[str, Any]]:
+    """A card for each of the orders that no time was left for."""
+    return [could_not_check_card(PolicyRef.of(i.newest), options, _NO_TIME, i.order.reference) for i in late]
+
+
 def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:
     """Raise UnobtainableError, naming the prefetch keys, where what an assessment misses could not be had.
 
@@ -245,7 +260,14 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
         for newest, orders in seen.of_others:
             card = other_patient_card(orders, PolicyRef.of(newest), options)
             shown += on_orders.beside([card], newest.drug.name)
-    for item in seen.orders:
+    for place, item in enumerate(seen.orders):
+        if place:
+            await asyncio.sleep(0)  # other calls, and whoever asks whether the process lives, get their turn
+            if perf_counter() > call.until:
+                shown += not_begun(seen.orders[place:], options)
+                for late in seen.orders[place:] if crd.spoken else ():
+                    on_orders.add(lambda coverages, late=late: coverages.not_judged(late.order, late.newest))  # type: ignore[misc]
+                break
         try:
             judged, revision = judge(call, seen, item, options)
             call.judged.append(judged)

@@ -30,7 +30,7 @@ from cds_service.criteria.finding import Finding, Missing
 from cds_service.criteria.outcome import Outcome, any_of
 from cds_service.criteria.pattern import MOST, end_of_known, end_of_unknown, is_short, marked, pattern_of
 from cds_service.criteria.quantity import Between, Weight, plain
-from cds_service.evidence import Absence, Known, Unknown
+from cds_service.evidence import Absence, Known, Unknown, with_new
 from cds_service.values import LONGEST, dataclass
 
 if TYPE_CHECKING:
@@ -444,7 +444,7 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
                 continue
             refuted_by += against
             if mine and mine is not evidence:
-                evidence = (*evidence, *[e for e in mine if e not in evidence]) if evidence else mine
+                evidence = with_new(evidence, mine) if evidence else mine
             if below:
                 cited_parts += below
         missing = _asked(clause, parts) if outcome is UNDOCUMENTED else ()
@@ -605,7 +605,7 @@ def _given(clause: Given) -> Judge:
         outcome, reason, missing, more, parts, against = then.find(context)
         if holds is NOT_MET:
             return MET, partial(_does_not_apply, why), (), evidence, parts, ()
-        evidence = (*evidence, *[e for e in more if e not in evidence])
+        evidence = with_new(evidence, more)
         if holds is UNDOCUMENTED and holds_either_way(context):
             return MET, context.dose_because, (), evidence, parts, ()
         if holds is MET or outcome is MET:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cds_service.criteria.finding import Finding
 from cds_service.criteria.outcome import Outcome
-from cds_service.evidence import Evidence, Facts, Known, Unknown
+from cds_service.evidence import Evidence, Facts, Known, Unknown, with_new
 from cds_service.values import LONGEST, dataclass
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Pattern:
         for name in self.sources:
             mine = facts[name].evidence
             if mine and mine is not evidence:
-                evidence = (*evidence, *[e for e in mine if e not in evidence]) if evidence else mine
+                evidence = with_new(evidence, mine) if evidence else mine
         parts = tuple([part.filled(context) for part in self.parts]) if self.parts else ()
         return Finding(
             self.section,

@@ -8,6 +8,7 @@ nodes, histories and treatment encounters are no diagnosis of their own.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -178,6 +179,15 @@ def subject(reading: Reading) -> Subject:
     return kept[1]
 
 
+def conditions_of(reading: Reading, about: Subject) -> frozenset[int]:
+    """The ids of the objects that are the Conditions of a tumour, worked out once for all that ask in turn."""
+    kept: tuple[Subject, frozenset[int]] | None = reading.chart.memo.get("conditions of")
+    if kept is None or kept[0] is not about:
+        ids = frozenset(id(cancer.resource.raw) for cancer in about.conditions)
+        kept = reading.chart.memo["conditions of"] = (about, ids)
+    return kept[1]
+
+
 def aims(chart: Chart, raw: Json) -> list[tuple[str, Resource | None]]:
     """What an Observation says it is about, with what each reference leads to: its focus or mCODE's related condition.
 
@@ -221,7 +231,7 @@ def concerns(reading: Reading, raw: Json) -> bool:
     conditions = [target for _, target in aimed if target is not None and target.type == "Condition"]
     if not conditions:
         return about.alone and not (about.conditions and _of_absent_condition(aimed))
-    ours = {id(cancer.resource.raw) for cancer in about.conditions}
+    ours = conditions_of(reading, about)
     return any(id(target.raw) in ours for target in conditions)
 
 
@@ -236,17 +246,25 @@ def is_for_another(reading: Reading, raw: Json) -> bool:
     if not pointed and not coded_reasons:
         return False
     about = subject(reading)
-    ours = {id(cancer.resource.raw) for cancer in about.conditions}
+    ours, known = conditions_of(reading, about), by_resource(reading.chart)
     targets = [reading.chart.resolve(reference, within=raw) for reference in pointed]
     if any(target is None or id(target.raw) in ours for target in targets):
         return False
     sites = {site_of(diagnosis) for diagnosis in about.diagnoses}
-    others = {id(c.resource.raw) for c in cancers(reading.chart) if c.site is None or c.site not in sites}
-    foreign = [target is not None and id(target.raw) in others for target in targets]
+    cancers_named = [known.get(id(target.raw)) for target in targets if target is not None]
+    foreign = [cancer is not None and (cancer.site is None or cancer.site not in sites) for cancer in cancers_named]
     if sites and None not in sites:  # of a disease outside the list, words alone do not tell it from another
         named = [read_concept(concept_of(concept))[0] for concept in coded_reasons]
         foreign += [site_of(diagnosis) not in sites for diagnosis in named if diagnosis is not None]
     return bool(foreign) and all(foreign)
+
+
+def by_resource(chart: Chart) -> dict[int, Cancer]:
+    """The tumours of the chart by the id of the object that is their Condition."""
+    found: dict[int, Cancer] | None = chart.memo.get("cancers by resource")
+    if found is None:
+        found = chart.memo["cancers by resource"] = {id(c.resource.raw): c for c in cancers(chart)}
+    return found
 
 
 def names_absent_condition(chart: Chart, raw: Json, pointers: object) -> bool:
@@ -404,7 +422,7 @@ def _with_histology(raw: Json, diagnosis: Diagnosis, histology: Sequence[Claim[H
 
 def _subject(reading: Reading) -> Subject:
     on_chart = cancers(reading.chart)
-    reasons = _reasons(reading, on_chart)
+    reasons = _reasons(reading)
     current = {cancer.site or cancer.diagnosis.shown for cancer in on_chart if not cancer.refuted and not cancer.past}
     alone = len(current) < 2
     if reasons.named:
@@ -437,22 +455,31 @@ def _subject(reading: Reading) -> Subject:
 def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
     """The diagnoses the order names, completed by the chart's Conditions of the same tumour."""
     found: list[Diagnosis] = []
-    conditions: list[Cancer] = []
+    conditions: dict[int, Cancer] = {}
+    fitting: dict[tuple[str | None, bool], list[Cancer]] = {}  # taken once, however many reasons name the tumour
+    refuted: dict[str | None, list[Evidence]] = defaultdict(list)
+    for one in on_chart:
+        if one.refuted:
+            refuted[one.diagnosis.disease].append(one.evidence)
+    disputed: dict[str, None] = {}
     for diagnosis, cancer, item in reasons.named:
         mine = [cancer] if cancer is not None else []
-        if not mine or not diagnosis.settled or diagnosis.status == "confirmed":
-            mine += [c for c in on_chart if c not in mine and not c.refuted and _same_tumour(diagnosis, c.diagnosis)]
-        conditions += [c for c in mine if c not in conditions]
+        kind = diagnosis.disease, diagnosis.settled
+        if kind not in fitting and (not mine or not diagnosis.settled or diagnosis.status == "confirmed"):
+            fitting[kind] = [c for c in on_chart if not c.refuted and _same_tumour(diagnosis, c.diagnosis)]
+            mine += fitting[kind]
         if cancer is None:
             found.append(diagnosis)
-            against = [c for c in on_chart if c.refuted and c.diagnosis.disease == diagnosis.disease]
-            if against and not mine and diagnosis.disease is not None:
-                reasons.disagreeing += [item, *(c.evidence for c in against)]
-        found += [_asked_if_past(c).diagnosis for c in mine]
+            if diagnosis.disease is not None and diagnosis.disease in refuted and not fitting[kind]:
+                reasons.disagreeing.append(item)
+                disputed[diagnosis.disease] = None
+        new = [one for one in mine if conditions.setdefault(id(one.resource.raw), one) is one]
+        found += [_asked_if_past(one).diagnosis for one in new]
+    reasons.disagreeing += [item for disease in disputed for item in refuted[disease]]
     merged = tuple(replace(d, named_by_order=True) for d in _merge(found))
-    seen = dict.fromkeys([item for _, _, item in reasons.named] + [c.evidence for c in conditions])
+    seen = dict.fromkeys([item for _, _, item in reasons.named] + [c.evidence for c in conditions.values()])
     said = tuple((diagnosis, item) for diagnosis, cancer, item in reasons.named if cancer is None)
-    return Subject(merged, said, tuple(conditions), tuple(seen), linked=True)
+    return Subject(merged, said, tuple(conditions.values()), tuple(seen), linked=True)
 
 
 def _same_tumour(named: Diagnosis, other: Diagnosis) -> bool:
@@ -513,7 +540,7 @@ def _better(first: Diagnosis, second: Diagnosis) -> Diagnosis:
     )
 
 
-def _reasons(reading: Reading, on_chart: Sequence[Cancer]) -> _Reasons:
+def _reasons(reading: Reading) -> _Reasons:
     order = reading.order
     raw = order.raw
     reasons = _Reasons()
@@ -521,7 +548,7 @@ def _reasons(reading: Reading, on_chart: Sequence[Cancer]) -> _Reasons:
         for item in objects(raw.get(element)):
             target = as_object(item.get("reference")) if isinstance(item.get("reference"), dict) else item
             for reference in references([target]):
-                _read_reason_reference(reading, reference, text(target.get("display")), element, on_chart, reasons)
+                _read_reason_reference(reading, reference, text(target.get("display")), element, reasons)
     for element in ("reasonCode", "reasonCodeableConcept", "reason"):
         for item in as_list(raw.get(element)):
             concept = item.get("concept") if element == "reason" and isinstance(item, dict) else item
@@ -534,9 +561,7 @@ def _said_by_order(order: DraftOrder, path: str, said: str) -> Evidence:
     return Evidence(order.named, path, said, order.authored_on, Origin.CONTEXT)
 
 
-def _read_reason_reference(
-    reading: Reading, reference: str, display: str, path: str, on_chart: Sequence[Cancer], reasons: _Reasons
-) -> None:
+def _read_reason_reference(reading: Reading, reference: str, display: str, path: str, reasons: _Reasons) -> None:
     target = reading.chart.resolve(reference, within=reading.order.raw)
     if target is None:
         said = _said_by_order(reading.order, path, display or reference)
@@ -548,7 +573,7 @@ def _read_reason_reference(
         return
     if target.type != "Condition" or entered_in_error(target):
         return
-    cancer = next((cancer for cancer in on_chart if cancer.resource.raw is target.raw), None)
+    cancer = by_resource(reading.chart).get(id(target.raw))
     diagnosis, disagrees = _diagnosed(target)
     if cancer is None and diagnosis is not None:  # contained in the order
         cancer = _cancer(target, diagnosis, (), disagrees=disagrees)

@@ -85,6 +85,8 @@ DOSE_MEMBER = re.compile(
     r"value|unit|low|high|interval_value|interval_unit|interval_max|frequency|count|cycles|cycle_number|dose_number|week|"
     r"phase|sequence|product|as_needed|text|drug"
 )
+_LINE = re.compile(r"(?<![-\s])[-\s]*line(?: of)?(?: therapy| treatment)?$")
+"""What follows the number of a line. It begins where a run of hyphens does: from each of them would take for ever."""
 _AMOUNT = re.compile(r"(?<![\w.,])(\d[\d,]*(?:\.\d+)?)\s*(mg\s*/\s*kg|mg|mcg|g)\b(?!\s*/)", re.IGNORECASE)
 _TOGETHER = re.compile(r"\s*(?:[+;,&]|/(?!\s*kg)|\band\b|\bplus\b|\bwith\b)\s*", re.IGNORECASE)
 _NO_DATE = "The body weight has no date."
@@ -312,7 +314,7 @@ def _line_of_business(value: object, reading: _Reading) -> AnyFact:
 
 def _line_of_therapy(value: object, reading: _Reading) -> AnyFact:
     said = str(value) if isinstance(value, int) and not isinstance(value, bool) else _words(value).lower()
-    said = re.sub(r"[-\s]*line(?: of)?(?: therapy| treatment)?$", "", said).strip()
+    said = _LINE.sub("", said).strip()
     if said not in LINES_OF_THERAPY:
         raise _UnusableError
     return Known(LINES_OF_THERAPY[said], reading.evidence(value))

@@ -14,8 +14,9 @@ from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.cancer import (
     PROVISIONAL,
     aims,
-    cancers,
+    by_resource,
     concerns,
+    conditions_of,
     is_for_another,
     is_past,
     names_absent_condition,
@@ -438,7 +439,7 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
         words = plain(resource.code.words)
         if not _metastasis_in_words(resource.code) or entered_in_error(resource):
             continue
-        if any(cancer.resource.raw is raw for cancer in cancers(reading.chart)):
+        if by_resource(reading.chart).get(id(raw)) is not None:
             continue
         if _set_aside(raw):
             continue
@@ -485,7 +486,7 @@ def _linked(reading: Reading, resource: Resource, about: Subject) -> bool | None
     found = [target for target in targets if target is not None]
     if not found:
         return None
-    ours = {id(cancer.resource.raw) for cancer in about.conditions}
+    ours = conditions_of(reading, about)
     return any(id(target.raw) in ours for target in found)
 
 

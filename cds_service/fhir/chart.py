@@ -5,6 +5,7 @@ Nothing of another patient's resources is kept: they are set aside before anybod
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +145,7 @@ class Chart:
         """
         target = reference if isinstance(reference, str) else text(as_object(reference).get("reference"))
         if target.startswith("#"):
-            return _contained(within, target[1:])
+            return self._contained_in(within).get(target[1:]) if within is not None else None
         if target:
             return self._by_reference.get(target) or self._by_reference.get(short_reference(target))
         return self._by_identifier(as_object(reference)) if isinstance(reference, dict) else None
@@ -154,16 +155,30 @@ class Chart:
         value, system = wanted.get("value"), wanted.get("system")
         if not isinstance(value, str) or not value:
             return None
-        kind = text(reference.get("type"))
-        matches = [
-            resource
-            for resources in ([self._by_type.get(kind, ())] if kind else self._by_type.values())
-            for resource in resources
-            if any(
-                i.get("value") == value and i.get("system") == system for i in objects(resource.raw.get("identifier"))
-            )
-        ]
-        return matches[0] if len(matches) == 1 else None
+        known: dict[tuple[str, str, str], dict[int, Resource]] | None = self.memo.get("identifiers")
+        if known is None:  # once for all references of the chart
+            known = self.memo["identifiers"] = self._identifiers()
+        matches = known.get((text(reference.get("type")), value, repr(system)), {})
+        return next(iter(matches.values())) if len(matches) == 1 else None
+
+    def _identifiers(self) -> dict[tuple[str, str, str], dict[int, Resource]]:
+        """The resources that bear an identifier, each once, by type (and under no type), value and system."""
+        found: dict[tuple[str, str, str], dict[int, Resource]] = defaultdict(dict)
+        for kind, resources in self._by_type.items():
+            for resource in resources:
+                for borne in objects(resource.raw.get("identifier")):
+                    if isinstance(value := borne.get("value"), str):
+                        for name in (kind, ""):
+                            found[name, value, repr(borne.get("system"))][id(resource)] = resource
+        return found
+
+    def _contained_in(self, within: Mapping[str, Any]) -> dict[str, Resource]:
+        """What a resource contains, by its id; of several with one id the first counts."""
+        known: dict[int, tuple[Mapping[str, Any], dict[str, Resource]]] = self.memo.setdefault("contained", {})
+        kept = known.get(id(within))
+        if kept is None:
+            kept = known[id(within)] = within, _contained(within)
+        return kept[1]
 
     def state(self, key: str) -> KeyState:
         """What the client answered under a contract key (or a name the site configured for it)."""
@@ -210,12 +225,13 @@ def short_reference(reference: str) -> str:
     return "/".join(parts[-2:]) if len(parts) >= 2 else bare
 
 
-def _contained(within: Mapping[str, Any] | None, wanted: str) -> Resource | None:
-    for raw in objects(within.get("contained")) if within is not None else ():
-        if text(raw.get("id")).lstrip("#") == wanted:
-            kind = text(raw.get("resourceType"))
-            return Resource(raw, kind, wanted, f"#{wanted}", Origin.CONTEXT)
-    return None
+def _contained(within: Mapping[str, Any]) -> dict[str, Resource]:
+    found: dict[str, Resource] = {}
+    for raw in objects(within.get("contained")):
+        identity = text(raw.get("id")).lstrip("#")
+        if identity not in found:
+            found[identity] = Resource(raw, text(raw.get("resourceType")), identity, f"#{identity}", Origin.CONTEXT)
+    return found
 
 
 class _Builder:
@@ -382,7 +398,7 @@ class _Builder:
             self.unnamed += 1
             return True
         if target.startswith("#"):
-            inner = _contained(raw, target[1:])
+            inner = _contained(raw).get(target[1:])
             return inner is not None and inner.type == "Patient"
         if target.startswith("urn:"):
             known = self.by_reference.get(target)

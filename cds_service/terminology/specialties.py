@@ -25,6 +25,7 @@ _NOT_A_PHYSICIAN = re.compile(
     r"\bpsycholog\w*|\b(?:physical|occupational|speech) therapy\b"
 )
 _DOUBTED = doubt("unsure", "past", "foreign")
+_PAST = doubt("past")
 _PERHAPS = re.compile(r"\bon[ck](?:\b|o)|cancer|tumou?r|krebs|neoplas|\bc[a\u00e1]ncer")
 """What may be another name of the specialty, or another language's."""
 
@@ -51,7 +52,7 @@ def is_open_specialty(text: str) -> bool:
     (True, False, False)
     """
     words = plain(text)
-    if is_oncology_specialty(text) or _NOT_A_PHYSICIAN.search(words):
+    if is_oncology_specialty(text) or _NOT_A_PHYSICIAN.search(words) or _PAST.search(words):
         return False
     return _PERHAPS.search(words) is not None
 

@@ -124,11 +124,16 @@ async def resolve(host: str, port: int) -> list[str]:
 
 
 class _CheckedConnections(httpcore.AsyncNetworkBackend):
-    """Opens connections to the addresses that were checked: the name is not resolved a second time in between."""
+    """Opens connections to the addresses that were checked: the name is not resolved a second time in between.
+
+    All who wait for a name wait for one answer: few names can be asked for at once, and one that nobody answers for is
+    not to keep the others waiting.
+    """
 
     def __init__(self, rules: Callable[[], Rules], resolver: Resolve) -> None:
         self._rules, self._resolve = rules, resolver
         self._inner = httpcore.AnyIOBackend()
+        self._asking: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
 
     async def connect_tcp(
         self,
@@ -140,7 +145,7 @@ class _CheckedConnections(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first checked address that answers."""
         try:
-            addresses = await self._resolve(host, port)
+            addresses = await self._addresses(host, port)
         except OSError:
             raise httpcore.ConnectError("host not found") from None
         self._rules().check_resolved(host, addresses)
@@ -151,6 +156,18 @@ class _CheckedConnections(httpcore.AsyncNetworkBackend):
             except httpcore.ConnectError as error:
                 failure = error
         raise failure or httpcore.ConnectError("host has no address")
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        asking = self._asking.get((host, port))
+        if asking is None:
+            asking = self._asking[host, port] = asyncio.ensure_future(self._resolve(host, port))
+            asking.add_done_callback(lambda done: self._answered(host, port, done))
+        return await asyncio.shield(asking)  # one who waits no longer does not take the answer from the others
+
+    def _answered(self, host: str, port: int, done: asyncio.Future[list[str]]) -> None:
+        del self._asking[host, port]
+        if not done.cancelled():
+            done.exception()  # nobody may be left to take it
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
@@ -212,7 +229,20 @@ class _Stream(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         with _translated():
+            if (connection := _with_surplus(self._response)) is not None:
+                await connection.aclose()
             await self._response.aclose()
+
+
+def _with_surplus(response: httpcore.Response) -> Any:
+    """The connection of an answer after which more has come than it says it has; None for any other.
+
+    The next call on it, of another patient perhaps, would take what is left over for its own answer. The library does
+    not look, and tells nobody but its own parts.
+    """
+    connection = getattr(getattr(response.stream, "_stream", None), "_connection", None)
+    state = getattr(connection, "_h11_state", None)
+    return connection if state is not None and state.trailing_data[0] else None
 
 
 @contextmanager

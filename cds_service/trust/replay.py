@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 2.0
 """Seconds to wait for another process to let go of the file."""
+_SWEEP_EVERY = 60
+"""Seconds by the clock, forward or back: one that was years ahead when the process began must not end the sweeping."""
 
 _SYNCHRONOUS = "PRAGMA synchronous=NORMAL"
 _SET_UP = (
@@ -45,13 +47,13 @@ class InProcess:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._until: dict[bytes, float] = {}
-        self._next_sweep = 0.0
+        self._swept = 0.0
 
     async def first_use(self, mark: bytes, until: float) -> bool:
         """Whether this process sees the mark for the first time."""
-        if (now := self._now()) >= self._next_sweep:
+        if abs((now := self._now()) - self._swept) >= _SWEEP_EVERY:
             self._until = {known: end for known, end in self._until.items() if end > now}
-            self._next_sweep = now + 60
+            self._swept = now
         if mark in self._until:
             return False
         self._until[mark] = until
@@ -70,7 +72,7 @@ class SharedFile:
     def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
         self._path = path
         self._now = now
-        self._next_sweep = 0.0
+        self._swept = 0.0
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._quick = self._set_up()
@@ -123,7 +125,7 @@ class SharedFile:
 
     def _insert(self, connection: sqlite3.Connection, mark: bytes, until: float) -> bool:
         inserted = connection.execute("INSERT OR IGNORE INTO used VALUES (?, ?)", (mark, until)).rowcount == 1
-        if (now := self._now()) >= self._next_sweep:
-            self._next_sweep = now + 60
+        if abs((now := self._now()) - self._swept) >= _SWEEP_EVERY:
+            self._swept = now
             connection.execute("DELETE FROM used WHERE until < ?", (now,))
         return inserted

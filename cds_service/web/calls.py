@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TO_JUDGE = 0.3
+"""Seconds after the deadline for judging what was read: one order takes some milliseconds of them, thousands do not."""
+
 FeedbackSink = Callable[[CdsService, Sequence[Feedback]], Awaitable[None]]
 
 
@@ -132,6 +135,7 @@ class Calls:
             site=site,
             source=source,
             fetch=self._fetch(request, hook_request, client),
+            until=started + self.fetching.patience(client) + _TO_JUDGE,
         )
         answer = shaped(await service.handle(call), site.profile, site.showing)
         sent, shown = await self.journal.answered(service, call, answer, started, request.scope.get("trace"))

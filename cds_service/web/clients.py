@@ -67,6 +67,11 @@ class Fetching:
     outbound: Outbound
     deadline: float
 
+    def patience(self, client: Client | None) -> float:
+        """Seconds in which a call of this client is answered."""
+        agreed = client.deadline if client is not None else None
+        return self.deadline if agreed is None else float(agreed)
+
     def of(self, request: HookRequest, client: Client | None) -> Fetch | None:
         """How this call reads its FHIR server; None where it names none. What may not be read comes back empty.
 
@@ -75,8 +80,7 @@ class Fetching:
         server = request.fhir_server
         if server is None:
             return None
-        agreed = client.deadline if client is not None else None
-        until = asyncio.get_running_loop().time() + (self.deadline if agreed is None else float(agreed)) - MARGIN
+        until = asyncio.get_running_loop().time() + self.patience(client) - MARGIN
 
         async def fetch(queries: Mapping[str, str]) -> dict[str, Any]:
             access = self._access(request, server, client)

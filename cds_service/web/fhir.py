@@ -40,6 +40,8 @@ Json = dict[str, Any]
 STATUSES = frozenset({"in-progress", "completed", "amended", "entered-in-error", "stopped"})
 LARGEST_RESPONSE = 512 * 1024
 """Bytes of answers to a form that are taken at most: they are kept."""
+_MOST_LOOKED_UP = 500
+"""Evaluations that a package looks up at most: orders times coverages times revisions may be any number."""
 _OPERATION = "http://hl7.org/fhir/us/davinci-dtr/OperationDefinition/questionnaire-package"
 
 
@@ -114,7 +116,7 @@ class Fhir:
         packages: list[Json] = []
         remarks: list[str] = []
         newer = asked.newer
-        known = [one async for one in self._evaluations(asked, owner)]
+        known = [one async for one in self._evaluations(asked, owner, remarks)]
         for evaluation in known:
             newer = evaluation.version is Version.STU_2_2
             revision, _ = self.library().revision(evaluation.policy, named=evaluation.revision)
@@ -167,10 +169,13 @@ class Fhir:
             raise RequestError("The body is not a JSON object.")
         return body
 
-    async def _evaluations(self, asked: _Parameters, owner: str) -> AsyncIterator[Evaluation]:
+    async def _evaluations(self, asked: _Parameters, owner: str, remarks: list[str]) -> AsyncIterator[Evaluation]:
         """What was judged of the orders asked about, each once, and only under the coverage they came with."""
         seen: set[str] = set()
-        for trace in asked.traces(self.library(), owner):
+        for number, trace in enumerate(asked.traces(self.library(), owner)):
+            if number == _MOST_LOOKED_UP:
+                remarks.append("Not all orders and coverages were looked up; ask about fewer at once.")
+                break
             evaluation = None if trace in seen else await self.evaluations.get(owner, trace)
             seen.add(trace)
             if evaluation is not None and asked.covers(evaluation):
@@ -179,13 +184,16 @@ class Fhir:
     def _forms(self, asked: _Parameters, base: str, remarks: list[str]) -> Iterator[Revision]:
         """The forms that are asked for by name, or every policy's where only orders are named."""
         if asked.questionnaires:
-            for canonical in asked.questionnaires:
+            found: dict[tuple[str, date], Revision] = {}  # each once, however often it is named
+            for canonical in dict.fromkeys(asked.questionnaires):
                 url, _, version = canonical.partition("|")
                 policy = next((p for p in self.library().policy_ids if url == form_url(base, p)), None)
                 try:
-                    yield self.library().revision(policy or "", named=version or None)[0]
+                    revision = self.library().revision(policy or "", named=version or None)[0]
+                    found[revision.policy, revision.revision] = revision
                 except NotFoundError:
                     remarks.append("A questionnaire that was asked for is not one of this service.")
+            yield from found.values()
         elif asked.orders:
             remarks.append("The order was not evaluated here; the whole form is returned.")
             yield from (self.library().revision(policy)[0] for policy in self.library().policy_ids)

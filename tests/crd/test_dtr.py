@@ -6,6 +6,7 @@ import orjson
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
+from cds_service.crd.evaluations import InMemory
 from tests.bodies import order, searchset
 from tests.crd.calls import (
     BASE,
@@ -279,3 +280,27 @@ async def test_without_a_public_address_the_form_stands_where_it_was_asked_for()
     site = Client(public_base_url=None)
     form = (await site.http.get("/fhir/Questionnaire/CP.PHAR.339")).json()
     assert form["url"] == "http://cds.example/fhir/Questionnaire/CP.PHAR.339"
+
+
+async def test_a_form_that_is_named_many_times_is_sent_once(site):
+    form = f"{BASE}/fhir/Questionnaire/CP.PHAR.339"
+    named = [{"name": "questionnaire", "valueCanonical": one} for one in (form, form, f"{form}|2022-12-02") * 50]
+    asked = parameters(("coverage", coverage()))
+    asked["parameter"] += named
+    _, answer = await post(site, PACKAGE, asked)
+    assert [one["name"].lower() for one in answer["parameter"]] == ["packagebundle"]
+
+
+async def test_orders_times_coverages_are_not_all_looked_up(site, monkeypatch):
+    looked_up = []
+
+    async def get(_, owner, identity):
+        looked_up.append(identity)
+
+    monkeypatch.setattr(InMemory, "get", get)
+    orders = [("order", {**within(), "id": f"rx-{number}"}) for number in range(40)]
+    coverages = [("coverage", coverage(f"cov-{number}")) for number in range(40)]
+    _, answer = await post(site, PACKAGE, parameters(*coverages, *orders))
+    remarks = {issue["details"]["text"] for issue in answer["parameter"][-1]["resource"]["issue"]}
+    assert 0 < len(looked_up) <= 500
+    assert "Not all orders and coverages were looked up; ask about fewer at once." in remarks

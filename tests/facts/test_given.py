@@ -165,6 +165,7 @@ def test_a_birth_date_may_be_partial():
         ("line_of_therapy", "First", "first"),
         ("line_of_therapy", "1L", "first"),
         ("line_of_therapy", "second-line", "second"),
+        ("line_of_therapy", "second - line of therapy", "second"),
         ("line_of_therapy", 2, "second"),
         ("line_of_therapy", "unknown", None),
         ("line_of_business", "Medicaid", "medicaid"),
@@ -195,6 +196,10 @@ def test_a_birth_date_may_be_partial():
 )
 def test_texts_with_closed_values(name, given_, read_):
     assert one(name, given_) == (Absence.NOT_UNDERSTOOD if read_ is None else read_)
+
+
+def test_a_text_of_hyphens_alone_is_read_in_one_go():
+    assert one("line_of_therapy", "-" * 1_000_000) == Absence.NOT_UNDERSTOOD  # hours, from each of them to the end
 
 
 # --- diagnosis -----------------------------------------------------------------------------------------------------

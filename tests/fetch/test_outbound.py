@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from typing import TYPE_CHECKING
 
@@ -158,6 +159,65 @@ async def test_the_connection_goes_to_the_address_that_was_checked(fhir: FhirSer
         with pytest.raises(ForbiddenAddressError):
             await client.get(f"{origin}/ok/Patient/pt-1")
     assert fhir.seen() == []
+
+
+async def test_a_name_is_asked_for_once_by_all_who_wait_for_it(fhir: FhirServer) -> None:
+    """A name that nobody answers for would else take all threads that ask for names, and every other server with it."""
+    asked: list[str] = []
+    begun, answer = asyncio.Event(), asyncio.Event()
+
+    async def inside(host: str, port: int) -> list[str]:
+        asked.append(host)
+        begun.set()
+        await answer.wait()
+        return ["127.0.0.1"]
+
+    origin = f"http://inside.example:{fhir.port}"
+    rules = Rules(frozenset({origin}), frozenset({"inside.example"}), plain_http=True)
+    async with http_client(GuardedTransport(lambda: rules, inside)) as client:
+        waiting = [asyncio.ensure_future(client.get(f"{origin}/ok/Patient/pt-1")) for _ in range(5)]
+        await begun.wait()
+        waiting[0].cancel()  # the one that asked
+        with pytest.raises(asyncio.CancelledError):
+            await waiting[0]
+        answer.set()
+        assert [(await one).status_code for one in waiting[1:]] == [200] * 4
+        assert asked == ["inside.example"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_what_a_server_sends_beyond_an_answer_is_nobodys_answer(chunked: bool) -> None:
+    answers = iter(range(100))
+
+    def answer() -> bytes:
+        body = b'{"resourceType":"Bundle","id":"%d"}' % next(answers)
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+        if chunked:
+            return head + b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+        return head + b"content-length: %d\r\n\r\n%s" % (len(body), body)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(answer() + answer())
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    rules = Rules(frozenset({origin}), loopback=True, plain_http=True)
+    async with server, http_client(GuardedTransport(lambda: rules)) as client:
+        got = [(await client.get(f"{origin}/fhir/Observation")).json()["id"] for _ in range(4)]
+    assert got == ["0", "2", "4", "6"]
+
+
+async def test_a_connection_is_used_again_where_an_answer_ends_as_it_says(fhir: FhirServer) -> None:
+    rules = Rules(frozenset(), loopback=True, plain_http=True)
+    transport = GuardedTransport(lambda: rules)
+    async with http_client(transport) as client:
+        for _ in range(3):
+            assert (await client.get(f"http://127.0.0.1:{fhir.port}/ok/Patient/pt-1")).status_code == 200
+        assert transport.open_connections == 1
 
 
 async def test_a_private_host_is_reached_where_the_registry_names_it(fhir: FhirServer) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cds_service.crd.answers import Coverages
+from hooks import review
 from tests.bodies import DURVALUMAB, UCUM, Json, assessments, call, order, searchset
 from tests.crd.calls import ONCOLOGIST, VERSIONS, Client, attested, chart, complete, crd, within
 
@@ -133,3 +134,22 @@ async def test_a_fault_of_ours_about_coverage_is_no_empty_answer(monkeypatch: py
     monkeypatch.setattr(Coverages, "judged", broken)
     answer = (await Client().post(crd(within(), prefetch=complete()))).json()
     assert "could not be checked" in answer["cards"][0]["summary"]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_crd_call_says_on_every_order_that_there_was_no_time_for_it(
+    version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review, "perf_counter", lambda: float("inf"))
+    late = {**within(), "id": "rx-late"}
+    client = Client()
+    answer = (await client.post(crd(within(), late, version=version, prefetch=complete()))).json()
+    assert len(answer["systemActions"]) == 2
+    covered = {
+        part["valueCode"]
+        for extension in answer["systemActions"][1]["resource"]["extension"]
+        for part in extension["extension"]
+        if part["url"] == "covered"
+    }
+    assert covered == {"indeterminate" if version == "2.2" else "conditional"}
+    assert sum("could not be checked" in card["summary"] for card in answer["cards"]) == 1

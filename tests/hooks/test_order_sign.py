@@ -307,6 +307,33 @@ async def test_a_chart_that_crashes_the_reading_is_a_warning(
     assert "could not be checked" in answer["cards"][0]["summary"]
 
 
+async def test_of_very_many_orders_each_names_some_and_counts_the_rest(posted: Callable[..., Any]) -> None:
+    answer = await posted(call(*(order(f"rx-{number}", mg=700) for number in range(60))))
+    for number, assessment in enumerate(assessments(answer)):
+        beside = [note for note in assessment["notes"] if "in the same call" in note]
+        assert len(beside) == 51
+        assert not any(f"rx-{number} " in note for note in beside)
+        assert beside[-1] == "Further orders in the same call: 9; each is judged for itself."
+    (few, _) = assessments(await posted(call(order("rx-1"), order("rx-2"))))
+    assert [note for note in few["notes"] if "in the same call" in note] == [
+        "MedicationRequest/rx-2 is ordered in the same call; each is judged for itself."
+    ]
+
+
+async def test_orders_that_no_time_is_left_for_are_named_as_not_checked(
+    posted: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(review, "perf_counter", lambda: float("inf"))
+    alone = await posted(call(order("rx-1")))
+    assert len(assessments(alone)) == 1
+    answer = await posted(call(order("rx-1"), order("rx-2", mg=10), order("rx-3", mg=10)))
+    assert [one["order"] for one in assessments(answer)] == ["MedicationRequest/rx-1"]
+    unchecked = [card for card in answer["cards"] if "could not be checked" in card["summary"]]
+    assert [card["indicator"] for card in unchecked] == ["warning", "warning"]
+    assert ["rx-2" in card["detail"] for card in unchecked] == [True, False]
+    assert all("more orders than could be checked" in card["detail"] for card in unchecked)
+
+
 # order-dispatch
 
 

@@ -47,6 +47,18 @@ async def test_marks_are_forgotten_when_their_tokens_have_expired(make: Callable
     store.close()
 
 
+async def test_marks_are_forgotten_also_after_a_clock_that_was_years_ahead(make: Callable[..., ReplayStore]) -> None:
+    time = [3e9]
+    store = make(lambda: time[0])
+    assert await store.first_use(b"a", 3e9 + 60)
+    time[0] = 2e9
+    assert await store.first_use(b"b", 2e9 + 60)
+    time[0] += 200
+    await store.first_use(b"c", 2e9 + 300)
+    assert await store.first_use(b"b", 2e9 + 300)
+    store.close()
+
+
 async def test_two_workers_and_a_restart_share_one_file(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "replay.db"
     one, other = SharedFile(path), SharedFile(path)

@@ -43,6 +43,14 @@ async def test_in_demo_mode_every_page_says_so(client):
     assert "Demo mode:" in (await client.get(form)).text
 
 
+async def test_names_of_files_that_are_not_there_are_not_remembered(client):
+    assert (await client.get("/static/pages.css")).status_code == 200
+    remembered = frame._static.cache_info().currsize
+    for number in range(20):
+        assert (await client.get(f"/static/{number}-{'x' * 10_000}")).status_code == 404
+    assert frame._static.cache_info().currsize == remembered
+
+
 async def test_what_is_put_on_a_page_before_it_is_drawn_is_sent_with_it():
     async def shown(request):
         page = frame.page("problem.html", 418, title="A title", text="<b>")

@@ -30,6 +30,7 @@ SECURITY = {
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
 }
+_STATIC = frozenset({"pages.css", "workbench.js", "mark.svg"})
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -114,19 +115,16 @@ def page(template: str, status: int = 200, **values: Any) -> Page:
 
 
 @cache
-def _static(name: str) -> bytes | None:
-    if name not in {"pages.css", "workbench.js", "mark.svg"}:
-        return None
+def _static(name: str) -> bytes:
     return (files("cds_service.web.pages") / "static" / name).read_bytes()
 
 
 async def static(request: Request) -> Response:
     """``GET /static/{name}``: style sheet, script and mark of the pages."""
     name = request.path_params["name"]
-    content = _static(name)
-    if content is None:
+    if name not in _STATIC:  # before anything of it is remembered: anybody may ask for any name
         return page("problem.html", 404, title="Not found", text="There is nothing at this address.")
     kind = _TYPES[name.rpartition(".")[2]]
     return Response(
-        content, headers={"cache-control": "no-cache", "x-content-type-options": "nosniff"}, media_type=kind
+        _static(name), headers={"cache-control": "no-cache", "x-content-type-options": "nosniff"}, media_type=kind
     )
