@@ -19,7 +19,6 @@ from cds_service.criteria.quantity import Between, plain
 from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps, unsettled
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.derive import derive, derive_for_disease, is_earlier_stage
-from cds_service.policies.load import dose_tables
 from cds_service.referral import numbers_for, refer
 from cds_service.result import (
     Assessment,
@@ -378,7 +377,7 @@ def _is_age_or_dose(section: str, pathway: Pathway) -> bool:
             clause = criterion.clause
             if isinstance(clause, FactTest):
                 return clause.fact == "age"
-            return any(True for _ in dose_tables((criterion,)))
+            return bool(criterion.dose_tables)
     return False
 
 

@@ -12,16 +12,16 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cds_service.crd.decision import Version
-from cds_service.criteria.criterion import AllOf, AnyOf, Attached, Companions, DoseWithin, FactTest, Given
+from cds_service.criteria.criterion import Attached, Companions, DoseWithin, FactTest
 from cds_service.evidence import Known
 from cds_service.facts.catalogue import FACTS
 from cds_service.wording import words_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from cds_service.crd.evaluations import Evaluation
-    from cds_service.criteria.criterion import Criterion
+    from cds_service.criteria.criterion import Clause
     from cds_service.evidence import Evidence
     from cds_service.policies.revision import Revision
 
@@ -90,7 +90,7 @@ What changes with time or prescriber (weight, months of therapy, specialty) is l
 later would contradict a newer record.
 """
 
-ITEMS = (*(name for name, fact in FACTS.items() if fact.source in {"chart", "attested"} and name not in _NOT_ASKED),)
+ITEMS = tuple(name for name, fact in FACTS.items() if fact.source in {"chart", "attested"} and name not in _NOT_ASKED)
 """The facts that a form may ask for, in the catalogue's order; parts of the dose beside them."""
 
 
@@ -224,45 +224,33 @@ def package(evaluation: Evaluation, revision: Revision, base: str, on: date) -> 
 def _facts_of(evaluation: Evaluation, revision: Revision) -> list[str]:
     """The facts that the criteria of the evaluation look at and that stay as they are once recorded."""
     applied = [p for p in revision.pathways if p.section == evaluation.section] or revision.pathways
-    tested = {name for pathway in applied for criterion in pathway.criteria for name in _tested(criterion)}
-    tested |= {name for setting in revision.settings.values() for name in _tested(setting)}
+    criteria = [*revision.settings.values(), *(criterion for pathway in applied for criterion in pathway.criteria)]
+    tested = {name for criterion in criteria for part in criterion.walk() for name in _tested(part.clause)}
     return [name for name in ITEMS if name in tested and _LASTING.fullmatch(name)]
 
 
-def _tested(criterion: Criterion) -> Iterator[str]:
-    match criterion.clause:
-        case FactTest(fact, _, asked):
-            yield fact
-            yield asked
+def _tested(clause: Clause) -> tuple[str, ...]:
+    """The facts that a clause itself looks at."""
+    match clause:
+        case FactTest(fact=fact, asked=asked):
+            return fact, asked
         case Companions():
-            yield "combination_drugs"
-        case Attached(fact):
-            yield fact
-        case AllOf(parts) | AnyOf(parts):
-            for part in parts:
-                yield from _tested(part)
-        case Given(condition, then):
-            yield from _tested(condition)
-            yield from _tested(then)
+            return ("combination_drugs",)
+        case Attached(fact=fact):
+            return (fact,)
+    return ()
 
 
 def _companions(revision: Revision) -> set[str]:
     """Every drug that a criterion or a dose row of the policy ties to the ordered one."""
-
-    def named(criterion: Criterion) -> Iterator[str]:
-        match criterion.clause:
-            case Companions(drugs):
-                yield from (drug for alternatives in drugs for drug in alternatives)
-            case DoseWithin(rows):
-                yield from (row.partner.drug for row in rows if row.partner is not None)
-            case AllOf(parts) | AnyOf(parts):
-                for part in parts:
-                    yield from named(part)
-            case Given(condition, then):
-                yield from named(condition)
-                yield from named(then)
-
-    return {drug for pathway in revision.pathways for criterion in pathway.criteria for drug in named(criterion)}
+    named: set[str] = set()
+    for part in (part for pathway in revision.pathways for criterion in pathway.criteria for part in criterion.walk()):
+        match part.clause:
+            case Companions(drugs=drugs):
+                named.update(drug for alternatives in drugs for drug in alternatives)
+            case DoseWithin(rows=rows):
+                named.update(row.partner.drug for row in rows if row.partner is not None)
+    return named
 
 
 def _answers(name: str, evaluation: Evaluation, revision: Revision) -> list[Json]:

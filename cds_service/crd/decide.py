@@ -27,7 +27,7 @@ from cds_service.crd.decision import (
     Undecided,
     Unresolved,
 )
-from cds_service.criteria.criterion import AllOf, AnyOf, Attached, Given
+from cds_service.criteria.criterion import Attached
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
 from cds_service.evidence import Absence
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from cds_service.crd.authorizations import Authorization
     from cds_service.crd.coverage import Held
     from cds_service.crd.decision import Answer, Contact, Detail
-    from cds_service.criteria.criterion import Criterion
     from cds_service.criteria.finding import Finding
     from cds_service.policies.revision import Revision
 
@@ -198,7 +197,12 @@ def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     """Recorded facts speak against a criterion. Evidence can only carry a dose that is alone in the way."""
     assessment = case.assessment
     failed = [finding for finding in assessment.findings if finding.outcome is Outcome.NOT_MET]
-    carried = {criterion.cite for p in case.revision.pathways for criterion in p.criteria if _takes_evidence(criterion)}
+    carried = {
+        criterion.cite
+        for pathway in case.revision.pathways
+        for criterion in pathway.criteria
+        if any(isinstance(one.clause, Attached) for one in criterion.walk())
+    }
     by_evidence = all(finding.section in carried for finding in failed)
     dose = assessment.dose
     if by_evidence and dose.verdict in _OVER:
@@ -215,17 +219,6 @@ def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     )
     documents = _documents(case, occasion) if by_evidence else None
     return Conditional(Needed(documents)), f"{because} {remedy}", remedy
-
-
-def _takes_evidence(criterion: Criterion) -> bool:
-    match criterion.clause:
-        case Attached():
-            return True
-        case AllOf(parts) | AnyOf(parts):
-            return any(map(_takes_evidence, parts))
-        case Given(condition, then):
-            return _takes_evidence(condition) or _takes_evidence(then)
-    return False
 
 
 def _decisive(finding: Finding) -> Finding:

@@ -120,25 +120,15 @@ class Prepared(NamedTuple):
 def prepare(criterion: Criterion) -> Prepared:
     """A criterion made ready, with everything below it; done once."""
     if criterion.prepared is None:
-        clause = criterion.clause
-        judge = _PREPARE[type(clause)](clause)
+        judge = _PREPARE[type(criterion.clause)](criterion.clause)
         words: dict[str, Callable[[Context], str]] = {criterion.cite or "": partial(_say, judge.find)}
-        for part in _parts(clause):
+        for part in criterion.parts:
             words = {**{section: say for section, say in prepare(part).words.items() if section}, **words}
         in_full = partial(_in_full, judge.find, criterion.cite or "", criterion.label if criterion.cite else "")
         finding = in_full if judge.reads is None else _remembering(judge, in_full, words)
         object.__setattr__(criterion, "prepared", Prepared(judge, finding, words))
     assert criterion.prepared is not None  # noqa: S101  # just set
     return criterion.prepared
-
-
-def _parts(clause: Clause) -> tuple[Criterion, ...]:
-    match clause:
-        case AllOf(parts=parts) | AnyOf(parts=parts):
-            return parts
-        case Given(condition=condition, then=then):
-            return condition, then
-    return ()
 
 
 def _say(find: Callable[[Context], Found], context: Context) -> str:
