@@ -17,7 +17,7 @@ from cds_service.criteria.finding import Finding
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
 from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps, unsettled
-from cds_service.evidence import Absence, Known, Unknown
+from cds_service.evidence import OUT_OF_REACH, Absence, Known, Unknown
 from cds_service.facts.derive import derive, derive_for_disease, is_earlier_stage
 from cds_service.referral import numbers_for, refer
 from cds_service.result import (
@@ -45,7 +45,6 @@ ADULT = 18
 ADULT_LIGHT_KG = 30
 HEAVY_KG = 300
 """From this weight on a weighing is more likely a slip of the unit or the decimal point than a patient."""
-OUR_TROUBLE = frozenset({Absence.UNREACHABLE, Absence.NOT_PERMITTED})
 _absence_of = attrgetter("absence")
 RECEIVED_FOR_IT = Known(value=True)
 
@@ -300,7 +299,7 @@ class _Judging:
             approval_months=approval,
             findings=findings,
             notes=tuple(dict.fromkeys(self.notes)),
-            could_not_check=not OUR_TROUBLE.isdisjoint(map(_absence_of, missing)),
+            could_not_check=not OUT_OF_REACH.isdisjoint(map(_absence_of, missing)),
             routes=routes,
         )
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from cds_service.evidence import Evidence, Facts
     from cds_service.policies.revision import Pathway, Revision
 
-OVER = (Verdict.EXCEEDS, Verdict.WRONG_INTERVAL)
 DECIDE_ROWS = (
     *("weight_kg", "prior_combination_completed", "combination_ordered_now"),
     *("combination_drugs", "regimen_complete", "tremelimumab_dose_number"),
@@ -309,7 +308,7 @@ def _phase_name(worlds: tuple[World, ...], index: int) -> str:
 
 def _compliant(judgement: DoseJudgement, weight: Weight | None) -> Regimen | None:
     """The one regimen that the possible rows allow, for an order that is over them; None unless it is certain."""
-    if weight is None or judgement.verdict not in OVER:
+    if weight is None or not judgement.verdict.is_over:
         return None
     rows: list[DoseRow] = [r for w in judgement.worlds for s in w.steps for r in s.candidates]
     row = rows[0]

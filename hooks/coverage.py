@@ -11,7 +11,7 @@ from cds_service.crd.cards import crd_cards
 from cds_service.crd.coverage import require_one
 from cds_service.crd.decide import Occasion
 from cds_service.crd.request import PRIMARY_HOOKS, CrdRequest, is_crd_call, read_request
-from cds_service.evidence import Absence
+from cds_service.evidence import OUT_OF_REACH
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class OnOrders:
             return ""
         if self._failed:
             return "Its coverage information could not be made."
-        unread = self._coverages.chart.absence("coverage") in {Absence.UNREACHABLE, Absence.NOT_PERMITTED}
+        unread = self._coverages.chart.absence("coverage") in OUT_OF_REACH
         return "The patient's coverage could not be read." if unread else ""
 
     def _said_on(self, order: Json) -> bool:

@@ -13,7 +13,7 @@ from cds_service.cdshooks import CdsResponse, OrderDispatchContext
 from cds_service.crd.cards import at_most
 from cds_service.crd.coverage import payer_query
 from cds_service.errors import UnobtainableError
-from cds_service.evidence import Absence
+from cds_service.evidence import NOT_OBTAINED, Absence
 from cds_service.explanation import to_json
 from cds_service.facts.order import DraftOrder, find_orders, names_drug
 from cds_service.facts.prescriber import role_query
@@ -39,7 +39,6 @@ log = logging.getLogger(__name__)
 
 TEMPLATES = prefetch_templates(SOURCES)
 _KEYS_OF = {name: source.prefetch.keys() for source in SOURCES for name in source.names}
-_UNOBTAINED = (Absence.NOT_SENT, Absence.NOT_PERMITTED, Absence.UNREACHABLE)
 _UNREAD = {
     POSTED: "Answers posted earlier could not be read",
     "questionnaireResponses": "Answers to the policy's questionnaire could not be read",
@@ -213,9 +212,9 @@ def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:
 
     What no key holds (evidence for the dose, say) is the order's to bring, and no reason to check nothing.
     """
-    missing = {m.fact for one in judged for m in one.assessment.missing if m.absence in _UNOBTAINED}
+    missing = {m.fact for one in judged for m in one.assessment.missing if m.absence in NOT_OBTAINED}
     feeding = {key for fact in missing for key in _KEYS_OF.get(fact, TEMPLATES)}
-    keys = [key for key in TEMPLATES if chart.absence(key) in _UNOBTAINED]
+    keys = [key for key in TEMPLATES if chart.absence(key) in NOT_OBTAINED]
     if not feeding.isdisjoint(keys):
         raise UnobtainableError(keys)
 

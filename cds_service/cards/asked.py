@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from cds_service.cards.sorting import OUR_TROUBLE
 from cds_service.cards.words import in_few_words
+from cds_service.evidence import NOT_OBTAINED
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def asked_for(missing: Sequence[Missing]) -> Asked:
 @lru_cache(maxsize=1024)
 def _asked_for(missing: tuple[tuple[str, Absence], ...]) -> Asked:
     facts = [fact for fact, _ in missing]
-    ours = {fact: place for place, (fact, absence) in enumerate(missing) if absence in OUR_TROUBLE}
-    document = {fact: place for place, (fact, absence) in enumerate(missing) if absence not in OUR_TROUBLE}
+    ours = {fact: place for place, (fact, absence) in enumerate(missing) if absence in NOT_OBTAINED}
+    document = {fact: place for place, (fact, absence) in enumerate(missing) if absence not in NOT_OBTAINED}
     return Asked(frozenset(facts), _grouped(document), _grouped(ours), in_few_words(tuple(facts)))
 
 

@@ -11,7 +11,6 @@ from cds_service.cards.dose import arithmetic, weight_in_words
 from cds_service.cards.frame import Card, CardOptions, drug_name, footer, further_routes, make_card, remarks_of
 from cds_service.cards.sorting import (
     DOSE_FACTS,
-    OUR_TROUBLE,
     SETTLES_ROW,
     dose_is_unread,
     fails_by_partner,
@@ -37,6 +36,7 @@ from cds_service.cards.words import CAUSES, MEANINGS, in_few_words
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.evaluate import OR_ELSE
 from cds_service.criteria.outcome import Outcome
+from cds_service.evidence import NOT_OBTAINED
 from cds_service.facts.catalogue import FACTS
 from cds_service.values import remembered
 from cds_service.wording import words_for
@@ -122,7 +122,7 @@ def _decisive(finding: Finding) -> str:
 def _unchecked_summary(assessment: Assessment) -> str:
     drug = drug_name(assessment.policy)
     # Evidence for a dose is attached or not; there is nothing to read.
-    unread = [m for m in assessment.missing if m.absence in OUR_TROUBLE and m.fact != "off_label_evidence"]
+    unread = [m for m in assessment.missing if m.absence in NOT_OBTAINED and m.fact != "off_label_evidence"]
     return fitting(
         *(f"{drug} could not be fully checked: {what} could not be read; check by hand or try again"
           for what in in_few_words(tuple(m.fact for m in unread))),

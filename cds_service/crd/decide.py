@@ -30,13 +30,13 @@ from cds_service.crd.decision import (
 from cds_service.criteria.criterion import Attached
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
-from cds_service.evidence import Absence
+from cds_service.evidence import OUT_OF_REACH, Absence
 from cds_service.facts.derive import add_months
 from cds_service.values import dataclass
 from cds_service.wording import words_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import date
 
     from cds_service.assessment import Assessment
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from cds_service.criteria.finding import Finding
     from cds_service.policies.revision import Revision
 
-_OVER = frozenset({Verdict.EXCEEDS, Verdict.WRONG_INTERVAL})
 FOREIGN = (
     "Not evaluated by this service: whether the order is covered or needs prior authorization depends on information "
     "that it does not have. Ask the plan."
@@ -170,16 +169,13 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     if assessment.outcome is OrderOutcome.MEETS:
         reason = f"The criteria {assessment.section} of {policy.id} are documented. Prior authorization is needed."
         return Covered(Needed()), reason, "Request prior authorization with the documentation on file."
-    over = assessment.dose.verdict in _OVER
-    to_do = _TO_DO[over] if assessment.missing else _TO_SEND
+    if not assessment.missing:
+        to_do = "Send the supporting documents with the request for prior authorization; a reviewer judges them."
+    elif assessment.dose.verdict.is_over:
+        to_do = "Change the order, or complete the questionnaire or document what is listed; then sign again."
+    else:
+        to_do = "Complete the questionnaire or document what is listed; then sign again."
     return Covered(Needed(_documents(case, occasion))), _undocumented(assessment), to_do
-
-
-_TO_DO = {
-    over: f"{first} the questionnaire or document what is listed; then sign again."
-    for over, first in ((False, "Complete"), (True, "Change the order, or complete"))
-}
-_TO_SEND = "Send the supporting documents with the request for prior authorization; a reviewer judges them."
 
 
 def _documents(case: Case, occasion: Occasion) -> Documents:
@@ -205,13 +201,14 @@ def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     }
     by_evidence = all(finding.section in carried for finding in failed)
     dose = assessment.dose
-    if by_evidence and dose.verdict in _OVER:
+    if by_evidence and dose.verdict.is_over:
         limit = f" to at most {plain(dose.limit_mg)} mg" if dose.verdict is Verdict.EXCEEDS and dose.limit_mg else ""
         remedy = f"Change the order{limit}, within {dose.row}, or attach evidence for the off-label dose."
     elif by_evidence:
         remedy = "Change the order, or attach evidence for the off-label dose."
     elif assessment.refer_to:
-        remedy = f"Correct the record where it is wrong; for another use the plan applies {_or(assessment.refer_to)}."
+        others = " or ".join(assessment.refer_to)
+        remedy = f"Correct the record where it is wrong; for another use the plan applies {others}."
     else:
         remedy = "Correct the record where it is wrong, or ask the plan."
     because = " ".join(
@@ -291,7 +288,7 @@ def _by_cause(missing: tuple[tuple[str, Absence], ...]) -> str:
 
 def _dose(assessment: Assessment) -> Iterator[str]:
     dose = assessment.dose
-    if dose.verdict in _OVER and dose.arithmetic:
+    if dose.verdict.is_over and dose.arithmetic:
         said = (
             "above the policy's limit" if dose.verdict is Verdict.EXCEEDS else "given more often than the policy allows"
         )
@@ -301,7 +298,7 @@ def _dose(assessment: Assessment) -> Iterator[str]:
 
 
 def _out_of_reach(assessment: Assessment) -> str:
-    out = [m for m in assessment.missing if m.absence in {Absence.UNREACHABLE, Absence.NOT_PERMITTED}]
+    out = [m for m in assessment.missing if m.absence in OUT_OF_REACH]
     names = "; ".join(dict.fromkeys(words_for(m.fact).what for m in out))
     return f"Chart data could not be read ({names}): a technical trouble, no omission in the record. Try again."
 
@@ -309,7 +306,3 @@ def _out_of_reach(assessment: Assessment) -> str:
 def _ended(sentence: str) -> str:
     said = " ".join(sentence.split())
     return said if said.endswith((".", "!", "?")) else f"{said}."
-
-
-def _or(numbers: Sequence[str]) -> str:
-    return " or ".join(numbers)
