@@ -248,7 +248,7 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
         try:
             judged, revision = judge(call, seen, item, options)
             call.judged.append(judged)
-            on_orders.add(lambda coverages, judged=judged, revision=revision: coverages.judged(judged, revision))  # type: ignore[misc]
+            on_orders.add_judged(judged, revision)
             fitting = on_orders.fitting(judged)
             if not fitting and (why := on_orders.unanswered(judged)):
                 fitting = [could_not_check_card(PolicyRef.of(revision), options, why, item.order.reference)]
@@ -257,7 +257,7 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
                 explained.append(to_json(judged.assessment, position=item.order.position, drug=revision.drug))
         except Exception as crash:
             logs.crash(log, "order", crash)
-            on_orders.add(lambda coverages, item=item: coverages.not_judged(item.order, item.newest))  # type: ignore[misc]
+            on_orders.add_not_judged(item.order, item.newest)
             shown.append(could_not_check_card(PolicyRef.of(item.newest), options, order=item.order.reference))
     if call.site.refuse_unobtainable:
         refuse_unobtainable(seen.chart, call.judged)
