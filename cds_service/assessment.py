@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import FactTest
 from cds_service.criteria.dose import Verdict
-from cds_service.criteria.evaluate import CAUSES, Context, evaluate, missing_from, outcome_of, union
-from cds_service.criteria.finding import Finding
+from cds_service.criteria.evaluate import Context, evaluate, outcome_of
+from cds_service.criteria.finding import Finding, missing_from, union
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
+from cds_service.criteria.words import CAUSES, capital
 from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps, unsettled
 from cds_service.evidence import OUT_OF_REACH, Absence, Known, Unknown
 from cds_service.facts.derive import derive, derive_for_disease, is_earlier_stage
@@ -260,7 +261,7 @@ class _Judging:
         if stage is not None and is_earlier_stage(stage):
             self.notes.append(f"Metastatic disease is recorded; it outranks the recorded stage {stage}.")
         if diagnosis.why:
-            self.notes.append(f"{diagnosis.why[:1].upper()}{diagnosis.why[1:].rstrip('.')}.")
+            self.notes.append(f"{capital(diagnosis.why).rstrip('.')}.")
 
     def _finished(
         self,

@@ -7,10 +7,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.dose import COMBINATION, Question, Verdict, judge, steps_of
-from cds_service.criteria.evaluate import CAUSES, Context, cited, evaluate, missing_from, outcome_of
-from cds_service.criteria.finding import Missing
+from cds_service.criteria.evaluate import Context, evaluate, outcome_of
+from cds_service.criteria.finding import Missing, missing_from
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import Amount, DoseLine, in_weeks, plain
+from cds_service.criteria.words import CAUSES, capital, cited
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.result import DoseAssessment, PhaseDose, Regimen
 from cds_service.values import LONGEST
@@ -49,10 +50,10 @@ def steps(facts: Facts) -> tuple[Step, ...]:
 
 def ordered(facts: Facts) -> str:
     """What is ordered, in short words."""
-    return _in_words(steps(facts))
+    return _shown(steps(facts))
 
 
-def _in_words(order: tuple[Step, ...]) -> str:
+def _shown(order: tuple[Step, ...]) -> str:
     return order[0].shown if len(order) == 1 else "; then ".join(step.shown for step in order if step.shown)
 
 
@@ -185,7 +186,7 @@ def _ordered_against(limits: list[Amount], amount: Amount | None, shown: str, kg
 def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...]) -> str:
     """The sentence behind the dose criterion: arithmetic, weight with its date, the row, and the verdict."""
     question = judgement.question
-    shown = _in_words(question.steps) or "dose not stated"
+    shown = _shown(question.steps) or "dose not stated"
     if not judgement.worlds:
         if question.settings:
             return f"Ordered {shown}; no row of the dose table could be chosen"
@@ -228,7 +229,7 @@ def dose_assessment(judgement: DoseJudgement, missing: tuple[Missing, ...] = ())
     """The verdict with its numbers, for cards and explanation. ``missing`` is what keeps it undetermined."""
     weight = judgement.question.weight
     question_steps = judgement.question.steps
-    shown = _in_words(question_steps)
+    shown = _shown(question_steps)
     if not judgement.worlds:
         return DoseAssessment(Verdict.UNDETERMINED, shown, weight=weight)
     phases: tuple[PhaseDose, ...] = ()
@@ -341,7 +342,7 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> li
         notes += _lower_than_the_row(worlds[0], question_steps[0])
     for world in worlds:
         if world.partner is Outcome.MET and "less than" in world.partner_because:
-            notes.append(f"{world.partner_because[:1].upper()}{world.partner_because[1:]}.")
+            notes.append(f"{capital(world.partner_because)}.")
             break
     if judgement.question.companions:
         notes += _partner_notes(facts, judgement, revision)

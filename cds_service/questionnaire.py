@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cds_service.crd.decision import Version
 from cds_service.criteria.criterion import Attached, Companions, DoseWithin, FactTest
+from cds_service.criteria.words import capital
 from cds_service.evidence import Known
 from cds_service.facts.catalogue import FACTS
 from cds_service.wording import words_for
@@ -135,7 +136,7 @@ def _items_for(facts: Iterable[str]) -> list[str]:
 def _item(name: str, revision: Revision) -> Json:
     kind, values = _shape(name, revision)
     what = _ITEM_WORDS.get(name) or words_for(name).what
-    item: Json = {"linkId": name, "text": f"{what[:1].upper()}{what[1:]}", "type": kind}
+    item: Json = {"linkId": name, "text": capital(what), "type": kind}
     if name == "weight_kg":
         item["text"] = "Body weight in kg"
         item["extension"] = [{"url": UNIT, "valueCoding": {"system": UCUM, "code": "kg", "display": "kg"}}]

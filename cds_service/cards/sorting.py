@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.assessment import OrderOutcome
 from cds_service.criteria.dose import Verdict
-from cds_service.criteria.evaluate import union
+from cds_service.criteria.finding import union
 from cds_service.criteria.outcome import Outcome
 from cds_service.values import dataclass
 

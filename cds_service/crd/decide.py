@@ -30,6 +30,7 @@ from cds_service.crd.decision import (
 from cds_service.criteria.criterion import Attached
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
+from cds_service.criteria.words import capital
 from cds_service.evidence import OUT_OF_REACH, Absence
 from cds_service.facts.derive import add_months
 from cds_service.values import dataclass
@@ -220,7 +221,7 @@ def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
 
 def _decisive(finding: Finding) -> Finding:
     """Of alternatives that all fail, the one about which most is recorded."""
-    failed = [part for part in finding.parts if part.outcome is finding.outcome]
+    failed = finding.deciding
     return _decisive(max(failed, key=lambda part: len(part.evidence))) if failed else finding
 
 
@@ -294,7 +295,7 @@ def _dose(assessment: Assessment) -> Iterator[str]:
         )
         yield f"The dose is {said} ({dose.row}): {_ended(dose.arithmetic)}"
     if dose.partner_because:
-        yield _ended(dose.partner_because[:1].upper() + dose.partner_because[1:])
+        yield _ended(capital(dose.partner_because))
 
 
 def _out_of_reach(assessment: Assessment) -> str:

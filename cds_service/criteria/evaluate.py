@@ -9,10 +9,7 @@ for every order - its kind, its words, its requirement - is settled then, and ju
 
 from __future__ import annotations
 
-from decimal import Decimal
 from functools import lru_cache, partial
-from itertools import chain
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.criteria.criterion import (
@@ -26,50 +23,28 @@ from cds_service.criteria.criterion import (
     Given,
     Unclear,
 )
-from cds_service.criteria.finding import Finding, Missing
+from cds_service.criteria.finding import Finding, Missing, Reason, in_words, missing_from, union
 from cds_service.criteria.outcome import Outcome, any_of
 from cds_service.criteria.pattern import MOST, end_of_known, end_of_unknown, is_short, marked, pattern_of
-from cds_service.criteria.quantity import Between, Weight, plain
+from cds_service.criteria.quantity import Between
+from cds_service.criteria.words import CAUSES, OR_ELSE, capital, cited, shown
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.values import LONGEST, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from decimal import Decimal
 
     from cds_service.criteria.criterion import Clause, DoseRow
     from cds_service.criteria.dose import DoseJudgement, World
     from cds_service.criteria.pattern import Pattern
     from cds_service.evidence import Evidence, Facts
 
-Found = tuple[
-    Outcome,
-    "str | Callable[[], str]",
-    tuple[Missing, ...],
-    "tuple[Evidence, ...]",
-    tuple[Finding, ...],
-    tuple[str, ...],
-]
+Found = tuple[Outcome, Reason, tuple[Missing, ...], "tuple[Evidence, ...]", tuple[Finding, ...], tuple[str, ...]]
 """What a clause comes to, a finding without its citation: outcome, reason, what is missing, evidence, cited parts, and
 the facts that refute it."""
 
 MET, NOT_MET, UNDOCUMENTED = Outcome.MET, Outcome.NOT_MET, Outcome.UNDOCUMENTED
-
-OR_ELSE = "; or else "
-"""Stands between the reasons of alternatives."""
-
-CAUSES = {
-    Absence.NOT_RECORDED: "not recorded",
-    Absence.NOT_SENT: "not sent with the request",
-    Absence.NOT_PERMITTED: "this service may not read it",
-    Absence.UNREACHABLE: "could not be read for technical reasons",
-    Absence.CONFLICTING: "the record contradicts itself",
-    Absence.TOO_OLD: "too old to be used",
-    Absence.NOT_UNDERSTOOD: "recorded in a form that is not understood",
-}
-
-
-_name = itemgetter(0)
-"""The fact that a :class:`Missing` is of."""
 
 
 def _no_words() -> str:
@@ -133,7 +108,7 @@ def prepare(criterion: Criterion) -> Prepared:
 
 def _say(find: Callable[[Context], Found], context: Context) -> str:
     """The reason alone: few are ever read."""
-    return _in_words(find(context)[1])
+    return in_words(find(context)[1])
 
 
 def _in_full(find: Callable[[Context], Found], section: str, label: str, context: Context) -> Finding:
@@ -179,39 +154,6 @@ def evaluate(criterion: Criterion, context: Context) -> Finding:
 def outcome_of(criterion: Criterion, context: Context) -> Outcome:
     """The outcome alone, where nobody reads the finding; always that of :func:`evaluate`."""
     return (criterion.prepared or prepare(criterion)).judge.outcome(context)
-
-
-def missing_from(fact: Unknown, asked: str, meaning: str) -> tuple[Missing, ...]:
-    """What to list for an unknown fact: its own name, or the names of the facts that would settle it."""
-    looked_for = fact.looked_for or meaning
-    if not fact.asks:
-        return (Missing(asked, fact.absence, looked_for),)
-    return tuple(Missing(name, fact.absence, looked_for) for name in fact.asks)
-
-
-def shown(value: Any) -> str:
-    """A fact's value in words."""
-    if value is True:
-        return "yes"
-    if value is False:
-        return "no"
-    if isinstance(value, Decimal):
-        return plain(value)
-    if isinstance(value, Weight):
-        return f"{plain(value.kg)} kg"
-    return str(value)
-
-
-def cited(evidence: Sequence[Evidence]) -> str:
-    """Where a value stands, for a sentence: `` (Observation/wt-1, 2026-11-02)``."""
-    for item in evidence:
-        if item.reference and item.origin.value != "given":
-            return f" ({item.reference}, {item.recorded})" if item.recorded else f" ({item.reference})"
-    return ""
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _outcome_found(judge: Callable[[Context], Found]) -> Judge:
@@ -281,11 +223,11 @@ def _unknown_words(test: FactTest, fact: Unknown) -> str:
     why = CAUSES[fact.absence]
     if fact.evidence:
         why += f": {', '.join(e.shown for e in fact.evidence[:2] if e.shown)}"
-    return f"{_capital(test.meaning)}: {why}; {test.requirement} is required"
+    return f"{capital(test.meaning)}: {why}; {test.requirement} is required"
 
 
 def _known_words(test: FactTest, fact: Known[Any], outcome: Outcome) -> str:
-    said = f"{_capital(test.meaning)}: {shown(fact.value)}{cited(fact.evidence)}"
+    said = f"{capital(test.meaning)}: {shown(fact.value)}{cited(fact.evidence)}"
     if outcome is MET:
         return said
     if outcome is NOT_MET:
@@ -366,7 +308,7 @@ def _companions(clause: Companions) -> Judge:
 
 def _attached(clause: Attached) -> Judge:
     name = clause.fact
-    unknown = _unknown(name, clause.meaning, lambda fact: f"{_capital(clause.meaning)}: {CAUSES[fact.absence]}")
+    unknown = _unknown(name, clause.meaning, lambda fact: f"{capital(clause.meaning)}: {CAUSES[fact.absence]}")
 
     def judge(context: Context) -> Found:
         fact = context.facts[name]
@@ -461,7 +403,7 @@ def _joined_words(clause: AllOf | AnyOf, sections: Sequence[str], parts: Sequenc
     deciding = [(section, part[1]) for section, part in zip(sections, parts, strict=True) if part[0] is outcome]
     if clause.in_order and outcome is UNDOCUMENTED:
         deciding = deciding[:1]
-    words = [_in_words(reason) for section, reason in deciding if not section]
+    words = [in_words(reason) for section, reason in deciding if not section]
     named = ", ".join(section for section, _ in deciding if section)
     if named:
         if outcome is MET:
@@ -472,10 +414,6 @@ def _joined_words(clause: AllOf | AnyOf, sections: Sequence[str], parts: Sequenc
             words.append(f"Open: {named}")
     # What each of several alternatives wants is not wanted of the request as a whole.
     return _joined(words, "; " if every or outcome is MET else OR_ELSE)
-
-
-def _in_words(reason: str | Callable[[], str]) -> str:
-    return reason if isinstance(reason, str) else reason()
 
 
 def _joined(texts: Iterable[str], between: str = "; ") -> str:
@@ -494,17 +432,6 @@ def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]
     first = missing[0]
     asked_beside = Missing(instead or clause.also_ask or "", first.absence, first.looked_for)
     return (asked_beside,) if instead else (asked_beside, *missing)
-
-
-def union(asked: Iterable[tuple[Missing, ...]]) -> tuple[Missing, ...]:
-    """Every fact once, in the order in which it is first asked for."""
-    listed = tuple(chain.from_iterable(asked))
-    if len(set(map(_name, listed))) == len(listed):
-        return listed
-    first: dict[str, Missing] = {}
-    for item in listed:
-        first.setdefault(item.fact, item)
-    return tuple(first.values())
 
 
 def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:
@@ -561,7 +488,7 @@ def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:
 
 def _over_words(context: Context, others: Sequence[Found]) -> str:
     """Why the rows do not hold, and what the alternatives beside them come to."""
-    return _joined([context.dose_because(), *[_in_words(other[1]) for other in others]])
+    return _joined([context.dose_because(), *[in_words(other[1]) for other in others]])
 
 
 def _given(clause: Given) -> Judge:
@@ -596,12 +523,12 @@ def _given(clause: Given) -> Judge:
     return _of_parts(judge, outcome_alone, (condition, then))
 
 
-def _does_not_apply(reason: str | Callable[[], str]) -> str:
-    return f"Does not apply: {_in_words(reason).partition(';')[0]}"
+def _does_not_apply(reason: Reason) -> str:
+    return f"Does not apply: {in_words(reason).partition(';')[0]}"
 
 
-def _both_words(one: str | Callable[[], str], other: str | Callable[[], str]) -> str:
-    return _joined((_in_words(one), _in_words(other)))
+def _both_words(one: Reason, other: Reason) -> str:
+    return _joined((in_words(one), in_words(other)))
 
 
 # --- dose rows -----------------------------------------------------------------------------------------------------
