@@ -25,12 +25,6 @@ if TYPE_CHECKING:
     from cds_service.evidence import Evidence, Facts
     from cds_service.policies.revision import Pathway, Revision
 
-DECIDE_ROWS = (
-    *("weight_kg", "prior_combination_completed", "combination_ordered_now"),
-    *("combination_drugs", "regimen_complete", "tremelimumab_dose_number"),
-)
-"""Facts that, beside setting and dose, decide which rows of a dose table hold, in the order of :class:`Question`."""
-
 _Numbers = tuple[Decimal, Decimal, Decimal, str | None]
 """What a row allows: mg, mg per kg, days between two doses; and its phase where that has to be said."""
 
@@ -70,10 +64,16 @@ def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[
             break
         if outcome is Outcome.UNDOCUMENTED:
             settings.append(setting)
-    weight, completed, now, companions, closed, number = [
-        fact.value if isinstance(fact, Known) else None for fact in map(facts.get, DECIDE_ROWS)
-    ]
-    question = Question(order, weight, tuple(settings), completed, bool(now), companions, bool(closed), number)
+    question = Question(
+        steps=order,
+        weight=facts.value("weight_kg"),
+        settings=tuple(settings),
+        combination_completed=facts.value("prior_combination_completed"),
+        combination_now=bool(facts.value("combination_ordered_now")),
+        companions=facts.value("combination_drugs"),
+        companions_closed=bool(facts.value("regimen_complete")),
+        partner_dose_number=facts.value("tremelimumab_dose_number"),
+    )
     return judge(pathway.tables, question)
 
 

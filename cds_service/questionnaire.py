@@ -16,6 +16,7 @@ from cds_service.criteria.criterion import Attached, Companions, DoseWithin, Fac
 from cds_service.criteria.words import capital
 from cds_service.evidence import Known
 from cds_service.facts.catalogue import FACTS
+from cds_service.terminology.codes import UCUM
 from cds_service.wording import words_for
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ EVIDENCE = "http://durvalumab-cds.org/StructureDefinition/evidence"
 UNIT = "http://hl7.org/fhir/StructureDefinition/questionnaire-unit"
 DTR = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition"
 DOC_PURPOSE = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
-UCUM = "http://unitsofmeasure.org"
 
 _NOT_ASKED = frozenset({"order_date", "age", "dose", "previous_dose", "other_active_orders"})
 """What the order itself says, or another fact."""
@@ -189,22 +189,27 @@ def package(evaluation: Evaluation, revision: Revision, base: str, on: date) -> 
     known = [name for name in _facts_of(evaluation, revision) if name not in missing]
     answered = {name: answers for name in known if (answers := _answers(name, evaluation, revision))}
     form = questionnaire(revision, base, [*missing, *answered] or None)
+    entries = [
+        {"fullUrl": form["url"], "resource": form},
+        {
+            "fullUrl": f"{base}/fhir/QuestionnaireResponse/{evaluation.assertion_id}",
+            "resource": _response(evaluation, form, answered, on),
+        },
+    ]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
+def _response(evaluation: Evaluation, form: Json, answered: Mapping[str, list[Json]], on: date) -> Json:
+    """The response to a form, begun with the answers that are known by item."""
     newer = evaluation.version is Version.STU_2_2
-    response = {
+    about = [{"url": f"{DTR}/qr-coverage", "valueReference": {"reference": evaluation.coverage}}]
+    if evaluation.order:
+        about.append({"url": f"{DTR}/qr-context", "valueReference": {"reference": evaluation.order}})
+    use = {"coding": [{"system": DOC_PURPOSE, "code": "withpa"}]}
+    return {
         "resourceType": "QuestionnaireResponse",
         "id": evaluation.assertion_id,
-        "extension": [
-            {"url": f"{DTR}/qr-coverage", "valueReference": {"reference": evaluation.coverage}},
-            *(
-                [{"url": f"{DTR}/qr-context", "valueReference": {"reference": evaluation.order}}]
-                if evaluation.order
-                else ()
-            ),
-            {
-                "url": f"{DTR}/intendedUse",
-                "valueCodeableConcept": {"coding": [{"system": DOC_PURPOSE, "code": "withpa"}]},
-            },
-        ],
+        "extension": [*about, {"url": f"{DTR}/intendedUse", "valueCodeableConcept": use}],
         "questionnaire": f"{form['url']}|{form['version']}",
         "status": "in-progress",
         "subject": {"reference": f"Patient/{evaluation.patient}"},
@@ -215,11 +220,6 @@ def package(evaluation: Evaluation, revision: Revision, base: str, on: date) -> 
             for item in form["item"]
         ],
     }
-    entries = [
-        {"fullUrl": form["url"], "resource": form},
-        {"fullUrl": f"{base}/fhir/QuestionnaireResponse/{evaluation.assertion_id}", "resource": response},
-    ]
-    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
 
 
 def _facts_of(evaluation: Evaluation, revision: Revision) -> list[str]:

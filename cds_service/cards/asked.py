@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.cards.words import in_few_words
 from cds_service.evidence import NOT_OBTAINED
 from cds_service.values import dataclass
+from cds_service.wording import is_part_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,10 +56,9 @@ def _asked_for(missing: tuple[tuple[str, Absence], ...]) -> Asked:
 
 def _grouped(places: dict[str, int]) -> tuple[Request, ...]:
     """A request for each fact; parts of a group that is asked for as a whole belong to its request."""
-    parts: dict[str, tuple[str, ...]] = {}
-    for fact in places:
-        group, dot, _ = fact.partition(".")
-        if dot and group in places:
-            parts[group] = (*parts.get(group, ()), fact)
-    inside = {part for members in parts.values() for part in members}
-    return tuple(Request(place, parts.get(fact, ())) for fact, place in places.items() if fact not in inside)
+    parts = [fact for fact in places if is_part_of(places, fact)]
+    return tuple(
+        Request(place, tuple(part for part in parts if is_part_of({fact}, part)))
+        for fact, place in places.items()
+        if fact not in parts
+    )

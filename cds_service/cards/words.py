@@ -8,7 +8,7 @@ from cds_service.cards.text import listed, once
 from cds_service.criteria.dose import Verdict
 from cds_service.evidence import Absence
 from cds_service.facts.catalogue import FACTS
-from cds_service.wording import words_for
+from cds_service.wording import is_part_of, words_for
 
 CAUSES = {
     Absence.NOT_RECORDED: "{do}",
@@ -30,7 +30,7 @@ def in_few_words(facts: tuple[str, ...]) -> tuple[str, ...]:
 
     Where a group is asked for as a whole (``prior_therapy``), its parts are not named beside it.
     """
-    names = once(words_for(fact).short for fact in facts if fact.partition(".")[0] not in facts or "." not in fact)
+    names = once(words_for(fact).short for fact in facts if not is_part_of(facts, fact))
     lists = [listed(names)] if names else []
     return (*lists, *(f"{', '.join(names[:n])} and {len(names) - n} more" for n in range(len(names) - 1, 0, -1)))
 

@@ -34,7 +34,7 @@ from cds_service.criteria.words import capital
 from cds_service.evidence import OUT_OF_REACH, Absence
 from cds_service.facts.derive import add_months
 from cds_service.values import dataclass
-from cds_service.wording import words_for
+from cds_service.wording import is_part_of, words_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,8 +281,7 @@ def _by_cause(missing: tuple[tuple[str, Absence], ...]) -> str:
     asked = {fact for fact, _ in missing}
     by_cause: dict[str, list[str]] = {}
     for fact, absence in missing:
-        group, dot, _ = fact.partition(".")
-        if not (dot and group in asked):
+        if not is_part_of(asked, fact):
             by_cause.setdefault(_CAUSES[absence], []).append(words_for(fact).what)
     return " ".join([f"{cause}: {'; '.join(names)}." for cause, names in by_cause.items()])
 
