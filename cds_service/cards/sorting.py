@@ -59,14 +59,13 @@ def sorted_out(assessment: Assessment) -> Matter:
 
 
 def _criteria(assessment: Assessment) -> list[Finding]:
-    """The top-level criteria of the section (I.A.1, I.A.2 …)."""
+    """The criteria of the section that applies (I.A.1, I.A.2 …); where it is one itself (I.E.1), its parts."""
     found: list[Finding] = []
-    section = assessment.section
-    for root in assessment.findings:
-        if section is not None and root.parts and _is_inside(section, root.section):
-            found += root.parts
+    for finding in assessment.findings:
+        if finding.parts and finding.section == assessment.section:
+            found += finding.parts
         else:
-            found.append(root)
+            found.append(finding)
     return found
 
 
