@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["Assessment", "DoseAssessment", "OrderOutcome", "PhaseDose", "PolicyRef", "Regimen", "Verdict", "assess"]
 
 ADULT = 18
+"""Years from which on a weight below ``ADULT_LIGHT_KG`` is remarked."""
 ADULT_LIGHT_KG = 30
 HEAVY_KG = 300
 """From this weight on a weighing is more likely a slip of the unit or the decimal point than a patient."""
@@ -141,26 +142,26 @@ class _Judging:
                 return self._judged(pathway, *self._evaluate(pathway))
         first = self.revision.pathway("initial", disease)
         later = self.revision.pathway("continuation", disease)
-        pathway = first or later
-        if pathway is None:
-            return self.referred(diagnosis)
-        findings, judgement = self._evaluate(pathway)
-        missing: tuple[Missing, ...] = ()
-        outcome = _root([f.outcome for f in findings])
         if isinstance(request, Unknown) and first is not None and later is not None:
-            judged = judge_dose(self.facts, self.revision, later, judgement.question.steps)
-            context = Context(self.facts, judged)
-            if _root([outcome_of(criterion, context) for criterion in later.criteria]) is not outcome:
-                outcome = OrderOutcome.NEEDS_DOCUMENTATION
-                missing = missing_from(request, "request_type", "whether this is a first or a continued request")
-                alternative, _ = self._evaluate(later)
-                needs = ", ".join(dict.fromkeys(m.fact for f in alternative for m in f.missing)) or "nothing more"
-                why = "recorded in two ways" if request.absence is Absence.CONFLICTING else "not known"
-                self.notes.append(
-                    f"Earlier treatment with {self.revision.drug.name} is {why}: judged as a first request; "
-                    f"a continued one goes by {later.section}, which would need {needs}."
-                )
-        return self._judged(pathway, findings, judgement, outcome, missing)
+            return self._first_or_continued(request, first, later)
+        pathway = first or later
+        return self._judged(pathway, *self._evaluate(pathway)) if pathway is not None else self.referred(diagnosis)
+
+    def _first_or_continued(self, request: Unknown, first: Pathway, later: Pathway) -> Assessment:
+        """Nobody knows which request it is: judged as a first one, and open where a continued one ends otherwise."""
+        findings, judgement = self._evaluate(first)
+        context = Context(self.facts, judge_dose(self.facts, self.revision, later, judgement.question.steps))
+        if _root([outcome_of(criterion, context) for criterion in later.criteria]) is _root(_outcomes(findings)):
+            return self._judged(first, findings, judgement)
+        missing = missing_from(request, "request_type", "whether this is a first or a continued request")
+        continued, _ = self._evaluate(later)
+        needs = ", ".join(dict.fromkeys(m.fact for f in continued for m in f.missing)) or "nothing more"
+        why = "recorded in two ways" if request.absence is Absence.CONFLICTING else "not known"
+        self.notes.append(
+            f"Earlier treatment with {self.revision.drug.name} is {why}: judged as a first request; "
+            f"a continued one goes by {later.section}, which would need {needs}."
+        )
+        return self._judged(first, findings, judgement, OrderOutcome.NEEDS_DOCUMENTATION, missing)
 
     def referred(self, diagnosis: Diagnosis) -> Assessment:
         """Another disease: the payer's other policies, by line of business."""
@@ -221,7 +222,7 @@ class _Judging:
         outcome: OrderOutcome | None = None,
         first_missing: tuple[Missing, ...] = (),
     ) -> Assessment:
-        outcomes = [finding.outcome for finding in findings]
+        outcomes = _outcomes(findings)
         outcome = outcome or _root(outcomes)
         missing = first_missing
         if Outcome.UNDOCUMENTED in outcomes:
@@ -303,6 +304,10 @@ class _Judging:
             could_not_check=not OUT_OF_REACH.isdisjoint(map(_absence_of, missing)),
             routes=routes,
         )
+
+
+def _outcomes(findings: Iterable[Finding]) -> list[Outcome]:
+    return [finding.outcome for finding in findings]
 
 
 def _root(outcomes: Iterable[Outcome]) -> OrderOutcome:
