@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from cds_service.cards.asked import asked_for
@@ -150,7 +152,7 @@ def _documents_summary(matter: Matter, missing: Sequence[Missing], open_: Sequen
     assessment = matter.assessment
     drug = drug_name(assessment.policy)
     if dose_is_unread(assessment):
-        also = _more_missing(sum(m.fact not in DOSE_FACTS for m in missing))
+        also = _more_missing(asked_for([m for m in missing if m.fact not in DOSE_FACTS]).count)
         todo = _dose_entry({m.fact for m in missing})
         ordered = short_in_words(assessment.dose.ordered) or "without a dose"
         return fitting(
@@ -158,12 +160,13 @@ def _documents_summary(matter: Matter, missing: Sequence[Missing], open_: Sequen
             f"{drug} dose could not be evaluated; {todo}{also}",
         )
     asked = asked_for(missing)
-    if "indication" in asked.facts:
-        also = _more_missing(len(missing) - 1)
+    if "indication" in asked.facts and "histology" not in asked.facts:
+        also = _more_missing(asked.count - 1)
         return f"{drug}: it is open which diagnosis the order is for; link a diagnosis that settles it{also}"
-    if assessment.dose.verdict is Verdict.UNDETERMINED and not SETTLES_ROW.isdisjoint(asked.facts):
-        without = asked_for([m for m in missing if m.fact in SETTLES_ROW])
-        also = _more_missing(len(missing) - len(without.facts))
+    unsettled = SETTLES_ROW.intersection([m.fact for m in assessment.dose.unsettled])
+    if assessment.dose.verdict is Verdict.UNDETERMINED and unsettled:
+        without = asked_for([m for m in missing if m.fact in unsettled])
+        also = _more_missing(asked.count - without.count)
         todo = "record it" if without.document else "it was not available to this check"
         return first_fitting(f"{drug} dose cannot be judged without {what}; {todo}{also}" for what in without.named)
     if not missing:
@@ -176,14 +179,14 @@ def _documents_summary(matter: Matter, missing: Sequence[Missing], open_: Sequen
 def _not_available(drug: str, asked: Asked) -> Iterator[str]:
     for what in asked.named:
         yield f"{drug}: {what} not available to this check; send it if the chart has it"
-    yield f"{drug}: {len(asked.facts)} facts were not available to this check; send them if the chart has them"
+    yield f"{drug}: {asked.count} facts were not available to this check; send them if the chart has them"
 
 
 def _needed(drug: str, asked: Asked, *, also: bool) -> Iterator[str]:
     needs = "also needs" if also else "needs"
     for what in asked.named:
         yield f"{drug}: the plan {needs} {what}; please document"
-    yield f"{drug}: the plan {needs} {len(asked.facts)} facts documented; see the list"
+    yield f"{drug}: the plan {needs} {asked.count} facts documented; see the list"
 
 
 def _reviewer_summary(drug: str, open_: Sequence[Finding]) -> str:
@@ -224,11 +227,12 @@ def _criteria_detail(matter: Matter, missing: Sequence[Missing], open_: Sequence
         )
     asked = asked_for(missing)
     sections = _sections(assessment) if missing else {}
+    said = frozenset([note.rstrip(".").lower() for note in assessment.notes])
     if asked.document:
-        blocks.append(["**Please document**", "", *_requests(asked.document, missing, sections)])
+        blocks.append(["**Please document**", "", *_requests(asked.document, missing, sections, said)])
     if asked.ours:
         blocks.append(["**Not available to this check** (no omission of yours)", ""])
-        blocks[-1] += _requests(asked.ours, missing, sections)
+        blocks[-1] += _requests(asked.ours, missing, sections, said)
     judged = [f for f in open_ if not _asks_for(f, asked.facts)]
     if judged:
         blocks.append(["**Open**", "", *bullets(_criterion(assessment, f) for f in judged)])
@@ -288,17 +292,31 @@ def _asks_for(finding: Finding, facts: Collection[str]) -> bool:
     return any(missing.fact in facts for part in finding.walk() for missing in part.missing)
 
 
-def _requests(requests: Sequence[Request], missing: Sequence[Missing], sections: Mapping[str, str]) -> list[str]:
-    """What is asked for, as lines of a list."""
+def _requests(
+    requests: Sequence[Request], missing: Sequence[Missing], sections: Mapping[str, str], said: Collection[str]
+) -> list[str]:
+    """What is asked for, as lines of a list; alternatives below a line that says so.
+
+    ``said`` are the remarks of the card: why a diagnosis is open is not said again with what it lacks.
+    """
+    sizes = Counter(request.among for request in requests)
     lines: list[str] = []
-    for place, parts in requests:
+    together: dict[tuple[str, ...], list[str]] = {}
+    for place, parts, among in requests:
         one = missing[place]
-        lines.append(_request(one.fact, one.absence, parts, sections.get(one.fact)) + _looked_for(one.looked_for))
-    return lines
+        section = sections.get(one.fact, "")
+        looked_for = "" if one.looked_for.lower() in said else _looked_for(one.looked_for)
+        if among and sizes[among] > 1:
+            first = f"- One of these can be enough{f' ({section})' if section else ''}:"
+            line = f"  {_request(one.fact, one.absence, parts, '')}{looked_for}"
+            together.setdefault(among, [first]).append(line)
+        else:
+            lines.append(_request(one.fact, one.absence, parts, section) + looked_for)
+    return [*lines, *chain.from_iterable(together.values())]
 
 
 @lru_cache(maxsize=4096)
-def _request(fact: str, absence: Absence, parts: tuple[str, ...], section: str | None) -> str:
+def _request(fact: str, absence: Absence, parts: tuple[str, ...], section: str) -> str:
     """One request; the parts of a group that is asked for as a whole are named in its line."""
     asked = words_for(fact)
     inside = f": {'; '.join(words_for(part).what for part in parts)}" if parts else ""

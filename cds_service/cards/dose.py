@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -26,16 +27,18 @@ from cds_service.cards.text import (
 from cds_service.cards.words import VERDICTS
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.quantity import plain
+from cds_service.fhir.quantities import weight_unit
 from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from decimal import Decimal
 
     from cds_service.assessment import Assessment, DoseAssessment, PhaseDose, Regimen
     from cds_service.cards.sorting import Matter
     from cds_service.criteria.quantity import Weight
     from cds_service.facts.order import DraftOrder
+
+_UCUM_NAMES = {"[lb_av]": "lb", "[oz_av]": "oz", "[stone_av]": "stone"}
 
 
 def dose_card(matter: Matter, order: DraftOrder | None, options: CardOptions) -> Card | None:
@@ -216,11 +219,21 @@ def _phase_table(dose: DoseAssessment) -> list[str]:
 
 
 def weight_in_words(weight: Weight | None) -> str:
-    """The weight with its date and place; the date is always named."""
+    """The weight with its date and place; the date is always named, and another unit that it was recorded in."""
     if weight is None:
         return "not known"
     when = f"measured {weight.observed_on.isoformat()}" if weight.observed_on else "date not recorded"
-    return f"{in_kg(weight)}, {when}" + (f" ({escaped(weight.reference)})" if weight.reference else "")
+    place = f" ({escaped(weight.reference)})" if weight.reference else ""
+    return f"{in_kg(weight)}{_recorded_otherwise(weight.shown)}, {when}{place}"
+
+
+@remembered
+def _recorded_otherwise(shown: str) -> str:
+    """A weight as the chart shows it, where that is not in kilograms: whoever compares the two finds the number."""
+    value, _, unit = shown.partition(" ")
+    if weight_unit(unit) in {None, Decimal(1)}:
+        return ""
+    return f" ({escaped(value)} {_UCUM_NAMES.get(unit) or escaped(unit)} in the record)"
 
 
 def arithmetic(dose: DoseAssessment) -> str:

@@ -23,6 +23,9 @@ _UNITS = {"h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}
 
 _EVERY = re.compile(r"every ([\d.]+) (h|d|wk|mo|a)\b")
 
+_COUNTED = re.compile(r"(?<![\d.])([\d.]+) \{([a-z]+)\}")
+"""Things that are counted, as UCUM writes them: ``3 {vial}``."""
+
 _ONE_CYCLE = re.compile(r"\b1 cycles\b")
 
 _LARGE = re.compile(r"\d{4}(?<![\d.,-]\d{4})\d{0,11}(?=(?:\.\d+)? mg\b)")
@@ -49,11 +52,13 @@ _UNSHOWN = dict.fromkeys(
 def in_words(text: str) -> str:
     """Short units written out and large amounts with a thousands separator.
 
-    >>> in_words("1500 mg every 2 wk")
-    '1,500 mg every 2 weeks'
+    >>> in_words("1500 mg every 2 wk"), in_words("3 {vial} every 4 wk")
+    ('1,500 mg every 2 weeks', '3 vials every 4 weeks')
     """
     if "every " in text:
         text = _EVERY.sub(_unit_in_words, text)
+    if "{" in text:
+        text = _COUNTED.sub(_count_in_words, text)
     if "1 cycles" in text:
         text = _ONE_CYCLE.sub("1 cycle", text)
     return _LARGE.sub(_with_thousands, text) if " mg" in text else text
@@ -71,6 +76,11 @@ def _unit_in_words(match: re.Match[str]) -> str:
     number, unit = match.groups()
     name = _UNITS[unit]
     return f"every {name}" if number == "1" else f"every {number} {name}s"
+
+
+def _count_in_words(match: re.Match[str]) -> str:
+    number, thing = match.groups()
+    return f"{number} {thing}" if number == "1" else f"{number} {thing}s"
 
 
 def _with_thousands(match: re.Match[str]) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from cds_service.cards.text import listed, once
 from cds_service.criteria.dose import Verdict
 from cds_service.evidence import Absence
 from cds_service.facts.catalogue import FACTS
 from cds_service.wording import is_part_of, words_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 CAUSES = {
     Absence.NOT_RECORDED: "{do}",
@@ -25,14 +29,37 @@ MEANINGS = frozenset(definition.meaning for definition in FACTS.values())
 
 
 @lru_cache(maxsize=1024)
-def in_few_words(facts: tuple[str, ...]) -> tuple[str, ...]:
+def in_few_words(facts: tuple[str, ...], groups: tuple[tuple[str, ...], ...] = ()) -> tuple[str, ...]:
     """Facts in few words: ``a, b and c``, then ``a, b and 1 more`` … as long as one is left.
 
-    Where a group is asked for as a whole (``prior_therapy``), its parts are not named beside it.
+    Where a group is asked for as a whole (``prior_therapy``), its parts are not named beside it. ``groups`` are those
+    of which one is enough: ``a and one of b, c and d``, then ``a and one of b and 2 more``.
+
+    >>> in_few_words(("stage", "resectable", "recurrent"), (("resectable", "recurrent"),))[:2]
+    ('stage and one of resectability and recurrence', 'stage and one of resectability and 1 more')
     """
-    names = once(words_for(fact).short for fact in facts if not is_part_of(facts, fact))
-    lists = [listed(names)] if names else []
-    return (*lists, *(f"{', '.join(names[:n])} and {len(names) - n} more" for n in range(len(names) - 1, 0, -1)))
+    plain = [fact for fact in facts if not is_part_of(facts, fact)]
+    either = [names for group in groups if len(names := _short(fact for fact in plain if fact in group)) > 1]
+    names = [name for name in _short(plain) if not any(name in group for group in either)]
+    if not either:
+        return _shorter(names)
+    most = max(map(len, either))
+    whole = [listed([*names, *(f"one of {_some(group, n)}" for group in either)]) for n in range(most, 0, -1)]
+    return (*whole, *_shorter(names, beside=len(either)))
+
+
+def _short(facts: Iterable[str]) -> list[str]:
+    return once(words_for(fact).short for fact in facts)
+
+
+def _some(names: Sequence[str], count: int, beside: int = 0) -> str:
+    """The first names, and how many more there are; ``beside`` are some without a name."""
+    rest = len(names) + beside - count
+    return f"{', '.join(names[:count])} and {rest} more" if rest > 0 else listed(names)
+
+
+def _shorter(names: Sequence[str], beside: int = 0) -> tuple[str, ...]:
+    return tuple([_some(names, count, beside) for count in range(len(names), 0, -1)])
 
 
 VERDICTS = {

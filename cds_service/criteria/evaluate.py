@@ -23,7 +23,7 @@ from cds_service.criteria.criterion import (
     Given,
     Unclear,
 )
-from cds_service.criteria.finding import Finding, Missing, Reason, in_words, missing_from, union
+from cds_service.criteria.finding import Finding, Missing, Reason, alternatives, in_words, missing_from, union
 from cds_service.criteria.outcome import Outcome, any_of
 from cds_service.criteria.pattern import MOST, end_of_known, end_of_unknown, is_short, marked, pattern_of
 from cds_service.criteria.quantity import Between
@@ -349,6 +349,7 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
     members = tuple((prepare(part).judge.find, part.cite or "", part.label) for part in clause.parts)
     tests = tuple(_as_test(part) for part in clause.parts)
     reason = partial(_joined_words, clause, sections)
+    either = _asks_for_either(clause)
 
     def judge(context: Context) -> Found:
         outcome = otherwise
@@ -371,6 +372,8 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
             if below:
                 cited_parts += below
         missing = _asked(clause, parts) if outcome is UNDOCUMENTED else ()
+        if either:
+            missing = alternatives(missing)
         because = partial(reason, parts, outcome)
         return outcome, because, missing, evidence, tuple(cited_parts), refuted_by if outcome is NOT_MET else ()
 
@@ -432,6 +435,19 @@ def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]
     first = missing[0]
     asked_beside = Missing(instead or clause.also_ask or "", first.absence, first.looked_for)
     return (asked_beside,) if instead else (asked_beside, *missing)
+
+
+def _asks_for_either(clause: AllOf | AnyOf) -> bool:
+    """Whether each part asks for one thing at a time, and any of them could be enough."""
+    return (
+        isinstance(clause, AnyOf)
+        and not clause.in_order
+        and not any(part.cite for part in clause.parts)
+        and all(
+            isinstance(part.clause, FactTest) or (isinstance(part.clause, AllOf) and part.clause.in_order)
+            for part in clause.parts
+        )
+    )
 
 
 def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:

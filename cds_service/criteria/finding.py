@@ -24,11 +24,15 @@ def in_words(reason: Reason) -> str:
 
 
 class Missing(NamedTuple):
-    """A fact whose value could change the outcome: its name in the contract, the cause, where it was looked for."""
+    """A fact whose value could change the outcome: its name in the contract, the cause, where it was looked for.
+
+    ``among`` names the missing facts, this one included, of which one can settle the same question.
+    """
 
     fact: str
     absence: Absence
     looked_for: str = ""
+    among: tuple[str, ...] = ()
 
 
 _fact_of = itemgetter(0)
@@ -39,18 +43,33 @@ def missing_from(fact: Unknown, asked: str, meaning: str) -> tuple[Missing, ...]
     looked_for = fact.looked_for or meaning
     if not fact.asks:
         return (Missing(asked, fact.absence, looked_for),)
-    return tuple(Missing(name, fact.absence, looked_for) for name in fact.asks)
+    return alternatives(tuple(Missing(name, fact.absence, looked_for) for name in fact.asks))
+
+
+def alternatives(missing: tuple[Missing, ...]) -> tuple[Missing, ...]:
+    """Facts of which one can be enough, each with the names of all."""
+    if len(missing) < 2:
+        return missing
+    names = tuple(map(_fact_of, missing))
+    return tuple([one._replace(among=names) for one in missing])
 
 
 def union(asked: Iterable[tuple[Missing, ...]]) -> tuple[Missing, ...]:
-    """Every fact once, in the order in which it is first asked for."""
+    """Every fact once, in the order in which it is first asked for.
+
+    Facts of which one can be enough are asked for each by itself where one of them is needed anyhow.
+    """
     listed = tuple(chain.from_iterable(asked))
     if len(set(map(_fact_of, listed))) == len(listed):
         return listed
     first: dict[str, Missing] = {}
+    needed: set[str] = set()
     for item in listed:
-        first.setdefault(item.fact, item)
-    return tuple(first.values())
+        if first.setdefault(item.fact, item).among != item.among:
+            needed.add(item.fact)
+    if not needed:
+        return tuple(first.values())
+    return tuple([one if needed.isdisjoint(one.among) else one._replace(among=()) for one in first.values()])
 
 
 @dataclass(frozen=True, slots=True)

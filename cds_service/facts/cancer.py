@@ -40,6 +40,7 @@ from cds_service.fhir.read import (
 )
 from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of, is_secondary
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
+from cds_service.terminology.diseases import NO_SITE
 from cds_service.values import dataclass, replace
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ if TYPE_CHECKING:
 
 HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
 
+RELATED_CONDITION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-related-condition"
+"""mCODE's link from an Observation to its cancer, where the profile has no ``focus``."""
+
+_LUNG = Coding(ICD10, "C349")
+_LUNG_SITE = re.compile(r"\b(?:lungs?|pulmonary|bronch(?:us|i|ial))\b", re.IGNORECASE)
+_OTHER_SITE = re.compile(
+    r"\b(?:skin|face|scalp|breasts?|colon|rectum|stomach|pancreas|prostate|kidneys?|bladder|uterus|endometri\w+|"
+    r"cervix|ovar(?:y|ies)|vulva|penis|an(?:us|al)|thyroid|(?:o)?esophagus|larynx|pharynx|\w+pharynx|tongue|mouth|tonsils?)\b",
+    re.IGNORECASE,
+)
 _HISTOLOGY = frozenset({"extension", "evidence"})
 """Members of a Condition that can hold its histology."""
 
@@ -167,28 +178,75 @@ def subject(reading: Reading) -> Subject:
     return kept[1]
 
 
-def concerns(reading: Reading, raw: Json) -> bool:
-    """Whether a resource with ``focus`` (or a link to the primary) speaks of the tumour the order is for.
+def aims(chart: Chart, raw: Json) -> list[tuple[str, Resource | None]]:
+    """What an Observation says it is about, with what each reference leads to: its focus or mCODE's related condition.
 
-    Without a focus it does, as long as the chart has no second tumour it could mean.
+    A TNM category that says neither is about what the stage groups are about that list it as their member.
+    """
+    aimed = _aims(chart, raw)
+    if not aimed:
+        for group in _groups(chart).get(id(raw), ()):
+            aimed += _aims(chart, group)
+    return aimed
+
+
+def _aims(chart: Chart, raw: Json) -> list[tuple[str, Resource | None]]:
+    named = list(references(raw.get("focus")))
+    if "extension" in raw:
+        for extension in extensions(raw, RELATED_CONDITION):
+            named += references(extension.get("valueReference"))
+    return [(reference, chart.resolve(reference, within=raw)) for reference in named]
+
+
+def _groups(chart: Chart) -> dict[int, list[Json]]:
+    """The stage groups that list an Observation as their member."""
+    found: dict[int, list[Json]] | None = chart.memo.get("stage groups")
+    if found is None:
+        found = chart.memo["stage groups"] = {}
+        for resource, _ in coded(chart, "Observation", "stage_group_observation_code"):
+            for reference in references(resource.raw.get("hasMember")):
+                member = chart.resolve(reference, within=resource.raw)
+                if member is not None:
+                    found.setdefault(id(member.raw), []).append(resource.raw)
+    return found
+
+
+def concerns(reading: Reading, raw: Json) -> bool:
+    """Whether an Observation speaks of the tumour the order is for.
+
+    If it does not say of which, it does as long as the chart has no second tumour it could mean.
     """
     about = subject(reading)
-    aimed = [reading.chart.resolve(reference, within=raw) for reference in references(raw.get("focus"))]
-    conditions = [target for target in aimed if target is not None and target.type == "Condition"]
+    aimed = aims(reading.chart, raw)
+    conditions = [target for _, target in aimed if target is not None and target.type == "Condition"]
     if not conditions:
-        return about.alone and not (about.conditions and names_absent_condition(reading.chart, raw, raw.get("focus")))
+        return about.alone and not (about.conditions and _of_absent_condition(aimed))
     ours = {id(cancer.resource.raw) for cancer in about.conditions}
     return any(id(target.raw) in ours for target in conditions)
 
 
+def _of_absent_condition(aimed: list[tuple[str, Resource | None]]) -> bool:
+    return any("Condition/" in reference and target is None for reference, target in aimed)
+
+
 def is_for_another(reading: Reading, raw: Json) -> bool:
-    """Whether a treatment was given for other tumours of the chart alone, by the reasons it names."""
-    aimed = [reading.chart.resolve(reference, within=raw) for reference in references(raw.get("reasonReference"))]
-    if not aimed:
+    """Whether a treatment was given for other tumours alone, by the reasons it names."""
+    pointed = list(references(raw.get("reasonReference")))
+    coded_reasons = as_list(raw.get("reasonCode")) if "reasonCode" in raw else []
+    if not pointed and not coded_reasons:
         return False
-    ours = {site_of(diagnosis) for diagnosis in subject(reading).diagnoses}
-    others = {id(c.resource.raw) for c in cancers(reading.chart) if c.site is None or c.site not in ours}
-    return all(target is not None and id(target.raw) in others for target in aimed)
+    about = subject(reading)
+    ours = {id(cancer.resource.raw) for cancer in about.conditions}
+    targets = [reading.chart.resolve(reference, within=raw) for reference in pointed]
+    if any(target is None or id(target.raw) in ours for target in targets):
+        return False
+    sites = {site_of(diagnosis) for diagnosis in about.diagnoses}
+    others = {id(c.resource.raw) for c in cancers(reading.chart) if c.site is None or c.site not in sites}
+    foreign = [target is not None and id(target.raw) in others for target in targets]
+    if sites and None not in sites:  # of a disease outside the list, words alone do not tell it from another
+        named = [read_concept(concept_of(concept))[0] for concept in coded_reasons]
+        foreign += [site_of(diagnosis) not in sites for diagnosis in named if diagnosis is not None]
+    return bool(foreign) and all(foreign)
 
 
 def names_absent_condition(chart: Chart, raw: Json, pointers: object) -> bool:
@@ -221,7 +279,7 @@ def _no_primary(found: tuple[Coding, ...]) -> bool:
 def _cancers(chart: Chart) -> Iterator[Cancer]:
     found = []
     for resource in chart.of("Condition"):
-        diagnosis, disagrees = read_concept(resource.code)
+        diagnosis, disagrees = _diagnosed(resource)
         if diagnosis is not None and not entered_in_error(resource):
             found.append((resource, diagnosis, disagrees))
     if not found:
@@ -234,11 +292,32 @@ def _cancers(chart: Chart) -> Iterator[Cancer]:
         yield _cancer(resource, plain, about, disagrees=disagrees)
 
 
+def _diagnosed(resource: Resource) -> tuple[Diagnosis | None, bool]:
+    """The diagnosis that a Condition's code names, a morphology at its body site, and whether its codes disagree."""
+    diagnosis, disagrees = read_concept(resource.code)
+    return diagnosis and _at_its_site(resource.raw, diagnosis), disagrees
+
+
+def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = None) -> Diagnosis:
+    """What a morphology is at the Condition's body site: of the lung, of an organ that no policy names, or open."""
+    if diagnosis.why != NO_SITE or "bodySite" not in raw:
+        return diagnosis
+    sites, concept = as_list(raw["bodySite"]), raw.get("code")
+    named = " ".join(concept_text(site) for site in sites)
+    found = [coding for site in sites for coding in codings(site)]
+    lung = any(entry.value_set == "body_site_lung" for entry in entries_of(tuple(found)))
+    lung = lung or any(coding.code.upper().startswith("C34") for coding in found)
+    elsewhere = _OTHER_SITE.search(named) is not None
+    if (lung or _LUNG_SITE.search(named)) and not elsewhere:
+        return diagnosis_from_codings((*codings(concept), _LUNG), concept_text(concept), histology) or diagnosis
+    return replace(diagnosis, disease=None, settled=True, why="", histology=None) if elsewhere else diagnosis
+
+
 def _cancer(resource: Resource, plain: Diagnosis, about: tuple[Claim[Histology], ...], *, disagrees: bool) -> Cancer:
     """A Condition as a tumour. ``about`` is the histology that other records report of it."""
     raw = resource.raw
     histology = (*_own_histology(resource), *about) if _HISTOLOGY & raw.keys() else about
-    diagnosis = _with_histology(raw.get("code"), plain, histology)
+    diagnosis = _with_histology(raw, plain, histology)
     certainty = code_of(raw.get("verificationStatus")).lower()
     status = "provisional" if certainty in PROVISIONAL else certainty
     day = recorded_on(raw)
@@ -288,10 +367,10 @@ def _reported_histology(chart: Chart) -> Iterator[tuple[Claim[Histology], set[in
     """Histology Observations with the Conditions they are about (empty: they do not say)."""
     for resource, _ in coded(chart, "Observation", "histology_observation"):
         raw = resource.raw
-        if status_of(raw) in NO_RESULT or names_absent_condition(chart, raw, raw.get("focus")):
+        aimed = aims(chart, raw)
+        if status_of(raw) in NO_RESULT or _of_absent_condition(aimed):
             continue
-        aimed = (chart.resolve(reference, within=raw) for reference in references(raw.get("focus")))
-        targets = {id(target.raw) for target in aimed if target is not None and target.type == "Condition"}
+        targets = {id(target.raw) for _, target in aimed if target is not None and target.type == "Condition"}
         for claim in _histology(resource, *value_of(raw), observed_on(raw)):
             yield claim, targets
 
@@ -306,7 +385,7 @@ def _histology(
         yield Claim(meaning, evidence(resource, path, meaning.shown, day), inferred)
 
 
-def _with_histology(concept: object, diagnosis: Diagnosis, histology: Sequence[Claim[Histology]]) -> Diagnosis:
+def _with_histology(raw: Json, diagnosis: Diagnosis, histology: Sequence[Claim[Histology]]) -> Diagnosis:
     """The diagnosis as the histology makes it: settled, moved to its group, or open where records disagree."""
     if not histology:
         return diagnosis
@@ -318,7 +397,9 @@ def _with_histology(concept: object, diagnosis: Diagnosis, histology: Sequence[C
     kinds = {kind for _, kind in meanings if kind}
     one = next(iter(meanings.values()))
     one = replace(one, kind=kinds.pop() if len(kinds) == 1 else None)
-    return diagnosis_from_codings(codings(concept), concept_text(concept), one) or diagnosis
+    concept = raw.get("code")
+    made = diagnosis_from_codings(codings(concept), concept_text(concept), one) or diagnosis
+    return _at_its_site(raw, made, one)
 
 
 def _subject(reading: Reading) -> Subject:
@@ -468,7 +549,7 @@ def _read_reason_reference(
     if target.type != "Condition" or entered_in_error(target):
         return
     cancer = next((cancer for cancer in on_chart if cancer.resource.raw is target.raw), None)
-    diagnosis, disagrees = read_concept(target.code)
+    diagnosis, disagrees = _diagnosed(target)
     if cancer is None and diagnosis is not None:  # contained in the order
         cancer = _cancer(target, diagnosis, (), disagrees=disagrees)
     if cancer is not None:

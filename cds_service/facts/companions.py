@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import Amount, Companion
 from cds_service.evidence import Absence, Known, Unknown
+from cds_service.facts.cancer import is_for_another
 from cds_service.facts.claims import Inferred
 from cds_service.facts.dose import dose_lines
 from cds_service.facts.medications import CHEMOTHERAPY, Kind, Use, of_drug, of_others, unresolved
@@ -39,9 +40,11 @@ ACTIVE = frozenset({"active", "draft", ""})
 def read(reading: Reading) -> dict[str, AnyFact]:
     """Companions, whether the combination is ordered with this order, and the number of the tremelimumab dose."""
     chart = reading.chart
-    others = of_others(chart, reading.drug)
     since = _since(reading)
-    found = [use for use in others if use.known and _belongs(use, reading, since)]
+    others = [
+        use for use in of_others(chart, reading.drug) if use.known and not is_for_another(reading, use.resource.raw)
+    ]
+    found = [use for use in others if _belongs(use, reading, since)]
     facts: dict[str, AnyFact] = {}
     if found:
         companions = _joined(found)
@@ -159,7 +162,8 @@ SOURCE = FactSource(
     reads=(
         "Draft orders of the same call, active orders, and drugs given since the first dose of the ordered drug "
         "(before a first dose: within 42 days). Any code of the drug, else its name; paclitaxel and nab-paclitaxel "
-        "share an ingredient and are told apart by product, brand or words. The list is complete only if attested. The "
-        "combination counts as completed where its chemotherapy orders have that status and none is open."
+        "share an ingredient and are told apart by product, brand or words. What names another tumour as its reason "
+        "is left out. The list is complete only if attested. The combination counts as completed where its "
+        "chemotherapy orders have that status and none is open."
     ),
 )

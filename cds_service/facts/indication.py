@@ -65,7 +65,7 @@ SOURCE = FactSource(
         "has no clinical status. Codes decide before text. Confirmed or without a verification status counts, "
         "provisional and differential diagnoses are shown as such, a refuted one speaks only where nothing else does, "
         "one entered in error is no record; remission and resolved are asked about. ICD-10 C34 without histology does "
-        "not settle which lung cancer it is. Histories (Z85), treatment encounters (Z51) and secondary tumours are "
-        "no diagnosis."
+        "not settle which lung cancer it is; a morphology alone is read with the body site. Histories (Z85), treatment "
+        "encounters (Z51) and secondary tumours are no diagnosis."
     ),
 )

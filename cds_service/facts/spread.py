@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.cancer import (
     PROVISIONAL,
+    aims,
     cancers,
     concerns,
+    is_for_another,
     is_past,
     names_absent_condition,
     recorded_on,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from cds_service.facts.read import Reading
     from cds_service.fhir.chart import Chart, Resource
     from cds_service.fhir.read import Concept, Json
+    from cds_service.terminology.codes import Entry
 
 METASTASES = "metastases: stage IV, an M category (LOINC 21907-1 and like), secondary tumours (C78, C79)"
 WORDS = "the words of the diagnosis, its notes and the order's reason"
@@ -102,6 +105,10 @@ _OTHER_TUMOUR = re.compile(
     r"\b(?:melanoma|lymphoma|sarcoma|myeloma)s?\b"
 )
 """Another tumour: what the clause says of spread is not of the one the order is for."""
+_CATEGORY = re.compile(
+    r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*m([01])(?:[a-c][12]?)?(?:category)?(?:\((?:qualifiervalue|finding)\))?"
+)
+"""A whole M category, its blanks taken out: "M1a", "cM0", "American Joint Committee on Cancer cM1"."""
 _NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph")
 _SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
 
@@ -324,7 +331,11 @@ def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
 
 def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> AnyFact:
     doubtful: list[Evidence] = []
-    claims = [*_m_category(reading), *_secondary(reading, about, doubtful), *_histories(reading)]
+    claims = [
+        *_m_category(reading, doubtful),
+        *_secondary(reading, about, doubtful),
+        *_histories(reading, doubtful),
+    ]
     claims += _secondary_in_words(reading, about, doubtful)
     spoken, unread = _claims_of_words("metastatic", words)
     claims += spoken
@@ -345,28 +356,55 @@ def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
     return known(claims)
 
 
-def _m_category(reading: Reading) -> Iterator[Claim[bool]]:
+def _m_category(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
     """M categories and findings of distant metastasis among the Observations."""
     for resource, entry in coded(reading.chart, "Observation", "tnm_observation_code", "disease_extent_finding"):
         raw = resource.raw
-        if status_of(raw) in NO_RESULT or not concerns(reading, raw):
+        if status_of(raw) in NO_RESULT:
             continue
-        path, found, words = value_of(raw)
-        item = evidence(resource, path, in_words(found, words), observed_on(raw))
         if entry.value_set == "disease_extent_finding":
-            if raw.get("valueBoolean") is not False:
-                yield Claim(True, evidence(resource, "code", shown(raw.get("code")), observed_on(raw)))
-            continue
-        for value in entries_of(found):
-            if value.value_set == "tnm_m_value":
-                yield Claim(value.attributes["m"] == "1", item)
-                break
+            said = evidence(resource, "code", shown(raw.get("code")), observed_on(raw))
+            claim = Claim(True, said) if raw.get("valueBoolean") is not False else None
         else:
-            # Only the whole category counts: "M1a", "cM0", "pM1"; "MX" says nothing.
-            for spelled in (*(coding.code for coding in found), words):
-                if category := re.fullmatch(r"[cpy]*m([01])[a-c]?", spelled.strip().lower().replace(" ", "")):
-                    yield Claim(category[1] == "1", item)
-                    break
+            claim = _category(resource)
+            if claim is None and _is_m(entry) and _says_something(raw) and concerns(reading, raw):
+                path, found, words = value_of(raw)
+                doubtful.append(evidence(resource, path, in_words(found, words), observed_on(raw)))
+        if claim is not None:
+            yield from _of_this_tumour(reading, raw, claim, doubtful)
+
+
+def _category(resource: Resource) -> Claim[bool] | None:
+    """Whether an M category says that there are metastases."""
+    path, found, words = value_of(resource.raw)
+    item = evidence(resource, path, in_words(found, words), observed_on(resource.raw))
+    for value in entries_of(found):
+        if value.value_set == "tnm_m_value":
+            return Claim(value.attributes["m"] == "1", item)
+    for spelled in (*(coding.code for coding in found), words):
+        if category := _CATEGORY.fullmatch(spelled.strip().lower().replace(" ", "")):
+            return Claim(category[1] == "1", item)
+    return None
+
+
+def _is_m(entry: Entry) -> bool:
+    """Whether a TNM category is that of the metastases, not of the tumour or its nodes."""
+    return "M category" in entry.display or "metastases" in entry.display
+
+
+def _says_something(raw: Json) -> bool:
+    """Whether a category has a value other than "MX" and a reason why there is none."""
+    _, found, words = value_of(raw)
+    absent = any(entry.value_set == "data_absent_reason" for entry in entries_of(found))
+    return bool(found or words) and not absent and not re.fullmatch(r"[cpy]*mx", words.strip().lower())
+
+
+def _of_this_tumour(reading: Reading, raw: Json, claim: Claim[bool], doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
+    """What an Observation says, if it is of the tumour the order is for. Metastases of an unnamed one are doubtful."""
+    if concerns(reading, raw):
+        yield claim
+    elif claim.value and not any(target for _, target in aims(reading.chart, raw)):
+        doubtful.append(claim.evidence)
 
 
 def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
@@ -461,14 +499,14 @@ def _in_own_organ(resource: Resource, sites: set[str | None]) -> bool:
     return False
 
 
-def _histories(reading: Reading) -> Iterator[Claim[bool]]:
+def _histories(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
     """MCODE's history of metastatic cancer: the boolean decides, and without one it says nothing."""
     for resource, _ in coded(reading.chart, "Observation", "history_of_metastasis"):
         raw = resource.raw
         value = raw.get("valueBoolean")
         if isinstance(value, bool) and status_of(raw) not in NO_RESULT:
             said = evidence(resource, "valueBoolean", str(value).lower(), observed_on(raw))
-            yield Claim(value, said, inferred=True)
+            yield from _of_this_tumour(reading, raw, Claim(value, said, inferred=True), doubtful)
 
 
 # --- recurrence ------------------------------------------------------------------------------------------------
@@ -558,9 +596,12 @@ def _adjuvant(reading: Reading, surgeries: Sequence[tuple[date, Evidence]]) -> l
     found = []
     for resource, _ in coded(reading.chart, "Procedure", "tx_chemotherapy", "tx_radiotherapy", "tx_chemoradiation"):
         day = span_of(resource.raw, "performed")[1]
-        if status_of(resource.raw) not in NOT_DONE and day is not None and day > first:
+        if status_of(resource.raw) in NOT_DONE or is_for_another(reading, resource.raw):
+            continue
+        if day is not None and day > first:
             found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))
     chemotherapy = [use for use in of_others(reading.chart, reading.drug) if use.known and use.was_given]
+    chemotherapy = [use for use in chemotherapy if not is_for_another(reading, use.resource.raw)]
     found += [(use.first, use.evidence) for use in chemotherapy if use.first is not None and use.first > first]
     return found
 
@@ -597,10 +638,11 @@ SOURCE = FactSource(
     read=read,
     value_sets=_VALUE_SETS,
     reads=(
-        "M1 and M0 categories are definite, secondary tumours (C78, C79, SNOMED) with a link to the primary too; "
-        "without a link they count only if the chart has one tumour and they lie outside its organ. Nodes (C77) are "
-        "no metastasis. Unresectable, locally advanced and liver-confined have no codes: the words of the diagnosis, "
-        "its notes and the order's reason, with negation. Recurrence: clinical status or a recurrence code; months "
-        "from the last surgery and the last adjuvant therapy to its onset."
+        "M1 and M0 categories of the tumour (by their focus, or by that of the stage group they are members of) are "
+        "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary too; without a link they count only "
+        "if the chart has one tumour and they lie outside its organ. Nodes (C77) are no metastasis. Unresectable, "
+        "locally advanced and liver-confined have no codes: the words of the diagnosis, its notes and the order's "
+        "reason, with negation. Recurrence: clinical status or a recurrence code; months from the last surgery and "
+        "the last adjuvant therapy to its onset."
     ),
 )

@@ -465,15 +465,15 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
     for resource, entry in coded(reading.chart, "Procedure", "tx_radiotherapy", "tx_chemoradiation"):
         raw = resource.raw
         sites = as_list(raw.get("bodySite"))
-        if status_of(raw) in NOT_DONE or (sites and not any(_is_chest(site) for site in sites)):
-            continue
-        if is_for_another(reading, raw):
+        elsewhere = bool(sites) and not any(_is_chest(site) for site in sites)
+        unnamed = elsewhere and not all(concept_text(site) for site in sites)  # a code nobody here knows
+        if status_of(raw) in NOT_DONE or (elsewhere and not unnamed) or is_for_another(reading, raw):
             continue
         start, end = span_of(raw, "performed")
         if start is None and end is None:
             start, end = span_of(raw, "occurrence")  # R5
         item = evidence(resource, "code", shown(raw.get("code")), end or start)
-        if start is None or end is None or entry.value_set == "tx_chemoradiation":
+        if start is None or end is None or unnamed or entry.value_set == "tx_chemoradiation":
             # "Chemoradiation" names neither the drug nor whether both overlapped.
             undated.append(item)
         else:

@@ -159,6 +159,7 @@ _REMARKS = {
 
 
 _WEIGHTS = {(entry.system, entry.code) for entry in entries("weight_observation")}
+_OTHER_VALUES = {"valueString", "valueInteger", "valueDecimal", "valueCodeableConcept", "valueRange", "valueRatio"}
 _OTHER_WEIGHTS = {(entry.system, entry.code) for entry in entries("weight_exclude")}
 
 
@@ -205,9 +206,14 @@ def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date, 
     measured = quantity(part.get("valueQuantity"))
     absent = ""
     if measured is None:
-        reason = concept_text(part.get("dataAbsentReason"))[:60]
-        absent = f'no value was recorded ("{reason}")' if reason else "no value was recorded"
-        measured = Measured(None, None, "no value")
+        other = next((name for name, value in part.items() if name in _OTHER_VALUES and value not in (None, "")), "")
+        if other:
+            path = path.replace("valueQuantity", other)
+            measured = Measured(None, None, _in_short(part[other]), "its value is no quantity with a unit")
+        else:
+            reason = concept_text(part.get("dataAbsentReason"))[:60]
+            absent = f'no value was recorded ("{reason}")' if reason else "no value was recorded"
+            measured = Measured(None, None, "no value")
     return Weighing(
         value=measured.value,
         unit=measured.unit,
@@ -222,6 +228,11 @@ def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date, 
         trouble=measured.trouble,
         absent=absent,
     )
+
+
+def _in_short(value: object) -> str:
+    """A value in another form than a quantity, as far as it can be shown."""
+    return (concept_text(value) if isinstance(value, dict) else str(value))[:40] or "?"
 
 
 def _day_in(at: datetime, zone: tzinfo) -> date | None:

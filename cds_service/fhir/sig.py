@@ -365,10 +365,26 @@ _THEN = re.compile(r"[,;.]? (?:and then|then|followed by) (?!repeat)")
 _SPELLED_INTERVAL = re.compile(rf"\b(?:every|q) ?(?P<low>{_INT})[ -]?(?P<time>{_TIME}){_END}")
 
 
+_SAID_TWICE = re.compile(r"\b(?P<number>[1-9]\d?) \((?P<words>[a-z]+(?:[- ][a-z]+)?)\)")
+_TEENS = ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+
+
 def _plain(text: str) -> str:
     for dash in "\u2010\u2011":
         text = text.replace(dash, "-")
-    return " ".join(text.lower().split())
+    return _SAID_TWICE.sub(_said_once, " ".join(text.lower().split()))
+
+
+def _said_once(m: re.Match[str]) -> str:
+    """``28 (twenty-eight)`` as ``28``; a number and words that disagree stay as they are, and are not understood."""
+    number = int(m["number"])
+    tens, ones = divmod(number, 10)
+    if number < 20:
+        words = [*_NUMBER_WORDS, *_TEENS][number - 1]
+    else:
+        words = _TENS[tens - 2] + (f"-{_NUMBER_WORDS[ones - 1]}" if ones else "")
+    return m["number"] if m["words"].replace(" ", "-") == words else m[0]
 
 
 @remembered

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 _PATIENCE = 2.0
 """Seconds to wait for another process to let go of the file."""
 
+_SYNCHRONOUS = "PRAGMA synchronous=NORMAL"
+_SET_UP = (
+    "PRAGMA journal_mode=WAL",
+    _SYNCHRONOUS,
+    "CREATE TABLE IF NOT EXISTS used (mark BLOB PRIMARY KEY, until REAL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS used_until ON used (until)",
+    "PRAGMA busy_timeout=0",  # from here on it never waits
+)
+
 
 class ReplayStore(Protocol):
     """Remembers which tokens were used."""
@@ -64,9 +73,7 @@ class SharedFile:
         self._next_sweep = 0.0
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with closing(self._open(_PATIENCE)) as setup:
-                _set_up(setup)
-            self._quick = self._open(0)
+            self._quick = self._set_up()
         except sqlite3.Error as error:
             raise OSError(f"{path}: {error}") from error
 
@@ -83,14 +90,33 @@ class SharedFile:
         """Close the file."""
         self._quick.close()
 
-    def _open(self, patience: float) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=patience, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA synchronous=NORMAL").close()
-        return connection
+    def _set_up(self) -> sqlite3.Connection:
+        """Make the table, and a connection that never waits.
+
+        The workers of a service start at one moment, and SQLite does not wait where several processes turn a file to
+        write-ahead logging or read its log for the first time, so we do.
+        """
+        end = time.monotonic() + _PATIENCE
+        while True:
+            connection = self._open()
+            try:
+                for statement in _SET_UP:
+                    connection.execute(statement).close()
+            except sqlite3.Error as error:
+                connection.close()
+                if not isinstance(error, sqlite3.OperationalError) or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
+            else:
+                return connection
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
 
     def _wait_and_insert(self, mark: bytes, until: float) -> bool:
         try:
-            with closing(self._open(_PATIENCE)) as patient:
+            with closing(self._open()) as patient:
+                patient.execute(_SYNCHRONOUS).close()
                 return self._insert(patient, mark, until)
         except sqlite3.Error as error:
             raise OSError(str(error)) from error
@@ -101,18 +127,3 @@ class SharedFile:
             self._next_sweep = now + 60
             connection.execute("DELETE FROM used WHERE until < ?", (now,))
         return inserted
-
-
-def _set_up(connection: sqlite3.Connection) -> None:
-    """Make the table. SQLite does not wait when several processes turn to write-ahead logging at once, so we do."""
-    until = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL").close()
-            break
-        except sqlite3.OperationalError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-    connection.execute("CREATE TABLE IF NOT EXISTS used (mark BLOB PRIMARY KEY, until REAL) WITHOUT ROWID")
-    connection.execute("CREATE INDEX IF NOT EXISTS used_until ON used (until)")

@@ -22,6 +22,7 @@ from cds_service.cards import (
 )
 from cds_service.cards.frame import TOPIC_SYSTEM
 from cds_service.cards.text import escaped, fitting, in_kg, in_words
+from cds_service.cards.words import in_few_words
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.finding import Finding, Missing
 from cds_service.criteria.outcome import Outcome
@@ -298,8 +299,7 @@ def test_a_dose_that_cannot_be_read_is_said_and_not_passed_over():
     dose = DoseAssessment(Verdict.UNDETERMINED, "1 {pill} every 1 d", open_rows=("I.A.5.a.i", "I.A.5.a.ii"))
     card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, missing=missing), None, PLAIN))
     assert card["summary"] == (
-        "Durvalumab dose could not be evaluated: ordered 1 {pill} every day; enter mg or mg/kg; "
-        "one more fact is missing"
+        "Durvalumab dose could not be evaluated: ordered 1 pill every day; enter mg or mg/kg; one more fact is missing"
     )
     assert "I.A.5.a.i, I.A.5.a.ii" in card["detail"]
 
@@ -307,11 +307,101 @@ def test_a_dose_that_cannot_be_read_is_said_and_not_passed_over():
 def test_a_dose_that_only_lacks_a_weight_is_not_called_unreadable():
     missing = [Missing("weight_kg", Absence.NOT_RECORDED), Missing("stage", Absence.NOT_RECORDED)]
     missing.append(Missing("consult", Absence.NOT_RECORDED))
-    dose = DoseAssessment(Verdict.UNDETERMINED, "1500 mg every 4 wk", open_rows=("I.A.5.a.i", "I.A.5.a.ii"))
+    dose = DoseAssessment(
+        Verdict.UNDETERMINED,
+        "1500 mg every 4 wk",
+        open_rows=("I.A.5.a.i", "I.A.5.a.ii"),
+        unsettled=tuple(missing[:2]),
+    )
     card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, missing=missing), None, PLAIN))
     assert card["summary"] == (
         "Durvalumab dose cannot be judged without body weight and stage; record it; one more fact is missing"
     )
+
+
+EITHER = ("resectable", "locally_advanced")
+OF_EITHER = tuple(Missing(fact, Absence.NOT_RECORDED, among=EITHER) for fact in EITHER)
+
+
+def test_of_facts_that_can_stand_for_each_other_one_is_asked_for():
+    missing = [Missing("consult", Absence.NOT_RECORDED), *OF_EITHER]
+    root = finding("I.C", Outcome.UNDOCUMENTED, parts=[finding("I.C.1", Outcome.UNDOCUMENTED, missing=OF_EITHER)])
+    one = assessment(OrderOutcome.NEEDS_DOCUMENTATION, findings=[root], missing=missing, section="I.C")
+    card = only(cards(one, None, PLAIN))
+    assert card["summary"] == (
+        "Durvalumab: the plan needs oncology consultation and one of resectability and local extent; please document"
+    )
+    assert (
+        "- Record the consultation with an oncologist.\n"
+        "- One of these can be enough (I.C.1):\n"
+        "  - Record whether the tumour is resectable.\n"
+        "  - Record whether the disease is locally advanced."
+    ) in card["detail"]
+
+
+def test_of_facts_that_can_stand_for_each_other_those_of_ours_are_apart():
+    ours, theirs = OF_EITHER[0]._replace(absence=Absence.NOT_SENT), OF_EITHER[1]
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, missing=[ours, theirs]), None, PLAIN))
+    assert "One of these" not in card["detail"]
+    assert "\n- Record whether the disease is locally advanced." in card["detail"]
+    assert "\n- Whether the tumour is resectable: not in the data" in card["detail"]
+
+
+def test_facts_that_can_stand_for_each_other_count_as_one():
+    missing = [Missing("weight_kg", Absence.NOT_RECORDED), *OF_EITHER]
+    dose = DoseAssessment(Verdict.UNDETERMINED, "1500 mg every 3 wk", unsettled=tuple(missing[:1]))
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, missing=missing), None, PLAIN))
+    assert card["summary"].endswith("without body weight; record it; one more fact is missing")
+
+
+def test_a_dose_is_said_to_lack_only_what_it_lacks():
+    missing = [Missing("weight_kg", Absence.NOT_RECORDED), Missing("metastatic", Absence.NOT_RECORDED)]
+    dose = DoseAssessment(Verdict.UNDETERMINED, "1500 mg every 3 wk", unsettled=tuple(missing[:1]))
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, missing=missing), None, PLAIN))
+    assert "cannot be judged without body weight; record it" in card["summary"]
+
+
+def test_why_a_diagnosis_is_open_is_said_once():
+    why = "lung cancer without a histology may be NSCLC or SCLC"
+    asked = ("histology", "indication")
+    missing = [Missing(fact, Absence.NOT_RECORDED, why, asked) for fact in asked]
+    note = f"{why.capitalize()}."
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, missing=missing, notes=(note,)), None, PLAIN))
+    assert card["summary"] == "Durvalumab: the plan needs histology; please document"
+    assert card["detail"].lower().count(why.lower()) == 1
+    assert "Link the diagnosis the drug is ordered for" in card["detail"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "groups", "words"),
+    [
+        (("stage",), (), ["stage"]),
+        (("stage", "consult"), (), ["stage and oncology consultation", "stage and 1 more"]),
+        (
+            ("stage", "metastatic"),
+            (("stage", "metastatic"),),
+            ["one of stage and metastatic status", "one of stage and 1 more"],
+        ),
+        (
+            ("consult", "stage", "metastatic", "resectable"),
+            (("stage", "metastatic"), ("resectable", "recurrent")),
+            ["oncology consultation, resectability and one of stage and metastatic status"],
+        ),
+        (
+            ("birth_date", "stage", "metastatic", "resectable", "recurrent"),
+            (("stage", "metastatic"), ("resectable", "recurrent")),
+            [
+                "date of birth, one of stage and metastatic status and one of resectability and recurrence",
+                "date of birth, one of stage and 1 more and one of resectability and 1 more",
+                "date of birth and 2 more",
+            ],
+        ),
+    ],
+)
+def test_facts_in_few_words_name_as_many_as_fit(facts, groups, words):
+    told = in_few_words(facts, groups)
+    assert list(told[: len(words)]) == words
+    assert sorted(told, key=len, reverse=True) == list(told)
 
 
 def test_an_undetermined_dose_is_never_silent():
@@ -662,6 +752,25 @@ def test_weight_remarks_and_dates_are_on_the_card():
     assert "check weight and unit" in card["detail"]
     undated = only(cards(assessment(dose=replace(OVERDOSE, weight=Weight(Decimal(70)))), None, PLAIN))
     assert "date not recorded" in undated["detail"]
+
+
+@pytest.mark.parametrize(
+    ("shown", "said"),
+    [
+        ("154.3 lb", "70 kg (154.3 lb in the record), measured"),
+        ("154.3 [lb_av]", "70 kg (154.3 lb in the record), measured"),
+        ("70000 g", "70 kg (70000 g in the record), measured"),
+        ("70 kg", "70 kg, measured"),
+        ("70.0 Kilograms", "70 kg, measured"),
+        ("70 `furlongs`", "70 kg, measured"),
+        ("", "70 kg, measured"),
+    ],
+)
+def test_a_weight_in_another_unit_is_shown_as_the_chart_shows_it_too(shown, said):
+    for dose in (OVERDOSE, DOSE_OK):
+        one = assessment(OrderOutcome.NEEDS_DOCUMENTATION, replace(dose, weight=replace(WEIGHT, shown=shown)))
+        for card in cards(one, None, replace(PLAIN, show_passing=True)):
+            assert said in card["detail"]
 
 
 def test_phases_are_shown_side_by_side_and_the_offending_one_is_in_the_summary():

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 
 from cds_service.assessment import derive, derive_for_disease
-from cds_service.criteria.evaluate import Context, evaluate, outcome_of, prepare
-from cds_service.criteria.finding import Finding
+from cds_service.criteria.evaluate import Context, evaluate, outcome_of, prepare, union
+from cds_service.criteria.finding import Finding, Missing
 from cds_service.criteria.outcome import Outcome
 from cds_service.dosing import dose_context, judge_dose, steps
-from cds_service.evidence import Evidence, Facts, Known, Unknown
+from cds_service.evidence import Absence, Evidence, Facts, Known, Unknown
 from cds_service.facts.given import read_given
 from cds_service.policies.library import load_library
 from tests.assessment.test_laws import judged, records
@@ -89,3 +89,59 @@ def test_only_what_is_not_met_is_refuted_by_facts(record) -> None:
     for top in judged(record).findings:
         for finding in top.walk():
             assert finding.outcome is Outcome.NOT_MET or not finding.refuted_by
+
+
+ALTERNATIVES = {
+    "I.C.1": (
+        {"indication": "btc", "diagnosis_status": "confirmed"},
+        {
+            "stage": {"stage": "IV"},
+            "metastatic": {"metastatic": True},
+            "resectable": {"resectable": False},
+            "locally_advanced": {"locally_advanced": True},
+            "recurrent": {"recurrent": True, "recurrent_months": 7},
+        },
+    ),
+    "I.D.1": (
+        {"indication": "hcc", "diagnosis_status": "confirmed"},
+        {"resectable": {"resectable": False}, "metastatic": {"metastatic": True}},
+    ),
+    "II.A.1": (
+        {"indication": "btc", "request_type": "continuation", "currently_receiving": False},
+        {"centene_benefit": {"centene_benefit": True}, "previously_met_initial": {"previously_met_initial": True}},
+    ),
+}
+
+
+@pytest.mark.parametrize("section", ALTERNATIVES)
+def test_of_facts_asked_for_instead_of_each_other_each_is_enough(section) -> None:
+    record, answers = ALTERNATIVES[section]
+    asked = [one for one in criterion_of(section, record).missing if one.among]
+    assert [one.fact for one in asked] == list(answers)
+    for one in asked:
+        assert one.among == tuple(answers)
+        assert criterion_of(section, {**record, **answers[one.fact]}).outcome is Outcome.MET
+
+
+def test_alternatives_of_which_one_is_needed_anyhow_are_none() -> None:
+    either = ("stage", "metastatic")
+    asked = tuple(Missing(fact, Absence.NOT_RECORDED, "", either) for fact in either)
+    assert union((asked, asked)) == asked
+    both = union((asked, (Missing("stage", Absence.NOT_RECORDED),)))
+    assert [(one.fact, one.among) for one in both] == [("stage", ()), ("metastatic", ())]
+
+
+def criterion_of(section, record):
+    return next(f for root in judged(record).findings for f in root.walk() if f.section == section)
+
+
+@settings(max_examples=150, deadline=None)
+@given(records)
+def test_what_is_asked_for_instead_of_each_other_is_asked_for_together(record) -> None:
+    result = judged(record)
+    for missing in (result.missing, *(f.missing for root in result.findings for f in root.walk())):
+        named = [one.fact for one in missing]
+        for one in missing:
+            assert one.among == () or (len(one.among) > 1 and one.fact in one.among)
+            assert set(one.among) <= set(named)
+            assert all(other.among == one.among for other in missing if other.fact in one.among)

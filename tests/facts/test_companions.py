@@ -6,7 +6,21 @@ import pytest
 
 from cds_service.criteria.quantity import Amount
 from cds_service.evidence import Absence
-from tests.facts.charts import RXNORM, administered, cause, dx, facts, medication, mg_every, requested, value
+from tests.facts.charts import (
+    BTC,
+    ICD10,
+    RXNORM,
+    administered,
+    cause,
+    concept,
+    dx,
+    facts,
+    icd,
+    medication,
+    mg_every,
+    requested,
+    value,
+)
 
 
 def names(found):
@@ -53,6 +67,17 @@ def test_chemotherapy_of_earlier_treatment_is_no_companion():
     # but what was given since the first dose of the drug is
     since = (administered("Imfinzi", "2026-03-01", "d1"), administered("cisplatin", "2026-03-01", "a1"))
     assert names(facts(dx(), *since)) == ["cisplatin"]
+
+
+def test_drugs_for_another_tumour_are_no_companions():
+    bladder, reason = icd("C67.9", "bladder"), {"reasonCode": [concept(ICD10, "C67.9")]}
+    pointed = {"reasonReference": [{"reference": "Condition/bladder"}]}
+    given = administered("cisplatin", "2026-11-01", "a1", **pointed)
+    assert names(facts(dx(BTC), bladder, requested("gemcitabine", "r1", **pointed), given)) == []
+    assert names(facts(dx(BTC), requested("gemcitabine", "r1", **reason), drafts=(draft("cisplatin", **reason),))) == []
+    own = {"reasonReference": [{"reference": "Condition/dx-1"}]}
+    assert names(facts(dx(BTC), bladder, requested("gemcitabine", "r1", **own), given)) == ["gemcitabine"]
+    assert names(facts(bladder, requested("gemcitabine", "r1", **reason), given)) == ["gemcitabine", "cisplatin"]
 
 
 def test_none_found_is_never_a_closed_list():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cds_service.evidence import Absence
+from cds_service.facts.cancer import RELATED_CONDITION
 from tests.facts.charts import (
     ADENO,
     HCC,
@@ -68,3 +69,18 @@ def test_the_words_of_the_diagnosis():
 
 def test_no_histology_is_asked_of_other_tumours():
     assert "histology" not in facts(dx(HCC))
+
+
+def test_a_report_is_of_the_tumour_it_is_related_to():
+    def report(identity):
+        related = {"url": RELATED_CONDITION, "valueReference": {"reference": f"Condition/{identity}"}}
+        return lab("31206-6", concept(ICDO3, "8140/3"), extension=[related])
+
+    lung, breast = icd("C34.11"), icd("C50.911", "breast")
+    mine = facts(lung, breast, report("dx-1"), reasonReference=[{"reference": "Condition/dx-1"}])
+    assert value(mine["histology"]) == "non-squamous"
+    assert value(mine["indication"])[0].settled
+    for other in ("breast", "gone"):
+        found = facts(lung, breast, report(other), reasonReference=[{"reference": "Condition/dx-1"}])
+        assert not found.knows("histology")
+        assert not value(found["indication"])[0].settled

@@ -284,3 +284,40 @@ def test_the_reason_that_points_to_a_refuted_diagnosis_is_refuted():
 def test_an_abatement_without_a_status_is_past():
     (diagnosis,) = value(facts(dx(NSCLC, abatementDateTime="2026-02-01"))["indication"])
     assert (diagnosis.settled, diagnosis.why) == (False, "recorded as abated")
+
+
+LUNG = concept(SNOMED, "39607008")
+
+
+@pytest.mark.parametrize(
+    ("code", "site", "disease", "settled"),
+    [
+        (concept(ICDO3, "8140/3"), LUNG, "nsclc", True),
+        (concept(ICDO3, "8041/3"), LUNG, "es-sclc", True),
+        ({"text": "Adenocarcinoma"}, {"text": "Right upper lobe of lung"}, "nsclc", True),
+        (concept(SNOMED, "1187332001"), concept(ICDO3, "C34.1"), "nsclc", True),
+        (concept(ICDO3, "8140/3"), {"text": "Colon"}, None, True),
+        ({"text": "Squamous cell carcinoma"}, {"text": "Skin of face"}, None, True),
+        (concept(ICDO3, "8140/3"), {"text": "Lymph node"}, "nsclc", False),
+    ],
+)
+def test_a_morphology_is_read_with_the_body_site(code, site, disease, settled):
+    found = facts(condition(code, bodySite=[site]))
+    assert diseases(found) == [(disease, settled, "confirmed")]
+    contained = {**condition(code, "here"), "bodySite": [site]}
+    ordered = facts(contained=[contained], reasonReference=[{"reference": "#here"}])
+    assert diseases(ordered) == [(disease, settled, "confirmed")]
+
+
+def test_a_carcinoma_of_another_organ_gives_lung_cancer_no_histology():
+    skin = condition({"text": "Squamous cell carcinoma"}, "dx-2", bodySite=[{"text": "Skin of face"}])
+    found = facts(dx(NSCLC), skin)
+    assert diseases(found) == [("nsclc", True, "confirmed")]
+    assert not found.knows("histology")
+
+
+def test_histology_and_body_site_settle_a_morphology_together():
+    extension = [{"url": HISTOLOGY, "valueCodeableConcept": concept(ICDO3, "8070/3")}]
+    found = facts(condition({"text": "Squamous cell carcinoma"}, bodySite=[LUNG], extension=extension))
+    assert diseases(found) == [("nsclc", True, "confirmed")]
+    assert value(found["histology"]) == "squamous"

@@ -7,11 +7,13 @@ from decimal import Decimal
 import pytest
 
 from cds_service.evidence import Absence
+from cds_service.facts.cancer import RELATED_CONDITION
 from cds_service.facts.claims import Inferred
 from tests.facts.charts import (
     ADENO,
     BTC,
     HCC,
+    ICD10,
     SNOMED,
     administered,
     cause,
@@ -23,6 +25,7 @@ from tests.facts.charts import (
     lab,
     observation,
     procedure,
+    stage,
     value,
 )
 
@@ -45,10 +48,38 @@ def test_the_m_category_is_definite(code, metastatic):
     assert not isinstance(found, Inferred)
 
 
-@pytest.mark.parametrize(("spelled", "metastatic"), [("M1a", True), ("cM0", False), ("pM1", True)])
+@pytest.mark.parametrize(
+    ("spelled", "metastatic"),
+    [
+        ("M1a", True),
+        ("cM0", False),
+        ("pM1", True),
+        ("M1c2", True),
+        ("American Joint Committee on Cancer cM1b (qualifier value)", True),
+        ("M0 category (finding)", False),
+    ],
+)
 def test_an_m_category_in_letters(spelled, metastatic):
     assert value(facts(dx(), lab("21907-1", spelled, "m-1"))["metastatic"]) is metastatic
-    assert not facts(dx(), lab("21907-1", "MX", "m-1")).knows("metastatic")
+
+
+ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
+
+
+@pytest.mark.parametrize("said", ["MX", concept(ABSENT, "not-applicable", display="Not applicable")])
+def test_an_m_category_without_a_finding_is_none(said):
+    found = facts(dx(), lab("21907-1", said, "m-1"), empty=("conditions",))["metastatic"]
+    assert cause(found) is Absence.NOT_RECORDED
+
+
+@pytest.mark.parametrize("said", ["M1 (liver)", "cM0(i+)", concept(SNOMED, "55440008")])
+def test_an_m_category_that_cannot_be_read_is_shown(said):
+    found = facts(dx(), lab("21907-1", said, "m-1"))["metastatic"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in found.evidence] == ["Observation/m-1"]
+    # Of another tumour, or of the primary tumour and its nodes, it says nothing.
+    assert not facts(dx(), lab("21906-3", "N2 (multiple)", "n-1"))["metastatic"].evidence
+    assert not facts(dx(), icd("C50.911", "breast"), lab("21907-1", said, "m-1"))["metastatic"].evidence
 
 
 def test_a_secondary_tumour_linked_to_the_primary_is_definite():
@@ -105,6 +136,46 @@ def test_a_metastasis_found_later_outranks_an_older_m0():
     assert value(facts(dx(), older, linked("C79.31"))["metastatic"]) is True
     later = m_category("1229901006", day="2026-06-01")
     assert cause(facts(dx(), later, linked("C79.31"))["metastatic"]) is Absence.CONFLICTING
+
+
+def of(identity):
+    """The extension by which mCODE names the cancer of an Observation."""
+    return {"extension": [{"url": RELATED_CONDITION, "valueReference": {"reference": f"Condition/{identity}"}}]}
+
+
+@pytest.mark.parametrize("status", ["active", "remission"])
+@pytest.mark.parametrize(("code", "metastatic"), [("1229903009", True), ("1229901006", False)])
+def test_an_m_category_is_of_the_tumour_of_its_stage_group(code, metastatic, status):
+    breast = icd("C50.911", "breast", clinicalStatus=status)
+
+    def group(identity):
+        focus, members = [{"reference": f"Condition/{identity}"}], [{"reference": "Observation/m-1"}]
+        return stage(concept(SNOMED, "1222801008"), focus=focus, hasMember=members)
+
+    assert value(facts(dx(), breast, group("dx-1"), m_category(code))["metastatic"]) is metastatic
+    other = facts(dx(), breast, group("breast"), m_category(code), empty=("conditions",))
+    assert cause(other["metastatic"]) is Absence.NOT_RECORDED
+    own = m_category(code, focus=[{"reference": "Condition/dx-1"}])
+    assert value(facts(dx(), breast, group("breast"), own)["metastatic"]) is metastatic
+
+
+def test_metastases_of_nobody_knows_which_tumour_are_doubtful():
+    two = (dx(), icd("C50.911", "breast"))
+    found = facts(*two, m_category("1229903009"))["metastatic"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in found.evidence] == ["Observation/m-1"]
+    assert cause(facts(*two, m_category("1229901006"))["metastatic"]) is not Absence.NOT_UNDERSTOOD
+
+
+def test_a_history_of_metastases_is_of_the_tumour_it_is_related_to():
+    def history(**more):
+        return observation(concept(SNOMED, "1287652008"), True, **more)
+
+    two = (dx(), icd("C50.911", "breast"))
+    assert value(facts(*two, history(**of("dx-1")))["metastatic"]) is True
+    assert not facts(*two, history(**of("breast")))["metastatic"].evidence
+    for unclear in (history(), history(**of("gone"))):
+        assert cause(facts(*two, unclear)["metastatic"]) is Absence.NOT_UNDERSTOOD
 
 
 @pytest.mark.parametrize(("history", "metastatic"), [(False, False), (True, True)])
@@ -188,6 +259,17 @@ def test_months_from_the_last_adjuvant_dose():
     doses = [administered("gemcitabine", day, f"a{day}") for day in ("2025-12-01", "2026-03-01", "2026-04-01")]
     found = facts(recurred, procedure(concept(SNOMED, "71273005"), "2026-01-10"), *doses)
     assert value(found["months_since_adjuvant"]) == 6
+
+
+def test_treatment_of_another_tumour_is_no_adjuvant_therapy():
+    recurred = dx(BTC, clinicalStatus="recurrence", onsetDateTime="2026-10-01")
+    resected, breast = procedure(concept(SNOMED, "71273005"), "2026-01-10"), icd("C50.911", "breast")
+    dose = administered("gemcitabine", "2026-03-01", "a1")
+    later = administered("paclitaxel", "2026-09-01", "a2", reasonCode=[concept(ICD10, "C50.911")])
+    course = procedure(concept(SNOMED, "1217123003"), "2026-08-01", "2026-09-01", "rt")
+    for_it = {**course, "reasonReference": [{"reference": "Condition/breast"}]}
+    assert value(facts(recurred, resected, breast, dose, later, for_it)["months_since_adjuvant"]) == 7
+    assert value(facts(recurred, resected, breast, dose, course)["months_since_adjuvant"]) == 1
 
 
 def test_a_recurrence_without_days_has_no_months():

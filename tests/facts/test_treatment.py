@@ -60,6 +60,17 @@ def test_platinum_apart_from_the_radiotherapy_is_sequential(day):
     assert chemoradiation(COURSE, administered("cisplatin", day, "a1")) == (None, None, True)
 
 
+def test_radiotherapy_to_a_site_of_which_only_an_unknown_code_is_known_may_be_to_the_chest():
+    given = administered("cisplatin", "2026-03-20", "a1")
+    course = {**COURSE, "bodySite": [concept(SNOMED, "41224006")]}
+    found = facts(dx(), course, given, empty=("procedures",))[RT]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert "Procedure/rt-1" in {item.reference for item in found.evidence}
+    assert chemoradiation(course, administered("cisplatin", "2026-01-10", "a1")) == (None, None, None)
+    named = {**COURSE, "bodySite": [concept(SNOMED, "41224006", display="Structure of lower lobe of left lung")]}
+    assert chemoradiation(named, given) == (True, True, None)
+
+
 def test_treatment_that_names_another_tumour_as_its_reason_is_none_of_this_one():
     other = icd("C15.9", "oesophagus")
     given = administered("cisplatin", "2026-03-20", "a1")
@@ -73,6 +84,25 @@ def test_treatment_that_names_another_tumour_as_its_reason_is_none_of_this_one()
     earlier = administered("cisplatin", "2025-03-20", "a1")
     assert chemoradiation(other, COURSE, earlier) == (None, None, True)
     assert chemoradiation(other, COURSE, for_the("oesophagus", earlier)) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "of_this_one"),
+    [
+        (["C15.9"], False),
+        (["C15.9", "Z51.11"], False),
+        (["C34.11"], True),
+        (["C15.9", "C34.11"], True),
+        (["Z51.11"], True),
+        (["C79.31"], True),
+    ],
+)
+def test_a_code_is_a_reason_of_a_treatment_too(reasons, of_this_one):
+    for_it = {"reasonCode": [concept(ICD10, code) for code in reasons]}
+    given = administered("cisplatin", "2026-03-20", "a1")
+    both = (True, True, None) if of_this_one else (None, None, None)
+    assert chemoradiation({**COURSE, **for_it}, given) == both
+    assert chemoradiation(COURSE, {**given, **for_it}) == both
 
 
 @pytest.mark.parametrize(

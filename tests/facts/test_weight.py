@@ -55,6 +55,24 @@ def test_value_must_be_a_positive_number(value):
     assert read(weight(value)).absence is Absence.NOT_UNDERSTOOD
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("valueString", "70 kg", "70 kg"),
+        ("valueInteger", 70, "70"),
+        ("valueCodeableConcept", {"text": "about 70 kg"}, "about 70 kg"),
+    ],
+)
+def test_a_value_in_another_form_than_a_quantity_is_not_understood(name, value, shown):
+    raw = {key: kept for key, kept in weight().items() if key != "valueQuantity"}
+    fact = read({**raw, name: value})
+    assert fact.absence is Absence.NOT_UNDERSTOOD
+    assert (fact.evidence[0].path, fact.evidence[0].shown) == (name, shown)
+    assert read({**raw, name: None}).absence is Absence.NOT_RECORDED
+    older = weight(66, "kg", "2026-11-01")
+    assert read({**raw, name: value}, {**older, "id": "wt-2"}).value.kg == Decimal(66)
+
+
 def test_code_and_unit_that_disagree():
     raw = weight()
     raw["valueQuantity"] = {"value": 70, "unit": "lbs", "system": "http://unitsofmeasure.org", "code": "kg"}

@@ -77,6 +77,34 @@ def test_of_four_processes_that_see_the_same_marks_each_mark_is_new_to_one(tmp_p
     assert sum(counts) == 500
 
 
+STARTS = """
+import os, sys, time
+from pathlib import Path
+from cds_service.trust.replay import SharedFile
+failed = 0
+for n in range(40):
+    path, at, started = Path(sys.argv[1]) / f"{n}.db", time.time() + 0.02, []
+    for _ in range(6):
+        if pid := os.fork():
+            started.append(pid)
+            continue
+        while time.time() < at:
+            pass
+        try:
+            SharedFile(path)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    failed += sum(os.waitpid(pid, 0)[1] != 0 for pid in started)
+print(failed)
+"""
+
+
+def test_workers_that_start_at_one_moment_all_get_the_file(tmp_path: Path) -> None:
+    tried = subprocess.run([sys.executable, "-c", STARTS, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert tried.stdout.strip() == "0"
+
+
 async def test_a_file_held_by_another_is_waited_for_beside_the_event_loop(tmp_path: Path) -> None:
     store, other = SharedFile(tmp_path / "replay.db"), SharedFile(tmp_path / "replay.db")
     other._quick.execute("BEGIN IMMEDIATE")
