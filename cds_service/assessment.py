@@ -176,7 +176,7 @@ class _Judging:
         self.notes += routed.notes
         outcome = OrderOutcome.NEEDS_DOCUMENTATION
         return self._finished(
-            routed.section, outcome, self._no_verdict(), routed.findings, routed.missing, routed.refer_to
+            routed.section, outcome, self._no_verdict(), routed.findings, routed.missing, routed.refer_to, referred=True
         )
 
     def without_diagnosis(self) -> Assessment:
@@ -232,6 +232,8 @@ class _Judging:
         if Outcome.NOT_MET in outcomes and pathway.request == "initial":
             refer_to, routes = self._off_label(pathway, [f for f in findings if f.outcome is Outcome.NOT_MET])
         approval = _approval(pathway, self.facts) if outcome is OrderOutcome.MEETS else None
+        if approval == 0:
+            self.notes.append(f"The months that {pathway.section} gives in total have been received; none is left.")
         dose = dose_assessment(judgement, unsettled(self.facts, self.revision, judgement))
         self.notes += dose_notes(self.facts, judgement, self.revision)
         return self._finished(pathway.section, outcome, dose, findings, missing, refer_to, approval, routes)
@@ -274,6 +276,8 @@ class _Judging:
         refer_to: tuple[str, ...] = (),
         approval: Decimal | None = None,
         routes: tuple[str, ...] = (),
+        *,
+        referred: bool = False,
     ) -> Assessment:
         revision = self.revision
         other = self.facts.value("other_active_orders")
@@ -303,6 +307,7 @@ class _Judging:
             notes=tuple(dict.fromkeys(self.notes)),
             could_not_check=not OUT_OF_REACH.isdisjoint(map(_absence_of, missing)),
             routes=routes,
+            referred=referred,
         )
 
 

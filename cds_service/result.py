@@ -121,7 +121,8 @@ class Assessment:
 
     ``missing`` lists each fact once, in the policy's order. ``could_not_check`` is true where data could not be had
     for a technical reason, so that cards never phrase our trouble as the clinician's omission.
-    ``routes`` names further sections that apply to a failed criterion (readings, I.E.2).
+    ``routes`` names further sections that apply to a failed criterion (readings, I.E.2). ``referred``: the policy has
+    no criteria for the disease, and refers it to another one of the payer.
     """
 
     order: str | None
@@ -136,6 +137,7 @@ class Assessment:
     notes: tuple[str, ...] = ()
     could_not_check: bool = False
     routes: tuple[str, ...] = ()
+    referred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from cds_service.cards.sorting import (
     SETTLES_ROW,
     dose_is_unread,
     fails_by_partner,
+    has_no_row,
     is_of_dose,
-    is_outside,
     to_supply,
 )
 from cds_service.cards.text import (
@@ -72,7 +72,7 @@ def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
         kind, indicator, summary = "criteria", "warning", _contradiction_summary(assessment, contradicted)
     elif assessment.could_not_check:
         kind, indicator, summary = "unchecked", "warning", _unchecked_summary(assessment)
-    elif is_outside(assessment):
+    elif assessment.referred and has_no_row(assessment):
         kind, indicator, summary = "referral", "info", _referral_summary(assessment)
     else:
         kind, indicator, summary = "documents", "info", _documents_summary(matter, missing, open_)
@@ -151,6 +151,9 @@ def _referral_summary(assessment: Assessment) -> str:
 def _documents_summary(matter: Matter, missing: Sequence[Missing], open_: Sequence[Finding]) -> str:
     assessment = matter.assessment
     drug = drug_name(assessment.policy)
+    if has_no_row(assessment):
+        no_row = f"{drug}: {assessment.policy.id} has no dose row for what is recorded of the disease; check the record"
+        return fitting(f"{no_row}{_more_missing(asked_for(missing).count)}", no_row)
     if dose_is_unread(assessment):
         also = _more_missing(asked_for([m for m in missing if m.fact not in DOSE_FACTS]).count)
         todo = _dose_entry({m.fact for m in missing})
@@ -254,7 +257,7 @@ def dose_line(assessment: Assessment) -> str:
     if dose.verdict is Verdict.OK:
         row = f" ({dose.row})" if dose.row else ""
         return f"Dose within the limit{row}: {arithmetic(dose)}.{weight}"
-    if is_outside(assessment):
+    if has_no_row(assessment):
         return "The dose was not judged: the policy has no row for this use."
     rows = f" Possible rows: {', '.join(dose.open_rows)}." if len(dose.open_rows) > 1 else ""
     limit = "limit " if dose.arithmetic else ""

@@ -116,8 +116,8 @@ def to_supply(matter: Matter) -> tuple[Missing, ...]:
     return tuple([missing for missing in assessment.missing if missing.fact != "off_label_evidence"])
 
 
-def is_outside(assessment: Assessment) -> bool:
-    """Whether the use is none of those the policy judges, so that another policy of the payer applies."""
+def has_no_row(assessment: Assessment) -> bool:
+    """Whether the policy has no dose row for the use: for another disease, or for this one in the recorded setting."""
     dose = assessment.dose
     unjudged = dose.verdict is Verdict.UNDETERMINED and dose.row is None and not dose.open_rows
     if assessment.section is None or not unjudged:

@@ -169,6 +169,8 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
         return Conditional(Needed()), reason, "Send the evidence for this use with the request."
     if assessment.outcome is OrderOutcome.MEETS:
         reason = f"The criteria {assessment.section} of {policy.id} are documented. Prior authorization is needed."
+        if assessment.approval_months == 0:
+            reason += " No month of the policy's total is left."
         return Covered(Needed()), reason, "Request prior authorization with the documentation on file."
     if not assessment.missing:
         to_do = "Send the supporting documents with the request for prior authorization; a reviewer judges them."

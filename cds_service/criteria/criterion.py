@@ -45,13 +45,13 @@ class FactTest:
 class Companions:
     """The regimen's companion drugs: each of ``drugs`` (alternatives in one tuple) is given with the ordered one.
 
-    ``not_instead`` are drugs whose presence shows that a required one was replaced by something the policy does not
-    take for it.
+    ``not_instead`` pairs a drug that the policy takes for none of the required ones with the one it stands for: where
+    that one is lacking, the presence of the other shows that it was replaced.
     """
 
     drugs: tuple[tuple[str, ...], ...]
     requirement: str
-    not_instead: tuple[str, ...] = ()
+    not_instead: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,11 @@ class AnyOf:
     def is_dose(self) -> bool:
         """Whether rows of a dose table are among the alternatives."""
         return any(isinstance(part.clause, DoseWithin) for part in self.parts)
+
+    @property
+    def is_cited(self) -> bool:
+        """Whether the policy gives alternatives sections of their own."""
+        return any(part.cite for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)

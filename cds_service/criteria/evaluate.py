@@ -285,7 +285,8 @@ def _companions(clause: Companions) -> Judge:
         listed = f"Companion drugs: {', '.join(names) or 'none'}{cited(fact.evidence)}"
         if not lacking:
             return MET, listed, (), fact.evidence, (), ()
-        instead = [drug for drug in clause.not_instead if drug in names]
+        replaced = {drug for group in lacking for drug in group}
+        instead = [drug for drug, place in clause.not_instead if drug in names and place in replaced]
         if instead:
             because = f"{listed}; {required} is required and {instead[0]} does not take its place"
             return NOT_MET, because, (), fact.evidence, (), ("combination_drugs",)
@@ -349,7 +350,6 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
     members = tuple((prepare(part).judge.find, part.cite or "", part.label) for part in clause.parts)
     tests = tuple(_as_test(part) for part in clause.parts)
     reason = partial(_joined_words, clause, sections)
-    either = _asks_for_either(clause)
 
     def judge(context: Context) -> Found:
         outcome = otherwise
@@ -372,8 +372,6 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
             if below:
                 cited_parts += below
         missing = _asked(clause, parts) if outcome is UNDOCUMENTED else ()
-        if either:
-            missing = alternatives(missing)
         because = partial(reason, parts, outcome)
         return outcome, because, missing, evidence, tuple(cited_parts), refuted_by if outcome is NOT_MET else ()
 
@@ -428,26 +426,15 @@ def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]
     asked = [missing for outcome, _, missing, _, _, _ in parts if outcome is UNDOCUMENTED]
     missing = union(asked[:1] if clause.in_order else asked)
     instead = clause.ask_instead if isinstance(clause, AnyOf) else None
-    if not missing or not (instead or clause.also_ask):
+    if missing and (instead or clause.also_ask) and not any(part[0] is not UNDOCUMENTED or part[3] for part in parts):
+        first = missing[0]
+        asked_beside = Missing(instead or clause.also_ask or "", first.absence, first.looked_for)
+        missing = (asked_beside,) if instead else (asked_beside, *missing)
+    if len(missing) < 2 or isinstance(clause, AllOf) or clause.in_order or clause.is_cited:
         return missing
-    if any(outcome is not UNDOCUMENTED or evidence for outcome, _, _, evidence, _, _ in parts):
-        return missing
-    first = missing[0]
-    asked_beside = Missing(instead or clause.also_ask or "", first.absence, first.looked_for)
-    return (asked_beside,) if instead else (asked_beside, *missing)
-
-
-def _asks_for_either(clause: AllOf | AnyOf) -> bool:
-    """Whether each part asks for one thing at a time, and any of them could be enough."""
-    return (
-        isinstance(clause, AnyOf)
-        and not clause.in_order
-        and not any(part.cite for part in clause.parts)
-        and all(
-            isinstance(part.clause, FactTest) or (isinstance(part.clause, AllOf) and part.clause.in_order)
-            for part in clause.parts
-        )
-    )
+    if all(len(one) < 2 or {each.fact for each in one} == set(one[0].among) for one in asked):
+        return alternatives(missing)
+    return tuple([one._replace(among=()) for one in missing])  # of one alternative several things are needed
 
 
 def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:

@@ -170,6 +170,10 @@ def _drugs(word: PolicyWord) -> Iterator[Problem]:
     """Partner drugs have to be ones that are recognised in a chart: another name could never be found there."""
     for criterion, loc in _all_criteria(word):
         named = [("given_with", drug) for group in criterion.given_with or () for drug in group.split(" or ")]
+        required = [drug.strip() for _, drug in named]
+        for place in criterion.not_instead.values():
+            if place not in required:
+                yield (*loc, "not_instead"), f"{place} is not among the drugs of given_with{closest(place, required)}"
         named += [("not_instead", drug) for drug in criterion.not_instead]
         for key, drug in named:
             if drug.strip() not in GENERICS:

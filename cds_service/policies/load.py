@@ -130,7 +130,7 @@ class Build:
             return Companions(
                 tuple(tuple(d.strip() for d in group.split(" or ")) for group in word.given_with),
                 " and ".join(word.given_with),
-                word.not_instead,
+                tuple(word.not_instead.items()),
             )
         if word.dose_within is not None:
             return self._dose_within(word, loc)

@@ -162,7 +162,7 @@ class CriterionWord(Word):
     then: CriterionWord | None = None
 
     given_with: tuple[str, ...] | None = Field(default=None, min_length=1)
-    not_instead: tuple[str, ...] = ()
+    not_instead: dict[str, str] = Field(default_factory=dict)
 
     setting: str | None = None
     dose_within: tuple[RowWord, ...] | None = Field(default=None, min_length=1)

@@ -218,7 +218,7 @@ def _inline(criterion: Criterion, *, cited: bool = True) -> str:
             return f"if {_inline(condition)}, then {_inline(then, cited=False) if not then.cite else then.cite}"
         case Companions() as companions:
             text = f"given with {companions.requirement}"
-            return text + (f" ({', '.join(companions.not_instead)} is no substitute)" if companions.not_instead else "")
+            return text + "".join(f" ({drug} is no substitute for {place})" for drug, place in companions.not_instead)
         case DoseWithin() as within:
             return f"dose within the rows for {within.setting}" if within.setting else "dose within the rows"
         case Attached() as attached:

@@ -404,6 +404,14 @@ def test_facts_in_few_words_name_as_many_as_fit(facts, groups, words):
     assert sorted(told, key=len, reverse=True) == list(told)
 
 
+def test_an_order_without_a_dose_is_called_so():
+    missing = [Missing("dose.value", Absence.NOT_RECORDED), Missing("dose.interval", Absence.NOT_RECORDED)]
+    one = assessment(OrderOutcome.NEEDS_DOCUMENTATION, DoseAssessment(Verdict.UNDETERMINED, ""), missing=missing)
+    assert only(cards(one, None, PLAIN))["summary"] == (
+        "Durvalumab dose could not be evaluated: ordered without a dose; enter mg or mg/kg and an interval"
+    )
+
+
 def test_an_undetermined_dose_is_never_silent():
     dose = DoseAssessment(Verdict.UNDETERMINED, "1 {pill} every 1 d")
     assert cards(assessment(OrderOutcome.MEETS, dose), None, PLAIN)
@@ -412,7 +420,9 @@ def test_an_undetermined_dose_is_never_silent():
 def test_a_referral_names_the_policies_and_what_they_are_for():
     found = [finding("I.E.1", Outcome.NOT_MET), finding("I.E.2", Outcome.UNDOCUMENTED)]
     dose = DoseAssessment(Verdict.UNDETERMINED)
-    one = assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, found, section="I.E.2", refer_to=["CP.CPA.09"])
+    one = assessment(
+        OrderOutcome.NEEDS_DOCUMENTATION, dose, found, section="I.E.2", refer_to=["CP.CPA.09"], referred=True
+    )
     card = only(cards(one, None, PLAIN))
     assert card["indicator"] == "info"
     assert "CP.CPA.09 (off-label use, commercial)" in card["summary"]

@@ -255,3 +255,30 @@ def test_which_alternative_a_summary_speaks_of_does_not_hang_on_words(base, chan
     summary = cards(result, None, CardOptions())[0]["summary"]
     assert f"reason of {said};" in summary
     assert unsaid not in summary
+
+
+@pytest.mark.parametrize(
+    ("increase", "also"),
+    [(False, ""), (True, ""), (None, "; one more fact is missing")],
+    ids=["same", "more", "unknown"],
+)
+def test_a_continued_therapy_without_a_dose_row_is_not_said_to_be_outside_the_policy(increase, also):
+    summaries, detail, _ = spoken(
+        "continued stage III NSCLC", stage="I", dose_increase=increase, previous_dose=None, line_of_business="medicaid"
+    )
+    named = "Durvalumab: CP.PHAR.339 has no dose row for what is recorded of the disease; check the record"
+    assert summaries == [named + also]
+    assert "The dose was not judged: the policy has no row for this use." in detail
+
+
+def test_another_disease_is_said_to_be_outside_the_policy_whatever_the_line_of_business():
+    summaries, _, _ = spoken("stage III NSCLC", indication="ovarian cancer", line_of_business="Medicare")
+    assert summaries[0].startswith("Durvalumab: this use is outside CP.PHAR.339, and it names no policy for this line")
+
+
+@pytest.mark.parametrize(("months", "words"), [(12, "no month of its total is left"), (11, "no action needed")])
+def test_a_request_that_meets_with_no_month_left_is_no_all_clear(months, words):
+    result = judged({"base": "continued stage III NSCLC", "facts": {"months_on_therapy": months}})
+    (card,) = cards(result, None, CardOptions(show_passing=True))
+    assert words in card["summary"]
+    assert ("none is left" in card["detail"]) is (months == 12)

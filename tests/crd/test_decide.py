@@ -238,6 +238,14 @@ def test_the_approval_of_a_continued_request_is_what_is_left():
     assert (period.start, period.end) == (DAY, date(2027, 6, 19)), "12 months less the 5 received"
 
 
+def test_a_continued_request_without_a_month_left_says_so():
+    decision = decided(CONTINUED | {"months_on_therapy": 12})
+    assert isinstance(decision.answer, Covered)
+    assert not details(decision, AllowedPeriod)
+    assert decision.reason.endswith("No month of the policy's total is left.")
+    assert "is left" not in decided(CONTINUED).reason
+
+
 def test_without_a_public_address_nothing_is_linked():
     decision = decided({"order_date": "2026-11-20"}, PRIVATE)
     assert decision.answer == Covered(Needed(Documents(None)))

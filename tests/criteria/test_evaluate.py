@@ -110,17 +110,33 @@ ALTERNATIVES = {
         {"indication": "btc", "request_type": "continuation", "currently_receiving": False},
         {"centene_benefit": {"centene_benefit": True}, "previously_met_initial": {"previously_met_initial": True}},
     ),
+    "II.A.1 with proof": (
+        {"indication": "btc", "request_type": "continuation", "currently_receiving": True, "days_on_therapy": 90},
+        {
+            "continuity_documented": {"continuity_documented": True},
+            "centene_benefit": {"centene_benefit": True},
+            "previously_met_initial": {"previously_met_initial": True},
+        },
+    ),
 }
 
 
 @pytest.mark.parametrize("section", ALTERNATIVES)
 def test_of_facts_asked_for_instead_of_each_other_each_is_enough(section) -> None:
     record, answers = ALTERNATIVES[section]
+    section = section.partition(" ")[0]
     asked = [one for one in criterion_of(section, record).missing if one.among]
     assert [one.fact for one in asked] == list(answers)
     for one in asked:
         assert one.among == tuple(answers)
         assert criterion_of(section, {**record, **answers[one.fact]}).outcome is Outcome.MET
+
+
+def test_an_alternative_that_needs_several_facts_is_not_told_from_the_others() -> None:
+    record = {"indication": "btc", "request_type": "continuation", "currently_receiving": True}
+    missing = criterion_of("II.A.1", record).missing
+    assert {"days_on_therapy", "continuity_documented", "centene_benefit"} <= {one.fact for one in missing}
+    assert not any(one.among for one in missing)
 
 
 def test_alternatives_of_which_one_is_needed_anyhow_are_none() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cds_service.cards.sorting import is_outside
+from cds_service.cards.sorting import has_no_row
 
 if TYPE_CHECKING:
     from cds_service.assessment import Assessment
@@ -25,7 +25,7 @@ VERDICTS = {
 
 def dose_in_short(assessment: Assessment) -> tuple[str, str]:
     """The dose verdict in words and how it is coloured. A use that another policy decides is not judged here at all."""
-    return ("not judged here", "open") if is_outside(assessment) else VERDICTS[assessment.dose.verdict.value]
+    return ("not judged here", "open") if has_no_row(assessment) else VERDICTS[assessment.dose.verdict.value]
 
 
 def in_short(assessment: Assessment) -> str:
