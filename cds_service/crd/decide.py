@@ -154,14 +154,17 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
         return Conditional(Needed()), reason, ""
     if assessment.outcome is OrderOutcome.DOES_NOT_MEET:
         return _refuted(case, occasion)
-    referred = _is_referral(case)
-    if not referred and assessment.could_not_check and assessment.outcome is OrderOutcome.NEEDS_DOCUMENTATION:
+    if (
+        not assessment.referred
+        and assessment.could_not_check
+        and assessment.outcome is OrderOutcome.NEEDS_DOCUMENTATION
+    ):
         return Indeterminate(), _out_of_reach(assessment), ""
     if case.authorization is not None:
         number, until = case.authorization.number, case.authorization.until
         reason = f"Prior authorization {number} is on file" + (f" until {until}." if until else ".")
         return Covered(Satisfied(number)), reason, ""
-    if referred:
+    if assessment.referred:
         numbers = assessment.refer_to
         which = f"policy {numbers[0]}" if len(numbers) == 1 else f"one of the policies {', '.join(numbers)}"
         where = f"the plan refers it to {which}." if numbers else "it names no policy for this line of business."
@@ -184,12 +187,6 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
 def _documents(case: Case, occasion: Occasion) -> Documents:
     policy = case.assessment.policy
     return Documents(f"{occasion.forms}/{policy.id}|{policy.revision}" if occasion.forms else None)
-
-
-def _is_referral(case: Case) -> bool:
-    """Whether the use is none of those that the policy has criteria for."""
-    section = case.assessment.section
-    return section is not None and not any(pathway.section == section for pathway in case.revision.pathways)
 
 
 def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
