@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import FactTest
 from cds_service.criteria.dose import Verdict
-from cds_service.criteria.evaluate import CAUSES, Context, evaluate, missing_from, outcome_of, union
-from cds_service.criteria.finding import Finding
+from cds_service.criteria.evaluate import Context, evaluate, outcome_of
+from cds_service.criteria.finding import Finding, missing_from, union
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
+from cds_service.criteria.words import CAUSES, capital
 from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps, unsettled
-from cds_service.evidence import Absence, Known, Unknown
+from cds_service.evidence import OUT_OF_REACH, Absence, Known, Unknown
 from cds_service.facts.derive import derive, derive_for_disease, is_earlier_stage
-from cds_service.policies.load import dose_tables
 from cds_service.referral import numbers_for, refer
 from cds_service.result import (
     Assessment,
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 __all__ = ["Assessment", "DoseAssessment", "OrderOutcome", "PhaseDose", "PolicyRef", "Regimen", "Verdict", "assess"]
 
 ADULT = 18
+"""Years from which on a weight below ``ADULT_LIGHT_KG`` is remarked."""
 ADULT_LIGHT_KG = 30
 HEAVY_KG = 300
 """From this weight on a weighing is more likely a slip of the unit or the decimal point than a patient."""
-OUR_TROUBLE = frozenset({Absence.UNREACHABLE, Absence.NOT_PERMITTED})
 _absence_of = attrgetter("absence")
 RECEIVED_FOR_IT = Known(value=True)
 
@@ -142,26 +142,26 @@ class _Judging:
                 return self._judged(pathway, *self._evaluate(pathway))
         first = self.revision.pathway("initial", disease)
         later = self.revision.pathway("continuation", disease)
-        pathway = first or later
-        if pathway is None:
-            return self.referred(diagnosis)
-        findings, judgement = self._evaluate(pathway)
-        missing: tuple[Missing, ...] = ()
-        outcome = _root([f.outcome for f in findings])
         if isinstance(request, Unknown) and first is not None and later is not None:
-            judged = judge_dose(self.facts, self.revision, later, judgement.question.steps)
-            context = Context(self.facts, judged)
-            if _root([outcome_of(criterion, context) for criterion in later.criteria]) is not outcome:
-                outcome = OrderOutcome.NEEDS_DOCUMENTATION
-                missing = missing_from(request, "request_type", "whether this is a first or a continued request")
-                alternative, _ = self._evaluate(later)
-                needs = ", ".join(dict.fromkeys(m.fact for f in alternative for m in f.missing)) or "nothing more"
-                why = "recorded in two ways" if request.absence is Absence.CONFLICTING else "not known"
-                self.notes.append(
-                    f"Earlier treatment with {self.revision.drug.name} is {why}: judged as a first request; "
-                    f"a continued one goes by {later.section}, which would need {needs}."
-                )
-        return self._judged(pathway, findings, judgement, outcome, missing)
+            return self._first_or_continued(request, first, later)
+        pathway = first or later
+        return self._judged(pathway, *self._evaluate(pathway)) if pathway is not None else self.referred(diagnosis)
+
+    def _first_or_continued(self, request: Unknown, first: Pathway, later: Pathway) -> Assessment:
+        """Nobody knows which request it is: judged as a first one, and open where a continued one ends otherwise."""
+        findings, judgement = self._evaluate(first)
+        context = Context(self.facts, judge_dose(self.facts, self.revision, later, judgement.question.steps))
+        if _root([outcome_of(criterion, context) for criterion in later.criteria]) is _root(_outcomes(findings)):
+            return self._judged(first, findings, judgement)
+        missing = missing_from(request, "request_type", "whether this is a first or a continued request")
+        continued, _ = self._evaluate(later)
+        needs = ", ".join(dict.fromkeys(m.fact for f in continued for m in f.missing)) or "nothing more"
+        why = "recorded in two ways" if request.absence is Absence.CONFLICTING else "not known"
+        self.notes.append(
+            f"Earlier treatment with {self.revision.drug.name} is {why}: judged as a first request; "
+            f"a continued one goes by {later.section}, which would need {needs}."
+        )
+        return self._judged(first, findings, judgement, OrderOutcome.NEEDS_DOCUMENTATION, missing)
 
     def referred(self, diagnosis: Diagnosis) -> Assessment:
         """Another disease: the payer's other policies, by line of business."""
@@ -222,7 +222,7 @@ class _Judging:
         outcome: OrderOutcome | None = None,
         first_missing: tuple[Missing, ...] = (),
     ) -> Assessment:
-        outcomes = [finding.outcome for finding in findings]
+        outcomes = _outcomes(findings)
         outcome = outcome or _root(outcomes)
         missing = first_missing
         if Outcome.UNDOCUMENTED in outcomes:
@@ -264,7 +264,7 @@ class _Judging:
         if stage is not None and is_earlier_stage(stage):
             self.notes.append(f"Metastatic disease is recorded; it outranks the recorded stage {stage}.")
         if diagnosis.why:
-            self.notes.append(f"{diagnosis.why[:1].upper()}{diagnosis.why[1:].rstrip('.')}.")
+            self.notes.append(f"{capital(diagnosis.why).rstrip('.')}.")
 
     def _finished(
         self,
@@ -305,10 +305,14 @@ class _Judging:
             approval_months=approval,
             findings=findings,
             notes=tuple(dict.fromkeys(self.notes)),
-            could_not_check=not OUR_TROUBLE.isdisjoint(map(_absence_of, missing)),
+            could_not_check=not OUT_OF_REACH.isdisjoint(map(_absence_of, missing)),
             routes=routes,
             referred=referred,
         )
+
+
+def _outcomes(findings: Iterable[Finding]) -> list[Outcome]:
+    return [finding.outcome for finding in findings]
 
 
 def _root(outcomes: Iterable[Outcome]) -> OrderOutcome:
@@ -383,7 +387,7 @@ def _is_age_or_dose(section: str, pathway: Pathway) -> bool:
             clause = criterion.clause
             if isinstance(clause, FactTest):
                 return clause.fact == "age"
-            return any(True for _ in dose_tables((criterion,)))
+            return bool(criterion.dose_tables)
     return False
 
 

@@ -7,10 +7,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.dose import COMBINATION, Question, Verdict, judge, steps_of
-from cds_service.criteria.evaluate import CAUSES, Context, cited, evaluate, missing_from, outcome_of
-from cds_service.criteria.finding import Missing
+from cds_service.criteria.evaluate import Context, evaluate, outcome_of
+from cds_service.criteria.finding import Missing, missing_from
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import Amount, DoseLine, in_weeks, plain
+from cds_service.criteria.words import CAUSES, capital, cited
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.result import DoseAssessment, PhaseDose, Regimen
 from cds_service.values import LONGEST
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
     from cds_service.criteria.quantity import Weight
     from cds_service.evidence import Evidence, Facts
     from cds_service.policies.revision import Pathway, Revision
-
-OVER = (Verdict.EXCEEDS, Verdict.WRONG_INTERVAL)
-DECIDE_ROWS = (
-    *("weight_kg", "prior_combination_completed", "combination_ordered_now"),
-    *("combination_drugs", "regimen_complete", "tremelimumab_dose_number"),
-)
-"""Facts that, beside setting and dose, decide which rows of a dose table hold, in the order of :class:`Question`."""
 
 _Numbers = tuple[Decimal, Decimal, Decimal, str | None]
 """What a row allows: mg, mg per kg, days between two doses; and its phase where that has to be said."""
@@ -50,10 +44,10 @@ def steps(facts: Facts) -> tuple[Step, ...]:
 
 def ordered(facts: Facts) -> str:
     """What is ordered, in short words."""
-    return _in_words(steps(facts))
+    return _shown(steps(facts))
 
 
-def _in_words(order: tuple[Step, ...]) -> str:
+def _shown(order: tuple[Step, ...]) -> str:
     return order[0].shown if len(order) == 1 else "; then ".join(step.shown for step in order if step.shown)
 
 
@@ -70,10 +64,16 @@ def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[
             break
         if outcome is Outcome.UNDOCUMENTED:
             settings.append(setting)
-    weight, completed, now, companions, closed, number = [
-        fact.value if isinstance(fact, Known) else None for fact in map(facts.get, DECIDE_ROWS)
-    ]
-    question = Question(order, weight, tuple(settings), completed, bool(now), companions, bool(closed), number)
+    question = Question(
+        steps=order,
+        weight=facts.value("weight_kg"),
+        settings=tuple(settings),
+        combination_completed=facts.value("prior_combination_completed"),
+        combination_now=bool(facts.value("combination_ordered_now")),
+        companions=facts.value("combination_drugs"),
+        companions_closed=bool(facts.value("regimen_complete")),
+        partner_dose_number=facts.value("tremelimumab_dose_number"),
+    )
     return judge(pathway.tables, question)
 
 
@@ -186,7 +186,7 @@ def _ordered_against(limits: list[Amount], amount: Amount | None, shown: str, kg
 def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...]) -> str:
     """The sentence behind the dose criterion: arithmetic, weight with its date, the row, and the verdict."""
     question = judgement.question
-    shown = _in_words(question.steps) or "dose not stated"
+    shown = _shown(question.steps) or "dose not stated"
     if not judgement.worlds:
         if question.settings:
             return f"Ordered {shown}; no row of the dose table could be chosen"
@@ -229,7 +229,7 @@ def dose_assessment(judgement: DoseJudgement, missing: tuple[Missing, ...] = ())
     """The verdict with its numbers, for cards and explanation. ``missing`` is what keeps it undetermined."""
     weight = judgement.question.weight
     question_steps = judgement.question.steps
-    shown = _in_words(question_steps)
+    shown = _shown(question_steps)
     if not judgement.worlds:
         return DoseAssessment(Verdict.UNDETERMINED, shown, weight=weight)
     phases: tuple[PhaseDose, ...] = ()
@@ -309,7 +309,7 @@ def _phase_name(worlds: tuple[World, ...], index: int) -> str:
 
 def _compliant(judgement: DoseJudgement, weight: Weight | None) -> Regimen | None:
     """The one regimen that the possible rows allow, for an order that is over them; None unless it is certain."""
-    if weight is None or judgement.verdict not in OVER:
+    if weight is None or not judgement.verdict.is_over:
         return None
     rows: list[DoseRow] = [r for w in judgement.worlds for s in w.steps for r in s.candidates]
     row = rows[0]
@@ -342,7 +342,7 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> li
         notes += _lower_than_the_row(worlds[0], question_steps[0])
     for world in worlds:
         if world.partner is Outcome.MET and "less than" in world.partner_because:
-            notes.append(f"{world.partner_because[:1].upper()}{world.partner_because[1:]}.")
+            notes.append(f"{capital(world.partner_because)}.")
             break
     if judgement.question.companions:
         notes += _partner_notes(facts, judgement, revision)

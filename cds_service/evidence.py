@@ -43,6 +43,12 @@ class Absence(StrEnum):
     NOT_UNDERSTOOD = "not-understood"
 
 
+OUT_OF_REACH = frozenset({Absence.UNREACHABLE, Absence.NOT_PERMITTED})
+"""Causes that are a technical trouble: the service asked and was not answered."""
+NOT_OBTAINED = OUT_OF_REACH | {Absence.NOT_SENT}
+"""Causes for which nobody has looked into the record: none of them is the clinician's omission."""
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """One place in the record that a clinician can open and check.

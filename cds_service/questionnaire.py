@@ -12,16 +12,18 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cds_service.crd.decision import Version
-from cds_service.criteria.criterion import AllOf, AnyOf, Attached, Companions, DoseWithin, FactTest, Given
+from cds_service.criteria.criterion import Attached, Companions, DoseWithin, FactTest
+from cds_service.criteria.words import capital
 from cds_service.evidence import Known
 from cds_service.facts.catalogue import FACTS
+from cds_service.terminology.codes import UCUM
 from cds_service.wording import words_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from cds_service.crd.evaluations import Evaluation
-    from cds_service.criteria.criterion import Criterion
+    from cds_service.criteria.criterion import Clause
     from cds_service.evidence import Evidence
     from cds_service.policies.revision import Revision
 
@@ -32,7 +34,6 @@ EVIDENCE = "http://durvalumab-cds.org/StructureDefinition/evidence"
 UNIT = "http://hl7.org/fhir/StructureDefinition/questionnaire-unit"
 DTR = "http://hl7.org/fhir/us/davinci-dtr/StructureDefinition"
 DOC_PURPOSE = "http://hl7.org/fhir/us/davinci-crd/CodeSystem/temp"
-UCUM = "http://unitsofmeasure.org"
 
 _NOT_ASKED = frozenset({"order_date", "age", "dose", "previous_dose", "other_active_orders"})
 """What the order itself says, or another fact."""
@@ -90,7 +91,7 @@ What changes with time or prescriber (weight, months of therapy, specialty) is l
 later would contradict a newer record.
 """
 
-ITEMS = (*(name for name, fact in FACTS.items() if fact.source in {"chart", "attested"} and name not in _NOT_ASKED),)
+ITEMS = tuple(name for name, fact in FACTS.items() if fact.source in {"chart", "attested"} and name not in _NOT_ASKED)
 """The facts that a form may ask for, in the catalogue's order; parts of the dose beside them."""
 
 
@@ -135,7 +136,7 @@ def _items_for(facts: Iterable[str]) -> list[str]:
 def _item(name: str, revision: Revision) -> Json:
     kind, values = _shape(name, revision)
     what = _ITEM_WORDS.get(name) or words_for(name).what
-    item: Json = {"linkId": name, "text": f"{what[:1].upper()}{what[1:]}", "type": kind}
+    item: Json = {"linkId": name, "text": capital(what), "type": kind}
     if name == "weight_kg":
         item["text"] = "Body weight in kg"
         item["extension"] = [{"url": UNIT, "valueCoding": {"system": UCUM, "code": "kg", "display": "kg"}}]
@@ -188,22 +189,27 @@ def package(evaluation: Evaluation, revision: Revision, base: str, on: date) -> 
     known = [name for name in _facts_of(evaluation, revision) if name not in missing]
     answered = {name: answers for name in known if (answers := _answers(name, evaluation, revision))}
     form = questionnaire(revision, base, [*missing, *answered] or None)
+    entries = [
+        {"fullUrl": form["url"], "resource": form},
+        {
+            "fullUrl": f"{base}/fhir/QuestionnaireResponse/{evaluation.assertion_id}",
+            "resource": _response(evaluation, form, answered, on),
+        },
+    ]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
+def _response(evaluation: Evaluation, form: Json, answered: Mapping[str, list[Json]], on: date) -> Json:
+    """The response to a form, begun with the answers that are known by item."""
     newer = evaluation.version is Version.STU_2_2
-    response = {
+    about = [{"url": f"{DTR}/qr-coverage", "valueReference": {"reference": evaluation.coverage}}]
+    if evaluation.order:
+        about.append({"url": f"{DTR}/qr-context", "valueReference": {"reference": evaluation.order}})
+    use = {"coding": [{"system": DOC_PURPOSE, "code": "withpa"}]}
+    return {
         "resourceType": "QuestionnaireResponse",
         "id": evaluation.assertion_id,
-        "extension": [
-            {"url": f"{DTR}/qr-coverage", "valueReference": {"reference": evaluation.coverage}},
-            *(
-                [{"url": f"{DTR}/qr-context", "valueReference": {"reference": evaluation.order}}]
-                if evaluation.order
-                else ()
-            ),
-            {
-                "url": f"{DTR}/intendedUse",
-                "valueCodeableConcept": {"coding": [{"system": DOC_PURPOSE, "code": "withpa"}]},
-            },
-        ],
+        "extension": [*about, {"url": f"{DTR}/intendedUse", "valueCodeableConcept": use}],
         "questionnaire": f"{form['url']}|{form['version']}",
         "status": "in-progress",
         "subject": {"reference": f"Patient/{evaluation.patient}"},
@@ -214,55 +220,38 @@ def package(evaluation: Evaluation, revision: Revision, base: str, on: date) -> 
             for item in form["item"]
         ],
     }
-    entries = [
-        {"fullUrl": form["url"], "resource": form},
-        {"fullUrl": f"{base}/fhir/QuestionnaireResponse/{evaluation.assertion_id}", "resource": response},
-    ]
-    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
 
 
 def _facts_of(evaluation: Evaluation, revision: Revision) -> list[str]:
     """The facts that the criteria of the evaluation look at and that stay as they are once recorded."""
     applied = [p for p in revision.pathways if p.section == evaluation.section] or revision.pathways
-    tested = {name for pathway in applied for criterion in pathway.criteria for name in _tested(criterion)}
-    tested |= {name for setting in revision.settings.values() for name in _tested(setting)}
+    criteria = [*revision.settings.values(), *(criterion for pathway in applied for criterion in pathway.criteria)]
+    tested = {name for criterion in criteria for part in criterion.walk() for name in _tested(part.clause)}
     return [name for name in ITEMS if name in tested and _LASTING.fullmatch(name)]
 
 
-def _tested(criterion: Criterion) -> Iterator[str]:
-    match criterion.clause:
-        case FactTest(fact, _, asked):
-            yield fact
-            yield asked
+def _tested(clause: Clause) -> tuple[str, ...]:
+    """The facts that a clause itself looks at."""
+    match clause:
+        case FactTest(fact=fact, asked=asked):
+            return fact, asked
         case Companions():
-            yield "combination_drugs"
-        case Attached(fact):
-            yield fact
-        case AllOf(parts) | AnyOf(parts):
-            for part in parts:
-                yield from _tested(part)
-        case Given(condition, then):
-            yield from _tested(condition)
-            yield from _tested(then)
+            return ("combination_drugs",)
+        case Attached(fact=fact):
+            return (fact,)
+    return ()
 
 
 def _companions(revision: Revision) -> set[str]:
     """Every drug that a criterion or a dose row of the policy ties to the ordered one."""
-
-    def named(criterion: Criterion) -> Iterator[str]:
-        match criterion.clause:
-            case Companions(drugs):
-                yield from (drug for alternatives in drugs for drug in alternatives)
-            case DoseWithin(rows):
-                yield from (row.partner.drug for row in rows if row.partner is not None)
-            case AllOf(parts) | AnyOf(parts):
-                for part in parts:
-                    yield from named(part)
-            case Given(condition, then):
-                yield from named(condition)
-                yield from named(then)
-
-    return {drug for pathway in revision.pathways for criterion in pathway.criteria for drug in named(criterion)}
+    named: set[str] = set()
+    for part in (part for pathway in revision.pathways for criterion in pathway.criteria for part in criterion.walk()):
+        match part.clause:
+            case Companions(drugs=drugs):
+                named.update(drug for alternatives in drugs for drug in alternatives)
+            case DoseWithin(rows=rows):
+                named.update(row.partner.drug for row in rows if row.partner is not None)
+    return named
 
 
 def _answers(name: str, evaluation: Evaluation, revision: Revision) -> list[Json]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cds_service.criteria.evaluate import missing_from
-from cds_service.criteria.finding import Finding, Missing
+from cds_service.criteria.finding import Finding, Missing, missing_from
 from cds_service.criteria.outcome import Outcome
 from cds_service.evidence import Known, Unknown
 from cds_service.facts.derive import add_months

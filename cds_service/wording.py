@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cds_service.facts.catalogue import FACTS
 from cds_service.values import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +108,13 @@ def words_for(fact: str) -> Words:
     if fact in _WORDS:
         return _WORDS[fact]
     return _record(FACTS[fact].meaning if fact in FACTS else fact.replace("_", " "))
+
+
+def is_part_of(asked: Container[str], fact: str) -> bool:
+    """Whether a fact belongs to a group that is asked for as a whole.
+
+    >>> is_part_of({"prior_therapy"}, "prior_therapy.progressed"), is_part_of({"weight_kg"}, "dose.value")
+    (True, False)
+    """
+    group, dot, _ = fact.partition(".")
+    return bool(dot) and group in asked

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from cds_service import logs
-from cds_service.crd.answers import Coverages
+from cds_service.crd.answers import CoverageAnswers
 from cds_service.crd.cards import crd_cards
 from cds_service.crd.coverage import require_one
 from cds_service.crd.decide import Occasion
 from cds_service.crd.request import PRIMARY_HOOKS, CrdRequest, is_crd_call, read_request
-from cds_service.evidence import Absence
+from cds_service.evidence import OUT_OF_REACH
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from cds_service.facts.order import DraftOrder
     from cds_service.fhir.chart import Chart, Resource
+    from cds_service.policies.revision import Revision
     from cds_service.result import Judged
     from cds_service.service import HookCall
+
+P = ParamSpec("P")
 
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
+POSTED = "postedAnswers"
+"""The key under which the chart finds the answers that were posted to us."""
 _ASKING = ("documents", "criteria", "unchecked", "referral")
 """Ends of the topic codes of cards that list missing facts."""
 _FORM = "Answer what is missing"
-
-
-POSTED = "postedAnswers"
 _UNASKED = CrdRequest()
 
 
@@ -83,7 +86,7 @@ class OnOrders:
         self.actions: list[Json] = []
         self._answered: set[str | None] = set()
         self._failed = False
-        self._coverages = Coverages(
+        self._answers = CoverageAnswers(
             chart=chart,
             request=crd.request,
             agreed=site.crd,
@@ -99,17 +102,13 @@ class OnOrders:
             source=call.source,
         )
 
-    def add(self, answer: Callable[[Coverages], Json | None]) -> None:
-        """Add the action for one order, if coverage-information is sent. A fault of ours costs nothing but it."""
-        if not self.crd.sends:
-            return
-        try:
-            if (action := answer(self._coverages)) is not None:
-                self.actions.append(action)
-                self._answered.add(_named(action))
-        except Exception as crash:
-            logs.crash(log, "coverage information", crash)
-            self._failed = True
+    def add_judged(self, judged: Judged, revision: Revision) -> None:
+        """Add the action for an order that was judged."""
+        self._add(self._answers.judged, judged, revision)
+
+    def add_not_judged(self, order: DraftOrder, revision: Revision) -> None:
+        """Add the action for an order that a fault of ours kept from being judged."""
+        self._add(self._answers.not_judged, order, revision)
 
     def add_foreign(self, orders: Sequence[Resource], unread: Sequence[Resource | None] = ()) -> None:
         """Add the actions for orders that no loaded policy speaks of, each for itself.
@@ -117,15 +116,25 @@ class OnOrders:
         ``unread`` are those of them of which it could not be read what they are for.
         """
         for order in orders:
-            self.add(
-                lambda coverages, order=order: coverages.foreign(order, unread=order in unread)  # type: ignore[misc]
-            )
+            self._add(self._answers.foreign, order, unread=order in unread)
+
+    def _add(self, answer: Callable[P, Json | None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Add an action, if coverage-information is sent. A fault of ours costs nothing but it."""
+        if not self.crd.sends:
+            return
+        try:
+            if (action := answer(*args, **kwargs)) is not None:
+                self.actions.append(action)
+                self._answered.add(_named(action))
+        except Exception as crash:
+            logs.crash(log, "coverage information", crash)
+            self._failed = True
 
     def said(self, order: Resource | None) -> bool:
         """Whether the answer to a foreign order goes on the order itself, or stands there already."""
         if order is None or not self.crd.sends:
             return False
-        return self._coverages.stands_on(order.raw) or order.reference in self._answered
+        return self._answers.stands_on(order.raw) or order.reference in self._answered
 
     def unanswered(self, judged: Judged) -> str:
         """Why an order of a CRD call got no coverage-information, where that is a trouble of the check; else empty."""
@@ -133,12 +142,12 @@ class OnOrders:
             return ""
         if self._failed:
             return "Its coverage information could not be made."
-        unread = self._coverages.chart.absence("coverage") in {Absence.UNREACHABLE, Absence.NOT_PERMITTED}
+        unread = self._answers.chart.absence("coverage") in OUT_OF_REACH
         return "The patient's coverage could not be read." if unread else ""
 
     def _said_on(self, order: Json) -> bool:
         sent = any(action["resource"].get("id") == order.get("id") for action in self.actions)
-        return sent or self._coverages.stands_on(order)
+        return sent or self._answers.stands_on(order)
 
     def beside(self, cards: Iterable[Json], drug: str) -> Sequence[Json]:
         """Cards that are about the call rather than an order that was judged, as this call wants them."""
@@ -161,7 +170,7 @@ class OnOrders:
         """
         asking = next((card for card in judged.cards if card["source"]["topic"]["code"].endswith(_ASKING)), None)
         try:
-            identity = self._coverages.form_for(judged) if asking is not None else None
+            identity = self._answers.form_for(judged) if asking is not None else None
         except Exception as crash:
             logs.crash(log, "form", crash)
             identity = None

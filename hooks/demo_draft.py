@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from cds_service.assessment import PolicyRef
-from cds_service.cards.frame import make_card
+from cds_service.cards.frame import drug_name, make_card
 from cds_service.cdshooks import CdsResponse, OrderSelectContext
 from cds_service.fhir.read import as_object, objects
 from cds_service.service import CdsService
@@ -38,7 +38,6 @@ async def handle(call: HookCall) -> CdsResponse:
 
 def _offer(call: HookCall, chart: Chart, revision: Revision) -> Json:
     drug = revision.drug
-    named = f"{drug.name[:1].upper()}{drug.name[1:]}"
     policy = PolicyRef.of(revision)
     card = make_card(
         policy,
@@ -47,8 +46,8 @@ def _offer(call: HookCall, chart: Chart, revision: Revision) -> Json:
         indicator="info",
         summary=f"Demonstration: put {drug.name} into this draft to see what the plan's policy says when it is signed",
         detail=(
-            f"{named} is not in the sandbox's list of drugs. Taking the suggestion changes the drug of the draft; its "
-            "dose stays as it is, and a dose in pills cannot be checked. For sandboxes only."
+            f"{drug_name(policy)} is not in the sandbox's list of drugs. Taking the suggestion changes the drug of the "
+            "draft; its dose stays as it is, and a dose in pills cannot be checked. For sandboxes only."
         ),
         section=None,
     )

@@ -15,7 +15,7 @@ from cds_service.cdshooks import CdsResponse, OrderDispatchContext
 from cds_service.crd.cards import at_most
 from cds_service.crd.coverage import payer_query
 from cds_service.errors import UnobtainableError
-from cds_service.evidence import Absence
+from cds_service.evidence import NOT_OBTAINED, Absence
 from cds_service.explanation import to_json
 from cds_service.facts.order import DraftOrder, find_orders, names_drug
 from cds_service.facts.prescriber import role_query
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 
 TEMPLATES = prefetch_templates(SOURCES)
 _KEYS_OF = {name: source.prefetch.keys() for source in SOURCES for name in source.names}
-_UNOBTAINED = (Absence.NOT_SENT, Absence.NOT_PERMITTED, Absence.UNREACHABLE)
 _UNREAD = {
     POSTED: "Answers posted earlier could not be read",
     "questionnaireResponses": "Answers to the policy's questionnaire could not be read",
@@ -228,9 +227,9 @@ def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:
 
     What no key holds (evidence for the dose, say) is the order's to bring, and no reason to check nothing.
     """
-    missing = {m.fact for one in judged for m in one.assessment.missing if m.absence in _UNOBTAINED}
+    missing = {m.fact for one in judged for m in one.assessment.missing if m.absence in NOT_OBTAINED}
     feeding = {key for fact in missing for key in _KEYS_OF.get(fact, TEMPLATES)}
-    keys = [key for key in TEMPLATES if chart.absence(key) in _UNOBTAINED]
+    keys = [key for key in TEMPLATES if chart.absence(key) in NOT_OBTAINED]
     if not feeding.isdisjoint(keys):
         raise UnobtainableError(keys)
 
@@ -265,13 +264,13 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
             await asyncio.sleep(0)  # other calls, and whoever asks whether the process lives, get their turn
             if perf_counter() > call.until:
                 shown += not_begun(seen.orders[place:], options)
-                for late in seen.orders[place:] if crd.spoken else ():
-                    on_orders.add(lambda coverages, late=late: coverages.not_judged(late.order, late.newest))  # type: ignore[misc]
+                for late in seen.orders[place:]:
+                    on_orders.add_not_judged(late.order, late.newest)
                 break
         try:
             judged, revision = judge(call, seen, item, options)
             call.judged.append(judged)
-            on_orders.add(lambda coverages, judged=judged, revision=revision: coverages.judged(judged, revision))  # type: ignore[misc]
+            on_orders.add_judged(judged, revision)
             fitting = on_orders.fitting(judged)
             if not fitting and (why := on_orders.unanswered(judged)):
                 fitting = [could_not_check_card(PolicyRef.of(revision), options, why, item.order.reference)]
@@ -280,7 +279,7 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
                 explained.append(to_json(judged.assessment, position=item.order.position, drug=revision.drug))
         except Exception as crash:
             logs.crash(log, "order", crash)
-            on_orders.add(lambda coverages, item=item: coverages.not_judged(item.order, item.newest))  # type: ignore[misc]
+            on_orders.add_not_judged(item.order, item.newest)
             shown.append(could_not_check_card(PolicyRef.of(item.newest), options, order=item.order.reference))
     if call.site.refuse_unobtainable:
         refuse_unobtainable(seen.chart, call.judged)

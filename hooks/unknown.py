@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.cards import unknown_order_card
 from cds_service.cdshooks import OrderDispatchContext
-from cds_service.evidence import Absence
+from cds_service.evidence import OUT_OF_REACH, Absence
 from cds_service.facts.order import may_be_in_scope
 from cds_service.fhir.queries import readable
 from cds_service.fhir.read import reference_of
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _MOST_READ = 20
 """Medications that are read for one call at most."""
 _GIVEN = ("MedicationAdministration", "MedicationRequest", "MedicationDispense", "MedicationStatement")
-_FAILED = frozenset({Absence.NOT_PERMITTED, Absence.UNREACHABLE})
 
 
 def dispatched_queries(call: HookCall, chart: Chart) -> dict[str, str]:
@@ -72,7 +71,7 @@ class Unknown:
     @property
     def failed(self) -> bool:
         """Whether it could not be had for a technical reason, rather than that nobody sent it."""
-        return self.cause in _FAILED
+        return self.cause in OUT_OF_REACH
 
 
 def unknown_orders(call: HookCall, chart: Chart, orders: Sequence[Resource]) -> list[Unknown]:

@@ -10,9 +10,10 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from cds_service.cards.sorting import OUR_TROUBLE
 from cds_service.cards.words import in_few_words
+from cds_service.evidence import NOT_OBTAINED
 from cds_service.values import dataclass
+from cds_service.wording import is_part_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,8 +58,8 @@ def _asked_for(missing: tuple[tuple[str, Absence, tuple[str, ...]], ...]) -> Ask
     facts = [fact for fact, _, _ in missing]
     among = {fact: names for fact, _, names in missing}
     groups = tuple(dict.fromkeys(filter(None, among.values())))
-    ours = {fact: place for place, (fact, absence, _) in enumerate(missing) if absence in OUR_TROUBLE}
-    document = {fact: place for place, (fact, absence, _) in enumerate(missing) if absence not in OUR_TROUBLE}
+    ours = {fact: place for place, (fact, absence, _) in enumerate(missing) if absence in NOT_OBTAINED}
+    document = {fact: place for place, (fact, absence, _) in enumerate(missing) if absence not in NOT_OBTAINED}
     requests = _grouped(document, among), _grouped(ours, among)
     count = len(groups) + sum(not request.among for request in chain(*requests))
     return Asked(frozenset(facts), *requests, in_few_words(_told(facts), groups), count)
@@ -71,12 +72,9 @@ def _told(facts: Sequence[str]) -> tuple[str, ...]:
 
 def _grouped(places: dict[str, int], among: dict[str, tuple[str, ...]]) -> tuple[Request, ...]:
     """A request for each fact; parts of a group that is asked for as a whole belong to its request."""
-    parts: dict[str, tuple[str, ...]] = {}
-    for fact in places:
-        group, dot, _ = fact.partition(".")
-        if dot and group in places:
-            parts[group] = (*parts.get(group, ()), fact)
-    inside = {part for members in parts.values() for part in members}
+    parts = [fact for fact in places if is_part_of(places, fact)]
     return tuple(
-        Request(place, parts.get(fact, ()), among[fact]) for fact, place in places.items() if fact not in inside
+        Request(place, tuple(part for part in parts if is_part_of({fact}, part)), among[fact])
+        for fact, place in places.items()
+        if fact not in parts
     )

@@ -13,7 +13,6 @@ from cds_service.cards.dose import arithmetic, weight_in_words
 from cds_service.cards.frame import Card, CardOptions, drug_name, footer, further_routes, make_card, remarks_of
 from cds_service.cards.sorting import (
     DOSE_FACTS,
-    OUR_TROUBLE,
     SETTLES_ROW,
     dose_is_unread,
     fails_by_partner,
@@ -37,8 +36,9 @@ from cds_service.cards.text import (
 )
 from cds_service.cards.words import CAUSES, MEANINGS, in_few_words
 from cds_service.criteria.dose import Verdict
-from cds_service.criteria.evaluate import OR_ELSE
 from cds_service.criteria.outcome import Outcome
+from cds_service.criteria.words import OR_ELSE, capital
+from cds_service.evidence import NOT_OBTAINED
 from cds_service.facts.catalogue import FACTS
 from cds_service.values import remembered
 from cds_service.wording import words_for
@@ -114,7 +114,7 @@ def _decisive(finding: Finding) -> str:
     That is none for another setting, and of the rest the one about which most is recorded. Empty where all are for
     other settings.
     """
-    failed = [part for part in finding.parts if part.outcome is finding.outcome]
+    failed = finding.deciding
     if not failed:
         return finding.because
     meant = [part for part in failed if _SETTING.isdisjoint(part.refuted_by)]
@@ -124,7 +124,7 @@ def _decisive(finding: Finding) -> str:
 def _unchecked_summary(assessment: Assessment) -> str:
     drug = drug_name(assessment.policy)
     # Evidence for a dose is attached or not; there is nothing to read.
-    unread = [m for m in assessment.missing if m.absence in OUR_TROUBLE and m.fact != "off_label_evidence"]
+    unread = [m for m in assessment.missing if m.absence in NOT_OBTAINED and m.fact != "off_label_evidence"]
     return fitting(
         *(f"{drug} could not be fully checked: {what} could not be read; check by hand or try again"
           for what in in_few_words(tuple(m.fact for m in unread))),
@@ -267,7 +267,7 @@ def dose_line(assessment: Assessment) -> str:
 def _criterion(assessment: Assessment, finding: Finding) -> str:
     """A criterion with its reason, and below it the reasons of its alternatives where it is made of some."""
     reason = f"{finding.section} {finding.label}: {_because(finding)}"
-    failed = [part for part in finding.parts if part.outcome is finding.outcome]
+    failed = finding.deciding
     if finding.outcome is not Outcome.NOT_MET or len(failed) < 2 or is_of_dose(assessment, finding):
         return reason
     return "\n".join([reason, *(f"  - {part.section}: {_because(part)}" for part in failed)])
@@ -292,10 +292,7 @@ def _value(evidence: Evidence) -> str:
 
 def _asks_for(finding: Finding, facts: Collection[str]) -> bool:
     """Whether a finding or any of its parts lacks one of the facts."""
-    for missing in finding.missing:
-        if missing.fact in facts:
-            return True
-    return any(_asks_for(part, facts) for part in finding.parts)
+    return any(missing.fact in facts for part in finding.walk() for missing in part.missing)
 
 
 def _requests(
@@ -327,7 +324,7 @@ def _request(fact: str, absence: Absence, parts: tuple[str, ...], section: str) 
     asked = words_for(fact)
     inside = f": {'; '.join(words_for(part).what for part in parts)}" if parts else ""
     text = CAUSES[absence].format(do=asked.do + inside, what=asked.what + inside)
-    return f"- {text[0].upper()}{text[1:]}{f' ({section})' if section else ''}."
+    return f"- {capital(text)}{f' ({section})' if section else ''}."
 
 
 @remembered

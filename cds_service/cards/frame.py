@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cds_service.cards.text import escaped, once
 from cds_service.cards.words import REASONS, REASONS_ELSE, REASONS_FOR, TOPICS
+from cds_service.criteria.words import capital
 from cds_service.uuids import random_uuid
 from cds_service.values import dataclass
 
@@ -104,7 +105,7 @@ def footer(assessment: Assessment) -> str:
 
 def drug_name(policy: PolicyRef) -> str:
     """The policy's drug as a sentence begins with it."""
-    return policy.drug[:1].upper() + policy.drug[1:]
+    return capital(policy.drug)
 
 
 def remarks_of(assessment: Assessment) -> list[str]:
@@ -114,7 +115,7 @@ def remarks_of(assessment: Assessment) -> list[str]:
     if not (of_weight or assessment.notes):
         return []
     notes = once([*of_weight, *assessment.notes])
-    return [f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in map(escaped, notes)]
+    return [f"{capital(note).rstrip('.')}." for note in map(escaped, notes)]
 
 
 def further_routes(assessment: Assessment) -> list[str]:

@@ -6,21 +6,18 @@ from typing import TYPE_CHECKING
 
 from cds_service.assessment import OrderOutcome
 from cds_service.criteria.dose import Verdict
-from cds_service.criteria.evaluate import union
+from cds_service.criteria.finding import union
 from cds_service.criteria.outcome import Outcome
-from cds_service.evidence import Absence
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
-    from cds_service.assessment import Assessment, DoseAssessment
+    from cds_service.assessment import Assessment
     from cds_service.criteria.finding import Finding, Missing
 
 
-OUR_TROUBLE = frozenset({Absence.NOT_SENT, Absence.NOT_PERMITTED, Absence.UNREACHABLE})
+DOSE_FACTS = frozenset({"dose.value", "dose.unit", "dose.interval"})
 
-DOSE_FACTS = {"dose.value", "dose.unit", "dose.interval"}
-
-SETTLES_ROW = {"weight_kg", "dose.phase", "stage", "metastatic", "indication"}
+SETTLES_ROW = frozenset({"weight_kg", "dose.phase", "stage", "metastatic", "indication"})
 """Chart facts whose absence alone leaves several rows of the dose table open."""
 
 
@@ -41,7 +38,7 @@ class Matter:
 
 def sorted_out(assessment: Assessment) -> Matter:
     """Which criteria belong on which card."""
-    over = is_over(assessment.dose)
+    over = assessment.dose.verdict.is_over
     refuted = assessment.outcome is OrderOutcome.DOES_NOT_MEET
     meets = assessment.outcome is OrderOutcome.MEETS
     contradicted: list[Finding] = []
@@ -61,26 +58,20 @@ def sorted_out(assessment: Assessment) -> Matter:
     return Matter(assessment, over, tuple(contradicted), tuple(open_))
 
 
-def is_over(dose: DoseAssessment) -> bool:
-    """Whether the dose itself is over the limits."""
-    return dose.verdict is Verdict.EXCEEDS or dose.verdict is Verdict.WRONG_INTERVAL
-
-
 def _criteria(assessment: Assessment) -> list[Finding]:
-    """The top-level criteria of the section (I.A.1, I.A.2 …)."""
+    """The criteria of the section that applies (I.A.1, I.A.2 …); where it is one itself (I.E.1), its parts."""
     found: list[Finding] = []
-    section = assessment.section
-    for root in assessment.findings:
-        if section is not None and root.parts and _is_inside(section, root.section):
-            found += root.parts
+    for finding in assessment.findings:
+        if finding.parts and finding.section == assessment.section:
+            found += finding.parts
         else:
-            found.append(root)
+            found.append(finding)
     return found
 
 
 def _is_inside(section: str, outer: str) -> bool:
     """Whether a section is another one or lies below it: ``I.A.5.a.ii`` is inside ``I.A.5``."""
-    return section.startswith(outer) and section[len(outer) : len(outer) + 1] in {"", "."} and bool(outer)
+    return section == outer or section.startswith(f"{outer}.")
 
 
 def fails_by_partner(assessment: Assessment, criterion: Finding) -> bool:

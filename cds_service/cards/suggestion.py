@@ -9,6 +9,7 @@ from cds_service.cards.text import short_in_words
 from cds_service.criteria.dose import Verdict
 from cds_service.facts.dose import dose_lines
 from cds_service.fhir.sig import reworded
+from cds_service.terminology.codes import UCUM
 from cds_service.uuids import random_uuid
 
 if TYPE_CHECKING:
@@ -19,21 +20,20 @@ if TYPE_CHECKING:
     from cds_service.facts.order import DraftOrder
 
 
-UCUM = "http://unitsofmeasure.org"
+_PLAIN_DOSAGE = frozenset(
+    {"id", "sequence", "text", "timing", "asNeededBoolean", "route", "site", "method", "doseAndRate"}
+)
+"""Members of an instruction that stay true, or are changed along, when dose and interval are."""
 
-_PLAIN_DOSAGE = {"id", "sequence", "text", "timing", "asNeededBoolean", "route", "site", "method", "doseAndRate"}
+_PLAIN_REPEAT = frozenset(
+    {
+        *("frequency", "period", "periodUnit", "count"),
+        *("boundsDuration", "boundsRange", "boundsPeriod", "duration", "durationMax", "durationUnit"),
+    }
+)
 
-_SAYS_IT_AGAIN = {"modifierExtension", "text", "renderedDosageInstruction"}
-
-_PLAIN_REPEAT = {
-    "boundsDuration",
-    "boundsRange",
-    "boundsPeriod",
-    "count",
-    "duration",
-    "durationMax",
-    "durationUnit",
-} | {*("frequency", "period", "periodUnit")}
+_SAYS_IT_AGAIN = frozenset({"modifierExtension", "text", "renderedDosageInstruction"})
+"""Members of an order that may name the dose once more, in words nobody changes."""
 
 _DAYS = {"d": 1, "wk": 7}
 

@@ -9,7 +9,7 @@ from cds_service.cards.text import listed, once
 from cds_service.criteria.dose import Verdict
 from cds_service.evidence import Absence
 from cds_service.facts.catalogue import FACTS
-from cds_service.wording import words_for
+from cds_service.wording import is_part_of, words_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ def in_few_words(facts: tuple[str, ...], groups: tuple[tuple[str, ...], ...] = (
     >>> in_few_words(("stage", "resectable", "recurrent"), (("resectable", "recurrent"),))[:2]
     ('stage and one of resectability and recurrence', 'stage and one of resectability and 1 more')
     """
-    plain = [fact for fact in facts if fact.partition(".")[0] not in facts or "." not in fact]
+    plain = [fact for fact in facts if not is_part_of(facts, fact)]
     either = [names for group in groups if len(names := _short(fact for fact in plain if fact in group)) > 1]
     names = [name for name in _short(plain) if not any(name in group for group in either)]
     if not either:

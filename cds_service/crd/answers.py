@@ -10,10 +10,12 @@ from cds_service.crd.actions import as_written, assertion_id, says_already, upda
 from cds_service.crd.authorizations import Register
 from cds_service.crd.coverage import Payer, coverages
 from cds_service.crd.decide import Case, Occasion, decide, foreign, not_judged
+from cds_service.crd.decision import Version
 from cds_service.crd.evaluations import Evaluation
 from cds_service.crd.render import coverage_information
 from cds_service.facts.order import medication_of
 from cds_service.fhir.read import clinical_date, text
+from cds_service.result import PolicyRef
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ ANSWERED_TYPES = frozenset(
 )
 """The resource types that may carry coverage-information."""
 _ONLY_NEWER = frozenset({"VisionPrescription"})
-_OVER = frozenset({"cancelled", "stopped", "completed", "entered-in-error"})
+_NO_LONGER_ORDERED = frozenset({"cancelled", "stopped", "completed", "entered-in-error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ class Agreed:
 
 
 @dataclass(frozen=True)
-class Coverages:
-    """The answers of one call.
+class CoverageAnswers:
+    """Coverage-information for each order of one call, and what is kept of it for forms.
 
     ``crd``: it is a CRD call. ``orders`` are all orders it is about, ``document`` and ``source`` its body, parsed and
     raw.
@@ -99,7 +101,7 @@ class Coverages:
                 revision,
                 held,
                 day,
-                self._assertion_id(order.raw, held, revision),
+                self._assertion_id(order.raw, held.reference, judged.assessment.policy),
                 register.find(held.members, revision.drug.name, day),
                 dependency if judged.assessment.section is not None else (),
             )
@@ -115,18 +117,17 @@ class Coverages:
         """
         if self.agreed.evaluations is None:
             return None
-        place, assessment = judged.order.position, judged.assessment
+        place = judged.order.position
         if place not in self._asked:
-            version = f"{assessment.policy.revision} {assessment.policy.sha256}"
-            identity = assertion_id(judged.order.raw, "", assessment.policy.id, version, self.agreed.owner)
+            identity = self._assertion_id(judged.order.raw, "", judged.assessment.policy)
             self._put(identity, "", judged, asked=True)
         return self._asked[place]
 
     def not_judged(self, order: DraftOrder, revision: Revision) -> Json | None:
         """The action for an order that a fault of ours kept from being judged."""
-        day = order.authored_on or self.occasion.on
+        day, policy = order.authored_on or self.occasion.on, PolicyRef.of(revision)
         answers = [
-            not_judged(held, day, self._assertion_id(order.raw, held, revision), self.occasion)
+            not_judged(held, day, self._assertion_id(order.raw, held.reference, policy), self.occasion)
             for held in self._held(order.raw, day)
         ]
         return self._action(order.raw, answers, f"Add coverage information to the {revision.drug.name} order")
@@ -152,8 +153,10 @@ class Coverages:
         return self._action(order.raw, answers, "Add coverage information to the order")
 
     def _may_carry(self, order: Resource) -> bool:
-        newest = order.type not in _ONLY_NEWER or self.request.version.value != "2.0"
-        return order.type in ANSWERED_TYPES and newest and text(order.raw.get("status")).lower() not in _OVER
+        newest = order.type not in _ONLY_NEWER or self.request.version is not Version.STU_2_0
+        return (
+            order.type in ANSWERED_TYPES and newest and text(order.raw.get("status")).lower() not in _NO_LONGER_ORDERED
+        )
 
     def _held(self, order: Json, day: date) -> tuple[Held, ...]:
         return coverages(self.chart, order, day, self._payer, crd=self.crd)
@@ -170,9 +173,8 @@ class Coverages:
             return payer
         return Payer(payer.known_as, members, payer.pharmacy_plans)
 
-    def _assertion_id(self, order: Json, held: Held, revision: Revision) -> str:
-        version = f"{revision.revision} {revision.sha256}"
-        return assertion_id(order, held.reference, revision.policy, version, self.agreed.owner)
+    def _assertion_id(self, order: Json, coverage: str, policy: PolicyRef) -> str:
+        return assertion_id(order, coverage, policy.id, f"{policy.revision} {policy.sha256}", self.agreed.owner)
 
     def _action(self, order: Json, answers: Sequence[CoverageDecision], description: str) -> Json | None:
         if not answers or order.get("resourceType") not in ANSWERED_TYPES:

@@ -54,7 +54,7 @@ def crd_cards(
 
 
 def at_most(cards: Sequence[Card], request: CrdRequest) -> list[Card]:
-    """The cards of an answer, no more than the client wants, the most urgent first."""
+    """The cards of an answer, no more than the client wants: the most urgent are kept, in their order."""
     if request.max_cards is None or len(cards) <= request.max_cards:
         return list(cards)
     ranked = sorted(cards, key=lambda card: card["indicator"] == "info")

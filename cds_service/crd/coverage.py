@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.crd.decision import Unresolved
 from cds_service.errors import RequestError, UnprocessableError
-from cds_service.evidence import Absence
+from cds_service.evidence import OUT_OF_REACH
 from cds_service.facts.records import references
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.queries import readable
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from cds_service.fhir.read import Json
 
 _NO_RECORD = frozenset({"entered-in-error", "draft"})
-_OUT_OF_REACH = frozenset({Absence.UNREACHABLE, Absence.NOT_PERMITTED})
 _NO_INSURER = frozenset({"Patient", "RelatedPerson"})
 _DRUG_POLICIES = frozenset({"DRUGPOL", "drug"})
 """v3-ActCode and insurance-plan-type for a plan that pays for drugs at the pharmacy."""
@@ -84,7 +83,7 @@ def _payors(coverage: Json) -> object:
 
 def _payer_unread(chart: Chart, coverage: Json) -> bool:
     """Whether it could not be read for a technical reason who the payer is."""
-    return any(chart.absence(_key(one)) in _OUT_OF_REACH for one in references(_payors(coverage)))
+    return any(chart.absence(_key(one)) in OUT_OF_REACH for one in references(_payors(coverage)))
 
 
 def require_one(chart: Chart, payer: Payer) -> None:
@@ -95,7 +94,7 @@ def require_one(chart: Chart, payer: Payer) -> None:
     nor is one without a payor where the site answers for any.
     """
     found = _records(chart)
-    if not found and chart.absence("coverage") in _OUT_OF_REACH:
+    if not found and chart.absence("coverage") in OUT_OF_REACH:
         return
     if not found:
         raise RequestError("A CRD call needs the patient's Coverage; none was sent.", expression="prefetch.coverage")
@@ -121,7 +120,7 @@ def coverages(chart: Chart, order: Mapping[str, object], day: date, payer: Payer
     found = _records(chart)
     named = [reference for reference in references(order.get("insurance")) if reference]
     if not found:
-        unread = chart.absence("coverage") in _OUT_OF_REACH
+        unread = chart.absence("coverage") in OUT_OF_REACH
         return tuple(Held(reference, unread=True) for reference in named[:1]) if unread else ()
     mine = found
     if named:

@@ -27,27 +27,26 @@ from cds_service.crd.decision import (
     Undecided,
     Unresolved,
 )
-from cds_service.criteria.criterion import AllOf, AnyOf, Attached, Given
+from cds_service.criteria.criterion import Attached
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
-from cds_service.evidence import Absence
+from cds_service.criteria.words import capital
+from cds_service.evidence import OUT_OF_REACH, Absence
 from cds_service.facts.derive import add_months
 from cds_service.values import dataclass
-from cds_service.wording import words_for
+from cds_service.wording import is_part_of, words_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from datetime import date
 
     from cds_service.assessment import Assessment
     from cds_service.crd.authorizations import Authorization
     from cds_service.crd.coverage import Held
     from cds_service.crd.decision import Answer, Contact, Detail
-    from cds_service.criteria.criterion import Criterion
     from cds_service.criteria.finding import Finding
     from cds_service.policies.revision import Revision
 
-_OVER = frozenset({Verdict.EXCEEDS, Verdict.WRONG_INTERVAL})
 FOREIGN = (
     "Not evaluated by this service: whether the order is covered or needs prior authorization depends on information "
     "that it does not have. Ask the plan."
@@ -155,14 +154,17 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
         return Conditional(Needed()), reason, ""
     if assessment.outcome is OrderOutcome.DOES_NOT_MEET:
         return _refuted(case, occasion)
-    referred = _is_referral(case)
-    if not referred and assessment.could_not_check and assessment.outcome is OrderOutcome.NEEDS_DOCUMENTATION:
+    if (
+        not assessment.referred
+        and assessment.could_not_check
+        and assessment.outcome is OrderOutcome.NEEDS_DOCUMENTATION
+    ):
         return Indeterminate(), _out_of_reach(assessment), ""
     if case.authorization is not None:
         number, until = case.authorization.number, case.authorization.until
         reason = f"Prior authorization {number} is on file" + (f" until {until}." if until else ".")
         return Covered(Satisfied(number)), reason, ""
-    if referred:
+    if assessment.referred:
         numbers = assessment.refer_to
         which = f"policy {numbers[0]}" if len(numbers) == 1 else f"one of the policies {', '.join(numbers)}"
         where = f"the plan refers it to {which}." if numbers else "it names no policy for this line of business."
@@ -173,16 +175,13 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
         if assessment.approval_months == 0:
             reason += " No month of the policy's total is left."
         return Covered(Needed()), reason, "Request prior authorization with the documentation on file."
-    over = assessment.dose.verdict in _OVER
-    to_do = _TO_DO[over] if assessment.missing else _TO_SEND
+    if not assessment.missing:
+        to_do = "Send the supporting documents with the request for prior authorization; a reviewer judges them."
+    elif assessment.dose.verdict.is_over:
+        to_do = "Change the order, or complete the questionnaire or document what is listed; then sign again."
+    else:
+        to_do = "Complete the questionnaire or document what is listed; then sign again."
     return Covered(Needed(_documents(case, occasion))), _undocumented(assessment), to_do
-
-
-_TO_DO = {
-    over: f"{first} the questionnaire or document what is listed; then sign again."
-    for over, first in ((False, "Complete"), (True, "Change the order, or complete"))
-}
-_TO_SEND = "Send the supporting documents with the request for prior authorization; a reviewer judges them."
 
 
 def _documents(case: Case, occasion: Occasion) -> Documents:
@@ -190,26 +189,26 @@ def _documents(case: Case, occasion: Occasion) -> Documents:
     return Documents(f"{occasion.forms}/{policy.id}|{policy.revision}" if occasion.forms else None)
 
 
-def _is_referral(case: Case) -> bool:
-    """Whether the use is none of those that the policy has criteria for."""
-    section = case.assessment.section
-    return section is not None and not any(pathway.section == section for pathway in case.revision.pathways)
-
-
 def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     """Recorded facts speak against a criterion. Evidence can only carry a dose that is alone in the way."""
     assessment = case.assessment
     failed = [finding for finding in assessment.findings if finding.outcome is Outcome.NOT_MET]
-    carried = {criterion.cite for p in case.revision.pathways for criterion in p.criteria if _takes_evidence(criterion)}
+    carried = {
+        criterion.cite
+        for pathway in case.revision.pathways
+        for criterion in pathway.criteria
+        if any(isinstance(one.clause, Attached) for one in criterion.walk())
+    }
     by_evidence = all(finding.section in carried for finding in failed)
     dose = assessment.dose
-    if by_evidence and dose.verdict in _OVER:
+    if by_evidence and dose.verdict.is_over:
         limit = f" to at most {plain(dose.limit_mg)} mg" if dose.verdict is Verdict.EXCEEDS and dose.limit_mg else ""
         remedy = f"Change the order{limit}, within {dose.row}, or attach evidence for the off-label dose."
     elif by_evidence:
         remedy = "Change the order, or attach evidence for the off-label dose."
     elif assessment.refer_to:
-        remedy = f"Correct the record where it is wrong; for another use the plan applies {_or(assessment.refer_to)}."
+        others = " or ".join(assessment.refer_to)
+        remedy = f"Correct the record where it is wrong; for another use the plan applies {others}."
     else:
         remedy = "Correct the record where it is wrong, or ask the plan."
     because = " ".join(
@@ -219,20 +218,9 @@ def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     return Conditional(Needed(documents)), f"{because} {remedy}", remedy
 
 
-def _takes_evidence(criterion: Criterion) -> bool:
-    match criterion.clause:
-        case Attached():
-            return True
-        case AllOf(parts) | AnyOf(parts):
-            return any(map(_takes_evidence, parts))
-        case Given(condition, then):
-            return _takes_evidence(condition) or _takes_evidence(then)
-    return False
-
-
 def _decisive(finding: Finding) -> Finding:
     """Of alternatives that all fail, the one about which most is recorded."""
-    failed = [part for part in finding.parts if part.outcome is finding.outcome]
+    failed = finding.deciding
     return _decisive(max(failed, key=lambda part: len(part.evidence))) if failed else finding
 
 
@@ -292,25 +280,24 @@ def _by_cause(missing: tuple[tuple[str, Absence], ...]) -> str:
     asked = {fact for fact, _ in missing}
     by_cause: dict[str, list[str]] = {}
     for fact, absence in missing:
-        group, dot, _ = fact.partition(".")
-        if not (dot and group in asked):
+        if not is_part_of(asked, fact):
             by_cause.setdefault(_CAUSES[absence], []).append(words_for(fact).what)
     return " ".join([f"{cause}: {'; '.join(names)}." for cause, names in by_cause.items()])
 
 
 def _dose(assessment: Assessment) -> Iterator[str]:
     dose = assessment.dose
-    if dose.verdict in _OVER and dose.arithmetic:
+    if dose.verdict.is_over and dose.arithmetic:
         said = (
             "above the policy's limit" if dose.verdict is Verdict.EXCEEDS else "given more often than the policy allows"
         )
         yield f"The dose is {said} ({dose.row}): {_ended(dose.arithmetic)}"
     if dose.partner_because:
-        yield _ended(dose.partner_because[:1].upper() + dose.partner_because[1:])
+        yield _ended(capital(dose.partner_because))
 
 
 def _out_of_reach(assessment: Assessment) -> str:
-    out = [m for m in assessment.missing if m.absence in {Absence.UNREACHABLE, Absence.NOT_PERMITTED}]
+    out = [m for m in assessment.missing if m.absence in OUT_OF_REACH]
     names = "; ".join(dict.fromkeys(words_for(m.fact).what for m in out))
     return f"Chart data could not be read ({names}): a technical trouble, no omission in the record. Try again."
 
@@ -318,7 +305,3 @@ def _out_of_reach(assessment: Assessment) -> str:
 def _ended(sentence: str) -> str:
     said = " ".join(sentence.split())
     return said if said.endswith((".", "!", "?")) else f"{said}."
-
-
-def _or(numbers: Sequence[str]) -> str:
-    return " or ".join(numbers)

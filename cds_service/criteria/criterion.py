@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from decimal import Decimal
 
     from cds_service.criteria.evaluate import Prepared
@@ -76,14 +77,16 @@ class AnyOf:
     in_order: bool = False
     also_ask: str | None = None
     ask_instead: str | None = None
-    is_dose: bool = field(init=False)
-    """Whether rows of a dose table are among the alternatives."""
-    is_cited: bool = field(init=False)
-    """Whether the policy gives alternatives sections of their own."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "is_dose", any(isinstance(part.clause, DoseWithin) for part in self.parts))
-        object.__setattr__(self, "is_cited", any(part.cite for part in self.parts))
+    @property
+    def is_dose(self) -> bool:
+        """Whether rows of a dose table are among the alternatives."""
+        return any(isinstance(part.clause, DoseWithin) for part in self.parts)
+
+    @property
+    def is_cited(self) -> bool:
+        """Whether the policy gives alternatives sections of their own."""
+        return any(part.cite for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +194,24 @@ class Criterion:
     cite: str | None = None
     label: str = ""
     prepared: Prepared | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def parts(self) -> tuple[Criterion, ...]:
+        """The criteria and conditions that its clause is made of."""
+        match self.clause:
+            case AllOf(parts=parts) | AnyOf(parts=parts):
+                return parts
+            case Given(condition=condition, then=then):
+                return condition, then
+        return ()
+
+    def walk(self) -> Iterator[Criterion]:
+        """This criterion and all below it, outermost first, in the policy's order."""
+        yield self
+        for part in self.parts:
+            yield from part.walk()
+
+    @property
+    def dose_tables(self) -> tuple[DoseWithin, ...]:
+        """Every dose table in it."""
+        return tuple(one.clause for one in self.walk() if isinstance(one.clause, DoseWithin))

@@ -34,6 +34,11 @@ class Verdict(StrEnum):
     WRONG_INTERVAL = "wrong-interval"
     UNDETERMINED = "undetermined"
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the dose is more, or more often, than a row allows."""
+        return self is Verdict.EXCEEDS or self is Verdict.WRONG_INTERVAL
+
 
 WORST_FIRST = (Verdict.EXCEEDS, Verdict.WRONG_INTERVAL, Verdict.UNDETERMINED, Verdict.OK)
 COMBINATION, MAINTENANCE = "combination", "maintenance"

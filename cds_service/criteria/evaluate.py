@@ -9,10 +9,7 @@ for every order - its kind, its words, its requirement - is settled then, and ju
 
 from __future__ import annotations
 
-from decimal import Decimal
 from functools import lru_cache, partial
-from itertools import chain
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.criteria.criterion import (
@@ -26,50 +23,28 @@ from cds_service.criteria.criterion import (
     Given,
     Unclear,
 )
-from cds_service.criteria.finding import Finding, Missing
+from cds_service.criteria.finding import Finding, Missing, Reason, alternatives, in_words, missing_from, union
 from cds_service.criteria.outcome import Outcome, any_of
 from cds_service.criteria.pattern import MOST, end_of_known, end_of_unknown, is_short, marked, pattern_of
-from cds_service.criteria.quantity import Between, Weight, plain
+from cds_service.criteria.quantity import Between
+from cds_service.criteria.words import CAUSES, OR_ELSE, capital, cited, shown
 from cds_service.evidence import Absence, Known, Unknown, with_new
 from cds_service.values import LONGEST, dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+    from decimal import Decimal
 
     from cds_service.criteria.criterion import Clause, DoseRow
     from cds_service.criteria.dose import DoseJudgement, World
     from cds_service.criteria.pattern import Pattern
     from cds_service.evidence import Evidence, Facts
 
-Found = tuple[
-    Outcome,
-    "str | Callable[[], str]",
-    tuple[Missing, ...],
-    "tuple[Evidence, ...]",
-    tuple[Finding, ...],
-    tuple[str, ...],
-]
+Found = tuple[Outcome, Reason, tuple[Missing, ...], "tuple[Evidence, ...]", tuple[Finding, ...], tuple[str, ...]]
 """What a clause comes to, a finding without its citation: outcome, reason, what is missing, evidence, cited parts, and
 the facts that refute it."""
 
 MET, NOT_MET, UNDOCUMENTED = Outcome.MET, Outcome.NOT_MET, Outcome.UNDOCUMENTED
-
-OR_ELSE = "; or else "
-"""Stands between the reasons of alternatives."""
-
-CAUSES = {
-    Absence.NOT_RECORDED: "not recorded",
-    Absence.NOT_SENT: "not sent with the request",
-    Absence.NOT_PERMITTED: "this service may not read it",
-    Absence.UNREACHABLE: "could not be read for technical reasons",
-    Absence.CONFLICTING: "the record contradicts itself",
-    Absence.TOO_OLD: "too old to be used",
-    Absence.NOT_UNDERSTOOD: "recorded in a form that is not understood",
-}
-
-
-_name = itemgetter(0)
-"""The fact that a :class:`Missing` is of."""
 
 
 def _no_words() -> str:
@@ -120,10 +95,9 @@ class Prepared(NamedTuple):
 def prepare(criterion: Criterion) -> Prepared:
     """A criterion made ready, with everything below it; done once."""
     if criterion.prepared is None:
-        clause = criterion.clause
-        judge = _PREPARE[type(clause)](clause)
+        judge = _PREPARE[type(criterion.clause)](criterion.clause)
         words: dict[str, Callable[[Context], str]] = {criterion.cite or "": partial(_say, judge.find)}
-        for part in _parts(clause):
+        for part in criterion.parts:
             words = {**{section: say for section, say in prepare(part).words.items() if section}, **words}
         in_full = partial(_in_full, judge.find, criterion.cite or "", criterion.label if criterion.cite else "")
         finding = in_full if judge.reads is None else _remembering(judge, in_full, words)
@@ -132,18 +106,9 @@ def prepare(criterion: Criterion) -> Prepared:
     return criterion.prepared
 
 
-def _parts(clause: Clause) -> tuple[Criterion, ...]:
-    match clause:
-        case AllOf(parts=parts) | AnyOf(parts=parts):
-            return parts
-        case Given(condition=condition, then=then):
-            return condition, then
-    return ()
-
-
 def _say(find: Callable[[Context], Found], context: Context) -> str:
     """The reason alone: few are ever read."""
-    return _in_words(find(context)[1])
+    return in_words(find(context)[1])
 
 
 def _in_full(find: Callable[[Context], Found], section: str, label: str, context: Context) -> Finding:
@@ -189,47 +154,6 @@ def evaluate(criterion: Criterion, context: Context) -> Finding:
 def outcome_of(criterion: Criterion, context: Context) -> Outcome:
     """The outcome alone, where nobody reads the finding; always that of :func:`evaluate`."""
     return (criterion.prepared or prepare(criterion)).judge.outcome(context)
-
-
-def missing_from(fact: Unknown, asked: str, meaning: str) -> tuple[Missing, ...]:
-    """What to list for an unknown fact: its own name, or the names of the facts that would settle it."""
-    looked_for = fact.looked_for or meaning
-    if not fact.asks:
-        return (Missing(asked, fact.absence, looked_for),)
-    return _alternatives(tuple(Missing(name, fact.absence, looked_for) for name in fact.asks))
-
-
-def _alternatives(missing: tuple[Missing, ...]) -> tuple[Missing, ...]:
-    """Facts of which one can be enough, each with the names of all."""
-    if len(missing) < 2:
-        return missing
-    names = tuple(map(_name, missing))
-    return tuple([one._replace(among=names) for one in missing])
-
-
-def shown(value: Any) -> str:
-    """A fact's value in words."""
-    if value is True:
-        return "yes"
-    if value is False:
-        return "no"
-    if isinstance(value, Decimal):
-        return plain(value)
-    if isinstance(value, Weight):
-        return f"{plain(value.kg)} kg"
-    return str(value)
-
-
-def cited(evidence: Sequence[Evidence]) -> str:
-    """Where a value stands, for a sentence: `` (Observation/wt-1, 2026-11-02)``."""
-    for item in evidence:
-        if item.reference and item.origin.value != "given":
-            return f" ({item.reference}, {item.recorded})" if item.recorded else f" ({item.reference})"
-    return ""
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _outcome_found(judge: Callable[[Context], Found]) -> Judge:
@@ -299,11 +223,11 @@ def _unknown_words(test: FactTest, fact: Unknown) -> str:
     why = CAUSES[fact.absence]
     if fact.evidence:
         why += f": {', '.join(e.shown for e in fact.evidence[:2] if e.shown)}"
-    return f"{_capital(test.meaning)}: {why}; {test.requirement} is required"
+    return f"{capital(test.meaning)}: {why}; {test.requirement} is required"
 
 
 def _known_words(test: FactTest, fact: Known[Any], outcome: Outcome) -> str:
-    said = f"{_capital(test.meaning)}: {shown(fact.value)}{cited(fact.evidence)}"
+    said = f"{capital(test.meaning)}: {shown(fact.value)}{cited(fact.evidence)}"
     if outcome is MET:
         return said
     if outcome is NOT_MET:
@@ -385,7 +309,7 @@ def _companions(clause: Companions) -> Judge:
 
 def _attached(clause: Attached) -> Judge:
     name = clause.fact
-    unknown = _unknown(name, clause.meaning, lambda fact: f"{_capital(clause.meaning)}: {CAUSES[fact.absence]}")
+    unknown = _unknown(name, clause.meaning, lambda fact: f"{capital(clause.meaning)}: {CAUSES[fact.absence]}")
 
     def judge(context: Context) -> Found:
         fact = context.facts[name]
@@ -480,7 +404,7 @@ def _joined_words(clause: AllOf | AnyOf, sections: Sequence[str], parts: Sequenc
     deciding = [(section, part[1]) for section, part in zip(sections, parts, strict=True) if part[0] is outcome]
     if clause.in_order and outcome is UNDOCUMENTED:
         deciding = deciding[:1]
-    words = [_in_words(reason) for section, reason in deciding if not section]
+    words = [in_words(reason) for section, reason in deciding if not section]
     named = ", ".join(section for section, _ in deciding if section)
     if named:
         if outcome is MET:
@@ -491,10 +415,6 @@ def _joined_words(clause: AllOf | AnyOf, sections: Sequence[str], parts: Sequenc
             words.append(f"Open: {named}")
     # What each of several alternatives wants is not wanted of the request as a whole.
     return _joined(words, "; " if every or outcome is MET else OR_ELSE)
-
-
-def _in_words(reason: str | Callable[[], str]) -> str:
-    return reason if isinstance(reason, str) else reason()
 
 
 def _joined(texts: Iterable[str], between: str = "; ") -> str:
@@ -512,27 +432,9 @@ def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]
         missing = (asked_beside,) if instead else (asked_beside, *missing)
     if len(missing) < 2 or isinstance(clause, AllOf) or clause.in_order or clause.is_cited:
         return missing
-    if all(len(one) < 2 or set(map(_name, one)) == set(one[0].among) for one in asked):
-        return _alternatives(missing)
+    if all(len(one) < 2 or {each.fact for each in one} == set(one[0].among) for one in asked):
+        return alternatives(missing)
     return tuple([one._replace(among=()) for one in missing])  # of one alternative several things are needed
-
-
-def union(asked: Iterable[tuple[Missing, ...]]) -> tuple[Missing, ...]:
-    """Every fact once, in the order in which it is first asked for.
-
-    Facts of which one can be enough are asked for each by itself where one of them is needed anyhow.
-    """
-    listed = tuple(chain.from_iterable(asked))
-    if len(set(map(_name, listed))) == len(listed):
-        return listed
-    first: dict[str, Missing] = {}
-    needed: set[str] = set()
-    for item in listed:
-        if first.setdefault(item.fact, item).among != item.among:
-            needed.add(item.fact)
-    if not needed:
-        return tuple(first.values())
-    return tuple([one if needed.isdisjoint(one.among) else one._replace(among=()) for one in first.values()])
 
 
 def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:
@@ -589,7 +491,7 @@ def _any_dose(clause: AnyOf, plainly: Judge) -> Judge:
 
 def _over_words(context: Context, others: Sequence[Found]) -> str:
     """Why the rows do not hold, and what the alternatives beside them come to."""
-    return _joined([context.dose_because(), *[_in_words(other[1]) for other in others]])
+    return _joined([context.dose_because(), *[in_words(other[1]) for other in others]])
 
 
 def _given(clause: Given) -> Judge:
@@ -624,12 +526,12 @@ def _given(clause: Given) -> Judge:
     return _of_parts(judge, outcome_alone, (condition, then))
 
 
-def _does_not_apply(reason: str | Callable[[], str]) -> str:
-    return f"Does not apply: {_in_words(reason).partition(';')[0]}"
+def _does_not_apply(reason: Reason) -> str:
+    return f"Does not apply: {in_words(reason).partition(';')[0]}"
 
 
-def _both_words(one: str | Callable[[], str], other: str | Callable[[], str]) -> str:
-    return _joined((_in_words(one), _in_words(other)))
+def _both_words(one: Reason, other: Reason) -> str:
+    return _joined((in_words(one), in_words(other)))
 
 
 # --- dose rows -----------------------------------------------------------------------------------------------------

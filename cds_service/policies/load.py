@@ -31,7 +31,6 @@ from cds_service.policies.revision import InForce, Pathway, Revision
 from cds_service.terminology.drug import Drug
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from cds_service.documents import Loc
@@ -97,14 +96,15 @@ class Build:
         word = self.word.pathways[index]
         loc: Loc = ("pathways", index)
         criteria = tuple(self.criterion(c, (*loc, "criteria", i)) for i, c in enumerate(word.criteria))
-        for i, criterion in enumerate(word.criteria):
-            if not criterion.cite:
+        for i, written in enumerate(word.criteria):
+            if not written.cite:
                 self.source.problem((*loc, "criteria", i), f"a criterion of {word.section} has no citation")
         tables: dict[str | None, tuple[DoseRow, ...]] = {}
-        for within in dose_tables(criteria):
-            if within.setting in tables:
-                self.source.problem(loc, f"{word.section} has two dose tables for {within.setting}")
-            tables[within.setting] = within.rows
+        for criterion in criteria:
+            for within in criterion.dose_tables:
+                if within.setting in tables:
+                    self.source.problem(loc, f"{word.section} has two dose tables for {within.setting}")
+                tables[within.setting] = within.rows
         for i, approval in enumerate(word.approval):
             if approval.less is not None and approval.less not in FACTS:
                 self.source.problem((*loc, "approval", i), _unknown_fact(approval.less))
@@ -231,15 +231,3 @@ def _row(row: RowWord) -> DoseRow:
         shown += f" ({row.phase}{f', {row.cycles} cycles' if row.cycles else ''})"
     partner = Partner(row.partner[0], row.partner[1], row.partner_doses) if row.partner else None
     return DoseRow(row.cite, row.weight, row.limit, row.every, shown, row.phase, row.cycles, partner)
-
-
-def dose_tables(criteria: tuple[Criterion, ...]) -> Iterator[DoseWithin]:
-    """Every dose table in a tree of criteria."""
-    for criterion in criteria:
-        match criterion.clause:
-            case DoseWithin() as within:
-                yield within
-            case AllOf(parts=parts) | AnyOf(parts=parts):
-                yield from dose_tables(parts)
-            case Given(then=then):
-                yield from dose_tables((then,))

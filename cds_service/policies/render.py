@@ -18,7 +18,7 @@ from cds_service.criteria.criterion import (
 from cds_service.criteria.quantity import in_weeks, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from cds_service.policies.model import PoliciesWord, ReferralWord
     from cds_service.policies.revision import Pathway, Revision
@@ -51,12 +51,12 @@ def _page(revision: Revision) -> Iterator[str]:
     yield ""
     yield f"Revision {revision.revision}, in force from {revision.in_force.start}" + (f" to {until}." if until else ".")
     lines = document.lines_of_business
-    yield f"Payer: {revision.payer}. Lines of business: {_listed(w.title for w in lines.values())}."
+    yield f"Payer: {revision.payer}. Lines of business: {', '.join(w.title for w in lines.values())}."
     yield f"Source: {document.source.document} (SHA-256 `{document.source.sha256}`)."
     yield f"Reviewed by: {document.reviewed_by or 'not yet signed'}."
     yield ""
     drug = revision.drug
-    vials = _listed(f"{plain(v.mg)} mg/{plain(v.ml)} mL" for v in drug.vials)
+    vials = ", ".join(f"{plain(v.mg)} mg/{plain(v.ml)} mL" for v in drug.vials)
     if vials:
         unit = f", one unit is {plain(drug.billing_unit_mg)} mg" if drug.billing_unit_mg is not None else ""
         strength = f"Strength: {plain(drug.mg_per_ml)} mg/mL. " if drug.mg_per_ml is not None else ""
@@ -102,7 +102,7 @@ def _page(revision: Revision) -> Iterator[str]:
         yield f"### {listed.section}: partners by histology"
         yield ""
         for histology, partners in listed.histology.items():
-            yield f"- {histology}: {_listed(partners, ' or ')}"
+            yield f"- {histology}: {' or '.join(partners)}"
         yield ""
     yield "## Settings"
     yield ""
@@ -148,10 +148,6 @@ def routes(referral: ReferralWord) -> list[tuple[PoliciesWord, str]]:
         (change.non_formulary, f"{within}: {change.non_formulary.label}"),
         (referral.off_label, f"Otherwise: {referral.off_label.label}"),
     ]
-
-
-def _listed(words: Iterable[str], joint: str = ", ") -> str:
-    return joint.join(words)
 
 
 def approval(pathway: Pathway) -> str:
@@ -200,14 +196,7 @@ def _criterion(criterion: Criterion, depth: int) -> Iterator[str]:
 
 def _cited(criterion: Criterion) -> Iterator[Criterion]:
     """The nearest cited criteria below one."""
-    match criterion.clause:
-        case AllOf(parts=parts) | AnyOf(parts=parts):
-            below: tuple[Criterion, ...] = parts
-        case Given(condition=condition, then=then):
-            below = (condition, then)
-        case _:
-            below = ()
-    for part in below:
+    for part in criterion.parts:
         if part.cite:
             yield part
         else:

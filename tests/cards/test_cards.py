@@ -22,13 +22,14 @@ from cds_service.cards import (
 )
 from cds_service.cards.frame import TOPIC_SYSTEM
 from cds_service.cards.text import escaped, fitting, in_kg, in_words
-from cds_service.cards.words import in_few_words, words_for
+from cds_service.cards.words import in_few_words
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.finding import Finding, Missing
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import Weight
 from cds_service.evidence import Absence, Evidence
 from cds_service.facts.catalogue import FACTS
+from cds_service.wording import words_for
 
 OTHERS = {"CP.CPA.09": "off-label use, commercial", "CP.PMN.53": "off-label use, Medicaid"}
 POLICY = PolicyRef("CP.PHAR.339", "2022-12-02", "ab12", "Durvalumab (Imfinzi)", "durvalumab", "Centene", OTHERS)
@@ -194,7 +195,7 @@ def test_critical_only_where_a_site_opts_in_and_only_for_gross_errors():
 
 def test_at_most_two_cards_the_dose_first():
     missing = [Missing("stage", Absence.NOT_RECORDED), Missing("off_label_evidence", Absence.NOT_SENT)]
-    found = finding("I.A", Outcome.UNDOCUMENTED, parts=[finding("I.A.4", Outcome.UNDOCUMENTED, missing=missing[:1])])
+    found = finding("I.A.4", Outcome.UNDOCUMENTED, missing=missing[:1])
     dose, criteria = cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, OVERDOSE, [found], missing), None, PLAIN)
     assert (dose["indicator"], criteria["indicator"]) == ("warning", "info")
     assert "stage" in criteria["summary"]
@@ -208,7 +209,7 @@ def contradicted(**more):
     young = finding("I.A.3", Outcome.NOT_MET, "17 years old on 2026-11-20; at least 18 is required")
     return assessment(
         OrderOutcome.DOES_NOT_MEET,
-        findings=[finding("I.A", Outcome.NOT_MET, parts=[finding("I.A.1"), young])],
+        findings=[finding("I.A.1"), young],
         refer_to=["CP.PMN.53"],
         **more,
     )
@@ -219,7 +220,7 @@ def test_a_summary_does_not_cite_the_record(cited):
     refuted = finding(
         "I.A.1", Outcome.NOT_MET, f"How certain the diagnosis is: refuted ({cited}); confirmed is required"
     )
-    found = assessment(OrderOutcome.DOES_NOT_MEET, findings=[finding("I.A", Outcome.NOT_MET, parts=[refuted])])
+    found = assessment(OrderOutcome.DOES_NOT_MEET, findings=[refuted])
     card = only(cards(found, None, PLAIN))
     assert card["summary"].startswith("Durvalumab: how certain the diagnosis is: refuted; confirmed is required")
     assert "2026-05-04" in card["detail"]
@@ -244,15 +245,13 @@ def test_contradictions_come_before_documents():
 
 def test_the_dose_criterion_is_left_to_the_dose_card():
     over = finding("I.A.5", Outcome.NOT_MET, parts=[finding("I.A.5.a.ii", Outcome.NOT_MET)])
-    root = finding("I.A", Outcome.NOT_MET, parts=[finding("I.A.1"), over])
-    card = only(cards(assessment(OrderOutcome.DOES_NOT_MEET, OVERDOSE, [root]), None, PLAIN))
+    card = only(cards(assessment(OrderOutcome.DOES_NOT_MEET, OVERDOSE, [finding("I.A.1"), over]), None, PLAIN))
     assert "exceeds" in card["summary"]
 
 
 def test_a_partner_overage_is_on_the_criteria_card_although_the_dose_is_within():
     over = finding("I.A.5", Outcome.NOT_MET, "tremelimumab 300 mg is above 75 mg", parts=[finding("I.A.5.a.ii")])
-    root = finding("I.A", Outcome.NOT_MET, parts=[over])
-    card = only(cards(assessment(OrderOutcome.DOES_NOT_MEET, DOSE_OK, [root]), None, PLAIN))
+    card = only(cards(assessment(OrderOutcome.DOES_NOT_MEET, DOSE_OK, [over]), None, PLAIN))
     assert "tremelimumab 300 mg is above 75 mg" in card["summary"]
 
 
@@ -419,10 +418,10 @@ def test_an_undetermined_dose_is_never_silent():
 
 
 def test_a_referral_names_the_policies_and_what_they_are_for():
-    root = finding("I.E", Outcome.UNDOCUMENTED, parts=[finding("I.E.2", Outcome.UNDOCUMENTED)])
+    found = [finding("I.E.1", Outcome.NOT_MET), finding("I.E.2", Outcome.UNDOCUMENTED)]
     dose = DoseAssessment(Verdict.UNDETERMINED)
     one = assessment(
-        OrderOutcome.NEEDS_DOCUMENTATION, dose, [root], section="I.E.2", refer_to=["CP.CPA.09"], referred=True
+        OrderOutcome.NEEDS_DOCUMENTATION, dose, found, section="I.E.2", refer_to=["CP.CPA.09"], referred=True
     )
     card = only(cards(one, None, PLAIN))
     assert card["indicator"] == "info"
@@ -435,8 +434,7 @@ def test_a_referral_names_the_policies_and_what_they_are_for():
 
 def test_a_part_that_only_a_reviewer_can_judge_is_named():
     judged = finding("I.D.1", Outcome.UNDOCUMENTED, "liver-confined and resectable: a reviewer judges")
-    root = finding("I.D", Outcome.UNDOCUMENTED, parts=[judged])
-    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, findings=[root], section="I.D"), None, PLAIN))
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, findings=[judged], section="I.D"), None, PLAIN))
     assert "a reviewer judges" in card["detail"]
 
 
@@ -747,7 +745,7 @@ def test_hostile_text_in_every_place_stays_text():
         found = assessment(
             OrderOutcome.DOES_NOT_MEET,
             dose,
-            [finding("I.A", Outcome.NOT_MET, parts=[bad])],
+            [bad],
             missing,
             notes=(hostile,),
             order=hostile,

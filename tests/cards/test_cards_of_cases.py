@@ -7,9 +7,9 @@ import orjson
 import pytest
 
 from cds_service.cards import CardOptions, cards
-from cds_service.cards.words import words_for
 from cds_service.explanation import to_json
 from cds_service.values import replace
+from cds_service.wording import words_for
 from tests.policies.test_cases import CASES, judged
 from tests.response_checker import complaints
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cds_service.crd.answers import Coverages
+from cds_service.crd.answers import CoverageAnswers
 from hooks import review
 from tests.bodies import DURVALUMAB, UCUM, Json, assessments, call, order, searchset
 from tests.crd.calls import ONCOLOGIST, VERSIONS, Client, attested, chart, complete, crd, within
@@ -131,7 +131,7 @@ async def test_a_fault_of_ours_about_coverage_is_no_empty_answer(monkeypatch: py
     def broken(*_: Any) -> Any:
         raise RuntimeError
 
-    monkeypatch.setattr(Coverages, "judged", broken)
+    monkeypatch.setattr(CoverageAnswers, "judged", broken)
     answer = (await Client().post(crd(within(), prefetch=complete()))).json()
     assert "could not be checked" in answer["cards"][0]["summary"]
 

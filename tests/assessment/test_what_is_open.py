@@ -1,0 +1,85 @@
+"""What an assessment asks for, and shows, where something that decides it is not recorded."""
+
+from datetime import date
+
+import pytest
+
+from cds_service.assessment import OrderOutcome, Verdict, assess
+from cds_service.criteria.outcome import Outcome
+from cds_service.evidence import Absence, Unknown
+from cds_service.facts.given import read_given
+from cds_service.policies.library import load_library
+
+REVISION = load_library().revision("CP.PHAR.339")[0]
+STAGE_III = {"indication": "nsclc", "stage": "IIIB", "resectable": False, "metastatic": False, "weight_kg": 70}
+
+
+def every(weeks, mg, **more):
+    return {"value": mg, "unit": "mg", "interval_value": weeks, "interval_unit": "wk", **more}
+
+
+def judged(**facts):
+    return assess(read_given(facts, date(2026, 11, 22)).facts, REVISION)
+
+
+def found(result, section):
+    (finding,) = (one for top in result.findings for one in top.walk() if one.section == section)
+    return finding
+
+
+def test_lines_given_together_at_two_intervals_ask_for_one():
+    result = judged(**STAGE_III, dose=[every(2, 400), every(3, 300)])
+    assert result.dose.verdict is Verdict.UNDETERMINED
+    (asked,) = result.dose.unsettled
+    assert (asked.fact, asked.absence) == ("dose.interval", Absence.CONFLICTING)
+
+
+def test_a_partner_is_asked_for_where_only_one_of_the_possible_phases_has_one():
+    result = judged(indication="hcc", weight_kg=70, dose=every(4, 1500))
+    assert result.dose.verdict is Verdict.OK
+    assert [missing.fact for missing in found(result, "I.D.4").missing] == ["dose.phase", "combination_drugs"]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "asked"),
+    [("confirmed", Outcome.MET, []), ("provisional", Outcome.UNDOCUMENTED, ["diagnosis_status"])],
+)
+def test_therapy_is_established_only_for_a_confirmed_diagnosis(status, outcome, asked):
+    continued = judged(indication="nsclc", diagnosis_status=status, request_type="continuation", centene_benefit=True)
+    established = found(continued, "II.A.1")
+    assert (established.outcome, [missing.fact for missing in established.missing]) == (outcome, asked)
+
+
+def test_a_dose_within_the_rows_meets_its_clause_though_nobody_knows_of_an_increase_or_a_partner():
+    dose = every(3, 1500, phase="combination", cycles=4)
+    continued = judged(indication="nsclc", request_type="continuation", metastatic=True, weight_kg=70, dose=dose)
+    assert found(continued, "II.A.4.b.ii").outcome is Outcome.UNDOCUMENTED
+    assert found(continued, "II.A.4").outcome is Outcome.MET
+
+
+def test_a_dose_without_a_row_shows_what_the_choice_of_rows_rests_on():
+    without = judged(**{**STAGE_III, "stage": "I"}, dose=every(2, 700))
+    assert without.dose.verdict is Verdict.UNDETERMINED
+    assert {"dose", "weight_kg", "stage", "metastatic"} <= {one.path for one in found(without, "I.A.5").evidence}
+    within = judged(**STAGE_III, dose=every(2, 700))
+    assert {one.path for one in found(within, "I.A.5").evidence} == {"dose", "weight_kg"}
+
+
+def test_a_request_that_may_be_continued_says_what_that_one_would_need():
+    whole = {
+        **STAGE_III,
+        "diagnosis_status": "confirmed",
+        "birth_date": "1958-03-14",
+        "prescriber_specialty": "medical oncology",
+        "prior_therapy": {"concurrent_platinum_chemo": True, "concurrent_rt": True, "progressed": False},
+        "dose": every(2, 700),
+    }
+    assert judged(**whole).outcome is OrderOutcome.MEETS
+    facts = read_given(whole, date(2026, 11, 22)).facts
+    result = assess(facts.including({"request_type": Unknown(Absence.CONFLICTING)}), REVISION)
+    assert result.section == "I.A"
+    assert result.missing[0].fact == "request_type"
+    (note,) = (note for note in result.notes if "judged as a first request" in note)
+    assert "is recorded in two ways" in note
+    assert "goes by II.A, which would need" in note
+    assert "responding" in note
