@@ -166,6 +166,8 @@ def judge(call: HookCall, seen: Scan, item: InScope, options: CardOptions) -> tu
 
 def _beside(seen: Scan, item: InScope) -> list[str]:
     """The other orders of the call in words: each by its name, and how many more where there are very many."""
+    if len(seen.orders) == 1:
+        return []
     others = [other for other in seen.orders[: _MOST_NAMED + 1] if other is not item][:_MOST_NAMED]
     said = [f"{other.name} is ordered in the same call; each is judged for itself." for other in others]
     if more := len(seen.orders) - 1 - len(others):

@@ -6,6 +6,7 @@ sorted once.
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class Request(NamedTuple):
     """One request: its place among what is missing, and the parts of a group that is asked for as a whole.
 
-    ``among`` are the facts, its own included, of which one can be enough.
+    ``among`` are the facts, its own included, of which one can be enough; empty where no other is asked for beside it.
     """
 
     place: int
@@ -61,7 +62,7 @@ def _asked_for(missing: tuple[tuple[str, Absence, tuple[str, ...]], ...]) -> Ask
     ours = {fact: place for place, (fact, absence, _) in enumerate(missing) if absence in NOT_OBTAINED}
     document = {fact: place for place, (fact, absence, _) in enumerate(missing) if absence not in NOT_OBTAINED}
     requests = _grouped(document, among), _grouped(ours, among)
-    count = len(groups) + sum(not request.among for request in chain(*requests))
+    count = len({among[facts[request.place]] or request.place for request in chain(*requests)})
     return Asked(frozenset(facts), *requests, in_few_words(_told(facts), groups), count)
 
 
@@ -73,8 +74,13 @@ def _told(facts: Sequence[str]) -> tuple[str, ...]:
 def _grouped(places: dict[str, int], among: dict[str, tuple[str, ...]]) -> tuple[Request, ...]:
     """A request for each fact; parts of a group that is asked for as a whole belong to its request."""
     parts = [fact for fact in places if is_part_of(places, fact)]
+    sizes = Counter(among[fact] for fact in places)
     return tuple(
-        Request(place, tuple(part for part in parts if is_part_of({fact}, part)), among[fact])
+        Request(
+            place,
+            tuple(part for part in parts if is_part_of({fact}, part)),
+            among[fact] if sizes[among[fact]] > 1 else (),
+        )
         for fact, place in places.items()
         if fact not in parts
     )

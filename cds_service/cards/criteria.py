@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -166,8 +165,8 @@ def _documents_summary(matter: Matter, missing: Sequence[Missing], open_: Sequen
     if "indication" in asked.facts and "histology" not in asked.facts:
         also = _more_missing(asked.count - 1)
         return f"{drug}: it is open which diagnosis the order is for; link a diagnosis that settles it{also}"
-    unsettled = SETTLES_ROW.intersection([m.fact for m in assessment.dose.unsettled])
-    if assessment.dose.verdict is Verdict.UNDETERMINED and unsettled:
+    unsettled = SETTLES_ROW.intersection([one.fact for one in assessment.dose.unsettled])
+    if unsettled and assessment.dose.verdict is Verdict.UNDETERMINED:
         without = asked_for([m for m in missing if m.fact in unsettled])
         also = _more_missing(asked.count - without.count)
         todo = "record it" if without.document else "it was not available to this check"
@@ -302,20 +301,19 @@ def _requests(
 
     ``said`` are the remarks of the card: why a diagnosis is open is not said again with what it lacks.
     """
-    sizes = Counter(request.among for request in requests)
     lines: list[str] = []
     together: dict[tuple[str, ...], list[str]] = {}
     for place, parts, among in requests:
         one = missing[place]
         section = sections.get(one.fact, "")
-        looked_for = "" if one.looked_for.lower() in said else _looked_for(one.looked_for)
-        if among and sizes[among] > 1:
+        looked_for = "" if said and one.looked_for.lower() in said else _looked_for(one.looked_for)
+        if among:
             first = f"- One of these can be enough{f' ({section})' if section else ''}:"
             line = f"  {_request(one.fact, one.absence, parts, '')}{looked_for}"
             together.setdefault(among, [first]).append(line)
         else:
             lines.append(_request(one.fact, one.absence, parts, section) + looked_for)
-    return [*lines, *chain.from_iterable(together.values())]
+    return [*lines, *chain.from_iterable(together.values())] if together else lines
 
 
 @lru_cache(maxsize=4096)

@@ -11,7 +11,8 @@ import re
 from collections import defaultdict
 from dataclasses import field
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import Evidence, Origin
 from cds_service.facts.claims import Claim
@@ -65,6 +66,8 @@ _OTHER_SITE = re.compile(
     r"cervix|ovar(?:y|ies)|vulva|penis|an(?:us|al)|thyroid|(?:o)?esophagus|larynx|pharynx|\w+pharynx|tongue|mouth|tonsils?)\b",
     re.IGNORECASE,
 )
+_MOST_SAID = 5
+"""Histologies that are named where records disagree."""
 _HISTOLOGY = frozenset({"extension", "evidence"})
 """Members of a Condition that can hold its histology."""
 
@@ -104,6 +107,9 @@ class Cancer:
     """The Condition's code."""
     past: bool = False
     histology: tuple[Claim[Histology], ...] = ()
+    """What it says of its histology itself, and reports that name it."""
+    reports: tuple[Claim[Histology], ...] = ()
+    """Reports that name no tumour: the same for every tumour of the chart."""
     disagreeing: tuple[Evidence, ...] = ()
 
     @property
@@ -302,18 +308,25 @@ def _cancers(chart: Chart) -> Iterator[Cancer]:
             found.append((resource, diagnosis, disagrees))
     if not found:
         return
+    aimed: dict[int, list[Claim[Histology]]] = defaultdict(list)
+    unaimed: list[Claim[Histology]] = []
+    for claim, targets in _reported_histology(chart):
+        if not targets:
+            unaimed.append(claim)
+        for target in targets:
+            aimed[target].append(claim)
     one_site = len({site_of(diagnosis) for _, diagnosis, _ in found}) == 1
-    reports = list(_reported_histology(chart))
+    reports = _told(unaimed if one_site else ())
     for resource, plain, disagrees in found:
-        raw = resource.raw
-        about = tuple(claim for claim, targets in reports if (id(raw) in targets if targets else one_site))
-        yield _cancer(resource, plain, about, disagrees=disagrees)
+        yield _cancer(resource, plain, aimed.get(id(resource.raw), ()), reports, disagrees=disagrees)
 
 
 def _diagnosed(resource: Resource) -> tuple[Diagnosis | None, bool]:
     """The diagnosis that a Condition's code names, a morphology at its body site, and whether its codes disagree."""
     diagnosis, disagrees = read_concept(resource.code)
-    return diagnosis and _at_its_site(resource.raw, diagnosis), disagrees
+    if diagnosis is not None and diagnosis.why == NO_SITE:
+        diagnosis = _at_its_site(resource.raw, diagnosis)
+    return diagnosis, disagrees
 
 
 def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = None) -> Diagnosis:
@@ -331,11 +344,13 @@ def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = 
     return replace(diagnosis, disease=None, settled=True, why="", histology=None) if elsewhere else diagnosis
 
 
-def _cancer(resource: Resource, plain: Diagnosis, about: tuple[Claim[Histology], ...], *, disagrees: bool) -> Cancer:
-    """A Condition as a tumour. ``about`` is the histology that other records report of it."""
+def _cancer(
+    resource: Resource, plain: Diagnosis, about: Sequence[Claim[Histology]], reports: _Told, *, disagrees: bool
+) -> Cancer:
+    """A Condition as a tumour. ``about`` is the histology that other records report of it, ``reports`` of any."""
     raw = resource.raw
-    histology = (*_own_histology(resource), *about) if _HISTOLOGY & raw.keys() else about
-    diagnosis = _with_histology(raw, plain, histology)
+    histology = (*_own_histology(resource), *about) if _HISTOLOGY & raw.keys() else tuple(about)
+    diagnosis = _with_histology(raw, plain, _told(histology, reports) if histology else reports)
     certainty = code_of(raw.get("verificationStatus")).lower()
     status = "provisional" if certainty in PROVISIONAL else certainty
     day = recorded_on(raw)
@@ -350,6 +365,7 @@ def _cancer(resource: Resource, plain: Diagnosis, about: tuple[Claim[Histology],
         evidence=evidence(resource, "code", diagnosis.shown, day),
         past=is_past(raw),
         histology=histology,
+        reports=reports.claims,
         disagreeing=(evidence(resource, "code", shown(raw.get("code")), day),) if disagrees else (),
     )
 
@@ -403,13 +419,34 @@ def _histology(
         yield Claim(meaning, evidence(resource, path, meaning.shown, day), inferred)
 
 
-def _with_histology(raw: Json, diagnosis: Diagnosis, histology: Sequence[Claim[Histology]]) -> Diagnosis:
+class _Told(NamedTuple):
+    """Claims of the histology, with the different things they say: meanings by group and kind, and in words."""
+
+    claims: tuple[Claim[Histology], ...]
+    meanings: dict[tuple[str, str | None], Histology]
+    said: dict[str, None]
+
+
+def _told(claims: Sequence[Claim[Histology]], others: _Told | None = None) -> _Told:
+    """What some claims say together with others, which are not gone through again."""
+    meanings = {(claim.value.group, claim.value.kind): claim.value for claim in claims}
+    said = dict.fromkeys([claim.evidence.shown for claim in claims])
+    if others is not None:
+        meanings, said = {**meanings, **others.meanings}, {**said, **others.said}
+    return _Told(tuple(claims), meanings, said)
+
+
+_NOBODY = _told(())
+
+
+def _with_histology(raw: Json, diagnosis: Diagnosis, histology: _Told) -> Diagnosis:
     """The diagnosis as the histology makes it: settled, moved to its group, or open where records disagree."""
-    if not histology:
+    meanings = histology.meanings
+    if not meanings:
         return diagnosis
-    meanings = {(claim.value.group, claim.value.kind): claim.value for claim in histology}
     if len({group for group, _ in meanings}) > 1:
-        said = ", ".join(dict.fromkeys(claim.evidence.shown for claim in histology))
+        named = list(islice(histology.said, _MOST_SAID + 1))
+        said = ", ".join(named[:_MOST_SAID]) + (" …" if len(named) > _MOST_SAID else "")
         why = f"records of the histology disagree ({said})"
         return replace(diagnosis, settled=False, why=why, ask=("histology", "indication"))
     kinds = {kind for _, kind in meanings if kind}
@@ -473,8 +510,10 @@ def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
             if diagnosis.disease is not None and diagnosis.disease in refuted and not fitting[kind]:
                 reasons.disagreeing.append(item)
                 disputed[diagnosis.disease] = None
-        new = [one for one in mine if conditions.setdefault(id(one.resource.raw), one) is one]
-        found += [_asked_if_past(one).diagnosis for one in new]
+        for one in mine:
+            if id(one.resource.raw) not in conditions:
+                conditions[id(one.resource.raw)] = one
+                found.append(_asked_if_past(one).diagnosis)
     reasons.disagreeing += [item for disease in disputed for item in refuted[disease]]
     merged = tuple(replace(d, named_by_order=True) for d in _merge(found))
     seen = dict.fromkeys([item for _, _, item in reasons.named] + [c.evidence for c in conditions.values()])
@@ -576,7 +615,7 @@ def _read_reason_reference(reading: Reading, reference: str, display: str, path:
     cancer = by_resource(reading.chart).get(id(target.raw))
     diagnosis, disagrees = _diagnosed(target)
     if cancer is None and diagnosis is not None:  # contained in the order
-        cancer = _cancer(target, diagnosis, (), disagrees=disagrees)
+        cancer = _cancer(target, diagnosis, (), _NOBODY, disagrees=disagrees)
     if cancer is not None:
         reasons.named.append((cancer.diagnosis, cancer, cancer.evidence))
         reasons.disagreeing += cancer.disagreeing

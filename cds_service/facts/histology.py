@@ -12,11 +12,12 @@ from cds_service.facts.records import coded, evidence, in_words, observations, o
 from cds_service.terminology import histology_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from cds_service.evidence import AnyFact, Evidence
     from cds_service.facts.cancer import Cancer
     from cds_service.facts.read import Reading
+    from cds_service.terminology import Histology
 
 KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
 """The ``histology`` attribute of diagnosis codes, as the fact carries it."""
@@ -31,6 +32,7 @@ def read(reading: Reading) -> dict[str, AnyFact]:
         return {}
     nothing = Unknown(reading.chart.absence("conditions", "oncologyObservations"), LOOKED_FOR)
     claims = [claim for cancer in about.conditions for claim in _claims(cancer)]
+    claims += _typed(next((cancer.reports for cancer in about.conditions if cancer.reports), ()))
     claims += [
         Claim(diagnosis.histology, said, inferred=True) for diagnosis, said in about.reasons if diagnosis.histology
     ]
@@ -49,16 +51,20 @@ def _unread(reading: Reading) -> Iterator[Evidence]:
 
 def _claims(cancer: Cancer) -> Iterator[Claim[str]]:
     diagnosis = cancer.diagnosis
-    if cancer.histology:
-        for claim in cancer.histology:
-            if name := "small cell" if claim.value.group == "sclc" else claim.value.kind:
-                yield Claim(name, claim.evidence, claim.inferred)
+    yield from _typed(cancer.histology)
     kinds = {KINDS.get(entry.attributes.get("histology", "")) for entry in cancer.resource.code.entries}
     by_code = kinds - {None}
     for kind in by_code:
         yield Claim(str(kind), cancer.evidence)
-    if not by_code and not cancer.histology and diagnosis.histology:
+    if not by_code and not cancer.histology and not cancer.reports and diagnosis.histology:
         yield Claim(diagnosis.histology, cancer.evidence, inferred=True)
+
+
+def _typed(claims: Iterable[Claim[Histology]]) -> Iterator[Claim[str]]:
+    """What claims say as the fact carries it."""
+    for claim in claims:
+        if name := "small cell" if claim.value.group == "sclc" else claim.value.kind:
+            yield Claim(name, claim.evidence, claim.inferred)
 
 
 SOURCE = FactSource(

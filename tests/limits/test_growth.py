@@ -97,6 +97,26 @@ def procedures(number: int) -> Json:
     return body
 
 
+def histologies(number: int) -> Json:
+    """Reports that name no tumour, beside as many Conditions without a histology of their own."""
+    lung = {"coding": [{"system": "http://hl7.org/fhir/sid/icd-10-cm", "code": "C34.91"}]}
+    adeno = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/icd-o-3", "code": "8140/3"}]}
+    body = call()
+    body["prefetch"]["conditions"] = searchset(*conditions(number, code=lung))
+    body["prefetch"]["oncologyObservations"] = each(
+        number,
+        lambda place: {
+            "resourceType": "Observation",
+            "id": f"h{place}",
+            "status": "final",
+            "subject": PATIENT,
+            "code": {"coding": [{"system": "http://loinc.org", "code": "31206-6"}]},
+            "valueCodeableConcept": adeno,
+        },
+    )
+    return body
+
+
 def foreign(number: int) -> Json:
     drafts = [
         {**order(f"r{place}"), "medicationReference": {"reference": f"Medication/m{place}"}} for place in range(number)
@@ -135,9 +155,20 @@ async def work(client: httpx.AsyncClient, body: Json) -> int:
         by_identifier,
         payors,
         procedures,
+        histologies,
         foreign,
     ],
-    ids=["reasons", "contained reasons", "words", "refuted", "identifiers", "payors", "procedures", "foreign orders"],
+    ids=[
+        "reasons",
+        "contained reasons",
+        "words",
+        "refuted",
+        "identifiers",
+        "payors",
+        "procedures",
+        "histologies",
+        "foreign orders",
+    ],
 )
 async def test_work_grows_with_the_size_of_a_body_and_no_faster(
     client: httpx.AsyncClient, of_size: Callable[[int], Json]
