@@ -20,6 +20,23 @@ if TYPE_CHECKING:
     from cds_service.policies.revision import Revision
 
 
+_SETTING = frozenset({"stage", "metastatic"})
+"""The facts that say which setting a disease is in: an alternative that they refute is for another setting."""
+
+
+def decisive(finding: Finding) -> Finding | None:
+    """The finding that says why a criterion is not met: of alternatives that all fail, the one that was meant.
+
+    That is none for another setting, and of the rest the one about which most is recorded. None where all are for
+    other settings.
+    """
+    failed = finding.deciding
+    if not failed:
+        return finding
+    meant = [part for part in failed if _SETTING.isdisjoint(part.refuted_by)]
+    return decisive(max(meant, key=lambda part: len(part.evidence))) if meant else None
+
+
 @direct
 class OrderOutcome(StrEnum):
     """What the policy comes to for an order. It informs; it neither approves nor denies."""

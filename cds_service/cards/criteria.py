@@ -39,6 +39,7 @@ from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.words import OR_ELSE, capital
 from cds_service.evidence import NOT_OBTAINED
 from cds_service.facts.catalogue import FACTS
+from cds_service.result import decisive
 from cds_service.values import remembered
 from cds_service.wording import words_for
 
@@ -54,9 +55,6 @@ if TYPE_CHECKING:
 
 _LIMIT = re.compile(r"[^;]*; at (?:most|least) ")
 """A reason that is a number and its limit: it says more than the criterion's label."""
-
-_SETTING = frozenset({"stage", "metastatic"})
-"""The facts that say which setting a disease is in: an alternative that they refute is for another setting."""
 
 
 def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
@@ -88,7 +86,8 @@ def _contradiction_summary(assessment: Assessment, contradicted: Sequence[Findin
     if fails_by_partner(assessment, first):
         because, todo = assessment.dose.partner_because, "change it or attach evidence"
     else:
-        because = _decisive(first)
+        reason = decisive(first)
+        because = reason.because if reason is not None else ""
         todo = f"see {assessment.refer_to[0]}" if len(assessment.refer_to) == 1 else "correct the record or see detail"
     because = uncapital(CITED.sub("", one_line(in_words(because))).rstrip("."))
     condition = "; ".join(because.split("; ")[:2])
@@ -105,19 +104,6 @@ def _contradiction_summary(assessment: Assessment, contradicted: Sequence[Findin
         f"{drug}: criterion {first.section} not met{more}: {first.label}; {todo}",
         f"{drug} does not meet plan criterion {first.section}{more}; {todo}",
     )
-
-
-def _decisive(finding: Finding) -> str:
-    """Why a criterion is not met; of alternatives that all fail, why the one fails that the request was meant for.
-
-    That is none for another setting, and of the rest the one about which most is recorded. Empty where all are for
-    other settings.
-    """
-    failed = finding.deciding
-    if not failed:
-        return finding.because
-    meant = [part for part in failed if _SETTING.isdisjoint(part.refuted_by)]
-    return _decisive(max(meant, key=lambda part: len(part.evidence))) if meant else ""
 
 
 def _unchecked_summary(assessment: Assessment) -> str:

@@ -33,6 +33,7 @@ from cds_service.criteria.quantity import plain
 from cds_service.criteria.words import capital
 from cds_service.evidence import OUT_OF_REACH, Absence
 from cds_service.facts.derive import add_months
+from cds_service.result import decisive
 from cds_service.values import dataclass
 from cds_service.wording import is_part_of, words_for
 
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from cds_service.crd.authorizations import Authorization
     from cds_service.crd.coverage import Held
     from cds_service.crd.decision import Answer, Contact, Detail
-    from cds_service.criteria.finding import Finding
     from cds_service.policies.revision import Revision
 
 FOREIGN = (
@@ -212,16 +212,11 @@ def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     else:
         remedy = "Correct the record where it is wrong, or ask the plan."
     because = " ".join(
-        f"{finding.section} ({finding.label}) is not met: {_ended(_decisive(finding).because)}" for finding in failed
+        f"{finding.section} ({finding.label}) is not met: {_ended((decisive(finding) or finding).because)}"
+        for finding in failed
     )
     documents = _documents(case, occasion) if by_evidence else None
     return Conditional(Needed(documents)), f"{because} {remedy}", remedy
-
-
-def _decisive(finding: Finding) -> Finding:
-    """Of alternatives that all fail, the one about which most is recorded."""
-    failed = finding.deciding
-    return _decisive(max(failed, key=lambda part: len(part.evidence))) if failed else finding
 
 
 # --- limits --------------------------------------------------------------------------------------------------------

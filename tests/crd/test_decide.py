@@ -127,6 +127,15 @@ def test_does_not_meet():
     assert "CP.PMN.53" in decision.reason
 
 
+def test_of_alternatives_the_one_for_the_recorded_setting_is_named():
+    """However much is recorded of the other one."""
+    metastatic = {"stage": "IV", "metastatic": True, "biomarkers": {"egfr": "positive", "alk": "negative"}}
+    treated = {"concurrent_platinum_chemo": True, "concurrent_rt": True, "progressed": True}
+    decision = decided(MEETS | metastatic | {"prior_therapy": treated})
+    assert "ensitizing EGFR mutation: yes" in decision.reason
+    assert "progress" not in decision.reason
+
+
 def test_does_not_meet_but_evidence_could_carry_it():
     decision = decided(MEETS | {"dose": OVERDOSE, "off_label_evidence": False})
     assert decision.answer == Conditional(Needed(Documents(FORM)))
