@@ -44,6 +44,7 @@ from cds_service.fhir.read import (
     codings,
     concept_text,
     entries_of,
+    extensions,
     objects,
     reference_of,
     runs_on,
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
 
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import Reading
+    from cds_service.fhir.chart import Chart
+    from cds_service.fhir.read import Json
 
 CHEMORADIATION = "dated radiotherapy (Procedure) and platinum administrations within it"
 STATUS = "disease status (LOINC 97509-4) after the chemoradiation"
@@ -70,6 +73,15 @@ STILL_RECEIVING = timedelta(days=56)
 """Twice the longest interval of the drug's schedules: after a longer pause nobody can say that it is received now."""
 
 _CHEST = re.compile(r"lung|chest|thora|mediast|hil(?:ar|um)|pulmon|bronch", re.IGNORECASE)
+_ELSEWHERE = re.compile(
+    r"\b(?:brain|crani\w*|cerebr\w*|wbrt|skull|gamma ?knife|spin(?:e|al)|vertebra\w*|sacr\w+|lumbar|bones?|bony|"
+    r"osseous|femur|femoral|humerus|hips?|pelvi\w+|prostat\w*|breasts?|rect(?:um|al)|anal|cervi(?:x|cal)|uter\w+|"
+    r"head and neck|necks?|laryn\w+|pharyn\w+|\w+pharyn\w+|liver|hepat\w+|adrenal|kidneys?|renal|bladder|skin|"
+    r"abdom\w+|total body)\b",
+    re.IGNORECASE,
+)
+"""Where else radiotherapy goes, as the name of a course says it that gives no body site."""
+_VOLUME = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-radiotherapy-dose-delivered-to-volume"
 _COURSE_WORDS = (
     (re.compile(r"\b(?:progress(?:ed|es|ing|ion|ive)|worse(?:ned|ning)?|pd)\b"), "progressed"),
     (re.compile(r"\bstable\b|\bsd\b"), "stable"),
@@ -464,7 +476,7 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
     found = []
     for resource, entry in coded(reading.chart, "Procedure", "tx_radiotherapy", "tx_chemoradiation"):
         raw = resource.raw
-        sites = as_list(raw.get("bodySite"))
+        sites = _sites(reading.chart, raw)
         elsewhere = bool(sites) and not any(_is_chest(site) for site in sites)
         unnamed = elsewhere and not all(concept_text(site) for site in sites)  # a code nobody here knows
         if status_of(raw) in NOT_DONE or (elsewhere and not unnamed) or is_for_another(reading, raw):
@@ -479,6 +491,28 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
         else:
             found.append(_Course(start, end, item))
     return _merged(found)
+
+
+def _sites(chart: Chart, raw: Json) -> list[object]:
+    """Where a course went: its body sites, else mCODE's volumes, else what its name says of another place."""
+    if "bodySite" in raw and (sites := as_list(raw["bodySite"])):
+        return sites
+    volumes: list[object] = []
+    for extension in extensions(raw, _VOLUME) if "extension" in raw else ():
+        for volume in extensions(extension, "volume"):
+            pointer = as_object(volume.get("valueReference"))
+            target = chart.resolve(pointer, within=raw)
+            structure = target.raw if target is not None else {}
+            places = [
+                structure.get("location"),
+                *(o.get("structure") for o in objects(structure.get("includedStructure"))),
+            ]
+            volumes += [place for place in places if place] or ([pointer["display"]] if pointer.get("display") else [])
+    if volumes:
+        return volumes
+    code = raw.get("code")
+    named = " ".join([concept_text(code), *(coding.display for coding in codings(code))])
+    return [named] if _ELSEWHERE.search(named) else []
 
 
 def _is_chest(site: object) -> bool:
@@ -627,7 +661,8 @@ SOURCE = FactSource(
     reads=(
         "The drug's administrations, dispenses and statements give the first dose, the last one and the time between; "
         "an order shows a dose only when it is completed. Chemoradiation is concurrent where platinum was given "
-        "within a dated course of radiotherapy to the chest, sequential where both are dated and apart; anything "
+        "within a dated course of radiotherapy to the chest (or to no place that it names, by body site, mCODE volume "
+        "or name), sequential where both are dated and apart; anything "
         "undated settles nothing, and what names another tumour as its reason is left out. Progression is disease "
         "status (LOINC 97509-4) after the radiotherapy, response the newest one after the first dose."
     ),

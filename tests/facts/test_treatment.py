@@ -127,6 +127,43 @@ def test_any_missing_piece_settles_nothing(resources):
     assert chemoradiation(*resources) == (None, None, None)
 
 
+VOLUME = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-radiotherapy-dose-delivered-to-volume"
+
+
+def irradiated(name, *volumes, **contained):
+    """A course without a body site, of such a name, to such volumes."""
+    course = procedure({**concept(SNOMED, "1217123003"), "text": name}, "2026-03-02", "2026-04-15", "rt-1")
+    held = [{"resourceType": "BodyStructure", "id": key, "location": place} for key, place in contained.items()]
+    doses = [{"url": VOLUME, "extension": [{"url": "volume", "valueReference": volume}]} for volume in volumes]
+    return {**course, "extension": doses, "contained": held}
+
+
+@pytest.mark.parametrize(
+    ("course", "counts"),
+    [
+        (irradiated("External beam radiotherapy"), True),
+        (irradiated("Radiotherapy, right upper lobe of lung"), True),
+        (irradiated("Radiotherapy to lung and thoracic spine"), True),
+        (irradiated("Whole brain radiotherapy"), False),
+        (irradiated("Prophylactic cranial irradiation"), False),
+        (irradiated("SBRT of the left hip"), False),
+        (irradiated("Teleradiotherapy", {"reference": "#v"}, v={"text": "Brain"}), False),
+        (irradiated("Teleradiotherapy", {"reference": "#v"}, v=concept(SNOMED, "39607008")), True),
+        (
+            irradiated(
+                "Teleradiotherapy", {"reference": "#v"}, {"reference": "#w"}, v={"text": "Brain"}, w={"text": "Lung"}
+            ),
+            True,
+        ),
+        (irradiated("Teleradiotherapy", {"reference": "BodyStructure/9", "display": "Left breast"}), False),
+        (irradiated("Teleradiotherapy", {"reference": "BodyStructure/9"}), True),
+    ],
+)
+def test_radiotherapy_of_another_place_is_none_of_the_chest(course, counts):
+    found = chemoradiation(course, administered("cisplatin", "2026-03-20", "a1"))
+    assert found == ((True, True, None) if counts else (None, None, None))
+
+
 def test_chemoradiation_not_recorded_and_not_sent():
     found = facts(dx(ADENO), empty=("procedures", "medicationAdministrations"))
     assert cause(found[RT]) is Absence.NOT_RECORDED
