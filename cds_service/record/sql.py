@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,7 +216,7 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
         connection.isolation_level = None
         connection.text_factory = _text
         # WAL lets readers go on while a row is written; FULL makes every commit reach the disk before it is answered.
-        connection.execute("PRAGMA journal_mode=WAL")
+        _turn_to_wal(connection)
         connection.execute("PRAGMA wal_autocheckpoint=4000")
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
 
@@ -226,6 +227,24 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
     event.listen(engine, "connect", connected)
     event.listen(engine, "begin", begin)
     return engine
+
+
+def _turn_to_wal(connection: sqlite3.Connection) -> None:
+    """Turn a file to write-ahead logging.
+
+    The workers of a service start at one moment, and SQLite does not wait where another process turns the file, so we
+    do.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class SqlStore:

@@ -220,7 +220,7 @@ class Writer:
             self._away(error)
         else:
             if self.state.away:
-                self.state.away = ""
+                self.state.away, self._retry_at = "", 0.0
                 logs.event(log, logging.INFO, "record is back")
             return True
         return False

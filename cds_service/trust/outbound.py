@@ -11,6 +11,7 @@ import asyncio
 import http.cookiejar
 import ipaddress
 import logging
+import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,6 @@ import httpx
 from cds_service.trust.registry import origin_of
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Awaitable, Iterator
 
     from cds_service.trust.registry import Registry
@@ -229,9 +229,11 @@ class _Stream(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         with _translated():
-            if (connection := _with_surplus(self._response)) is not None:
-                await connection.aclose()
-            await self._response.aclose()
+            try:
+                if (connection := _with_surplus(self._response)) is not None:
+                    await connection.aclose()
+            finally:
+                await self._response.aclose()
 
 
 def _with_surplus(response: httpcore.Response) -> Any:
@@ -242,7 +244,25 @@ def _with_surplus(response: httpcore.Response) -> Any:
     """
     connection = getattr(getattr(response.stream, "_stream", None), "_connection", None)
     state = getattr(connection, "_h11_state", None)
-    return connection if state is not None and state.trailing_data[0] else None
+    if state is None:
+        return None
+    return connection if state.trailing_data[0] or _has_more(response.extensions["network_stream"]) else None
+
+
+def _has_more(connected: httpcore.AsyncNetworkStream) -> bool:
+    """Whether a connection holds what was not asked of it yet: it reads ahead, and TLS gives one record at a time."""
+    stream = getattr(connected, "_stream", None)
+    tls = connected.get_extra_info("ssl_object")
+    if tls is not None:
+        try:
+            tls.read(1)
+        except ssl.SSLWantReadError:
+            stream = getattr(stream, "transport_stream", None)
+        except ssl.SSLError:
+            return True
+        else:
+            return True
+    return bool(getattr(getattr(stream, "_protocol", None), "read_queue", None))
 
 
 @contextmanager

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
+import ssl
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import httpcore
 import httpx
 import pytest
 import respx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from cds_service.trust.outbound import (
     ForbiddenAddressError,
@@ -21,6 +29,9 @@ from cds_service.trust.outbound import (
 from cds_service.trust.registry import Client, Registry
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
     from tests.fetch.conftest import FhirServer
 
 CLIENT = Client.model_validate(
@@ -185,6 +196,30 @@ async def test_a_name_is_asked_for_once_by_all_who_wait_for_it(fhir: FhirServer)
         assert asked == ["inside.example"]
 
 
+@asynccontextmanager
+async def answering(
+    sent: Callable[[], bytes], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[str, list[asyncio.Task[None]]]]:
+    """A server that sends these bytes for every request: its origin, and a task for each connection that came."""
+    connections: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(sent())
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(asyncio.ensure_future(serve(reader, writer)))
+
+    async with await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls) as server:
+        scheme = "https" if tls else "http"
+        yield f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}", connections
+        await asyncio.gather(*connections)
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_what_a_server_sends_beyond_an_answer_is_nobodys_answer(chunked: bool) -> None:
     answers = iter(range(100))
@@ -196,19 +231,61 @@ async def test_what_a_server_sends_beyond_an_answer_is_nobodys_answer(chunked: b
             return head + b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
         return head + b"content-length: %d\r\n\r\n%s" % (len(body), body)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while await reader.readuntil(b"\r\n\r\n"):
-                writer.write(answer() + answer())
-        except asyncio.IncompleteReadError:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    origin = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    rules = Rules(frozenset({origin}), loopback=True, plain_http=True)
-    async with server, http_client(GuardedTransport(lambda: rules)) as client:
-        got = [(await client.get(f"{origin}/fhir/Observation")).json()["id"] for _ in range(4)]
+    async with answering(lambda: answer() + answer()) as (origin, _):
+        rules = Rules(frozenset({origin}), loopback=True, plain_http=True)
+        client = http_client(GuardedTransport(lambda: rules))
+        async with client:
+            got = [(await client.get(f"{origin}/fhir/Observation")).json()["id"] for _ in range(4)]
     assert got == ["0", "2", "4", "6"]
+
+
+def certified(folder: Path) -> Path:
+    """A file with a key and a certificate for this machine."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    today = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(today - timedelta(days=1))
+        .not_valid_after(today + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = folder / "server.pem"
+    file.write_bytes(certificate.public_bytes(pem) + private)
+    return file
+
+
+@pytest.mark.parametrize("surplus", [False, True])
+@pytest.mark.parametrize("tls", [False, True])
+async def test_what_comes_beyond_an_answer_is_seen_also_where_nobody_has_read_it_yet(
+    tls: bool, surplus: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer fills what is read at once, or a record of TLS: what follows waits in the layers below."""
+    at_once = 16 * 1024
+    monkeypatch.setattr(httpcore.AsyncHTTP11Connection, "READ_NUM_BYTES", at_once)
+    answers = iter(range(100))
+
+    def answer() -> bytes:
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        room = at_once - len(head % at_once)
+        return head % room + (b'{"id":%d}' % next(answers)).ljust(room)
+
+    file = certified(tmp_path)
+    ours, theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context(cafile=file)
+    ours.load_cert_chain(file)
+    sent = (lambda: answer() + answer()) if surplus else answer
+    async with answering(sent, ours if tls else None) as (origin, connections):
+        rules = Rules(frozenset({origin}), loopback=True, plain_http=True)
+        async with http_client(GuardedTransport(lambda: rules, verify=theirs)) as client:
+            got = [(await client.get(f"{origin}/fhir/Observation")).json()["id"] for _ in range(4)]
+    assert (got, len(connections)) == (([0, 2, 4, 6], 4) if surplus else ([0, 1, 2, 3], 1))
 
 
 async def test_a_connection_is_used_again_where_an_answer_ends_as_it_says(fhir: FhirServer) -> None:

@@ -313,6 +313,43 @@ def test_looking_for_answers_at_once_opens_nothing_that_waits_for_a_lock(
     store.close()
 
 
+def test_a_file_that_another_process_is_about_to_open_is_waited_for(
+    tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where several open a new file at one moment, SQLite tells one that it is locked, and does not wait."""
+    other = sqlite3.connect(tmp_path / "record.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waits = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            other.execute("COMMIT")
+
+    monkeypatch.setattr("cds_service.record.sql.time.sleep", wait)
+    store = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys)
+    store.prepare()
+    assert len(waits) == 3
+    assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    other.close()
+    store.close()
+
+
+def test_a_file_that_stays_locked_is_not_waited_for_without_end(
+    tmp_path: Path, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = sqlite3.connect(tmp_path / "record.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    now = [0.0]
+    monkeypatch.setattr("cds_service.record.sql.time.sleep", lambda _: now.append(now[-1] + 1))
+    monkeypatch.setattr("cds_service.record.sql.time.monotonic", lambda: now[-1])
+    store = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys)
+    with pytest.raises(StoreUnavailableError):
+        store.prepare()
+    other.close()
+    store.close()
+
+
 def test_a_full_disk_is_seen_before_a_row_is_lost_to_it(tmp_path: Path, keys: Keys) -> None:
     store, spool = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys), Spool(tmp_path / "spool", 1_000_000)
     store.prepare()
