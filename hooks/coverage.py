@@ -115,8 +115,9 @@ class OnOrders:
 
         ``unread`` are those of them of which it could not be read what they are for.
         """
+        failed = {id(order) for order in unread}
         for order in orders:
-            self._add(self._answers.foreign, order, unread=order in unread)
+            self._add(self._answers.foreign, order, unread=id(order) in failed)
 
     def _add(self, answer: Callable[P, Json | None], *args: P.args, **kwargs: P.kwargs) -> None:
         """Add an action, if coverage-information is sent. A fault of ours costs nothing but it."""

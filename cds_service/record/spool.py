@@ -149,6 +149,7 @@ class Spool:
                 _sync(self._folder)
             except OSError:
                 os.close(file)
+                self._path = self._new_path()  # whoever looks may have taken the old one by now
                 raise
             self._file = file
         return self._file
