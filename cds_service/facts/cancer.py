@@ -339,7 +339,9 @@ def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = 
     lung = any(entry.value_set == "body_site_lung" for entry in entries_of(tuple(found)))
     lung = lung or any(coding.code.upper().startswith("C34") for coding in found)
     elsewhere = _OTHER_SITE.search(named) is not None
-    if (lung or _LUNG_SITE.search(named)) and not elsewhere:
+    if lung or _LUNG_SITE.search(named):
+        if elsewhere:  # two organs: it stays open of which it is
+            return diagnosis
         return diagnosis_from_codings((*codings(concept), _LUNG), concept_text(concept), histology) or diagnosis
     return replace(diagnosis, disease=None, settled=True, why="", histology=None) if elsewhere else diagnosis
 

@@ -299,6 +299,7 @@ LUNG = concept(SNOMED, "39607008")
         (concept(ICDO3, "8140/3"), {"text": "Colon"}, None, True),
         ({"text": "Squamous cell carcinoma"}, {"text": "Skin of face"}, None, True),
         (concept(ICDO3, "8140/3"), {"text": "Lymph node"}, "nsclc", False),
+        (concept(ICDO3, "8140/3"), {"text": "Right lung, beside the esophagus"}, "nsclc", False),
     ],
 )
 def test_a_morphology_is_read_with_the_body_site(code, site, disease, settled):
