@@ -518,6 +518,10 @@ def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
                 found.append(_asked_if_past(one).diagnosis)
     reasons.disagreeing += [item for disease in disputed for item in refuted[disease]]
     merged = tuple(replace(d, named_by_order=True) for d in _merge(found))
+    for diagnosis, cancer, item in reasons.named:
+        settled = {d.disease for d in merged if d.settled and site_of(d) == site_of(diagnosis)}
+        if cancer is None and diagnosis.why == NO_SITE and settled and diagnosis.disease not in settled:
+            reasons.disagreeing.append(item)  # a morphology of another disease than the tumour's
     seen = dict.fromkeys([item for _, _, item in reasons.named] + [c.evidence for c in conditions.values()])
     said = tuple((diagnosis, item) for diagnosis, cancer, item in reasons.named if cancer is None)
     return Subject(merged, said, tuple(conditions.values()), tuple(seen), linked=True)

@@ -322,3 +322,11 @@ def test_histology_and_body_site_settle_a_morphology_together():
     found = facts(condition({"text": "Squamous cell carcinoma"}, bodySite=[LUNG], extension=extension))
     assert diseases(found) == [("nsclc", True, "confirmed")]
     assert value(found["histology"]) == "squamous"
+
+
+@pytest.mark.parametrize(("morphology", "tumour"), [("8041/3", NSCLC), ("8070/3", SCLC)])
+def test_a_reason_that_names_the_morphology_of_another_disease_is_conflicting(morphology, tumour):
+    found = facts(dx(tumour), reasonCode=[concept(ICDO3, morphology)])
+    assert cause(found["indication"]) is Absence.CONFLICTING
+    assert [item.reference for item in found["indication"].evidence] == ["MedicationRequest/rx-1", "Condition/dx-1"]
+    assert diseases(facts(dx(NSCLC), reasonCode=[concept(ICDO3, "8140/3")])) == [("nsclc", True, "confirmed")]
