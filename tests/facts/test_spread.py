@@ -66,7 +66,14 @@ def test_an_m_category_in_letters(spelled, metastatic):
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
 
-@pytest.mark.parametrize("said", ["MX", concept(ABSENT, "not-applicable", display="Not applicable")])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("MX", "cMX category", "MX (cannot be assessed)", "American Joint Committee on Cancer cMX"),
+        concept(SNOMED, "MX"),
+        concept(ABSENT, "not-applicable", display="Not applicable"),
+    ],
+)
 def test_an_m_category_without_a_finding_is_none(said):
     found = facts(dx(), lab("21907-1", said, "m-1"), empty=("conditions",))["metastatic"]
     assert cause(found) is Absence.NOT_RECORDED
