@@ -245,6 +245,12 @@ def _of_absent_condition(aimed: list[tuple[str, Resource | None]]) -> bool:
     return any("Condition/" in reference and target is None for reference, target in aimed)
 
 
+def is_of_another(reading: Reading, raw: Json) -> bool:
+    """Whether an Observation that does not concern the order's tumour names another one of the chart."""
+    known = by_resource(reading.chart)
+    return any(target is not None and id(target.raw) in known for _, target in aims(reading.chart, raw))
+
+
 def is_for_another(reading: Reading, raw: Json) -> bool:
     """Whether a treatment was given for other tumours alone, by the reasons it names."""
     pointed = list(references(raw.get("reasonReference")))

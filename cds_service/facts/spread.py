@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.cancer import (
     PROVISIONAL,
-    aims,
     by_resource,
     concerns,
     conditions_of,
     is_for_another,
+    is_of_another,
     is_past,
     names_absent_condition,
     recorded_on,
@@ -406,10 +406,10 @@ def _says_something(raw: Json) -> bool:
 
 
 def _of_this_tumour(reading: Reading, raw: Json, claim: Claim[bool], doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
-    """What an Observation says, if it is of the tumour the order is for. Metastases of an unnamed one are doubtful."""
+    """What an Observation says, if it is of the tumour the order is for. Metastases of no known one are doubtful."""
     if concerns(reading, raw):
         yield claim
-    elif claim.value and not any(target for _, target in aims(reading.chart, raw)):
+    elif claim.value and not is_of_another(reading, raw):
         doubtful.append(claim.evidence)
 
 

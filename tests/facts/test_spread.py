@@ -174,6 +174,20 @@ def test_metastases_of_nobody_knows_which_tumour_are_doubtful():
     assert cause(facts(*two, m_category("1229901006"))["metastatic"]) is not Absence.NOT_UNDERSTOOD
 
 
+def test_metastases_of_a_diagnosis_that_is_no_tumour_of_the_chart_are_doubtful():
+    withdrawn = icd("C34.11", "old", verificationStatus={"coding": [{"code": "entered-in-error"}]})
+    for other in (withdrawn, icd("C80.1", "old")):
+        found = facts(dx(), other, m_category("1229903009", focus=[{"reference": "Condition/old"}]))["metastatic"]
+        assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
+def test_a_stage_group_entered_in_error_does_not_say_whose_its_members_are():
+    focus, members = [{"reference": "Condition/breast"}], [{"reference": "Observation/m-1"}]
+    group = stage("IV", focus=focus, hasMember=members, status="entered-in-error")
+    breast = icd("C50.911", "breast", clinicalStatus="remission")
+    assert value(facts(dx(), breast, group, m_category("1229903009"))["metastatic"]) is True
+
+
 def test_a_history_of_metastases_is_of_the_tumour_it_is_related_to():
     def history(**more):
         return observation(concept(SNOMED, "1287652008"), True, **more)
