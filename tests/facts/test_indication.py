@@ -8,6 +8,7 @@ from cds_service.evidence import Absence
 from tests.facts.charts import (
     ADENO,
     BTC,
+    ES_SCLC,
     HCC,
     ICD10,
     ICDO3,
@@ -330,3 +331,22 @@ def test_a_reason_that_names_the_morphology_of_another_disease_is_conflicting(mo
     assert cause(found["indication"]) is Absence.CONFLICTING
     assert [item.reference for item in found["indication"].evidence] == ["MedicationRequest/rx-1", "Condition/dx-1"]
     assert diseases(facts(dx(NSCLC), reasonCode=[concept(ICDO3, "8140/3")])) == [("nsclc", True, "confirmed")]
+
+
+def test_a_report_that_names_no_tumour_is_of_none_where_the_chart_has_two():
+    report = lab("31206-6", concept(ICDO3, "8140/3"))
+    assert diseases(facts(icd("C34.11"), report)) == [("nsclc", True, "confirmed")]
+    found = facts(icd("C34.11"), icd("C50.911", "dx-2"), report)
+    assert ("nsclc", False, "confirmed") in diseases(found)
+    assert not found.knows("histology")
+
+
+def test_a_refuted_record_beside_a_confirmed_one_does_not_contradict_the_reason():
+    refuted = dx(NSCLC, "dx-2", verificationStatus={"coding": [{"code": "refuted"}]})
+    found = facts(dx(NSCLC), refuted, reasonCode=[concept(SNOMED, NSCLC)])
+    assert diseases(found) == [("nsclc", True, "confirmed")]
+
+
+def test_each_of_several_reasons_finds_its_own_records():
+    reasons = [concept(SNOMED, NSCLC), concept(ICD10, "C34.11")]
+    assert {disease for disease, *_ in diseases(facts(dx(ES_SCLC), reasonCode=reasons))} == {"nsclc", "es-sclc"}

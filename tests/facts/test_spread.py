@@ -164,6 +164,8 @@ def test_an_m_category_is_of_the_tumour_of_its_stage_group(code, metastatic, sta
     assert cause(other["metastatic"]) is Absence.NOT_RECORDED
     own = m_category(code, focus=[{"reference": "Condition/dx-1"}])
     assert value(facts(dx(), breast, group("breast"), own)["metastatic"]) is metastatic
+    theirs = m_category(code, focus=[{"reference": "Condition/breast"}])
+    assert not facts(dx(), breast, group("dx-1"), theirs)["metastatic"].evidence
 
 
 def test_metastases_of_nobody_knows_which_tumour_are_doubtful():
