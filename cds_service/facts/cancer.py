@@ -245,6 +245,12 @@ def _of_absent_condition(aimed: list[tuple[str, Resource | None]]) -> bool:
     return any("Condition/" in reference and target is None for reference, target in aimed)
 
 
+def is_of_another(reading: Reading, raw: Json) -> bool:
+    """Whether an Observation that does not concern the order's tumour names another one of the chart."""
+    known = by_resource(reading.chart)
+    return any(target is not None and id(target.raw) in known for _, target in aims(reading.chart, raw))
+
+
 def is_for_another(reading: Reading, raw: Json) -> bool:
     """Whether a treatment was given for other tumours alone, by the reasons it names."""
     pointed = list(references(raw.get("reasonReference")))
@@ -339,7 +345,9 @@ def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = 
     lung = any(entry.value_set == "body_site_lung" for entry in entries_of(tuple(found)))
     lung = lung or any(coding.code.upper().startswith("C34") for coding in found)
     elsewhere = _OTHER_SITE.search(named) is not None
-    if (lung or _LUNG_SITE.search(named)) and not elsewhere:
+    if lung or _LUNG_SITE.search(named):
+        if elsewhere:  # two organs: it stays open of which it is
+            return diagnosis
         return diagnosis_from_codings((*codings(concept), _LUNG), concept_text(concept), histology) or diagnosis
     return replace(diagnosis, disease=None, settled=True, why="", histology=None) if elsewhere else diagnosis
 
@@ -516,6 +524,10 @@ def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
                 found.append(_asked_if_past(one).diagnosis)
     reasons.disagreeing += [item for disease in disputed for item in refuted[disease]]
     merged = tuple(replace(d, named_by_order=True) for d in _merge(found))
+    for diagnosis, cancer, item in reasons.named:
+        settled = {d.disease for d in merged if d.settled and site_of(d) == site_of(diagnosis)}
+        if cancer is None and diagnosis.why == NO_SITE and settled and diagnosis.disease not in settled:
+            reasons.disagreeing.append(item)  # a morphology of another disease than the tumour's
     seen = dict.fromkeys([item for _, _, item in reasons.named] + [c.evidence for c in conditions.values()])
     said = tuple((diagnosis, item) for diagnosis, cancer, item in reasons.named if cancer is None)
     return Subject(merged, said, tuple(conditions.values()), tuple(seen), linked=True)

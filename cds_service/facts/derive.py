@@ -133,14 +133,15 @@ def _is_oncologist(specialty: str) -> bool | None:
 def _oncologist(known: Record) -> None:
     specialty = known.get("prescriber_specialty")
     if isinstance(specialty, Known):
-        said = _is_oncologist(specialty.value)
+        said, consult = _is_oncologist(specialty.value), known.get("consult", NOT_IN_RECORD)
         if said is not None:
             known["oncologist"] = Known(said, specialty.evidence)
-            return
-        # The consultation would settle it as it does for every other specialty; where there was none, the specialty.
-        asked = "consult" if isinstance(known.get("consult", NOT_IN_RECORD), Unknown) else "prescriber_specialty"
-        meaning = FACTS["prescriber_specialty"].meaning
-        known["oncologist"] = Unknown(Absence.NOT_UNDERSTOOD, meaning, specialty.evidence, (asked,))
+        elif isinstance(consult, Unknown):  # it would settle this as it does any other specialty: missing for its cause
+            meaning = consult.looked_for or FACTS["consult"].meaning
+            known["oncologist"] = Unknown(consult.absence, meaning, specialty.evidence, ("consult",))
+        else:
+            meaning, asked = FACTS["prescriber_specialty"].meaning, ("prescriber_specialty",)
+            known["oncologist"] = Unknown(Absence.NOT_UNDERSTOOD, meaning, specialty.evidence, asked)
     elif specialty is not None:
         known["oncologist"] = specialty
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.cancer import (
     PROVISIONAL,
-    aims,
     by_resource,
     concerns,
     conditions_of,
     is_for_another,
+    is_of_another,
     is_past,
     names_absent_condition,
     recorded_on,
@@ -110,6 +110,10 @@ _CATEGORY = re.compile(
     r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*m([01])(?:[a-c][12]?)?(?:category)?(?:\((?:qualifiervalue|finding)\))?"
 )
 """A whole M category, its blanks taken out: "M1a", "cM0", "American Joint Committee on Cancer cM1"."""
+_UNASSESSED = re.compile(
+    r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*mx(?:category)?(?:[:(](?:distantmetastas[ei]s)?cannotbeassessed\)?)?"
+)
+"""That there is no M category, its blanks taken out: "MX", "AJCC cMX", "MX (cannot be assessed)"."""
 _NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph")
 _SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
 
@@ -397,14 +401,15 @@ def _says_something(raw: Json) -> bool:
     """Whether a category has a value other than "MX" and a reason why there is none."""
     _, found, words = value_of(raw)
     absent = any(entry.value_set == "data_absent_reason" for entry in entries_of(found))
-    return bool(found or words) and not absent and not re.fullmatch(r"[cpy]*mx", words.strip().lower())
+    spelled = words or next((coding.code for coding in found), "")
+    return bool(found or words) and not absent and not _UNASSESSED.fullmatch(spelled.strip().lower().replace(" ", ""))
 
 
 def _of_this_tumour(reading: Reading, raw: Json, claim: Claim[bool], doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
-    """What an Observation says, if it is of the tumour the order is for. Metastases of an unnamed one are doubtful."""
+    """What an Observation says, if it is of the tumour the order is for. Metastases of no known one are doubtful."""
     if concerns(reading, raw):
         yield claim
-    elif claim.value and not any(target for _, target in aims(reading.chart, raw)):
+    elif claim.value and not is_of_another(reading, raw):
         doubtful.append(claim.evidence)
 
 

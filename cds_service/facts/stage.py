@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.cancer import aims, concerns, subject
+from cds_service.facts.cancer import concerns, is_of_another, subject
 from cds_service.facts.claims import Claim, conflicting, known, with_value
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
@@ -127,7 +127,7 @@ def _claims(reading: Reading, about: Subject, unread: list[Evidence]) -> Iterato
                 unread.append(said)
             else:
                 yield Claim(meaning[0], said, inferred=meaning[1])
-        elif not any(target for _, target in aims(chart, raw)):
+        elif not is_of_another(reading, raw):
             unread.append(said)  # several tumours, and the stage does not say of which; or of one that did not come
 
 

@@ -83,3 +83,9 @@ def test_a_request_that_may_be_continued_says_what_that_one_would_need():
     assert "is recorded in two ways" in note
     assert "goes by II.A, which would need" in note
     assert "responding" in note
+
+
+def test_no_months_are_said_to_be_used_up_where_none_are_given():
+    result = judged(**STAGE_III, dose=every(2, 700))
+    assert result.approval_months is None
+    assert not [note for note in result.notes if "none is left" in note]

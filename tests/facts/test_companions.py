@@ -141,3 +141,10 @@ def test_a_draft_whose_medication_did_not_come_may_be_anything():
     found = facts(dx(), drafts=(unknown,), empty=("medicationRequests", "medicationAdministrations"))
     assert cause(found["combination_drugs"]) is Absence.NOT_SENT
     assert found["combination_drugs"].evidence[0].shown == "Medication/far"
+
+
+def test_a_drug_that_names_a_reason_that_did_not_come_beside_another_tumour_is_kept():
+    breast, gone = {"reference": "Condition/breast"}, {"reference": "Condition/gone"}
+    two = (dx(), icd("C50.911", "breast"))
+    assert facts(*two, requested("carboplatin", "c1", reasonReference=[breast, gone])).knows("combination_drugs")
+    assert not facts(*two, requested("carboplatin", "c1", reasonReference=[breast])).knows("combination_drugs")

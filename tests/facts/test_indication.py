@@ -8,6 +8,7 @@ from cds_service.evidence import Absence
 from tests.facts.charts import (
     ADENO,
     BTC,
+    ES_SCLC,
     HCC,
     ICD10,
     ICDO3,
@@ -299,6 +300,7 @@ LUNG = concept(SNOMED, "39607008")
         (concept(ICDO3, "8140/3"), {"text": "Colon"}, None, True),
         ({"text": "Squamous cell carcinoma"}, {"text": "Skin of face"}, None, True),
         (concept(ICDO3, "8140/3"), {"text": "Lymph node"}, "nsclc", False),
+        (concept(ICDO3, "8140/3"), {"text": "Right lung, beside the esophagus"}, "nsclc", False),
     ],
 )
 def test_a_morphology_is_read_with_the_body_site(code, site, disease, settled):
@@ -321,3 +323,30 @@ def test_histology_and_body_site_settle_a_morphology_together():
     found = facts(condition({"text": "Squamous cell carcinoma"}, bodySite=[LUNG], extension=extension))
     assert diseases(found) == [("nsclc", True, "confirmed")]
     assert value(found["histology"]) == "squamous"
+
+
+@pytest.mark.parametrize(("morphology", "tumour"), [("8041/3", NSCLC), ("8070/3", SCLC)])
+def test_a_reason_that_names_the_morphology_of_another_disease_is_conflicting(morphology, tumour):
+    found = facts(dx(tumour), reasonCode=[concept(ICDO3, morphology)])
+    assert cause(found["indication"]) is Absence.CONFLICTING
+    assert [item.reference for item in found["indication"].evidence] == ["MedicationRequest/rx-1", "Condition/dx-1"]
+    assert diseases(facts(dx(NSCLC), reasonCode=[concept(ICDO3, "8140/3")])) == [("nsclc", True, "confirmed")]
+
+
+def test_a_report_that_names_no_tumour_is_of_none_where_the_chart_has_two():
+    report = lab("31206-6", concept(ICDO3, "8140/3"))
+    assert diseases(facts(icd("C34.11"), report)) == [("nsclc", True, "confirmed")]
+    found = facts(icd("C34.11"), icd("C50.911", "dx-2"), report)
+    assert ("nsclc", False, "confirmed") in diseases(found)
+    assert not found.knows("histology")
+
+
+def test_a_refuted_record_beside_a_confirmed_one_does_not_contradict_the_reason():
+    refuted = dx(NSCLC, "dx-2", verificationStatus={"coding": [{"code": "refuted"}]})
+    found = facts(dx(NSCLC), refuted, reasonCode=[concept(SNOMED, NSCLC)])
+    assert diseases(found) == [("nsclc", True, "confirmed")]
+
+
+def test_each_of_several_reasons_finds_its_own_records():
+    reasons = [concept(SNOMED, NSCLC), concept(ICD10, "C34.11")]
+    assert {disease for disease, *_ in diseases(facts(dx(ES_SCLC), reasonCode=reasons))} == {"nsclc", "es-sclc"}

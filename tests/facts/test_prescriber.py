@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cds_service.evidence import Absence
+from cds_service.evidence import Absence, Facts, Known, Unknown
+from cds_service.facts.derive import derive
 from cds_service.terminology import is_oncology_specialty
 from tests.facts.charts import NUCC, SNOMED, cause, concept, dx, facts, value
 
@@ -115,3 +116,11 @@ def test_a_code_nobody_knows_is_not_understood():
     found = facts(dx(), role("999X99999X"))["prescriber_specialty"]
     assert cause(found) is Absence.NOT_UNDERSTOOD
     assert found.evidence[0].shown == "999X99999X"
+
+
+@pytest.mark.parametrize("cause_of_consult", [Absence.NOT_RECORDED, Absence.UNREACHABLE])
+def test_under_a_specialty_in_other_words_the_consultation_is_missing_for_its_own_cause(cause_of_consult):
+    known = {"prescriber_specialty": Known("Onkologie"), "consult": Unknown(cause_of_consult, "the care team")}
+    found = derive(Facts(known))["oncologist"]
+    assert isinstance(found, Unknown)
+    assert (found.absence, found.looked_for, found.asks) == (cause_of_consult, "the care team", ("consult",))

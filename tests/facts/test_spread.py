@@ -66,7 +66,14 @@ def test_an_m_category_in_letters(spelled, metastatic):
 ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
 
 
-@pytest.mark.parametrize("said", ["MX", concept(ABSENT, "not-applicable", display="Not applicable")])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *("MX", "cMX category", "MX (cannot be assessed)", "American Joint Committee on Cancer cMX"),
+        concept(SNOMED, "MX"),
+        concept(ABSENT, "not-applicable", display="Not applicable"),
+    ],
+)
 def test_an_m_category_without_a_finding_is_none(said):
     found = facts(dx(), lab("21907-1", said, "m-1"), empty=("conditions",))["metastatic"]
     assert cause(found) is Absence.NOT_RECORDED
@@ -157,6 +164,8 @@ def test_an_m_category_is_of_the_tumour_of_its_stage_group(code, metastatic, sta
     assert cause(other["metastatic"]) is Absence.NOT_RECORDED
     own = m_category(code, focus=[{"reference": "Condition/dx-1"}])
     assert value(facts(dx(), breast, group("breast"), own)["metastatic"]) is metastatic
+    theirs = m_category(code, focus=[{"reference": "Condition/breast"}])
+    assert not facts(dx(), breast, group("dx-1"), theirs)["metastatic"].evidence
 
 
 def test_metastases_of_nobody_knows_which_tumour_are_doubtful():
@@ -165,6 +174,20 @@ def test_metastases_of_nobody_knows_which_tumour_are_doubtful():
     assert cause(found) is Absence.NOT_UNDERSTOOD
     assert [item.reference for item in found.evidence] == ["Observation/m-1"]
     assert cause(facts(*two, m_category("1229901006"))["metastatic"]) is not Absence.NOT_UNDERSTOOD
+
+
+def test_metastases_of_a_diagnosis_that_is_no_tumour_of_the_chart_are_doubtful():
+    withdrawn = icd("C34.11", "old", verificationStatus={"coding": [{"code": "entered-in-error"}]})
+    for other in (withdrawn, icd("C80.1", "old")):
+        found = facts(dx(), other, m_category("1229903009", focus=[{"reference": "Condition/old"}]))["metastatic"]
+        assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
+def test_a_stage_group_entered_in_error_does_not_say_whose_its_members_are():
+    focus, members = [{"reference": "Condition/breast"}], [{"reference": "Observation/m-1"}]
+    group = stage("IV", focus=focus, hasMember=members, status="entered-in-error")
+    breast = icd("C50.911", "breast", clinicalStatus="remission")
+    assert value(facts(dx(), breast, group, m_category("1229903009"))["metastatic"]) is True
 
 
 def test_a_history_of_metastases_is_of_the_tumour_it_is_related_to():

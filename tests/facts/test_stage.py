@@ -105,6 +105,12 @@ def test_a_stage_of_a_tumour_that_did_not_come_is_not_understood():
     assert found.evidence
 
 
+def test_a_stage_of_a_diagnosis_that_is_no_tumour_of_the_chart_is_not_understood():
+    focus = [{"reference": "Condition/general"}]
+    found = facts(dx(), icd("C80.1", "general"), stage("Stage IV", focus=focus))["stage"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
 def test_a_stage_that_does_not_say_of_which_of_two_tumours_is_not_understood():
     assert cause(facts(dx(), icd("C50.911", "dx-2"), stage({"text": "IIIA"}))["stage"]) is Absence.NOT_UNDERSTOOD
 
