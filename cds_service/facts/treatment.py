@@ -507,7 +507,8 @@ def _sites(chart: Chart, raw: Json) -> list[object]:
                 structure.get("location"),
                 *(o.get("structure") for o in objects(structure.get("includedStructure"))),
             ]
-            volumes += [place for place in places if place] or ([pointer["display"]] if pointer.get("display") else [])
+            shown_as = text(pointer.get("display"))
+            volumes += [place for place in places if place] or ([shown_as] if shown_as else [])
     if volumes:
         return volumes
     code = raw.get("code")

@@ -139,6 +139,22 @@ def test_an_alternative_that_needs_several_facts_is_not_told_from_the_others() -
     assert not any(one.among for one in missing)
 
 
+def test_alternatives_with_sections_of_their_own_are_asked_for_by_section() -> None:
+    """One more fact for each: which of the settings it is decides, and each section says what it lacks."""
+    treated = {"concurrent_platinum_chemo": True, "concurrent_rt": True}
+    tested = {"biomarkers": {"egfr": "negative"}, "combination_drugs": ["tremelimumab", "carboplatin", "pemetrexed"]}
+    record = {
+        "indication": "nsclc",
+        "resectable": False,
+        "prior_therapy": treated,
+        "histology": "non-squamous",
+        **tested,
+    }
+    missing = criterion_of("I.A.4", record).missing
+    assert len(missing) > 1
+    assert not any(one.among for one in missing)
+
+
 def test_alternatives_of_which_one_is_needed_anyhow_are_none() -> None:
     either = ("stage", "metastatic")
     asked = tuple(Missing(fact, Absence.NOT_RECORDED, "", either) for fact in either)

@@ -127,6 +127,13 @@ def test_any_missing_piece_settles_nothing(resources):
     assert chemoradiation(*resources) == (None, None, None)
 
 
+@pytest.mark.parametrize(("sites", "counts"), [(("Brain", "Lung"), True), (("Brain", "Left hip"), False)])
+def test_radiotherapy_to_several_places_counts_where_one_is_the_chest(sites, counts):
+    course = {**COURSE, "bodySite": [{"text": site} for site in sites]}
+    found = chemoradiation(course, administered("cisplatin", "2026-03-20", "a1"))
+    assert found == ((True, True, None) if counts else (None, None, None))
+
+
 VOLUME = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-radiotherapy-dose-delivered-to-volume"
 
 

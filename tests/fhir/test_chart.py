@@ -299,6 +299,21 @@ def test_contained_reference_needs_its_resource():
     assert chart().resolve("#x", within) is None
 
 
+def test_of_contained_resources_with_one_id_the_first_counts():
+    within = {"contained": [{"resourceType": "Medication", "id": "m"}, {"resourceType": "Substance", "id": "m"}]}
+    found = chart().resolve("#m", within)
+    assert found is not None
+    assert found.type == "Medication"
+
+
+def test_an_identifier_that_two_resources_bear_names_neither():
+    named = {"system": "s", "value": "v"}
+    entries = [{"resource": {"resourceType": "Medication", "id": one, "identifier": [named]}} for one in ("m1", "m2")]
+    bundle = {"x": {"resourceType": "Bundle", "entry": entries}}
+    assert chart(bundle).resolve({"identifier": named}) is None
+    assert chart({"x": {"resourceType": "Bundle", "entry": entries[:1]}}).resolve({"identifier": named}) is not None
+
+
 def test_short_reference():
     assert short_reference("http://ehr.example/fhir/Patient/p1/_history/2") == "Patient/p1"
     assert short_reference("Patient/p1|2") == "Patient/p1"
