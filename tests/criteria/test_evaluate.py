@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from cds_service.assessment import derive, derive_for_disease
+from cds_service.criteria.criterion import AnyOf, Criterion, FactTest
 from cds_service.criteria.evaluate import Context, evaluate, outcome_of, prepare, union
 from cds_service.criteria.finding import Finding, Missing
 from cds_service.criteria.outcome import Outcome
@@ -139,20 +140,13 @@ def test_an_alternative_that_needs_several_facts_is_not_told_from_the_others() -
     assert not any(one.among for one in missing)
 
 
-def test_alternatives_with_sections_of_their_own_are_asked_for_by_section() -> None:
-    """One more fact for each: which of the settings it is decides, and each section says what it lacks."""
-    treated = {"concurrent_platinum_chemo": True, "concurrent_rt": True}
-    tested = {"biomarkers": {"egfr": "negative"}, "combination_drugs": ["tremelimumab", "carboplatin", "pemetrexed"]}
-    record = {
-        "indication": "nsclc",
-        "resectable": False,
-        "prior_therapy": treated,
-        "histology": "non-squamous",
-        **tested,
-    }
-    missing = criterion_of("I.A.4", record).missing
-    assert len(missing) > 1
-    assert not any(one.among for one in missing)
+@pytest.mark.parametrize(("sections", "either"), [((None, None), True), (("I.A.1.a", "I.A.1.b"), False)])
+def test_alternatives_with_sections_of_their_own_say_what_each_lacks(sections, either) -> None:
+    facts = ("resectable", "metastatic")
+    tests = [FactTest(fact, fact, fact, "yes", equals=(True,)) for fact in facts]
+    parts = tuple(Criterion(test, cite) for test, cite in zip(tests, sections, strict=True))
+    missing = evaluate(Criterion(AnyOf(parts), "I.A.1"), Context(Facts())).missing
+    assert [(one.fact, one.among) for one in missing] == [(fact, facts if either else ()) for fact in facts]
 
 
 def test_alternatives_of_which_one_is_needed_anyhow_are_none() -> None:
