@@ -472,6 +472,8 @@ def _subject(reading: Reading) -> Subject:
     alone = len(current) < 2
     if reasons.named:
         named = _named(reasons, on_chart)
+        if not named.conditions:  # named by the order alone: whatever tumour the chart has is another one
+            alone = not current
         return replace(named, disagreeing=tuple(reasons.disagreeing), alone=alone)
     if reasons.other:
         other = tuple(

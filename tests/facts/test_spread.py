@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from cds_service.evidence import Absence
+from cds_service.evidence import Absence, Known
 from cds_service.facts.cancer import RELATED_CONDITION
 from cds_service.facts.claims import Inferred
 from tests.facts.charts import (
@@ -46,6 +46,14 @@ def test_the_m_category_is_definite(code, metastatic):
     found = facts(dx(), m_category(code))["metastatic"]
     assert value(found) is metastatic
     assert not isinstance(found, Inferred)
+
+
+@pytest.mark.parametrize("others", [(), (icd("C50.911", "dx-9"),)])
+@pytest.mark.parametrize("code", ["1229903009", "1229901006"])
+def test_an_m_category_beside_another_tumour_alone_is_not_that_of_the_one_the_order_names(code, others):
+    """The order names lung cancer by a code; all that the chart has is a breast cancer, or nothing."""
+    found = facts(*others, m_category(code), reasonCode=[concept(SNOMED, ADENO)])["metastatic"]
+    assert isinstance(found, Known) is not bool(others)
 
 
 @pytest.mark.parametrize(
