@@ -146,6 +146,8 @@ def _not_given(kind: str, status: str, raw: Json) -> bool:
         return False
     if kind == "MedicationStatement":
         return status not in _TAKEN or raw.get("wasNotTaken") is True or raw.get("taken") in {"n", "na"}
+    if kind == "MedicationDispense" and status == "in-progress" and "whenHandedOver" not in raw:
+        return True  # ready to be fetched, for the very order perhaps
     return status not in _GIVEN or raw.get("wasNotGiven") is True or raw.get("notGiven") is True
 
 

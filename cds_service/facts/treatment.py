@@ -661,9 +661,9 @@ SOURCE = FactSource(
     value_sets=_VALUE_SETS,
     reads=(
         "The drug's administrations, dispenses and statements give the first dose, the last one and the time between; "
-        "an order shows a dose only when it is completed. Chemoradiation is concurrent where platinum was given "
-        "within a dated course of radiotherapy to the chest (or to no place that it names, by body site, mCODE volume "
-        "or name), sequential where both are dated and apart; anything "
+        "an order shows a dose only when it is completed, a dispense when it is handed over. Chemoradiation is "
+        "concurrent where platinum was given within a dated course of radiotherapy to the chest (or to no place that "
+        "it names, by body site, mCODE volume or name), sequential where both are dated and apart; anything "
         "undated settles nothing, and what names another tumour as its reason is left out. Progression is disease "
         "status (LOINC 97509-4) after the radiotherapy, response the newest one after the first dose."
     ),

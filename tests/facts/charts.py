@@ -104,6 +104,12 @@ def administered(name: str, day: str | None, identity: str, mg: float | None = N
     return _resource("MedicationAdministration", identity, {**found, **more})
 
 
+def dispensed(name: str, status: str = "completed", **days: str) -> Json:
+    return _resource(
+        "MedicationDispense", "disp-1", {"status": status, "medicationCodeableConcept": medication(name), **days}
+    )
+
+
 def requested(name: str, identity: str, status: str = "active", day: str = "2026-10-01", **more: Any) -> Json:
     found = {"status": status, "intent": "order", "authoredOn": day, "medicationCodeableConcept": medication(name)}
     return _resource("MedicationRequest", identity, {**found, **more})

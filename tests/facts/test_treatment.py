@@ -25,6 +25,7 @@ from tests.facts.charts import (
     cause,
     concept,
     disease_status,
+    dispensed,
     dx,
     facts,
     icd,
@@ -347,6 +348,22 @@ def test_doses_after_the_order_are_not_counted():
 @pytest.mark.parametrize("status", ["not-done", "entered-in-error", "on-hold"])
 def test_what_was_not_given_is_no_dose(status):
     assert not facts(dx(HCC), administered("Imfinzi", "2026-05-04", "d1", status=status)).knows("therapy_start")
+
+
+@pytest.mark.parametrize(
+    ("status", "days", "given"),
+    [
+        ("completed", {"whenHandedOver": "2026-05-04"}, True),
+        ("completed", {"whenPrepared": "2026-05-04"}, True),
+        ("in-progress", {"whenPrepared": "2026-05-04", "whenHandedOver": "2026-05-04"}, True),
+        ("in-progress", {"whenPrepared": "2026-05-04"}, False),  # for the order that is being signed, perhaps
+        ("preparation", {"whenPrepared": "2026-05-04"}, False),
+        ("cancelled", {"whenHandedOver": "2026-05-04"}, False),
+    ],
+)
+def test_a_dispense_shows_a_dose_once_it_is_handed_over(status, days, given):
+    found = facts(dx(HCC), dispensed("Imfinzi", status, **days))
+    assert found.knows("therapy_start") is given
 
 
 def test_a_dose_without_a_day_is_an_earlier_dose_all_the_same():
