@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
 from urllib.request import urlopen
 from uuid import uuid4
 
@@ -65,9 +66,18 @@ class Service:
         return f"http://127.0.0.1:{self.port}"
 
     def ready(self) -> dict[str, Any]:
-        """What /ready says."""
-        answer: dict[str, Any] = orjson.loads(self.get("/ready"))
-        return answer
+        """What /ready says. A worker that has just started may say no, while another has already said yes."""
+        found: list[dict[str, Any]] = []
+
+        def is_told() -> bool:
+            try:
+                found.append(orjson.loads(self.get("/ready")))
+            except HTTPError as no:
+                no.close()
+            return bool(found)
+
+        self.until(is_told)
+        return found[0]
 
     def change(self, file: Path, text: str, seen: Callable[[dict[str, Any]], bool]) -> None:
         """Replace a file in one move, and wait until /ready shows it."""
