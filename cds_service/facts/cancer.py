@@ -42,7 +42,6 @@ from cds_service.fhir.read import (
 )
 from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of, is_secondary
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
-from cds_service.terminology.diseases import NO_SITE
 from cds_service.values import dataclass, replace
 
 if TYPE_CHECKING:
@@ -330,14 +329,14 @@ def _cancers(chart: Chart) -> Iterator[Cancer]:
 def _diagnosed(resource: Resource) -> tuple[Diagnosis | None, bool]:
     """The diagnosis that a Condition's code names, a morphology at its body site, and whether its codes disagree."""
     diagnosis, disagrees = read_concept(resource.code)
-    if diagnosis is not None and diagnosis.why == NO_SITE:
+    if diagnosis is not None and not diagnosis.sited:
         diagnosis = _at_its_site(resource.raw, diagnosis)
     return diagnosis, disagrees
 
 
 def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = None) -> Diagnosis:
     """What a morphology is at the Condition's body site: of the lung, of an organ that no policy names, or open."""
-    if diagnosis.why != NO_SITE or "bodySite" not in raw:
+    if diagnosis.sited or "bodySite" not in raw:
         return diagnosis
     sites, concept = as_list(raw["bodySite"]), raw.get("code")
     named = " ".join(concept_text(site) for site in sites)
@@ -349,7 +348,9 @@ def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = 
         if elsewhere:  # two organs: it stays open of which it is
             return diagnosis
         return diagnosis_from_codings((*codings(concept), _LUNG), concept_text(concept), histology) or diagnosis
-    return replace(diagnosis, disease=None, settled=True, why="", histology=None) if elsewhere else diagnosis
+    if elsewhere:
+        return replace(diagnosis, disease=None, settled=True, why="", histology=None, sited=True)
+    return diagnosis
 
 
 def _cancer(
@@ -528,7 +529,7 @@ def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
     merged = tuple(replace(d, named_by_order=True) for d in _merge(found))
     for diagnosis, cancer, item in reasons.named:
         settled = {d.disease for d in merged if d.settled and site_of(d) == site_of(diagnosis)}
-        if cancer is None and diagnosis.why == NO_SITE and settled and diagnosis.disease not in settled:
+        if cancer is None and not diagnosis.sited and settled and diagnosis.disease not in settled:
             reasons.disagreeing.append(item)  # a morphology of another disease than the tumour's
     seen = dict.fromkeys([item for _, _, item in reasons.named] + [c.evidence for c in conditions.values()])
     said = tuple((diagnosis, item) for diagnosis, cancer, item in reasons.named if cancer is None)

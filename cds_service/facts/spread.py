@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from cds_service.facts.read import Reading
     from cds_service.fhir.chart import Chart, Resource
     from cds_service.fhir.read import Concept, Json
-    from cds_service.terminology.codes import Entry
 
 METASTASES = "metastases: stage IV, an M category (LOINC 21907-1 and like), secondary tumours (C78, C79)"
 WORDS = "the words of the diagnosis, its notes and the order's reason"
@@ -372,7 +371,8 @@ def _m_category(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bo
             claim = Claim(True, said) if raw.get("valueBoolean") is not False else None
         else:
             claim = _category(resource)
-            if claim is None and _is_m(entry) and _says_something(raw) and concerns(reading, raw):
+            is_m = entry.attributes.get("category") == "m"  # not that of the tumour or its nodes
+            if claim is None and is_m and _says_something(raw) and concerns(reading, raw):
                 path, found, words = value_of(raw)
                 doubtful.append(evidence(resource, path, in_words(found, words), observed_on(raw)))
         if claim is not None:
@@ -390,11 +390,6 @@ def _category(resource: Resource) -> Claim[bool] | None:
         if category := _CATEGORY.fullmatch(spelled.strip().lower().replace(" ", "")):
             return Claim(category[1] == "1", item)
     return None
-
-
-def _is_m(entry: Entry) -> bool:
-    """Whether a TNM category is that of the metastases, not of the tumour or its nodes."""
-    return "M category" in entry.display or "metastases" in entry.display
 
 
 def _says_something(raw: Json) -> bool:

@@ -63,8 +63,6 @@ _KIND_OF_VALUE_SET = {
     "dx_urothelial_withdrawn": "urothelial",
     "lung_cancer_histology_unspecified": "lung",
 }
-NO_SITE = "its site is not recorded"
-"""Why a morphology alone leaves a diagnosis open."""
 _NEUROENDOCRINE = ("8013/3", "8246/3")  # large cell and unspecified high grade: near NSCLC and SCLC, neither
 _UNSPECIFIED = ("8000/3", "8010/3", "8020/3")
 _KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
@@ -519,7 +517,7 @@ def _near(base: Diagnosis, near: set[str], groups: set[str], kind: str | None) -
         return replace(base, disease=disease)
     if not groups and kind is None:
         return base
-    return _open(base, disease, NO_SITE)
+    return replace(_open(base, disease, "its site is not recorded"), sited=False)
 
 
 def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
