@@ -61,8 +61,8 @@ class _Word(NamedTuple):
     name: str
     hint: str
     yes: re.Pattern[str]
-    no: re.Pattern[str] | None
-    unusable: re.Pattern[str] | None = None
+    no: re.Pattern[str]
+    unusable: re.Pattern[str]
     partly: re.Pattern[str] | None = None
     """What makes a denial one of a part only, so that it denies nothing of the rest."""
 
@@ -187,11 +187,11 @@ def claims_of_words(name: str, words: Sequence[tuple[str, Evidence]]) -> tuple[l
     for said, item in words:
         if word.hint not in said:
             continue
-        if word.unusable is not None and word.unusable.search(said):
+        if word.unusable.search(said):
             unread.append(item)
             continue
-        denied = word.no.search(said) if word.no is not None else None
-        rest = word.no.sub(" ", said) if word.no is not None else said
+        denied = word.no.search(said)
+        rest = word.no.sub(" ", said)
         affirmed = word.yes.search(rest)
         if (denied and _denied_in_doubt(word, said, denied)) or (affirmed and _in_doubt(rest, affirmed)):
             unread.append(item)
