@@ -65,7 +65,8 @@ _KIND_OF_VALUE_SET = {
 }
 _NEUROENDOCRINE = ("8013/3", "8246/3")  # large cell and unspecified high grade: near NSCLC and SCLC, neither
 _UNSPECIFIED = ("8000/3", "8010/3", "8020/3")
-_KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
+HISTOLOGY_KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
+"""The ``histology`` attribute of codes, as the fact carries it."""
 
 
 def _marks_of(coding: Coding) -> tuple[list[_Mark], bool]:
@@ -74,7 +75,7 @@ def _marks_of(coding: Coding) -> tuple[list[_Mark], bool]:
     confirmed = True
     for entry in lookup(coding.system, coding.code):
         found = entry.value_set
-        histology = _KINDS.get(entry.attributes.get("histology", ""))
+        histology = HISTOLOGY_KINDS.get(entry.attributes.get("histology", ""))
         if found == "histology_morphology_snomed":
             mark = _Mark("morphology", histology=histology, group=entry.attributes["group"])
         elif found == "lung_other_not_nsclc_sclc":
