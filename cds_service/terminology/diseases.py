@@ -455,8 +455,7 @@ def _one(values: set[str]) -> str | None:
 def _joined(marks: tuple[_Mark, ...], shown: str, status: str) -> Diagnosis:
     """One diagnosis from all readings of one concept."""
     kinds = {mark.kind for mark in marks}
-    groups = {mark.group for mark in marks if mark.kind == "morphology"} - {"unspecified", "neither", "other"}
-    groups |= {"neuroendocrine"} if any(m.kind == "morphology" and m.group == "neither" for m in marks) else set()
+    groups = {mark.group for mark in marks if mark.kind == "morphology"} - {"unspecified", "other"}
     definite = kinds & set(_DEFINITE)
     near = kinds - set(_DEFINITE) - {"morphology"}
     definite |= _settled_by(near, groups)
@@ -532,12 +531,7 @@ def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
         marks, confirmed = _marks_of(coding)
         for mark in marks if confirmed else ():
             group = mark.group if mark.kind == "morphology" else mark.kind
-            found.add(
-                (
-                    {"neither": "neuroendocrine", "uc": "urothelial", "lung": "unspecified"}.get(group, group),
-                    mark.histology,
-                )
-            )
+            found.add(({"uc": "urothelial", "lung": "unspecified"}.get(group, group), mark.histology))
     shown = text.strip() or next((coding.display for coding in seen if coding.display), "") or _our_display(seen)
     if not found and shown and not _OPEN_TYPE.search(plain(shown)):
         found = {_histology_in(_DENIED.sub(" ", _plain(shown)))} - {("", None)}
