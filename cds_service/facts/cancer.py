@@ -42,6 +42,7 @@ from cds_service.fhir.read import (
 )
 from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of, is_secondary
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
+from cds_service.terminology.diseases import NO_TUMOUR_OF_ITS_OWN
 from cds_service.values import dataclass, replace
 
 if TYPE_CHECKING:
@@ -70,15 +71,7 @@ _MOST_SAID = 5
 _HISTOLOGY = frozenset({"extension", "evidence"})
 """Members of a Condition that can hold its histology."""
 
-NO_PRIMARY = frozenset(
-    {
-        "metastatic_secondary_condition",
-        "nodal_secondary_not_m1",
-        "disease_extent_finding",
-        "history_of",
-        "encounter_for_treatment",
-    }
-)
+NO_PRIMARY = NO_TUMOUR_OF_ITS_OWN | {"disease_extent_finding"}
 """Value sets whose codes name no primary tumour: they neither make a diagnosis nor speak against one."""
 
 PAST = frozenset({"inactive", "remission", "resolved"})

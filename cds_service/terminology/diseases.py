@@ -63,6 +63,11 @@ _KIND_OF_VALUE_SET = {
     "dx_urothelial_withdrawn": "urothelial",
     "lung_cancer_histology_unspecified": "lung",
 }
+NO_TUMOUR_OF_ITS_OWN = frozenset(
+    {"metastatic_secondary_condition", "nodal_secondary_not_m1", "history_of", "encounter_for_treatment"}
+)
+"""Value sets whose codes stand where a diagnosis does and name none: a metastasis, a node, a history, an encounter."""
+
 _NEUROENDOCRINE = ("8013/3", "8246/3")  # large cell and unspecified high grade: near NSCLC and SCLC, neither
 _UNSPECIFIED = ("8000/3", "8010/3", "8020/3")
 HISTOLOGY_KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
@@ -412,11 +417,7 @@ def _is_no_primary(coding: Coding) -> bool:
     code = canonical_code(ICD10, coding.code) if coding.system == ICD10 else ""
     if code and (is_secondary(code) or code.startswith(("Z", "D1", "D2", "D3"))):
         return True
-    return any(
-        entry.value_set
-        in {"metastatic_secondary_condition", "nodal_secondary_not_m1", "history_of", "encounter_for_treatment"}
-        for entry in lookup(coding.system, coding.code)
-    )
+    return any(entry.value_set in NO_TUMOUR_OF_ITS_OWN for entry in lookup(coding.system, coding.code))
 
 
 def _our_display(codings: tuple[Coding, ...]) -> str:
