@@ -6,7 +6,6 @@ undated settles nothing. What names another tumour as its reason is left out.
 
 from __future__ import annotations
 
-import re
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +16,7 @@ from cds_service.facts.disease_status import progression
 from cds_service.facts.medications import PLATINUM, Kind, Use, is_planned, uses
 from cds_service.facts.records import NOT_DONE, coded, evidence, shown, span_of, status_of
 from cds_service.fhir.read import as_list, as_object, codings, concept_text, entries_of, extensions, objects, text
+from cds_service.terminology import organs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,15 +32,6 @@ LOOKED_FOR = "dated radiotherapy (Procedure) and platinum administrations within
 COURSE_GAP = timedelta(days=14)
 """Fractions this close belong to one course of radiotherapy."""
 
-_CHEST = re.compile(r"lung|chest|thora|mediast|hil(?:ar|um)|pulmon|bronch", re.IGNORECASE)
-_ELSEWHERE = re.compile(
-    r"\b(?:brain|crani\w*|cerebr\w*|wbrt|skull|gamma ?knife|spin(?:e|al)|vertebra\w*|sacr\w+|lumbar|bones?|bony|"
-    r"osseous|femur|femoral|humerus|hips?|pelvi\w+|prostat\w*|breasts?|rect(?:um|al)|anal|cervi(?:x|cal)|uter\w+|"
-    r"head and neck|necks?|laryn\w+|pharyn\w+|\w+pharyn\w+|liver|hepat\w+|adrenal|kidneys?|renal|bladder|skin|"
-    r"abdom\w+|total body)\b",
-    re.IGNORECASE,
-)
-"""Where else radiotherapy goes, as the name of a course says it that gives no body site."""
 _VOLUME = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-radiotherapy-dose-delivered-to-volume"
 
 
@@ -128,13 +119,13 @@ def _sites(chart: Chart, raw: Json) -> list[object]:
         return volumes
     code = raw.get("code")
     named = " ".join([concept_text(code), *(coding.display for coding in codings(code))])
-    return [named] if _ELSEWHERE.search(named) else []
+    return [named] if organs.ELSEWHERE_THAN_CHEST.search(named) else []
 
 
 def _is_chest(site: object) -> bool:
     if any(entry.value_set == "body_site_lung" for entry in entries_of(codings(site))):
         return True
-    return bool(_CHEST.search(concept_text(site)))
+    return bool(organs.CHEST.search(concept_text(site)))
 
 
 def _merged(courses: list[_Course]) -> list[_Course]:

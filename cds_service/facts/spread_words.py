@@ -15,6 +15,7 @@ from cds_service.facts.claims import Claim, settle
 from cds_service.facts.records import evidence
 from cds_service.fhir.read import clinical_date, concept_text, objects, text
 from cds_service.terminology.doubt import clause_after, clause_before, doubt, plain
+from cds_service.terminology.organs import OTHER_TUMOUR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,13 +46,6 @@ _TREATED = re.compile(r"\bpreviously (?:un)?treated\b")
 """Says which line of therapy it is, and nothing of when the disease was so."""
 _FOLLOWING = re.compile(r"(?:\W*[\w'/-]+){0,4}")
 _EXCEPTION = doubt("exception")
-_OTHER_TUMOUR = re.compile(
-    r"\b(?:breast|prostat\w*|colon|colorectal|rectal|gastric|stomach|pancrea\w*|ovarian|uterine|endometrial|cervical|"
-    r"thyroid|renal cell|kidney|bladder|testicular|esophageal|skin|head and neck)"
-    r" (?:cancer|ca|(?:adeno)?carcinoma|tumou?r|malignancy|neoplasm|polyp|lesion)s?\b|"
-    r"\b(?:melanoma|lymphoma|sarcoma|myeloma)s?\b"
-)
-"""Another tumour: what the clause says of spread is not of the one the order is for."""
 _SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
 
 
@@ -211,7 +205,7 @@ def _in_doubt(said: str, mention: re.Match[str]) -> bool:
         _BEFORE.search(_TREATED.sub(" ", before))
         or "?" in after
         or (following and _AFTER.search(following[0]))
-        or _OTHER_TUMOUR.search(before + mention[0] + after)
+        or OTHER_TUMOUR.search(before + mention[0] + after)
     )
 
 
