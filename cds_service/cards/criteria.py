@@ -231,7 +231,9 @@ def _criteria_detail(matter: Matter, missing: Sequence[Missing], open_: Sequence
     remarks = [] if matter.over else remarks_of(assessment)
     remarks += further_routes(assessment)
     if remarks:
-        blocks.append(bullets(once(remarks)))
+        # right below another list they would be read as a part of it
+        heading = ["**Noted**", ""] if blocks and blocks[-1][-1].startswith("- ") else []
+        blocks.append([*heading, *bullets(once(remarks))])
     return paragraphs(*blocks, [footer(assessment)])
 
 

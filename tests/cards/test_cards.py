@@ -237,6 +237,18 @@ def test_a_contradiction_is_a_warning_with_its_reason_and_the_way_on():
     assert "I.A.1" not in card["detail"], "what is met is not mentioned"
 
 
+def test_what_is_only_noted_is_not_in_the_list_of_what_to_document():
+    other = "Another active order for durvalumab is recorded (1500 mg every 2 wk); it is not added."
+    missing = [Missing("biomarkers.alk", Absence.NOT_RECORDED)]
+    found = finding("I.A.4", Outcome.UNDOCUMENTED, parts=[finding("I.A.4.b", Outcome.UNDOCUMENTED, missing=missing)])
+    asked = assessment(OrderOutcome.NEEDS_DOCUMENTATION, findings=[found], missing=missing, notes=[other])
+    detail = only(cards(asked, None, PLAIN))["detail"]
+    assert "(I.A.4.b).\n\n**Noted**\n\n- Another active order" in detail
+    assert "(1,500 mg every 2 weeks); it is not added" in detail, "doses are in the words of the rest of the card"
+    over = only(cards(assessment(dose=OVERDOSE, notes=[other]), None, PLAIN))["detail"]
+    assert "**Noted**" not in over, "after a table no heading is needed"
+
+
 def test_contradictions_come_before_documents():
     missing = [Missing("stage", Absence.NOT_RECORDED)]
     card = only(cards(replace(contradicted(), missing=tuple(missing)), None, PLAIN))
