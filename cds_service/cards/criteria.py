@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from cds_service.evidence import Absence, Evidence
 
 
-_LIMIT = re.compile(r"[^;]*; at (?:most|least) ")
+_LIMIT = re.compile(r"[^;]*; must be at (?:most|least) ")
 """A reason that is a number and its limit: it says more than the criterion's label."""
 
 

@@ -31,6 +31,7 @@ from cds_service.policies.revision import InForce, Pathway, Revision
 from cds_service.terminology.drug import Drug
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from cds_service.documents import Loc
@@ -215,7 +216,7 @@ def _requirement(word: CriterionWord) -> str:
     if word.equals is not None:
         return word.equals
     if word.is_one_of is not None:
-        return f"one of {', '.join(word.is_one_of)}"
+        return f"one of {', '.join(_folded(word.is_one_of))}"
     if word.at_least is not None:
         return f"at least {plain(word.at_least)}"
     if word.at_most is not None:
@@ -223,6 +224,18 @@ def _requirement(word: CriterionWord) -> str:
     if word.more_than is not None:
         return f"more than {plain(word.more_than)}"
     return "a value"
+
+
+def _folded(values: Iterable[str]) -> Iterator[str]:
+    """Values with what follows letter by letter folded: ``III, IIIA, IIIB, IIIC`` is ``III, IIIA-IIIC``."""
+    runs: list[list[str]] = []
+    for value in values:
+        if runs and value[:-1] == runs[-1][-1][:-1] and ord(value[-1]) == ord(runs[-1][-1][-1]) + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    for run in runs:
+        yield from run if len(run) < 3 else [f"{run[0]}-{run[-1]}"]
 
 
 def _row(row: RowWord) -> DoseRow:

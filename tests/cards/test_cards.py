@@ -206,7 +206,7 @@ def test_at_most_two_cards_the_dose_first():
 
 
 def contradicted(**more):
-    young = finding("I.A.3", Outcome.NOT_MET, "17 years old on 2026-11-20; at least 18 is required")
+    young = finding("I.A.3", Outcome.NOT_MET, "17 years old on 2026-11-20; must be at least 18")
     return assessment(
         OrderOutcome.DOES_NOT_MEET,
         findings=[finding("I.A.1"), young],
@@ -217,19 +217,17 @@ def contradicted(**more):
 
 @pytest.mark.parametrize("cited", ["Condition/dx-1, 2026-05-04", "#dx, 2026-05-04", "Condition, 2026-05-04"])
 def test_a_summary_does_not_cite_the_record(cited):
-    refuted = finding(
-        "I.A.1", Outcome.NOT_MET, f"How certain the diagnosis is: refuted ({cited}); confirmed is required"
-    )
+    refuted = finding("I.A.1", Outcome.NOT_MET, f"How certain the diagnosis is: refuted ({cited}); must be confirmed")
     found = assessment(OrderOutcome.DOES_NOT_MEET, findings=[refuted])
     card = only(cards(found, None, PLAIN))
-    assert card["summary"].startswith("Durvalumab: how certain the diagnosis is: refuted; confirmed is required")
+    assert card["summary"].startswith("Durvalumab: how certain the diagnosis is: refuted; must be confirmed")
     assert "2026-05-04" in card["detail"]
 
 
 def test_a_contradiction_is_a_warning_with_its_reason_and_the_way_on():
     card = only(cards(contradicted(routes=("I.E.2",)), None, PLAIN))
     assert card["indicator"] == "warning"
-    assert card["summary"].startswith("Durvalumab: 17 years old on 2026-11-20; at least 18 is required")
+    assert card["summary"].startswith("Durvalumab: 17 years old on 2026-11-20; must be at least 18")
     assert card["summary"].endswith("CP.PMN.53")
     assert "I.A.3 label of I.A.3: 17 years old" in card["detail"]
     assert "CP.PMN.53 (off-label use, Medicaid)" in card["detail"]
@@ -735,7 +733,7 @@ def test_text_from_a_record_is_shown_and_never_rendered(text, shown):
 @pytest.mark.parametrize("mark", ["\u202e", "\u202d", "\u202b", "\u2067", "\x00", "\x1b", "\x9b"])
 def test_a_name_does_not_turn_the_numbers_after_it(mark):
     seen = Evidence("Condition/1", "code", f"tumour{mark} of the lung", date(2026, 1, 1))
-    because = f"The diagnosis is tumour{mark} of the lung; 18 is required"
+    because = f"The diagnosis is tumour{mark} of the lung; must be at least 18"
     judged = assessment(
         OrderOutcome.DOES_NOT_MEET, findings=[finding("I.A.3", Outcome.NOT_MET, because, evidence=[seen])]
     )
