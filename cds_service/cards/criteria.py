@@ -247,8 +247,8 @@ def dose_line(assessment: Assessment) -> str:
     if has_no_row(assessment):
         return "The dose was not judged: the policy has no row for this use."
     rows = f" Possible rows: {', '.join(dose.open_rows)}." if len(dose.open_rows) > 1 else ""
-    limit = "limit " if dose.arithmetic else ""
-    return f"Dose not evaluable: {limit}{arithmetic(dose)}.{weight}{rows}"
+    named = "limit " if dose.arithmetic else "ordered " if dose.ordered else ""
+    return f"Dose not evaluable: {named}{arithmetic(dose)}.{weight}{rows}"
 
 
 def _criterion(assessment: Assessment, finding: Finding) -> str:
