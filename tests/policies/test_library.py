@@ -177,6 +177,26 @@ def test_a_slip_is_named_with_its_line_and_what_would_be_right(
     assert not any(jargon in problem for problem in problems for jargon in ("Input", "permitted", "required", "valid"))
 
 
+def test_approval_months_are_told_with_the_disease_they_are_for(tmp_path: Path) -> None:
+    path = edited(tmp_path, "nsclc, months: 12, less: months_on_therapy}", "nsclc, months: 6}")
+    assert "approval 6 months (nsclc), 12 months otherwise." in render(load_revision(path))
+
+
+def test_a_disease_is_known_by_its_key_and_by_its_title() -> None:
+    revision = load_revision(GOOD / "melanoma.yaml")
+    for words in ("melanoma", "Malignant melanoma"):
+        assert assess(read_given({"indication": words}, TODAY).facts, revision).section == "1"
+
+
+def test_a_section_more_or_less_is_one_line_of_the_difference(tmp_path: Path) -> None:
+    path = edited(tmp_path, "      - {cite: I.B.3, label: Adult, fact: age, at_least: 18}\n", "")
+    path.write_text(path.read_text().replace("[I.B.1, I.B.2, I.B.3, ", "[I.B.1, I.B.2, "))
+    assert diff(load_revision(SHIPPED_FILE), load_revision(path)) == [
+        "- pathways > I.B > criteria > I.B.3: {cite: I.B.3, label: Adult, fact: age, at_least: 18}",
+        "- outline > I.B.3: listed",
+    ]
+
+
 def test_a_file_in_another_encoding_is_told_with_the_line(tmp_path: Path) -> None:
     path = edited(
         tmp_path,
