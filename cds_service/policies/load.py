@@ -74,7 +74,7 @@ def _drug(word: DrugWord) -> Drug:
     return Drug(
         name=word.name,
         brand=word.brand,
-        names=tuple(n.lower() for n in word.names),
+        names=tuple(n.strip().lower() for n in word.names),
         value_set=word.value_set,
         codes=frozenset((c.system, c.code) for c in word.codes),
         mg_per_ml=word.strength,
@@ -108,6 +108,8 @@ class Build:
         for i, approval in enumerate(word.approval):
             if approval.less is not None and approval.less not in FACTS:
                 self.source.problem((*loc, "approval", i), _unknown_fact(approval.less))
+            elif approval.less is not None and FACTS[approval.less].kind not in _NUMBERS:
+                self.source.problem((*loc, "approval", i), f"{approval.less} is no number; nothing can be taken off")
         return Pathway(word.section, word.request, word.disease, word.label, word.approval, criteria, tables)
 
     def criterion(self, word: CriterionWord, loc: Loc) -> Criterion:
@@ -188,7 +190,8 @@ class Build:
         elif word.is_one_of is not None:
             equals = tuple(typed(text, "is_one_of") for text in word.is_one_of)
         for text in word.open_if:
-            typed(text, "open_if")
+            if typed(text, "open_if") in (equals or ()):
+                self.source.problem((*loc, "open_if"), f"{text} is what {name} has to be; it cannot leave it open too")
         return FactTest(
             fact=name,
             meaning=definition.meaning if definition else name,
@@ -204,7 +207,7 @@ class Build:
 
 
 def _unknown_fact(name: str) -> str:
-    return f"unknown fact {name!r}{closest(name, FACTS)}"
+    return f"unknown fact {name!r}{closest(name, FACTS) or '; docs/what-we-read.md lists them'}"
 
 
 def _yes_no(text: str) -> str | bool:
