@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cds_service.assessment import OrderOutcome, Verdict, assess
+from cds_service.cards import CardOptions, cards
 from cds_service.errors import NotFoundError, PolicyError
 from cds_service.facts.given import read_given
 from cds_service.policies.check import check
@@ -253,6 +254,14 @@ def test_a_disease_is_known_by_its_key_and_by_its_title() -> None:
     revision = load_revision(GOOD / "melanoma.yaml")
     for words in ("melanoma", "Malignant melanoma"):
         assert assess(read_given({"indication": words}, TODAY).facts, revision).section == "1"
+
+
+def test_another_disease_is_outside_a_policy_that_refers_to_no_other_one() -> None:
+    """It is neither covered nor a matter of missing documents."""
+    result = assess(read_given({"indication": "thymoma"}, TODAY).facts, load_revision(GOOD / "melanoma.yaml"))
+    assert (result.outcome, result.referred, result.refer_to) == (OrderOutcome.NEEDS_DOCUMENTATION, True, ())
+    (card,) = cards(result, None, CardOptions())
+    assert card["summary"].startswith("Examplumab: this use is outside XX.PHAR.001, and it names no policy")
 
 
 def test_a_section_more_or_less_is_one_line_of_the_difference(tmp_path: Path) -> None:
