@@ -44,8 +44,11 @@ _NUMBERS = frozenset({"number", "age", "weight"})
 
 def load_revision(path: Path) -> Revision:
     """Load, type and check one policy file. PolicyError lists every problem with file and line."""
-    raw = path.read_bytes()
     source = Source("/".join(filter(None, (path.parent.name, path.name))), PolicyError)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise PolicyError([f"{source.name}:1: cannot be read ({error.strerror})"]) from None
     word = read_document(raw, PolicyWord, source)
     build = Build(source, word)
     settings = {name: build.criterion(setting, ("settings", name)) for name, setting in word.settings.items()}

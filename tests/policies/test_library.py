@@ -204,6 +204,16 @@ def test_an_approval_and_a_pathway_that_would_never_be_used_are_named(tmp_path: 
     assert any("btc names the pathway I.C, which is for hcc" in problem for problem in problems)
 
 
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A folder with a file's name, or a link that leads nowhere, is no traceback."""
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "link.yaml").symlink_to("nowhere")
+    problems = check(tmp_path)
+    assert [problem.partition(" (")[0] for problem in problems] == [
+        f"{tmp_path.name}/{name}.yaml:1: cannot be read" for name in ("folder", "link")
+    ]
+
+
 @pytest.mark.parametrize("name", ["2023-06-01.yml", "2023-06-01.YAML", "2023-06-01.yaml.txt"])
 def test_a_policy_file_under_a_name_that_is_not_read_is_named(name: str, tmp_path: Path) -> None:
     """Left out in silence, the older revision would go on judging."""
