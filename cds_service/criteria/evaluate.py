@@ -540,6 +540,9 @@ def _both_words(one: Reason, other: Reason) -> str:
 
 # --- dose rows -----------------------------------------------------------------------------------------------------
 
+SETTING, BAND = ("disease",), ("weight_kg",)
+"""What refutes rows that are for another setting, or for another body weight."""
+
 
 def _dose_within(clause: DoseWithin) -> Judge:
     """The rows of one setting as findings; rows that share a citation are one."""
@@ -558,8 +561,10 @@ def _dose_within(clause: DoseWithin) -> Judge:
             return UNDOCUMENTED, because, missing, evidence, tuple(open_rows), ()
         here = [world for world in dose.worlds if world.setting == setting]
         if not here:
-            ruled_out = [Finding(cite, label, NOT_MET, elsewhere, (), evidence) for cite, label, _, _ in groups]
-            return NOT_MET, elsewhere, (), evidence, tuple(ruled_out), ()
+            ruled_out = [
+                Finding(cite, label, NOT_MET, elsewhere, (), evidence, (), SETTING) for cite, label, _, _ in groups
+            ]
+            return NOT_MET, elsewhere, (), evidence, tuple(ruled_out), SETTING
         if len(dose.worlds) == 1:  # all that matters is known: what the dose comes to, its rows come to
             kg, outcome = here[0].kg, dose.row_outcome(here)
             missing = context.dose_missing if outcome is UNDOCUMENTED else ()
@@ -572,7 +577,7 @@ def _dose_within(clause: DoseWithin) -> Judge:
                     [
                         Finding(cite, label, outcome, because, missing, evidence)
                         if _holds(rows, kg)
-                        else Finding(cite, label, NOT_MET, other, (), evidence)
+                        else Finding(cite, label, NOT_MET, other, (), evidence, (), BAND)
                         for cite, label, rows, other in groups
                     ]
                 ),
@@ -604,7 +609,7 @@ def _row_finding(
     """Rows of one citation, which apply in ``mine`` of the worlds."""
     evidence = context.dose_evidence
     if not mine:
-        return Finding(cite, label, NOT_MET, other_weight, (), evidence)
+        return Finding(cite, label, NOT_MET, other_weight, (), evidence, (), BAND)
     outcome = dose.row_outcome(mine)
     if outcome is not UNDOCUMENTED:
         return Finding(cite, label, outcome, context.dose_because, (), evidence)

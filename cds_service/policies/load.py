@@ -45,8 +45,11 @@ _NUMBERS = frozenset({"number", "age", "weight"})
 
 def load_revision(path: Path) -> Revision:
     """Load, type and check one policy file. PolicyError lists every problem with file and line."""
-    raw = path.read_bytes()
     source = Source("/".join(filter(None, (path.parent.name, path.name))), PolicyError)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise PolicyError([f"{source.name}:1: cannot be read ({error.strerror})"]) from None
     word = read_document(raw, PolicyWord, source)
     build = Build(source, word)
     settings = {name: build.criterion(setting, ("settings", name)) for name, setting in word.settings.items()}
@@ -75,7 +78,7 @@ def _drug(word: DrugWord) -> Drug:
     return Drug(
         name=word.name,
         brand=word.brand,
-        names=tuple(n.lower() for n in word.names),
+        names=tuple(n.strip().lower() for n in word.names),
         value_set=word.value_set,
         codes=frozenset((c.system, c.code) for c in word.codes),
         mg_per_ml=word.strength,
@@ -109,6 +112,8 @@ class Build:
         for i, approval in enumerate(word.approval):
             if approval.less is not None and approval.less not in FACTS:
                 self.source.problem((*loc, "approval", i), _unknown_fact(approval.less))
+            elif approval.less is not None and FACTS[approval.less].kind not in _NUMBERS:
+                self.source.problem((*loc, "approval", i), f"{approval.less} is no number; nothing can be taken off")
         return Pathway(word.section, word.request, word.disease, word.label, word.approval, criteria, tables)
 
     def criterion(self, word: CriterionWord, loc: Loc) -> Criterion:
@@ -189,7 +194,8 @@ class Build:
         elif word.is_one_of is not None:
             equals = tuple(typed(text, "is_one_of") for text in word.is_one_of)
         for text in word.open_if:
-            typed(text, "open_if")
+            if typed(text, "open_if") in (equals or ()):
+                self.source.problem((*loc, "open_if"), f"{text} is what {name} has to be; it cannot leave it open too")
         return FactTest(
             fact=name,
             meaning=definition.meaning if definition else name,
@@ -205,7 +211,7 @@ class Build:
 
 
 def _unknown_fact(name: str) -> str:
-    return f"unknown fact {name!r}{closest(name, FACTS)}"
+    return f"unknown fact {name!r}{closest(name, FACTS) or '; docs/what-we-read.md lists them'}"
 
 
 def _yes_no(text: str) -> str | bool:
