@@ -205,11 +205,16 @@ def _period(repeat: Json) -> Interval | Missing | None:
         return times
     if value is None:
         return _without_period(unit, value_max, times, days)
-    moments = len({text(at) for at in as_list(repeat["timeOfDay"])} - {""}) if "timeOfDay" in repeat else 0
+    moments = max(
+        len({text(at) for at in as_list(repeat[name])} - {""}) if name in repeat else 0
+        for name in ("timeOfDay", "when")
+    )
     found = interval(value, unit if isinstance(unit, str) else None, value_max, times)
     if isinstance(found, Interval):
         if moments > 1 and times is None and found.days == 1:
             return Interval(found.days, moments, f"{moments} times every 1 d")
+        if moments > (times or 1):
+            return _no_interval(Absence.NOT_UNDERSTOOD, "timing.repeat (its times of day do not fit the frequency)")
         if days:
             return _on_days(found, len(days), times)
     return found
