@@ -91,6 +91,8 @@ def dose_lines(
     if not instructions:
         instructions = [{"text": words}] if words else [{}]
     if len(instructions) == 1:
+        if words and not instructions[0].get("text"):
+            instructions = [{**instructions[0], "text": words}]
         read = _only_line(instructions[0], name, about)
     else:
         read = tuple(_line(item, f"{name}[{i}]", about) for i, item in enumerate(instructions))
