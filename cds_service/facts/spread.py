@@ -91,7 +91,9 @@ _AFTER = doubt(
     # Of these words "past", "person" and the rest speak of something else when they follow ("unresectable after prior
     # chemotherapy").
     also=r"\b(?:excluded|ruled out|absent|resolved|resected|negative|none|no longer|not (?:seen|present|"
-    r"identified|found|detected|evident|visible|demonstrated|known|confirmed|excluded))\b|\A ?/",
+    r"identified|found|detected|evident|visible|demonstrated|known|confirmed|excluded))\b|\A ?/|"
+    # Something else that cannot be operated on.
+    r"\A(?: \w+){0,2} (?:hernia|aneurysm|\w*stones?|stenosis|ascites|coronary|valve)\b",
 )
 """Within four words after a mention: it is asked, or taken back."""
 _UNVERIFIED = re.compile(r"\b(?:unverified|not (?:yet )?verified|(?:copied|copy|carried)[- ]forward|second opinion)\b")
@@ -177,6 +179,7 @@ _SAYING = (
             r"[^,.;]*\bmetasta|"
             r"\bmetasta\w+(?: \w+){0,2} (?:suspected|possible|probable|unlikely|excluded|not confirmed)\b|"
             r"\bmetasta\w+ (?:to|in|of|involving)(?: \w+){0,3} (?:lymph )?nodes?\b|"
+            r"\bmetastatic (?:calcification|abscess|infection|infective|pulmonary calcification)|"
             r"\b(?:loco-?)?regional metasta|\b(?:satellite|in-transit|intrapulmonary|intrahepatic) metasta"
         ),
         # "No brain metastases", "no new metastases", "CT chest: no metastases", "no metastases in the liver".

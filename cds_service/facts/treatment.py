@@ -125,7 +125,7 @@ _OTHER_LINE = doubt(
 )
 """Before a line: it is denied, or a line of the past."""
 _PAST_LINE = re.compile(
-    r"[^.;]*(?:\?|\b(?:was|were|failed|completed|given|received|progress\w+)\b)|"
+    r"[^.;]*(?:\?|\b(?:was|were|failed|completed|given|received|declined|refused|progress\w+)\b)|"
     r"(?: \w+)? (?:anti\w+|analges\w*|steroids?|bronchodilators?)\b"
 )
 """After a line: it is a question, a line of the past, or of a treatment for something else."""
