@@ -214,17 +214,33 @@ def _variant(resource: Resource) -> Iterator[_Result]:
     raw = resource.raw
     components = objects(raw.get("component"))
     genes = _genes(components)
-    if not genes or any(_is(c.get("valueCodeableConcept"), GERMLINE) for c in components):
+    details = _component_words(components)
+    germline = any(_is(c.get("valueCodeableConcept"), GERMLINE) for c in components)
+    if not genes or germline or _ANOTHERS.search(plain(details)):
         return
     path, found, words = value_of(raw)
     said = _said(resource, path, found, words)
     result = _result(raw, found, words)
-    details = _component_words(components)
     if result == "positive" and _NO_DRIVER.search(details):
         result = None  # a variant was found, and whether it matters is open
     mutation = _mutation_in(details) if result == "positive" else ""
     for gene in sorted(genes):
-        yield _Result(gene, result, said, mutation if gene == "egfr" else "")
+        if gene != "egfr":
+            yield _Result(gene, result, said)
+        elif result == "negative" and (about := _change_in(details)):  # of one change, and nothing of the others
+            yield _Result(gene, result, said, about, single=True)
+        else:
+            yield _Result(gene, result, said, mutation)
+
+
+def _change_in(details: str) -> str:
+    """The change, or the other kind of finding, that a variant is about; empty where it is about the whole gene."""
+    said = plain(details)
+    named = _names_in(said)
+    if set(named) >= SENSITIZING:
+        return ""
+    change = _MENTION.search(said) or _OTHER_METHOD.search(said)
+    return ", ".join(named) or _some_exons(said) or (change[0] if change else "")
 
 
 def _genes(components: Sequence[Json]) -> set[str]:

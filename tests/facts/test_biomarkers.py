@@ -328,3 +328,20 @@ def test_a_result_of_another_tumour_of_the_chart_is_not_taken():
     assert facts(dx(), breast, of_the_breast, **reason).value("biomarkers.egfr") is None
     for focus in ({}, {"focus": [{"reference": "Condition/dx-1"}]}):
         assert facts(dx(), breast, lab("21665-5", "Negative", **focus), **reason).value("biomarkers.egfr") == "negative"
+
+
+@pytest.mark.parametrize("protein", ["p.Thr790Met", "p.Leu858Arg", "p.Gly719Ala", "exon 20 insertion", "amplification"])
+def test_the_absence_of_one_change_does_not_make_egfr_negative(protein):
+    found = facts(dx(), variant(EGFR, ALK, value=ABSENT, extra=[change(protein)]))
+    assert results(found) == (None, "negative")
+
+
+def test_the_absence_of_both_sensitizing_mutations_does():
+    l858r = variant(EGFR, value=ABSENT, identity="v1", extra=[change("p.Leu858Arg")])
+    exon_19 = variant(EGFR, value=ABSENT, identity="v2", extra=[change("exon 19 deletion")])
+    assert results(facts(dx(), l858r, exon_19)) == ("negative", None)
+
+
+def test_a_germline_finding_in_words_is_passed_over():
+    source = {"code": concept(LOINC, "48002-0"), "valueCodeableConcept": {"text": "Germline"}}
+    assert results(facts(dx(), variant(EGFR, value=ABSENT, extra=[source]))) == (None, None)

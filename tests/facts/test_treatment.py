@@ -567,3 +567,10 @@ def test_a_dose_of_an_earlier_month_or_year_leaves_the_start_open(first, known):
         assert value(found) == date(2026, 5, 20)
     else:
         assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize("change", [{"dosage": {"dose": {"value": 0, "unit": "mg"}}}, {"notGiven": "true"}])
+def test_an_administration_of_nothing_is_no_dose(change):
+    given = administered("Imfinzi", "2026-05-04", "d1", 1500)
+    assert isinstance(facts(dx(ADENO), given)["therapy_start"].value, date)
+    assert cause(facts(dx(ADENO), {**given, **change})["therapy_start"]) is Absence.NOT_RECORDED
