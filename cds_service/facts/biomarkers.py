@@ -28,6 +28,7 @@ from cds_service.facts.records import (
 from cds_service.fhir.read import as_list, codings, concept_text, entries_of, objects, runs_on, text
 from cds_service.terminology.codes import HGNC, LOINC
 from cds_service.terminology.doubt import doubt, plain
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -343,6 +344,7 @@ def _stated(raw: Json, found: Sequence[Coding], words: str) -> str | None:
     return result_of_words(words)
 
 
+@remembered
 def result_of_words(words: str) -> str | None:
     """The result a text states, read with its negations; None where it states none, several or an open one.
 

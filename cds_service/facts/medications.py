@@ -148,10 +148,10 @@ def _not_given(kind: str, status: str, raw: Json) -> bool:
         return status not in _TAKEN or raw.get("wasNotTaken") is True or raw.get("taken") in {"n", "na"}
     if kind == "MedicationDispense" and status == "in-progress" and "whenHandedOver" not in raw:
         return True  # ready to be fetched, for the very order perhaps
-    if any(raw.get(flag) in (True, "true") for flag in ("wasNotGiven", "notGiven")):
+    if status not in _GIVEN or raw.get("wasNotGiven") in (True, "true") or raw.get("notGiven") in (True, "true"):
         return True
-    given = as_object(as_object(raw.get("dosage")).get("dose")) if kind == "MedicationAdministration" else {}
-    return status not in _GIVEN or ("value" in given and decimal(given["value"]) == 0)
+    given = as_object(as_object(raw["dosage"]).get("dose")) if "dosage" in raw else {}
+    return "value" in given and decimal(given["value"]) == 0
 
 
 def _days(kind: str, raw: Json) -> tuple[date | None, date | None]:

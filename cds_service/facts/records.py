@@ -106,7 +106,9 @@ def status_of(raw: Mapping[str, Any]) -> str:
 
 def was_not_done(raw: Mapping[str, Any]) -> bool:
     """Whether a procedure does not show that anything was done: by its status, or by the flag of older versions."""
-    return status_of(raw) in NOT_DONE or any(raw.get(flag) in (True, "true") for flag in ("notDone", "notPerformed"))
+    return (
+        status_of(raw) in NOT_DONE or raw.get("notDone") in (True, "true") or raw.get("notPerformed") in (True, "true")
+    )
 
 
 def entered_in_error(resource: Resource) -> bool:

@@ -52,6 +52,7 @@ from cds_service.fhir.read import (
     text,
 )
 from cds_service.terminology.doubt import clause_before, doubt, plain
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -419,6 +420,7 @@ def _courses_of_disease(reading: Reading) -> list[Claim[str]]:
     return found
 
 
+@remembered
 def _in_words(words: str) -> str | None:
     """What a disease status says in words; None where it says several things or none."""
     said = plain(words)

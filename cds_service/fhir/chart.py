@@ -391,7 +391,10 @@ class _Builder:
     def _is_of_another_person(self, raw: Json) -> bool:
         """Whether an Observation in the patient's record was made of a fetus, a relative or another patient."""
         for item in as_list(raw["focus"]):
-            kind, _, identity = short_reference(reference_of(item)).rpartition("/")
+            reference = reference_of(item)
+            if reference.startswith("Condition/"):  # as nearly everybody sends it
+                continue
+            kind, _, identity = short_reference(reference).rpartition("/")
             if kind in {"RelatedPerson", "FamilyMemberHistory"} or (kind == "Patient" and identity != self.patient_id):
                 return True
         return False
