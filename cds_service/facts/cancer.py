@@ -82,7 +82,8 @@ NO_PRIMARY = frozenset(
 """Value sets whose codes name no primary tumour: they neither make a diagnosis nor speak against one."""
 
 PAST = frozenset({"inactive", "remission", "resolved"})
-PROVISIONAL = frozenset({"provisional", "differential", "unconfirmed"})
+PROVISIONAL = frozenset({"provisional", "differential", "unconfirmed", "unknown", "suspected", "possible", "probable"})
+"""Verification statuses of what is not established; "unknown" is one of DSTU2's."""
 SITES = {"nsclc": "lung", "es-sclc": "lung", "btc": "liver", "hcc": "liver"}
 
 _GENERAL = re.compile(

@@ -30,7 +30,6 @@ from cds_service.facts.medications import of_others
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
     NO_RESULT,
-    NOT_DONE,
     coded,
     entered_in_error,
     evidence,
@@ -44,6 +43,7 @@ from cds_service.facts.records import (
     status_of,
     uncoded,
     value_of,
+    was_not_done,
 )
 from cds_service.fhir.read import clinical_date, code_of, codings, concept_text, entries_of, objects, text
 from cds_service.terminology.codes import ICD10, canonical_code
@@ -91,9 +91,13 @@ _AFTER = doubt(
     # Of these words "past", "person" and the rest speak of something else when they follow ("unresectable after prior
     # chemotherapy").
     also=r"\b(?:excluded|ruled out|absent|resolved|resected|negative|none|no longer|not (?:seen|present|"
-    r"identified|found|detected|evident|visible|demonstrated|known|confirmed|excluded))\b|\A ?/",
+    r"identified|found|detected|evident|visible|demonstrated|known|confirmed|excluded))\b|\A ?/|"
+    # Something else that cannot be operated on.
+    r"\A(?: \w+){0,2} (?:hernia|aneurysm|\w*stones?|stenosis|ascites|coronary|valve)\b",
 )
 """Within four words after a mention: it is asked, or taken back."""
+_UNVERIFIED = re.compile(r"\b(?:unverified|not (?:yet )?verified|(?:copied|copy|carried)[- ]forward|second opinion)\b")
+"""Anywhere in a note: what it says was taken over from elsewhere, or somebody is asked once more."""
 _TREATED = re.compile(r"\bpreviously (?:un)?treated\b")
 """Says which line of therapy it is, and nothing of when the disease was so."""
 _FOLLOWING = re.compile(r"(?:\W*[\w'/-]+){0,4}")
@@ -175,6 +179,7 @@ _SAYING = (
             r"[^,.;]*\bmetasta|"
             r"\bmetasta\w+(?: \w+){0,2} (?:suspected|possible|probable|unlikely|excluded|not confirmed)\b|"
             r"\bmetasta\w+ (?:to|in|of|involving)(?: \w+){0,3} (?:lymph )?nodes?\b|"
+            r"\bmetastatic (?:calcification|abscess|infection|infective|pulmonary calcification)|"
             r"\b(?:loco-?)?regional metasta|\b(?:satellite|in-transit|intrapulmonary|intrahepatic) metasta"
         ),
         # "No brain metastases", "no new metastases", "CT chest: no metastases", "no metastases in the liver".
@@ -310,6 +315,7 @@ def _in_doubt(said: str, mention: re.Match[str]) -> bool:
         or "?" in after
         or (following and _AFTER.search(following[0]))
         or _OTHER_TUMOUR.search(before + mention[0] + after)
+        or _UNVERIFIED.search(said)
     )
 
 
@@ -584,7 +590,7 @@ def _surgeries(reading: Reading) -> list[tuple[date, Evidence]]:
     found = []
     for resource, _ in coded(reading.chart, "Procedure", *sets) if sets else ():
         day = span_of(resource.raw, "performed")[1]
-        if status_of(resource.raw) not in NOT_DONE and day is not None:
+        if not was_not_done(resource.raw) and day is not None:
             found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))
     return found
 
@@ -597,7 +603,7 @@ def _adjuvant(reading: Reading, surgeries: Sequence[tuple[date, Evidence]]) -> l
     found = []
     for resource, _ in coded(reading.chart, "Procedure", "tx_chemotherapy", "tx_radiotherapy", "tx_chemoradiation"):
         day = span_of(resource.raw, "performed")[1]
-        if status_of(resource.raw) in NOT_DONE or is_for_another(reading, resource.raw):
+        if was_not_done(resource.raw) or is_for_another(reading, resource.raw):
             continue
         if day is not None and day > first:
             found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))

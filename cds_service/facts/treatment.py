@@ -23,7 +23,6 @@ from cds_service.facts.order import product_label
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
     NO_RESULT,
-    NOT_DONE,
     coded,
     evidence,
     in_words,
@@ -34,6 +33,7 @@ from cds_service.facts.records import (
     span_of,
     status_of,
     value_of,
+    was_not_done,
 )
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.prefetch import KeyState
@@ -46,11 +46,13 @@ from cds_service.fhir.read import (
     entries_of,
     extensions,
     objects,
+    partial_date,
     reference_of,
     runs_on,
     text,
 )
 from cds_service.terminology.doubt import clause_before, doubt, plain
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,6 +83,8 @@ _ELSEWHERE = re.compile(
     re.IGNORECASE,
 )
 """Where else radiotherapy goes, as the name of a course says it that gives no body site."""
+_NOT_GIVEN = re.compile(r"\b(?:not (?:given|done|started|performed)|declined|refused|cancell?ed|planned|consult\w*)\b")
+"""Beside the name of radiotherapy: it was not given."""
 _VOLUME = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-radiotherapy-dose-delivered-to-volume"
 _COURSE_WORDS = (
     (re.compile(r"\b(?:progress(?:ed|es|ing|ion|ive)|worse(?:ned|ning)?|pd)\b"), "progressed"),
@@ -99,7 +103,11 @@ _UNSURE = doubt(
     also=r"\bmixed\b|\bpseudo\w*|\brisk\b|\bnot (?:yet )?(?:stable|improv\w+|in remission|ned)\b|\bno significant\b|"
     r"\b(?:i?upd|upr|ucr)\b|\bnegative\b|\bexcluded\b|\bruled out\b|"
     # The best response ever is not that of the day; what is less than a response is judged by measures.
-    r"\bbest\b|\bnear\b|\bminor\b|\bminimal\w*|\bslight\w*|\bbiochemical\w*|"
+    r"\bbest\b|\bnear\b|\bminor\b|\bminimal\w*|\bslight\w*|\bpoor\w*|\bbiochemical\w*|"
+    # Nobody has looked.
+    r"\bnot (?:yet )?(?:performed|done|evaluable|possible)\b|"
+    # Another disease's.
+    r"\b(?:breast|prostat\w+|colon|colorectal|thyroid|lymphoma|leuk[a]?emia|emphysema|antibiotics?|depression)\b|"
     # Not the disease's course: the patient's, or letters that mean something else.
     r"\bvitals?\b|\bh[a]?emodynamic\w*|\bweight\b|\bblood pressure\b|\bangina\b|\bcopd\b|\basthma\b|\brenal\b|"
     r"\bkidney\b|\bcough\w*|\bpain\b|\bsymptom\w*|\bdyspn\w+|\bbreath\w*|\bweakness\b|\bfatigue\b|\bpneumon\w*|"
@@ -118,7 +126,7 @@ _OTHER_LINE = doubt(
 )
 """Before a line: it is denied, or a line of the past."""
 _PAST_LINE = re.compile(
-    r"[^.;]*(?:\?|\b(?:was|were|failed|completed|given|received|progress\w+)\b)|"
+    r"[^.;]*(?:\?|\b(?:was|were|failed|completed|given|received|declined|refused|progress\w+)\b)|"
     r"(?: \w+)? (?:anti\w+|analges\w*|steroids?|bronchodilators?)\b"
 )
 """After a line: it is a question, a line of the past, or of a treatment for something else."""
@@ -231,6 +239,8 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
         if partial and not any(use.kind is Kind.STATED for use in dated):
             # Page one of several: the first dose may be on a page that did not come.
             facts["therapy_start"] = Unknown(nothing.absence, DOSES, (first.evidence,))
+        elif before := [use for use in received if use.first is None and _began_before(use, first.first)]:
+            facts["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, DOSES, tuple(use.evidence for use in before))
         else:
             facts["therapy_start"] = Known(first.first, (_on(first, first.first),))
         if documented := [use for use in dated if use.kind is not Kind.STATED]:
@@ -248,6 +258,14 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
     if others := _other_orders(reading):
         facts["other_active_orders"] = others
     return facts
+
+
+def _began_before(use: Use, day: date | None) -> bool:
+    """Whether a record dated by its month or year alone is of a time before a day: what began then began earlier."""
+    raw = use.resource.raw
+    written = as_object(raw.get("effectivePeriod")).get("start") or raw.get("effectiveDateTime")
+    partial = partial_date(written or raw.get("whenHandedOver"))
+    return partial is not None and day is not None and partial.latest < day
 
 
 def _on(use: Use, day: date | None) -> Evidence:
@@ -391,13 +409,18 @@ def _courses_of_disease(reading: Reading) -> list[Claim[str]]:
             continue
         path, values, words = value_of(raw)
         by_code = {e.attributes["means"] for e in entries_of(values) if e.value_set == "disease_status_value"}
-        meaning = by_code.pop() if len(by_code) == 1 else None if by_code else _in_words(words)
+        told = _in_words(words)
+        meaning = by_code.pop() if len(by_code) == 1 else None if by_code else told
+        if meaning is not None and told is not None and told != meaning:
+            # Its code says one thing, its words another; stable and responding are at least no progression.
+            meaning = None if "progressed" in {told, meaning} else "stable"
         known_meaning = meaning if meaning in {"responding", "stable", "progressed"} else UNCLEAR
         item = evidence(resource, path, in_words(values, words), day)
         found.append(Claim(known_meaning, item, inferred=not values))
     return found
 
 
+@remembered
 def _in_words(words: str) -> str | None:
     """What a disease status says in words; None where it says several things or none."""
     said = plain(words)
@@ -479,7 +502,8 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
         sites = _sites(reading.chart, raw)
         elsewhere = bool(sites) and not any(_is_chest(site) for site in sites)
         unnamed = elsewhere and not all(concept_text(site) for site in sites)  # a code nobody here knows
-        if status_of(raw) in NOT_DONE or (elsewhere and not unnamed) or is_for_another(reading, raw):
+        denied = _NOT_GIVEN.search(plain(concept_text(raw.get("code")))) is not None
+        if was_not_done(raw) or denied or (elsewhere and not unnamed) or is_for_another(reading, raw):
             continue
         start, end = span_of(raw, "performed")
         if start is None and end is None:

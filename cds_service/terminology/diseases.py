@@ -190,8 +190,13 @@ _LIVER = _word("liver|hepatic|intrahepatic")
 _OTHER_LIVER = _word("hepatoblastoma|angiosarcoma|sarcoma", _BLOOD)
 _UROTHELIAL = _word(r"urothelial|transitional cell|bladder|ureter\w*|renal pelvis|urethra\w*|n?mibc")
 _TRANSITIONAL = _word("urothelial|transitional cell")
-_LIMITED = _word("limited(?: stage| disease)?", "ls ?sclc")
-_EXTENSIVE = _word("extensive(?: stage| disease)?", "es ?sclc")
+_OF_THE_DISEASE = (
+    r"(?! (?!(?:stage|disease|small|sclc|lung|metasta\w*|nodal|mediastinal|hepatic|liver|bone|brain|spread|tumou?r|"
+    r"at|with|and|or|by|per|on|in|to|is|from|vs|versus)\b)\w)"
+)
+"""After "extensive" or "limited": nothing else that is so, as "extensive smoking history" and "limited mobility"."""
+_LIMITED = _word("limited" + _OF_THE_DISEASE, "ls ?sclc")
+_EXTENSIVE = _word("extensive" + _OF_THE_DISEASE, "es ?sclc")
 _OTHER_SITE = _word(
     r"\w*(?:blastoma|sarcoma)s?",
     r"breast|mamma\w*|prostat\w*|colo\w*|rect\w*|anal|anus|gastr\w*|stomach|o?esophag\w*|pancrea\w*|small intestine",

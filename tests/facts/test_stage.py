@@ -132,3 +132,14 @@ def test_a_tumour_that_is_over_does_not_make_the_stage_doubtful():
 def test_words_without_an_end_are_no_stage(word):
     """Where the length counts squared, this does not end for minutes."""
     assert cause(facts(dx(stage=[{"summary": {"text": word * 100_000}}]))["stage"]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [("Stage IV", None), ("IIIB", None), ("Stage IIIA", "IIIA"), ("Stage III", "IIIA"), ("T4", "IIIA")],
+)
+def test_a_code_and_words_of_another_stage_are_not_understood(text, group):
+    written = {**concept(SNOMED, "1222802001"), "text": text}
+    for found in (facts(dx(ADENO), stage(written)), facts(staged(written))):
+        assert found.value("stage") == group
+        assert group or cause(found["stage"]) is Absence.NOT_UNDERSTOOD

@@ -523,3 +523,54 @@ def test_a_completed_order_with_an_unreadable_dose_is_still_an_earlier_dose():
     old = requested("Imfinzi", "old", "completed", dosageInstruction=[{"text": "as before"}])
     (line,) = value(facts(dx(HCC), old)["previous_dose"])
     assert line.amount is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "aborted"},
+        {"status": "planned"},
+        {"status": "draft"},
+        {"status": "scheduled"},
+        {"notDone": True},
+        {"notPerformed": True},
+        {"code": {**concept(SNOMED, "1217123003"), "text": "Radiotherapy, declined"}},
+        {"code": {**concept(SNOMED, "1217123003"), "text": "Radiotherapy - not given"}},
+    ],
+)
+def test_radiotherapy_that_did_not_take_place_makes_no_course(change):
+    given = administered("cisplatin", "2026-03-20", "a1")
+    assert chemoradiation({**COURSE, **change}, given)[:2] == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "progressed"),
+    [
+        (STABLE, "Progressive disease", None),
+        (WORSENED, "Stable", None),
+        (STABLE, "Stable disease", False),
+        (STABLE, "Partial response", False),
+        (IMPROVED, "Stable disease", False),
+    ],
+)
+def test_a_status_whose_code_and_words_contradict_each_other_is_unclear(code, text, progressed):
+    status = disease_status({**concept(SNOMED, code), "text": text}, "2026-10-01")
+    found = facts(dx(ADENO), COURSE, administered("cisplatin", "2026-03-20", "a1"), status)
+    assert found.value(PROGRESSED) is progressed
+
+
+@pytest.mark.parametrize(("first", "known"), [("2025", False), ("2026-04", False), ("2026-05", True), ("2026", True)])
+def test_a_dose_of_an_earlier_month_or_year_leaves_the_start_open(first, known):
+    doses = administered("Imfinzi", first, "d0", 1500), administered("Imfinzi", "2026-05-20", "d1", 1500)
+    found = facts(dx(ADENO), *doses)["therapy_start"]
+    if known:
+        assert value(found) == date(2026, 5, 20)
+    else:
+        assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize("change", [{"dosage": {"dose": {"value": 0, "unit": "mg"}}}, {"notGiven": "true"}])
+def test_an_administration_of_nothing_is_no_dose(change):
+    given = administered("Imfinzi", "2026-05-04", "d1", 1500)
+    assert isinstance(facts(dx(ADENO), given)["therapy_start"].value, date)
+    assert cause(facts(dx(ADENO), {**given, **change})["therapy_start"]) is Absence.NOT_RECORDED
