@@ -109,7 +109,7 @@ _PAST = doubt("past")
 _NO_NEW = re.compile(r"\b(?:no|without)\b[^.;,]{0,30}?\bnew\b[^.;,]*")
 _GROWS = re.compile(r"\bnew\b|\bgrow\w*|\benlarg\w*|\bincreas\w*|\blarger\b")
 """Something is new or grows, whatever the rest does. "No new lesions" is what stable disease looks like."""
-_LINE = re.compile(r"\b(first|1st|second|2nd|third|3rd)[-\s]line\b")
+_LINE = re.compile(r"\b(?:(first|1st|second|2nd|third|3rd)[-\s]line|(front)[-\s]?line)\b")
 _OTHER_LINE = doubt(
     *("unsure", "leaning", "choice", "alternative", "condition", "past", "person", "hearsay", "foreign"),
     # "plan" is left out: the line that is planned is that of the order.
@@ -122,7 +122,15 @@ _PAST_LINE = re.compile(
     r"(?: \w+)? (?:anti\w+|analges\w*|steroids?|bronchodilators?)\b"
 )
 """After a line: it is a question, a line of the past, or of a treatment for something else."""
-_LINES = {"first": "first", "1st": "first", "second": "second", "2nd": "second", "third": "third", "3rd": "third"}
+_LINES = {
+    "first": "first",
+    "front": "first",
+    "1st": "first",
+    "second": "second",
+    "2nd": "second",
+    "third": "third",
+    "3rd": "third",
+}
 
 
 class _Course(NamedTuple):
@@ -168,6 +176,7 @@ def _says_nothing(reading: Reading) -> bool:
         and not any(use.name in PLATINUM for use in uses(reading.chart))
         and not subject(reading).reasons
         and "note" not in reading.order.raw
+        and "reasonCode" not in reading.order.raw
     )
 
 
@@ -596,9 +605,13 @@ def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
     """The line the order's own words name."""
     raw = reading.order.raw
     reasons = subject(reading).reasons
-    if not reasons and "note" not in raw:
+    if not reasons and "note" not in raw and "reasonCode" not in raw:
         return {}
     said = [(item.shown, item) for _, item in reasons]
+    named = {words for words, _ in said}
+    for concept in as_list(raw.get("reasonCode")):
+        if (words := concept_text(concept)) not in named:  # "first-line treatment", beside a code of the disease
+            said.append((words, _said_by_order(reading, words, "reasonCode")))
     for note in objects(raw.get("note")):
         words = text(note.get("text"))
         said.append((words, _said_by_order(reading, words)))
@@ -612,7 +625,7 @@ def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
             if unclear or _OTHER_LINE.search(before) or _PAST_LINE.match(spoken, match.end()):
                 unread.append(item)
             else:
-                claims.append(Claim(_LINES[match[1]], item, inferred=True))
+                claims.append(Claim(_LINES[match[1] or match[2]], item, inferred=True))
     if not claims:
         return {"line_of_therapy": Unknown(Absence.NOT_UNDERSTOOD, "line of therapy", tuple(unread))} if unread else {}
     if len({claim.value for claim in claims}) > 1:
@@ -620,9 +633,9 @@ def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
     return {"line_of_therapy": known(claims)}
 
 
-def _said_by_order(reading: Reading, words: str) -> Evidence:
+def _said_by_order(reading: Reading, words: str, path: str = "note") -> Evidence:
     order = reading.order
-    return Evidence(order.named, "note", words[:200], order.authored_on, order.origin)
+    return Evidence(order.named, path, words[:200], order.authored_on, order.origin)
 
 
 _VALUE_SETS = (

@@ -15,6 +15,7 @@ from cds_service.facts.sources import SOURCES
 from tests.facts.charts import (
     ADENO,
     CPT,
+    ES_SCLC,
     HCC,
     ICD10,
     IMPROVED,
@@ -490,6 +491,13 @@ def test_the_line_the_order_names(words, line):
 )
 def test_a_line_denied_or_of_the_past_is_not_understood(words):
     assert cause(facts(dx(ADENO), note=[{"text": words}])["line_of_therapy"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_a_line_of_therapy_stands_beside_the_code_of_the_disease():
+    reasons = [concept(SNOMED, ES_SCLC), {"text": "First-line treatment"}]
+    assert facts(dx(ES_SCLC), reasonCode=reasons).value("line_of_therapy") == "first"
+    second = [*reasons, {"text": "second-line treatment"}]
+    assert cause(facts(dx(ES_SCLC), reasonCode=second)["line_of_therapy"]) is Absence.CONFLICTING
 
 
 def test_a_line_beside_other_words_counts():
