@@ -146,7 +146,7 @@ _SPREAD = re.compile(
     r"(?:metastas[ie]s|mets?|metastatic(?! (?:to|in)\b))\b"
 )
 _COMPLICATION = re.compile(
-    r"\bmalignant (?:(?:pleural|pericardial|peritoneal|biliary|bile duct|bronchial|airway|bowel|ureteral|spinal|cord) )*"
+    r"\bmalignant (?:(?:pleural|pericardial|peritoneal|biliary|bile duct|bronchial|airway|bowel|spinal|cord) )*"
     r"(?:effusions?|ascites|obstructions?|obstructive jaundice|strictures?|compression)\b"
 )
 """What a tumour does, whichever it is: malignant pleural effusion."""
