@@ -102,6 +102,7 @@ _TREATED = re.compile(r"\bpreviously (?:un)?treated\b")
 """Says which line of therapy it is, and nothing of when the disease was so."""
 _FOLLOWING = re.compile(r"(?:\W*[\w'/-]+){0,4}")
 _EXCEPTION = doubt("exception")
+_UHCC = re.compile(r"\buhcc\b")
 _OTHER_TUMOUR = re.compile(
     r"\b(?:breast|prostat\w*|colon|colorectal|rectal|gastric|stomach|pancrea\w*|ovarian|uterine|endometrial|cervical|"
     r"thyroid|renal cell|kidney|bladder|testicular|esophageal|skin|head and neck)"
@@ -265,7 +266,7 @@ def _words(about: Subject) -> list[tuple[str, Evidence]]:
         for item in objects(raw["stage"]) if "stage" in raw else ():
             if words := concept_text(item.get("summary")):
                 said.append((words, evidence(cancer.resource, "stage.summary", words, day)))
-    return [(plain(words), item) for words, item in dict.fromkeys(said)]
+    return [(_UHCC.sub("unresectable hcc", plain(words)), item) for words, item in dict.fromkeys(said)]
 
 
 def _of_words(name: str, words: Sequence[tuple[str, Evidence]], nothing: Unknown) -> AnyFact:

@@ -32,6 +32,7 @@ from cds_service.facts.records import (
     shown,
     span_of,
     status_of,
+    uncoded,
     value_of,
     was_not_done,
 )
@@ -55,7 +56,7 @@ from cds_service.terminology.doubt import clause_before, doubt, plain
 from cds_service.values import remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from cds_service.evidence import AnyFact
@@ -85,6 +86,20 @@ _ELSEWHERE = re.compile(
 """Where else radiotherapy goes, as the name of a course says it that gives no body site."""
 _NOT_GIVEN = re.compile(r"\b(?:not (?:given|done|started|performed)|declined|refused|cancell?ed|planned|consult\w*)\b")
 """Beside the name of radiotherapy: it was not given."""
+_RADIOTHERAPY = re.compile(
+    r"\b(?:radiation (?:therapy|treatments?|course|boost|to)|(?:chemo[- ]?)?radiotherapy|chemo[- ]?(?:radiation|rt)|"
+    r"imrt|vmat|ebrt|xrt|3d[- ]?crt|tomotherapy|radiation,? (?=\d+(?:\.\d+)? ?c?gy\b))"
+)
+_NO_COURSE = doubt(
+    *("unsure", "leaning", "softened", "choice", "alternative", "condition", "open", "plan", "past", "person"),
+    *("hearsay", "exception", "qualified", "foreign"),
+    also=r"\b(?:no|not|non|none|without|never|declin\w*|refus\w*|cancel\w*|held|post|after|before|following|simulat\w*|"
+    r"consult\w*|follow[- ]?up|educat\w*|evaluat\w*|assess\w*|review\w*|referr\w*|visits?|discuss\w*|pneumonitis|"
+    r"(?:o)?esophag\w*|dermatitis|fibrosis|injur\w*|toxicit\w*|chest wall|mastectom\w*|thym\w+|thyroid|heart|"
+    r"cardiac|ct|pet|mri|scans?|imaging|films?|phototherapy|immunotherapy|nurs\w*|manag\w*|support\w*|care|counsel\w*)\b",
+)
+"""Words that name radiotherapy and no course of it that was given to a tumour of the lung."""
+_SHORTEST_COURSE = timedelta(days=7)
 _VOLUME = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-radiotherapy-dose-delivered-to-volume"
 _COURSE_WORDS = (
     (re.compile(r"\b(?:progress(?:ed|es|ing|ion|ive)|worse(?:ned|ning)?|pd)\b"), "progressed"),
@@ -117,7 +132,7 @@ _PAST = doubt("past")
 _NO_NEW = re.compile(r"\b(?:no|without)\b[^.;,]{0,30}?\bnew\b[^.;,]*")
 _GROWS = re.compile(r"\bnew\b|\bgrow\w*|\benlarg\w*|\bincreas\w*|\blarger\b")
 """Something is new or grows, whatever the rest does. "No new lesions" is what stable disease looks like."""
-_LINE = re.compile(r"\b(first|1st|second|2nd|third|3rd)[-\s]line\b")
+_LINE = re.compile(r"\b(?:(first|1st|second|2nd|third|3rd)[-\s]line|(front)[-\s]?line)\b")
 _OTHER_LINE = doubt(
     *("unsure", "leaning", "choice", "alternative", "condition", "past", "person", "hearsay", "foreign"),
     # "plan" is left out: the line that is planned is that of the order.
@@ -130,7 +145,15 @@ _PAST_LINE = re.compile(
     r"(?: \w+)? (?:anti\w+|analges\w*|steroids?|bronchodilators?)\b"
 )
 """After a line: it is a question, a line of the past, or of a treatment for something else."""
-_LINES = {"first": "first", "1st": "first", "second": "second", "2nd": "second", "third": "third", "3rd": "third"}
+_LINES = {
+    "first": "first",
+    "front": "first",
+    "1st": "first",
+    "second": "second",
+    "2nd": "second",
+    "third": "third",
+    "3rd": "third",
+}
 
 
 class _Course(NamedTuple):
@@ -139,6 +162,8 @@ class _Course(NamedTuple):
     start: date
     end: date
     evidence: Evidence
+    in_words: bool = False
+    """Only its name says what it is."""
 
 
 def read(reading: Reading) -> Mapping[str, AnyFact]:
@@ -176,6 +201,7 @@ def _says_nothing(reading: Reading) -> bool:
         and not any(use.name in PLATINUM for use in uses(reading.chart))
         and not subject(reading).reasons
         and "note" not in reading.order.raw
+        and "reasonCode" not in reading.order.raw
     )
 
 
@@ -471,7 +497,7 @@ def _chemoradiation(reading: Reading, statuses: Sequence[Claim[str]], begun: dat
     both = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
     together = [(c, use) for c in courses for use in platinum if _within(use, c)]
     if together:
-        weak = all(use.kind in {Kind.ORDERED, Kind.STATED} for _, use in together)
+        weak = all(course.in_words or use.kind in {Kind.ORDERED, Kind.STATED} for course, use in together)
         seen = tuple(dict.fromkeys(e for course, use in together[:3] for e in (course.evidence, use.evidence)))
         fact = (Inferred if weak else Known)(value=True, evidence=seen)
         facts |= dict.fromkeys(both, fact)
@@ -479,10 +505,11 @@ def _chemoradiation(reading: Reading, statuses: Sequence[Claim[str]], begun: dat
         return facts | _progression(reading, statuses, max(ended), begun)
     administered = [use for use in platinum if use.was_given]
     seen = (*undated, *(course.evidence for course in courses), *(use.evidence for use in platinum))
-    if courses and administered and not undated and all(use.first for use in administered):
+    certain = not undated and not any(course.in_words for course in courses)
+    if courses and administered and certain and all(use.first for use in administered):
         facts["prior_therapy.sequential_chemoradiation"] = Known(value=True, evidence=seen)
     else:
-        undatable = undated or any(use.first is None for use in administered)
+        undatable = not certain or any(use.first is None for use in administered)
         facts |= dict.fromkeys(both, Unknown(Absence.NOT_UNDERSTOOD if undatable else absence, CHEMORADIATION, seen))
     last = max((course.end for course in courses), default=None)
     facts |= _progression(reading, statuses, last, begun)
@@ -497,7 +524,7 @@ def _within(use: Use, course: _Course) -> bool:
 def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
     """Courses of radiotherapy to the chest. Single fractions close to each other make one course."""
     found = []
-    for resource, entry in coded(reading.chart, "Procedure", "tx_radiotherapy", "tx_chemoradiation"):
+    for resource, entry in coded(reading.chart, "Procedure", *_RADIOTHERAPY_CODES):
         raw = resource.raw
         sites = _sites(reading.chart, raw)
         elsewhere = bool(sites) and not any(_is_chest(site) for site in sites)
@@ -514,7 +541,27 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
             undated.append(item)
         else:
             found.append(_Course(start, end, item))
-    return _merged(found)
+    return _merged([*found, *_named_courses(reading)])
+
+
+def _named_courses(reading: Reading) -> Iterator[_Course]:
+    """Courses that only their names tell: completed, with first and last day, to the chest by name or body site."""
+    for resource in uncoded(reading.chart, "Procedure"):
+        raw = resource.raw
+        if "performedPeriod" not in raw or status_of(raw) != "completed":
+            continue
+        code = raw.get("code")
+        names = dict.fromkeys(filter(None, [concept_text(code), *(coding.display for coding in codings(code))]))
+        words = plain(" ".join(names))
+        start, end = span_of(raw, "performed")
+        if start is None or end is None or end - start < _SHORTEST_COURSE or runs_on(words):
+            continue
+        if not _RADIOTHERAPY.search(words) or _NO_COURSE.search(words) or _ELSEWHERE.search(words):
+            continue
+        sites = as_list(raw.get("bodySite"))
+        to_the_chest = all(map(_is_chest, sites)) if sites else bool(_CHEST.search(words))
+        if to_the_chest and not is_for_another(reading, raw):
+            yield _Course(start, end, evidence(resource, "code", shown(code), end), in_words=True)
 
 
 def _sites(chart: Chart, raw: Json) -> list[object]:
@@ -551,7 +598,8 @@ def _merged(courses: list[_Course]) -> list[_Course]:
     for course in sorted(courses, key=lambda c: c.start):
         if merged and course.start - merged[-1].end <= COURSE_GAP:
             last = merged[-1]
-            merged[-1] = _Course(last.start, max(last.end, course.end), last.evidence)
+            in_words = last.in_words and course.in_words
+            merged[-1] = _Course(last.start, max(last.end, course.end), last.evidence, in_words)
         else:
             merged.append(course)
     return merged
@@ -620,9 +668,12 @@ def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
     """The line the order's own words name."""
     raw = reading.order.raw
     reasons = subject(reading).reasons
-    if not reasons and "note" not in raw:
+    if not reasons and "note" not in raw and "reasonCode" not in raw:
         return {}
     said = [(item.shown, item) for _, item in reasons]
+    named = {words for words, _ in said}
+    beside = [concept_text(concept) for concept in as_list(raw.get("reasonCode"))]  # "first-line", beside a code
+    said += [(words, _said_by_order(reading, words, "reasonCode")) for words in beside if words not in named]
     for note in objects(raw.get("note")):
         words = text(note.get("text"))
         said.append((words, _said_by_order(reading, words)))
@@ -636,7 +687,7 @@ def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
             if unclear or _OTHER_LINE.search(before) or _PAST_LINE.match(spoken, match.end()):
                 unread.append(item)
             else:
-                claims.append(Claim(_LINES[match[1]], item, inferred=True))
+                claims.append(Claim(_LINES[match[1] or match[2]], item, inferred=True))
     if not claims:
         return {"line_of_therapy": Unknown(Absence.NOT_UNDERSTOOD, "line of therapy", tuple(unread))} if unread else {}
     if len({claim.value for claim in claims}) > 1:
@@ -644,14 +695,20 @@ def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
     return {"line_of_therapy": known(claims)}
 
 
-def _said_by_order(reading: Reading, words: str) -> Evidence:
+def _said_by_order(reading: Reading, words: str, path: str = "note") -> Evidence:
     order = reading.order
-    return Evidence(order.named, "note", words[:200], order.authored_on, order.origin)
+    return Evidence(order.named, path, words[:200], order.authored_on, order.origin)
 
 
-_VALUE_SETS = (
+_RADIOTHERAPY_CODES = (
     "tx_radiotherapy",
+    "tx_radiotherapy_modality",
+    "tx_radiotherapy_technique",
     "tx_chemoradiation",
+)
+"""A course is coded as one, or by how it was given: intensity modulated radiation therapy."""
+_VALUE_SETS = (
+    *_RADIOTHERAPY_CODES,
     "body_site_lung",
     "disease_status_observation",
     "disease_status_value",
@@ -687,8 +744,9 @@ SOURCE = FactSource(
         "The drug's administrations, dispenses and statements give the first dose, the last one and the time between; "
         "an order shows a dose only when it is completed, a dispense when it is handed over. Chemoradiation is "
         "concurrent where platinum was given within a dated course of radiotherapy to the chest (or to no place that "
-        "it names, by body site, mCODE volume or name), sequential where both are dated and apart; anything "
-        "undated settles nothing, and what names another tumour as its reason is left out. Progression is disease "
-        "status (LOINC 97509-4) after the radiotherapy, response the newest one after the first dose."
+        "it names, by body site, mCODE volume or name; a completed course that only words name has to name the chest), "
+        "sequential where both are dated and apart; anything undated settles nothing, and what names another tumour as "
+        "its reason is left out. Progression is disease status (LOINC 97509-4) after the radiotherapy, response the "
+        "newest one after the first dose."
     ),
 )

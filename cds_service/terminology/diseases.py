@@ -145,6 +145,11 @@ _SPREAD = re.compile(
     r"\b(?:lung|liver|hepatic|pulmonary|brain|bone|adrenal|nodal|bladder) "
     r"(?:metastas[ie]s|mets?|metastatic(?! (?:to|in)\b))\b"
 )
+_COMPLICATION = re.compile(
+    r"\bmalignant (?:(?:pleural|pericardial|peritoneal|biliary|bile duct|bronchial|airway|bowel|spinal|cord) )*"
+    r"(?:effusions?|ascites|obstructions?|obstructive jaundice|strictures?|compression)\b"
+)
+"""What a tumour does, whichever it is: malignant pleural effusion."""
 _SPREAD_TO = re.compile(
     r"(\bmetastatic\b[^,;.]{0,200}?) (?:to|involving) (?:the )?"
     r"(?:(?:right|left|both) )?(?:lungs?|liver|bile ducts?|bladder)\b"
@@ -242,7 +247,7 @@ def _plain(text: str) -> str:
 
 def _marks_in(text: str) -> tuple[_Mark, ...]:
     """The readings of a text. None for a text that names no cancer."""
-    words = _DENIED.sub(" ", _plain(text))
+    words = _COMPLICATION.sub(" ", _DENIED.sub(" ", _plain(text)))
     words = _SPREAD_TO.sub(r"\1 ", _SPREAD.sub(" ", words))
     named = bool(
         _HCC.search(words)

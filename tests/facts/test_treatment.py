@@ -15,6 +15,7 @@ from cds_service.facts.sources import SOURCES
 from tests.facts.charts import (
     ADENO,
     CPT,
+    ES_SCLC,
     HCC,
     ICD10,
     IMPROVED,
@@ -126,6 +127,74 @@ def test_a_code_is_a_reason_of_a_treatment_too(reasons, of_this_one):
 )
 def test_any_missing_piece_settles_nothing(resources):
     assert chemoradiation(*resources) == (None, None, None)
+
+
+def named(words, start="2026-03-02", end="2026-04-15", **more):
+    return procedure({"text": words}, start, end, "rt-1", **more)
+
+
+@pytest.mark.parametrize("code", ["441799006", "1156530009", "1156506007"])
+def test_a_course_may_be_coded_by_its_technique(code):
+    given = administered("cisplatin", "2026-03-20", "a1")
+    assert chemoradiation(procedure(concept(SNOMED, code), "2026-03-02", "2026-04-15"), given) == (True, True, None)
+
+
+@pytest.mark.parametrize(
+    "course",
+    [
+        named("IMRT to right lung and mediastinum, 60 Gy in 30 fractions"),
+        named("XRT chest"),
+        named("Thoracic radiation therapy (definitive)"),
+        named("Radiation Treatment Course: R Lung"),
+        named("Lung radiation 60 Gy / 30 fx"),
+        named("Concurrent chemoradiation, lung"),
+        named("External beam radiotherapy", bodySite=[{"text": "Right upper lobe of lung"}]),
+        procedure(concept("urn:oid:1.2.3.4", "77", display="VMAT LUNG LEFT"), "2026-03-02", "2026-04-15"),
+    ],
+)
+def test_a_course_to_the_chest_that_only_its_name_tells(course):
+    found = facts(dx(ADENO), course, administered("cisplatin", "2026-03-20", "a1"))
+    assert isinstance(found[RT], Inferred)
+    assert found.value(RT) is found.value(CHEMO) is True
+    apart = facts(dx(ADENO), course, administered("cisplatin", "2025-03-20", "a1"))
+    assert apart.value(SEQUENTIAL) is None  # words alone refute nothing
+    assert cause(apart[RT]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    "course",
+    [
+        named("XRT chest", "2026-03-02", None),
+        named("XRT chest", "2026-03-20", "2026-03-21"),
+        named("XRT chest", status="in-progress"),
+        named("XRT chest", reasonCode=[concept(ICD10, "C50.912")]),
+        named("External beam radiotherapy"),
+        named("External beam radiotherapy", bodySite=[{"text": "Lung"}, {"text": "Brain"}]),
+        *map(
+            named,
+            [
+                "IMRT brain",
+                "IMRT lung and spine",
+                "Radiation therapy consult, lung cancer",
+                "CT simulation for lung radiation therapy",
+                "Radiation therapy planning, lung",
+                "Planned thoracic radiotherapy",
+                "Thoracic radiotherapy declined",
+                "Thoracic radiotherapy, none given",
+                "Follow-up after lung radiotherapy",
+                "History of chest radiation therapy",
+                "Chest wall radiation therapy",
+                "Radiation pneumonitis, lung",
+                "Radiation oncology nursing care, lung",
+                "Thoracic esophagus radiotherapy",
+                "Lung biopsy",
+                "Immunotherapy before thoracic radiotherapy",
+            ],
+        ),
+    ],
+)
+def test_what_is_no_course_to_the_chest_by_its_name(course):
+    assert chemoradiation(course, administered("cisplatin", "2026-03-20", "a1")) == (None, None, None)
 
 
 @pytest.mark.parametrize(("sites", "counts"), [(("Brain", "Lung"), True), (("Brain", "Left hip"), False)])
@@ -490,6 +559,13 @@ def test_the_line_the_order_names(words, line):
 )
 def test_a_line_denied_or_of_the_past_is_not_understood(words):
     assert cause(facts(dx(ADENO), note=[{"text": words}])["line_of_therapy"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_a_line_of_therapy_stands_beside_the_code_of_the_disease():
+    reasons = [concept(SNOMED, ES_SCLC), {"text": "First-line treatment"}]
+    assert facts(dx(ES_SCLC), reasonCode=reasons).value("line_of_therapy") == "first"
+    second = [*reasons, {"text": "second-line treatment"}]
+    assert cause(facts(dx(ES_SCLC), reasonCode=second)["line_of_therapy"]) is Absence.CONFLICTING
 
 
 def test_a_line_beside_other_words_counts():
