@@ -25,7 +25,7 @@ from cds_service.profiles import PROFILES, Showing
 from cds_service.service import EXPLAIN, HookCall
 from cds_service.values import dataclass
 from cds_service.web.http import json_answer, json_body
-from cds_service.web.pages import frame, knobs
+from cds_service.web.pages import frame, knobs, positions, rewrite
 from cds_service.web.pages.outcome import OUTCOMES, dose_in_short, in_short
 from cds_service.web.pages.picture import picture
 from cds_service.web.pages.stories import stories
@@ -123,7 +123,7 @@ class Workbench:
             story=story,
             chooser=list(groups.items()),
             groups=knobs.GROUPS,
-            knobs=knobs.read(story.request, _first(looked)),
+            knobs=positions.read(story.request, _first(looked)),
             slides=_SLIDES,
             said=said(looked),
             result=_markup(self._result(looked, "generic", 760)),
@@ -139,11 +139,11 @@ class Workbench:
         taken = asked.get("taken")
         turned = knobs.usable(_object(asked.get("knobs") or {}))
         if isinstance(taken, dict):
-            before = knobs.read(body, _first(looked))
-            body = knobs.take(body, taken)
+            before = positions.read(body, _first(looked))
+            body = rewrite.take(body, taken)
             looked = await self.look(body)
-            after = knobs.read(body, _first(looked))
-            turned |= knobs.changed(before, after, ("dose", "dose_unit", "every", "every_unit", "cycles"))
+            after = positions.read(body, _first(looked))
+            turned |= knobs.rescheduled(before, after)
         profile = str(asked.get("profile", "generic"))
         profile = profile if profile in PROFILES else "generic"
         if profile == "crd":
@@ -157,7 +157,8 @@ class Workbench:
         return json_answer(
             {
                 "html": self._result(looked, profile, width),
-                "knobs": knobs.read(body, _first(looked)) | {name: value for name, value in turned.items() if value},
+                "knobs": positions.read(body, _first(looked))
+                | {name: value for name, value in turned.items() if value},
                 "turned": turned,
                 "judged": bool(looked.judged),
                 "unused": [
@@ -228,10 +229,10 @@ class Workbench:
         body = base
         turned = knobs.usable(_object(asked.get("knobs") or {}))
         if turned:
-            body = knobs.turn(base, turned, _first(looked))
+            body = rewrite.turn(base, turned, _first(looked))
         response = self._answered(asked)
         if response is not None:
-            body = knobs.with_answers(body, response)
+            body = rewrite.with_answers(body, response)
         if body is not base:
             looked = await self.look(body)
         return body, looked
