@@ -60,7 +60,7 @@ def with_answers(body: Json, response: Json) -> Json:
 
 def _put(body: Json, key: str, *resources: Json) -> Json:
     """Resources added under a prefetch key; one with the same id is replaced."""
-    prefetch = body.setdefault("prefetch", {})
+    prefetch = body["prefetch"] = body.get("prefetch") or {}
     bundle = prefetch.get(key)
     if not isinstance(bundle, dict) or bundle.get("resourceType") != "Bundle":
         bundle = prefetch[key] = {"resourceType": "Bundle", "type": "searchset"}
@@ -72,9 +72,11 @@ def _put(body: Json, key: str, *resources: Json) -> Json:
 
 
 class _Writing:
-    """One request while it is rewritten."""
+    """One request while it is rewritten. A prefetch of null is as good as none."""
 
     def __init__(self, body: Json, order: Json, judged: Judged) -> None:
+        if body.get("prefetch") is None:
+            body.pop("prefetch", None)
         self.body, self.order, self.judged = body, order, judged
         self.on = judged.facts.value("order_date")
         self.day = self.on.isoformat() if self.on else "2026-01-01"

@@ -20,6 +20,7 @@ from cds_service.criteria.quantity import plain
 from cds_service.dosing import steps
 from cds_service.errors import RequestError
 from cds_service.explanation import to_json
+from cds_service.fhir.read import as_object
 from cds_service.pharmacy import prepare
 from cds_service.profiles import PROFILES, Showing
 from cds_service.service import EXPLAIN, HookCall
@@ -147,7 +148,7 @@ class Workbench:
         profile = str(asked.get("profile", "generic"))
         profile = profile if profile in PROFILES else "generic"
         if profile == "crd":
-            extension = {**(body.get("extension") or {}), **_VERSIONS}
+            extension = {**as_object(body.get("extension")), **_VERSIONS}
             shown = await self.look({**body, "extension": extension})
             looked = shown if not shown.problem else looked
         width = asked.get("width")
@@ -193,8 +194,7 @@ class Workbench:
         if service is None:
             return Looked("", {"cards": []}, (), "No service of ours answers the hook of this request.")
         started = perf_counter()
-        extension = body.get("extension")
-        body = {**body, "extension": {**(extension if isinstance(extension, dict) else {}), EXPLAIN: True}}
+        body = {**body, "extension": {**as_object(body.get("extension")), EXPLAIN: True}}
         try:
             call = self._call(body, service)
             answer = (await service.handle(call)).to_json()
