@@ -291,7 +291,7 @@ class Settings(BaseSettings):
         return datetime.now(zone).date()
 
     def site(self) -> Site:
-        """What these settings agree with every client. A client registry will make one Site per client instead."""
+        """What these settings agree with every client; the registry may agree otherwise with one (``web.clients``)."""
         return Site(
             demo=self.demo_mode,
             show_passing=self.demo_mode if self.show_passing is None else self.show_passing,
