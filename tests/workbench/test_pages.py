@@ -337,6 +337,20 @@ async def test_a_state_that_is_none_is_refused_or_explained(client, body):
         assert "No service of ours" in answer.text
 
 
+@pytest.mark.parametrize(("member", "value"), [("prefetch", None), ("extension", [1])])
+async def test_a_pasted_request_with_an_odd_member_is_turned_like_any_other(client, member, value):
+    pasted = {**stories()["weight-not-recorded"].request, member: value}
+    for knobs in ({"weight": "3"}, {"stage": "IV"}, {"line": "second"}, {"companions": ""}):
+        state = {"request": pasted, "knobs": knobs, "profile": "crd"}
+        answer = await client.post("/workbench/evaluate", json=state)
+        assert (answer.status_code, answer.json()["judged"]) == (200, True)
+    opened = (await client.post("/workbench/form", json={"request": pasted})).json()["url"]
+    await client.post(opened, data={"indication": "nsclc", "weight_kg": "70"})
+    state = {"request": pasted, "answers": opened.rpartition("/")[2]}
+    answer = (await client.post("/workbench/evaluate", json=state)).json()
+    assert [answer["judged"], answer["answers"]] == [True, state["answers"]]
+
+
 def test_markdown_of_a_card_is_inert():
     shown = str(markdown("<img src=x onerror=alert(1)> [x](javascript:alert(1)) <script>1</script> **b**"))
     assert "<img" not in shown
