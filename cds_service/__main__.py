@@ -36,9 +36,7 @@ record_app = typer.Typer(help="Look after the record of decisions (docs/operate.
 app.add_typer(record_app, name="record")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a readable tree.")]
-Folder = Annotated[
-    Path | None, typer.Option("--folder", help="Folder of policy documents instead of the built-in ones.")
-]
+Folder = Annotated[Path | None, typer.Option("--folder", help="Folder of policy documents instead of the loaded ones.")]
 File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
 
 ANCHOR = re.compile(r"\d+:[0-9a-f]{32}", re.ASCII)
@@ -162,7 +160,7 @@ def policy_show(policy_id: str, revision: str | None = None, folder: Folder = No
 @policy.command("check")
 def policy_check(
     path: Annotated[
-        Path | None, typer.Argument(help="A document or a folder; the built-in policies if left out.")
+        Path | None, typer.Argument(help="A document or a folder; the loaded policies if left out.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -438,7 +436,7 @@ def _settings(**overrides: object) -> Any:
 def _library(folder: Path | None) -> Any:
     from cds_service.policies.library import load_library
 
-    return load_library(folder)
+    return load_library(folder or _settings().policy_folder)
 
 
 def _found(problems: list[str], none: str, *, as_json: bool) -> None:

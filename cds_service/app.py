@@ -155,7 +155,9 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    api.state.running = frame.Running(demo=settings.demo_mode, workbench=settings.demo_mode or bool(operators))
+    api.state.running = frame.Running(
+        demo=settings.demo_mode, workbench=settings.demo_mode or bool(operators), library=policies
+    )
     needed = isinstance(replay, SharedReplay) and not settings.demo_mode
     operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, watched, needed)
     api.router.routes.extend([*calls.routes(), *operations.routes()])

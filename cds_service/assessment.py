@@ -171,7 +171,7 @@ class _Judging:
             if note.when == "other disease" or diagnosis.withdrawn:
                 self.notes.append(note.text)
         if referral is None:
-            return self._finished(None, OrderOutcome.NEEDS_DOCUMENTATION, self._no_verdict(), (), ())
+            return self._finished(None, OrderOutcome.NEEDS_DOCUMENTATION, self._no_verdict(), (), (), referred=True)
         routed = refer(self.facts, referral, diagnosis)
         self.notes += routed.notes
         outcome = OrderOutcome.NEEDS_DOCUMENTATION

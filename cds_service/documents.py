@@ -109,7 +109,7 @@ def typed(document: Any, model: type[Model], source: Source) -> Model:
         return model.model_validate(document)
     except ValidationError as error:
         if document:
-            _note(error.errors(include_url=False, include_input=False), model, source)
+            _note(error.errors(include_url=False), model, source)
         else:
             source.problem((), "the file is empty")
         source.raise_problems()
@@ -144,7 +144,7 @@ def _note(errors: Iterable[Any], model: type[BaseModel], source: Source) -> None
             continue  # its only entry is what is wrong
         where = f"{loc[-1]}: " if loc and isinstance(loc[-1], str) else ""
         if kind == "extra_forbidden":
-            words = _stray(str(loc[-1]), _words(model, loc[:-1]))
+            words = _stray(str(loc[-1]), _words(model, loc[:-1]), alone=item["input"] == "")
         elif kind in {"model_type", "model_attributes_type", "dict_type"}:
             words = f"{where}is to be a group of words in braces{_named(_words(model, loc))}"
         elif kind == "literal_error":
@@ -158,14 +158,17 @@ def _plainer(words: str) -> str:
     return words.removeprefix("Value error, ").replace("Input should be", "is to be")
 
 
-def _stray(word: str, known: tuple[str, ...]) -> str:
-    """A word that nothing at its place is called."""
+def _stray(word: str, known: tuple[str, ...], *, alone: bool) -> str:
+    """A word that nothing at its place is called; ``alone``: without a value, as the rest of a text after a comma."""
     if re.match(r"\d{3}\b", word):
         return f"{word!r} stands alone after a comma; write numbers without a comma, 1500 and not 1,500"
     begun = next((name for name in known if re.match(rf"{re.escape(name)}[ :]", word)), "")
     if begun:
         return f"{word!r} is no word of this place; write {begun!r}, a colon and a blank before its value"
-    return f"{word!r} is no word of this place{closest(word, known) or _named(known)}"
+    near = closest(word, known)
+    if alone and not near:
+        return f"{word!r} stands alone after a comma; a text or a number with a comma in it is quoted"
+    return f"{word!r} is no word of this place{near or _named(known)}"
 
 
 def _named(known: tuple[str, ...]) -> str:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 FIELDS = (
     *("trace_id", "rows", "what"),
-    *("request_id", "method", "endpoint", "status", "ms", "service", "orders", "cards", "accepted", "overridden"),
-    *("outcome", "error", "where", "policies", "address", "mode", "client", "reason", "fetched", "failed", "clients"),
+    *("request_id", "method", "endpoint", "status", "ms", "service", "cards", "accepted", "overridden"),
+    *("outcome", "error", "where", "address", "mode", "client", "reason", "fetched", "failed"),
 )
 """Every field that a log line may have."""
 

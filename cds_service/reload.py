@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cds_service import logs, telemetry
 from cds_service.errors import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -104,13 +104,17 @@ def _files(path: Path) -> Iterable[Path]:
     return sorted(path.rglob("*.y*ml")) if path.is_dir() else [path]
 
 
-async def watch(things: Iterable[Reloadable[object]], every: float = WATCHED_EVERY) -> None:
+async def refresh_all(things: Iterable[Reloadable[Any]], *, force: bool = False) -> None:
+    """Take over what changed in each of them. What goes wrong with one is told, and keeps none of the others."""
+    for thing in things:
+        try:
+            await thing.refresh(force=force)
+        except Exception as error:
+            logs.crash(log, "reload", error)
+
+
+async def watch(things: Sequence[Reloadable[Any]], every: float = WATCHED_EVERY) -> None:
     """Look for changes for as long as the service runs."""
-    things = list(things)
     while True:
         await asyncio.sleep(every)
-        for thing in things:
-            try:
-                await thing.refresh()
-            except Exception as error:
-                logs.crash(log, "reload", error)
+        await refresh_all(things)

@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from cds_service.policies.revision import Revision
 
 
-_SETTING = frozenset({"stage", "metastatic"})
-"""The facts that say which setting a disease is in: an alternative that they refute is for another setting."""
+_ELSEWHERE = frozenset({"stage", "metastatic", "disease", "weight_kg"})
+"""The facts that say which alternative is meant: one that they refute is for another setting or body weight."""
 
 
 def decisive(finding: Finding) -> Finding | None:
     """The finding that says why a criterion is not met: of alternatives that all fail, the one that was meant.
 
-    That is none for another setting, and of the rest the one about which most is recorded. None where all are for
-    other settings.
+    That is none for another setting or body weight, and of the rest the one about which most is recorded. None where
+    all are for others.
     """
     failed = finding.deciding
     if not failed:
         return finding
-    meant = [part for part in failed if _SETTING.isdisjoint(part.refuted_by)]
+    meant = [part for part in failed if _ELSEWHERE.isdisjoint(part.refuted_by)]
     return decisive(max(meant, key=lambda part: len(part.evidence))) if meant else None
 
 

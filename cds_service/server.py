@@ -136,7 +136,7 @@ class Server(uvicorn.Server):
         """Listen, and look for changed files when told to."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):  # signals reach the main thread only
-            loop.add_signal_handler(signal.SIGHUP, lambda: loop.create_task(self.life.refresh()))
+            loop.add_signal_handler(signal.SIGHUP, self.life.refresh_soon)
         _collect_rarely()
         if self.life.recorder is not None:
             sys.setswitchinterval(TURN)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from datetime import UTC, date, datetime, tzinfo
@@ -30,7 +29,7 @@ from cds_service.errors import SettingsError
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
 from cds_service.otel import installed
 from cds_service.service import Site
-from cds_service.trust.registry import normal_base
+from cds_service.trust.addresses import is_loopback, normal_base
 
 if TYPE_CHECKING:
     from cds_service.record.recorder import Recorder
@@ -215,7 +214,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _demo_stays_at_home(self) -> Settings:
-        if self.demo_mode and not self.allow_demo_anywhere and not _is_loopback(self.host):
+        if self.demo_mode and not self.allow_demo_anywhere and not is_loopback(self.host):
             raise ValueError(
                 f"demo mode listens on a loopback address only; set {PREFIX}DEMO_MODE=false, "
                 f"or {PREFIX}ALLOW_DEMO_ANYWHERE=true if you mean it"
@@ -291,7 +290,7 @@ class Settings(BaseSettings):
         return datetime.now(zone).date()
 
     def site(self) -> Site:
-        """What these settings agree with every client. A client registry will make one Site per client instead."""
+        """What these settings agree with every client; the registry may agree otherwise with one (``web.clients``)."""
         return Site(
             demo=self.demo_mode,
             show_passing=self.demo_mode if self.show_passing is None else self.show_passing,
@@ -340,12 +339,3 @@ def _in_words(place: tuple[int | str, ...], trouble: str) -> str:
     """What is wrong with a setting; trouble between several of them names them itself."""
     name = f"{PREFIX}{'.'.join(map(str, place)).upper()}: " if place else ""
     return name + trouble.removeprefix("Value error, ")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -60,7 +60,7 @@ _WORDS = {
         "sequence of chemoradiation", "whether chemotherapy and radiotherapy were given one after the other"
     ),
     "prior_therapy.progressed": _record(
-        "progression after chemoradiation", "whether the disease progressed after chemoradiation"
+        "disease status after chemoradiation", "whether the disease progressed after chemoradiation"
     ),
     "biomarkers.egfr": _record("EGFR result", "the result of EGFR mutation testing, with its class if positive"),
     "biomarkers.egfr_detail": _record("EGFR mutation class", "which EGFR mutation was found"),

@@ -23,7 +23,7 @@ from cds_service import logs, telemetry
 from cds_service.reload import WATCHED_EVERY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class Workers:
             del self._started[pid]
 
     @staticmethod
-    def _tell(pids: object, number: signal.Signals) -> None:
-        for pid in list(pids):  # type: ignore[call-overload]
+    def _tell(pids: Iterable[int], number: signal.Signals) -> None:
+        for pid in list(pids):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)

@@ -5,26 +5,18 @@ Listed in demo mode only. It is how a sandbox without infusions in its list of d
 
 from __future__ import annotations
 
-import logging
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cds_service import logs
-from cds_service.assessment import PolicyRef
-from cds_service.cards import could_not_check_card
 from cds_service.cdshooks import CdsResponse
-from cds_service.explanation import to_json
 from cds_service.facts.order import find_orders
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.sources import SOURCES
 from cds_service.fhir.chart import Chart
 from cds_service.service import ASSESSMENTS, CdsService
-from hooks.review import InScope, Scan, card_options, judge, not_begun
+from hooks.review import InScope, Scan, card_options, judge_each
 
 if TYPE_CHECKING:
     from cds_service.service import HookCall
-
-log = logging.getLogger(__name__)
 
 _ORDERS = FactSource(
     names=(),
@@ -44,22 +36,8 @@ async def handle(call: HookCall) -> CdsResponse:
         for order in find_orders(chart, revision.drug, among=among).in_scope
     )
     seen = Scan(chart, among, orders, (), (), ())
-    options = card_options(call)
-    shown: list[dict[str, Any]] = []
-    explained: list[dict[str, Any]] = []
-    for place, item in enumerate(orders):
-        if place and perf_counter() > call.until:
-            shown += not_begun(orders[place:], options)
-            break
-        try:
-            judged, revision = judge(call, seen, item, options)
-            call.judged.append(judged)
-            shown += judged.cards
-            explained.append(to_json(judged.assessment, position=item.order.position, drug=revision.drug))
-        except Exception as crash:
-            logs.crash(log, "order", crash)
-            shown.append(could_not_check_card(PolicyRef.of(item.newest), options, order=item.order.reference))
-    return CdsResponse(cards=shown, extension={ASSESSMENTS: explained} if explained and call.explain else None)
+    shown, explained = await judge_each(call, seen, card_options(call), lambda judged, _: judged.cards)
+    return CdsResponse(cards=shown, extension={ASSESSMENTS: explained} if explained else None)
 
 
 service = CdsService(

@@ -1,4 +1,4 @@
-"""Judging the in-scope orders of one call: what order-sign and order-select have in common."""
+"""Judging the in-scope orders of one call: what the hooks have in common."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from hooks.coverage import POSTED, OnOrders, crd_of, posted_answers
 from hooks.unknown import dispatched_queries, history_queries, medication_queries, unknown_cards, unknown_orders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cds_service.fhir.chart import Resource
     from cds_service.policies.revision import Revision
@@ -219,9 +219,43 @@ def _referred_to(call: HookCall, seen: Scan) -> dict[str, str]:
     return payer | history_queries(call, seen.chart) if seen.orders else payer
 
 
-def not_begun(late: Sequence[InScope], options: CardOptions) -> list[dict[str, Any]]:
-    """A card for each of the orders that no time was left for."""
-    return [could_not_check_card(PolicyRef.of(i.newest), options, _NO_TIME, i.order.reference) for i in late]
+async def judge_each(
+    call: HookCall,
+    seen: Scan,
+    options: CardOptions,
+    told: Callable[[Judged, Revision], Sequence[dict[str, Any]]],
+    not_judged: Callable[[DraftOrder, Revision], None] = lambda *_: None,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Judge the in-scope orders, each for itself: their cards, and their explanations where the call asks for them.
+
+    ``told`` gives the cards that are shown of a judged order. An order that a fault of ours keeps from being judged, or
+    that no time is left for, gets a card that says so, and goes to ``not_judged``: neither looks like an all-clear.
+    """
+    shown: list[dict[str, Any]] = []
+    explained: list[dict[str, Any]] = []
+    for place, item in enumerate(seen.orders):
+        if place:
+            await asyncio.sleep(0)  # other calls, and whoever asks whether the process lives, get their turn
+            if perf_counter() > call.until:
+                for late in seen.orders[place:]:
+                    not_judged(late.order, late.newest)
+                    shown.append(_could_not_check(late, options, _NO_TIME))
+                break
+        try:
+            judged, revision = judge(call, seen, item, options)
+            call.judged.append(judged)
+            shown += told(judged, revision)
+            if call.explain:
+                explained.append(to_json(judged.assessment, position=item.order.position, drug=revision.drug))
+        except Exception as crash:
+            logs.crash(log, "order", crash)
+            not_judged(item.order, item.newest)
+            shown.append(_could_not_check(item, options))
+    return shown, explained
+
+
+def _could_not_check(item: InScope, options: CardOptions, why: str = "") -> dict[str, Any]:
+    return could_not_check_card(PolicyRef.of(item.newest), options, why, item.order.reference)
 
 
 def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:
@@ -239,9 +273,8 @@ def refuse_unobtainable(chart: Chart, judged: Iterable[Judged]) -> None:
 async def review(call: HookCall, options: CardOptions, selections: tuple[str, ...] | None = None) -> CdsResponse:
     """Judge every in-scope order of a call, or only the selected ones, each for itself.
 
-    An order that a fault of ours keeps from being judged gets a card that says so: a crash never looks like an
-    all-clear. Raises RequestError for a CRD call that CRD refuses, and where data could not be had and the site asks
-    for an error then.
+    Raises RequestError for a CRD call that CRD refuses, and where data could not be had and the site asks for an error
+    then.
     """
     crd = crd_of(call)
     dispatched = isinstance(call.request.context, OrderDispatchContext)
@@ -255,34 +288,19 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
         logs.crash(log, "chart", crash)
         return CdsResponse(cards=(could_not_check_card(PolicyRef.of(call.library.newest[0]), options),), crd=crd.spoken)
     on_orders = OnOrders(call, crd, seen.chart, seen.among)
-    shown: list[dict[str, Any]] = []
-    explained: list[dict[str, Any]] = []
+
+    def told(judged: Judged, revision: Revision) -> Sequence[dict[str, Any]]:
+        on_orders.add_judged(judged, revision)
+        fitting = on_orders.fitting(judged)
+        if not fitting and (why := on_orders.unanswered(judged)):
+            return [could_not_check_card(PolicyRef.of(revision), options, why, judged.order.reference)]
+        return fitting
+
+    shown, explained = await judge_each(call, seen, options, told, on_orders.add_not_judged)
     if not seen.orders:
         for newest, orders in seen.of_others:
             card = other_patient_card(orders, PolicyRef.of(newest), options)
             shown += on_orders.beside([card], newest.drug.name)
-    for place, item in enumerate(seen.orders):
-        if place:
-            await asyncio.sleep(0)  # other calls, and whoever asks whether the process lives, get their turn
-            if perf_counter() > call.until:
-                shown += not_begun(seen.orders[place:], options)
-                for late in seen.orders[place:]:
-                    on_orders.add_not_judged(late.order, late.newest)
-                break
-        try:
-            judged, revision = judge(call, seen, item, options)
-            call.judged.append(judged)
-            on_orders.add_judged(judged, revision)
-            fitting = on_orders.fitting(judged)
-            if not fitting and (why := on_orders.unanswered(judged)):
-                fitting = [could_not_check_card(PolicyRef.of(revision), options, why, item.order.reference)]
-            shown += fitting
-            if call.explain:
-                explained.append(to_json(judged.assessment, position=item.order.position, drug=revision.drug))
-        except Exception as crash:
-            logs.crash(log, "order", crash)
-            on_orders.add_not_judged(item.order, item.newest)
-            shown.append(could_not_check_card(PolicyRef.of(item.newest), options, order=item.order.reference))
     if call.site.refuse_unobtainable:
         refuse_unobtainable(seen.chart, call.judged)
     unknown = unknown_orders(call, seen.chart, seen.foreign)

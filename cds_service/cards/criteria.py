@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from cds_service.evidence import Absence, Evidence
 
 
-_LIMIT = re.compile(r"[^;]*; at (?:most|least) ")
+_LIMIT = re.compile(r"[^;]*; must be at (?:most|least) ")
 """A reason that is a number and its limit: it says more than the criterion's label."""
 
 
@@ -231,7 +231,9 @@ def _criteria_detail(matter: Matter, missing: Sequence[Missing], open_: Sequence
     remarks = [] if matter.over else remarks_of(assessment)
     remarks += further_routes(assessment)
     if remarks:
-        blocks.append(bullets(once(remarks)))
+        # right below another list they would be read as a part of it
+        heading = ["**Noted**", ""] if blocks and blocks[-1][-1].startswith("- ") else []
+        blocks.append([*heading, *bullets(once(remarks))])
     return paragraphs(*blocks, [footer(assessment)])
 
 
@@ -245,8 +247,8 @@ def dose_line(assessment: Assessment) -> str:
     if has_no_row(assessment):
         return "The dose was not judged: the policy has no row for this use."
     rows = f" Possible rows: {', '.join(dose.open_rows)}." if len(dose.open_rows) > 1 else ""
-    limit = "limit " if dose.arithmetic else ""
-    return f"Dose not evaluable: {limit}{arithmetic(dose)}.{weight}{rows}"
+    named = "limit " if dose.arithmetic else "ordered " if dose.ordered else ""
+    return f"Dose not evaluable: {named}{arithmetic(dose)}.{weight}{rows}"
 
 
 def _criterion(assessment: Assessment, finding: Finding) -> str:

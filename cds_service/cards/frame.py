@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from cds_service.cards.text import escaped, once
+from cds_service.cards.text import escaped, in_words, once
 from cds_service.cards.words import REASONS, REASONS_ELSE, REASONS_FOR, TOPICS
 from cds_service.criteria.words import capital
 from cds_service.uuids import random_uuid
@@ -115,7 +115,7 @@ def remarks_of(assessment: Assessment) -> list[str]:
     if not (of_weight or assessment.notes):
         return []
     notes = once([*of_weight, *assessment.notes])
-    return [f"{capital(note).rstrip('.')}." for note in map(escaped, notes)]
+    return [f"{capital(escaped(in_words(note))).rstrip('.')}." for note in notes]
 
 
 def further_routes(assessment: Assessment) -> list[str]:

@@ -120,7 +120,7 @@ def has_no_row(assessment: Assessment) -> bool:
     """Whether the policy has no dose row for the use: for another disease, or for this one in the recorded setting."""
     dose = assessment.dose
     unjudged = dose.verdict is Verdict.UNDETERMINED and dose.row is None and not dose.open_rows
-    if assessment.section is None or not unjudged:
+    if not unjudged or (assessment.section is None and not assessment.referred):
         return False
     asked = {missing.fact for missing in assessment.missing}
     return not asked & (DOSE_FACTS | SETTLES_ROW)

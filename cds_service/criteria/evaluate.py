@@ -223,7 +223,7 @@ def _unknown_words(test: FactTest, fact: Unknown) -> str:
     why = CAUSES[fact.absence]
     if fact.evidence:
         why += f": {', '.join(e.shown for e in fact.evidence[:2] if e.shown)}"
-    return f"{capital(test.meaning)}: {why}; {test.requirement} is required"
+    return f"{capital(test.meaning)}: {why}; {_must_be(test)}"
 
 
 def _known_words(test: FactTest, fact: Known[Any], outcome: Outcome) -> str:
@@ -231,8 +231,12 @@ def _known_words(test: FactTest, fact: Known[Any], outcome: Outcome) -> str:
     if outcome is MET:
         return said
     if outcome is NOT_MET:
-        return f"{said}; {test.requirement} is required"
-    return f"{said}; this does not settle it, {test.requirement} is required"
+        return f"{said}; {_must_be(test)}"
+    return f"{said}; this does not settle it, it {_must_be(test)}"
+
+
+def _must_be(test: FactTest) -> str:
+    return "must be recorded" if test.documented else f"must be {test.requirement}"
 
 
 def _comparison(test: FactTest) -> Callable[[Any], Outcome]:
@@ -267,7 +271,7 @@ def _companions(clause: Companions) -> Judge:
     required = clause.requirement
 
     def absent_words(fact: Unknown) -> str:
-        return f"Companion drugs: {CAUSES[fact.absence]}; {required} is required"
+        return f"Companion drugs: {CAUSES[fact.absence]}; {required} must be among them"
 
     unknown = _unknown("combination_drugs", required, absent_words)
 
@@ -288,11 +292,11 @@ def _companions(clause: Companions) -> Judge:
         replaced = {drug for group in lacking for drug in group}
         instead = [drug for drug, place in clause.not_instead if drug in names and place in replaced]
         if instead:
-            because = f"{listed}; {required} is required and {instead[0]} does not take its place"
+            because = f"{listed}; {required} must be among them, {instead[0]} does not take its place"
             return NOT_MET, because, (), fact.evidence, (), ("combination_drugs",)
         wanted = " and ".join(" or ".join(group) for group in lacking)
         if facts.value("regimen_complete"):
-            because = f"{listed}, and the list is complete; {wanted} is required"
+            because = f"{listed}, and the list is complete; {wanted} must be among them"
             return NOT_MET, because, (), fact.evidence, (), ("combination_drugs",)
         missing = (Missing("combination_drugs", Absence.NOT_RECORDED, f"an order or administration of {wanted}"),)
         return UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence, (), ()
@@ -536,6 +540,9 @@ def _both_words(one: Reason, other: Reason) -> str:
 
 # --- dose rows -----------------------------------------------------------------------------------------------------
 
+SETTING, BAND = ("disease",), ("weight_kg",)
+"""What refutes rows that are for another setting, or for another body weight."""
+
 
 def _dose_within(clause: DoseWithin) -> Judge:
     """The rows of one setting as findings; rows that share a citation are one."""
@@ -554,8 +561,10 @@ def _dose_within(clause: DoseWithin) -> Judge:
             return UNDOCUMENTED, because, missing, evidence, tuple(open_rows), ()
         here = [world for world in dose.worlds if world.setting == setting]
         if not here:
-            ruled_out = [Finding(cite, label, NOT_MET, elsewhere, (), evidence) for cite, label, _, _ in groups]
-            return NOT_MET, elsewhere, (), evidence, tuple(ruled_out), ()
+            ruled_out = [
+                Finding(cite, label, NOT_MET, elsewhere, (), evidence, (), SETTING) for cite, label, _, _ in groups
+            ]
+            return NOT_MET, elsewhere, (), evidence, tuple(ruled_out), SETTING
         if len(dose.worlds) == 1:  # all that matters is known: what the dose comes to, its rows come to
             kg, outcome = here[0].kg, dose.row_outcome(here)
             missing = context.dose_missing if outcome is UNDOCUMENTED else ()
@@ -568,7 +577,7 @@ def _dose_within(clause: DoseWithin) -> Judge:
                     [
                         Finding(cite, label, outcome, because, missing, evidence)
                         if _holds(rows, kg)
-                        else Finding(cite, label, NOT_MET, other, (), evidence)
+                        else Finding(cite, label, NOT_MET, other, (), evidence, (), BAND)
                         for cite, label, rows, other in groups
                     ]
                 ),
@@ -600,7 +609,7 @@ def _row_finding(
     """Rows of one citation, which apply in ``mine`` of the worlds."""
     evidence = context.dose_evidence
     if not mine:
-        return Finding(cite, label, NOT_MET, other_weight, (), evidence)
+        return Finding(cite, label, NOT_MET, other_weight, (), evidence, (), BAND)
     outcome = dose.row_outcome(mine)
     if outcome is not UNDOCUMENTED:
         return Finding(cite, label, outcome, context.dose_because, (), evidence)

@@ -10,10 +10,11 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import Absence, Evidence, Known, Unknown
-from cds_service.facts.cancer import concerns, subject
+from cds_service.facts.cancer import concerns, is_of_another, subject
 from cds_service.facts.claims import Claim, conflicting, known, settle
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import (
+    NO_RESULT,
     coded,
     evidence,
     in_words,
@@ -27,6 +28,7 @@ from cds_service.facts.records import (
 from cds_service.fhir.read import as_list, codings, concept_text, entries_of, objects, runs_on, text
 from cds_service.terminology.codes import HGNC, LOINC
 from cds_service.terminology.doubt import doubt, plain
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +44,7 @@ LOOKED_FOR = {
     "alk": "an ALK rearrangement result (variant LOINC 69548-6 with gene ALK, LOINC 78205-2 and like)",
 }
 GENES = {"gene_egfr": "egfr", "gene_alk": "alk"}
-PENDING = frozenset({"registered", "preliminary", "cancelled"})
+PENDING = NO_RESULT - {"unknown"}
 GERMLINE = "LA6683-2"
 UNSTATED = "mutation, type not stated"
 UNREAD = "mutations of a text that is not read"
@@ -72,6 +74,7 @@ _MENTION = re.compile(
     r"\bl858r\b|\bp\.\(?[a-z]{1,3}\d|\b(?:exon|ex)[-\s]?(?:18|19|20|21)\b|\bt790m\b|\bg719\w\b|\bl861q\b|\bs768i\b|"
     r"\beml4[-:/ ]+alk\b"
 )
+_OF_EGFR = re.compile(r"\b(?:l858r|t790m|g719\w|l861q|s768i)\b")
 _EXON = re.compile(r"\b(?:exons?|ex)[- ]?\d{1,2}(?:(?: ?(?:-|to|,|/|&|and|or))+ ?\d{1,2}\b)*")
 _ELSEWHERE = re.compile(r"\bsee\b|\breport\b|\btested for\b|\banaly[sz]ed\b|\bpanel\b")
 _GENE = re.compile(
@@ -96,7 +99,7 @@ _UNSURE = doubt(
     r"\blimited (?:sensitivity|sample|specimen|tissue|dna|coverage|by)|\bpreliminary\b|\bprelim\b|\baddendum\b|"
     r"\b(?:repeat|retest|re-?biops|tissue|confirm)\w*[^.;]*\brecommend|"
     r"\brecommend\w*[^.;]*\b(?:repeat|retest|re-?biops|tissue|confirm)|\bso far\b|\bto date\b|"
-    r"\bnon-?\s?diagnostic\b|\binvalid\b|\bnone\b(?! (?:detected|found|identified|seen|present))",
+    r"\bpredictive\b|\bnon-?\s?diagnostic\b|\binvalid\b|\bnone\b(?! (?:detected|found|identified|seen|present))",
 )
 _OPEN = doubt("open")
 """Results that are still to come. What says that there is none, as "pending" does, is not tested before it is open."""
@@ -193,6 +196,8 @@ def _results(reading: Reading) -> Iterator[_Result]:
     for resource, _ in coded(chart, "Observation", "region_studied"):
         yield from _studied(resource)
     for resource, entry in coded(chart, "Observation", "lab_egfr_mutation", "lab_alk"):
+        if _of_another_tumour(reading, resource.raw):
+            continue
         gene = "egfr" if entry.value_set == "lab_egfr_mutation" else "alk"
         yield from _lab(resource, gene, SINGLE.get(entry.code, ""))
     for resource, _ in coded(chart, "Observation", "lab_egfr_tested_only"):
@@ -200,22 +205,43 @@ def _results(reading: Reading) -> Iterator[_Result]:
     yield from _named_in_words(reading)
 
 
+def _of_another_tumour(reading: Reading, raw: Json) -> bool:
+    """Whether a result says that it is of another tumour of the chart. Most laboratory results name none."""
+    return "focus" in raw and is_of_another(reading, raw) and not concerns(reading, raw)
+
+
 def _variant(resource: Resource) -> Iterator[_Result]:
     """A genetic variant with its genes as components. "Absent" is a negative test of every gene it lists."""
     raw = resource.raw
     components = objects(raw.get("component"))
     genes = _genes(components)
-    if not genes or any(_is(c.get("valueCodeableConcept"), GERMLINE) for c in components):
+    details = _component_words(components)
+    germline = any(_is(c.get("valueCodeableConcept"), GERMLINE) for c in components)
+    if not genes or germline or _ANOTHERS.search(plain(details)):
         return
     path, found, words = value_of(raw)
     said = _said(resource, path, found, words)
     result = _result(raw, found, words)
-    details = _component_words(components)
     if result == "positive" and _NO_DRIVER.search(details):
         result = None  # a variant was found, and whether it matters is open
     mutation = _mutation_in(details) if result == "positive" else ""
     for gene in sorted(genes):
-        yield _Result(gene, result, said, mutation if gene == "egfr" else "")
+        if gene != "egfr":
+            yield _Result(gene, result, said)
+        elif result == "negative" and (about := _change_in(details)):  # of one change, and nothing of the others
+            yield _Result(gene, result, said, about, single=True)
+        else:
+            yield _Result(gene, result, said, mutation)
+
+
+def _change_in(details: str) -> str:
+    """The change, or the other kind of finding, that a variant is about; empty where it is about the whole gene."""
+    said = plain(details)
+    named = _names_in(said)
+    if set(named) >= SENSITIZING:
+        return ""
+    change = _MENTION.search(said) or _OTHER_METHOD.search(said)
+    return ", ".join(named) or _some_exons(said) or (change[0] if change else "")
 
 
 def _genes(components: Sequence[Json]) -> set[str]:
@@ -264,7 +290,8 @@ def _lab(resource: Resource, gene: str, single: str) -> Iterator[_Result]:
 def _is_no_finding_of(gene: str, words: str) -> bool:
     """Whether words speak of something else that is said with the same letters, or found by another method."""
     if gene == "alk":
-        return "phos" in plain(words)
+        said = plain(words)
+        return "phos" in said or ("alk" not in said and _OF_EGFR.search(said) is not None)
     clauses = map(plain, _CLAUSES.split(words.lower()))
     return any(
         _OTHER_METHOD.search(clause) and not set(_OTHER_GENE.findall(clause)) - {"egfr", "met"} for clause in clauses
@@ -311,10 +338,13 @@ def _stated(raw: Json, found: Sequence[Coding], words: str) -> str | None:
             {"present": "positive", "absent": "negative", "no_result": "not-tested", "indeterminate": None}.get(m, m)
             for m in meanings
         }
-        return results.pop() if len(results) == 1 else None
+        result = results.pop() if len(results) == 1 else None
+        told = result_of_words(words)
+        return result if told in {None, result} else None  # its code says one thing, its words another
     return result_of_words(words)
 
 
+@remembered
 def result_of_words(words: str) -> str | None:
     """The result a text states, read with its negations; None where it states none, several or an open one.
 
@@ -400,7 +430,7 @@ def _named_in_words(reading: Reading) -> Iterator[_Result]:
         concept = resource.raw.get("code")
         if "EGFR" not in (name := concept_text(concept)) and "ALK" not in name:
             continue
-        if status_of(resource.raw) == "entered-in-error":
+        if status_of(resource.raw) == "entered-in-error" or _of_another_tumour(reading, resource.raw):
             continue
         if _PROTEIN.search(name) or not _GENETIC.search(name) or _ANOTHERS.search(plain(name)):
             continue

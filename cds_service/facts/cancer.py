@@ -60,6 +60,12 @@ RELATED_CONDITION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-rela
 """mCODE's link from an Observation to its cancer, where the profile has no ``focus``."""
 
 _LUNG = Coding(ICD10, "C349")
+_IN_SITU = re.compile(
+    r"\bin[ -]situ\b|\A(?!.*squam).*\bbasal[ -]cell (?:carcinoma|cancer|ca|skin cancer)\b", re.IGNORECASE | re.DOTALL
+)
+_INVASIVE = re.compile(r"\b(?:micro)?invas|\binfiltrat|\bmetasta|\blocally advanced\b", re.IGNORECASE)
+_IN_SITU_CODE = re.compile(r"D0[0-9]|C44[0-9]1")
+"""ICD-10-CM: in situ neoplasms, and basal cell carcinoma at each site of the skin."""
 _MOST_SAID = 5
 """Histologies that are named where records disagree."""
 _HISTOLOGY = frozenset({"extension", "evidence"})
@@ -69,7 +75,8 @@ NO_PRIMARY = NO_TUMOUR_OF_ITS_OWN | {"disease_extent_finding"}
 """Value sets whose codes name no primary tumour: they neither make a diagnosis nor speak against one."""
 
 PAST = frozenset({"inactive", "remission", "resolved"})
-PROVISIONAL = frozenset({"provisional", "differential", "unconfirmed"})
+PROVISIONAL = frozenset({"provisional", "differential", "unconfirmed", "unknown", "suspected", "possible", "probable"})
+"""Verification statuses of what is not established; "unknown" is one of DSTU2's."""
 SITES = {"nsclc": "lung", "es-sclc": "lung", "btc": "liver", "hcc": "liver"}
 
 _GENERAL = re.compile(
@@ -456,7 +463,11 @@ def _with_histology(raw: Json, diagnosis: Diagnosis, histology: _Told) -> Diagno
 def _subject(reading: Reading) -> Subject:
     on_chart = cancers(reading.chart)
     reasons = _reasons(reading)
-    current = {cancer.site or cancer.diagnosis.shown for cancer in on_chart if not cancer.refuted and not cancer.past}
+    current = {
+        cancer.site or cancer.diagnosis.shown
+        for cancer in on_chart
+        if not cancer.refuted and not cancer.past and not _does_not_spread(cancer)
+    }
     alone = len(current) < 2
     if reasons.named:
         named = _named(reasons, on_chart)
@@ -485,6 +496,20 @@ def _subject(reading: Reading) -> Subject:
         disagreeing=tuple(item for cancer in chosen for item in cancer.disagreeing),
         alone=alone,
     )
+
+
+def _does_not_spread(cancer: Cancer) -> bool:
+    """Whether it is a carcinoma in situ or a basal cell carcinoma of the skin, by its code or its words.
+
+    Neither has a stage group above 0, metastases or a course of disease that a record of another tumour could mean.
+    """
+    if cancer.diagnosis.disease is not None:
+        return False
+    words = cancer.diagnosis.shown
+    coded_as = [canonical_code(ICD10, c.code) for c in cancer.resource.code.codings if c.system == ICD10]
+    if _INVASIVE.search(words) or not all(_IN_SITU_CODE.match(code) for code in coded_as):
+        return False
+    return bool(coded_as) or _IN_SITU.search(words) is not None
 
 
 def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:

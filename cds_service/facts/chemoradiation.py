@@ -6,6 +6,7 @@ undated settles nothing. What names another tumour as its reason is left out.
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,24 +15,58 @@ from cds_service.facts.cancer import is_for_another
 from cds_service.facts.claims import Claim, Inferred
 from cds_service.facts.disease_status import progression
 from cds_service.facts.medications import PLATINUM, Kind, Use, is_planned, uses
-from cds_service.facts.records import NOT_DONE, coded, evidence, shown, span_of, status_of
-from cds_service.fhir.read import as_list, as_object, codings, concept_text, entries_of, extensions, objects, text
+from cds_service.facts.records import coded, evidence, shown, span_of, status_of, uncoded, was_not_done
+from cds_service.fhir.read import (
+    as_list,
+    as_object,
+    codings,
+    concept_text,
+    entries_of,
+    extensions,
+    objects,
+    runs_on,
+    text,
+)
 from cds_service.terminology import organs
+from cds_service.terminology.doubt import doubt, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import Reading
     from cds_service.fhir.chart import Chart
     from cds_service.fhir.read import Json
 
-VALUE_SETS = ("tx_radiotherapy", "tx_chemoradiation", "body_site_lung")
+_RADIOTHERAPY_CODES = (
+    "tx_radiotherapy",
+    "tx_radiotherapy_modality",
+    "tx_radiotherapy_technique",
+    "tx_chemoradiation",
+)
+"""A course is coded as one, or by how it was given: intensity modulated radiation therapy."""
+VALUE_SETS = (*_RADIOTHERAPY_CODES, "body_site_lung")
 
 LOOKED_FOR = "dated radiotherapy (Procedure) and platinum administrations within it"
 COURSE_GAP = timedelta(days=14)
 """Fractions this close belong to one course of radiotherapy."""
 
+_NOT_GIVEN = re.compile(r"\b(?:not (?:given|done|started|performed)|declined|refused|cancell?ed|planned|consult\w*)\b")
+"""Beside the name of radiotherapy: it was not given."""
+_RADIOTHERAPY = re.compile(
+    r"\b(?:radiation (?:therapy|treatments?|course|boost|to)|(?:chemo[- ]?)?radiotherapy|chemo[- ]?(?:radiation|rt)|"
+    r"imrt|vmat|ebrt|xrt|3d[- ]?crt|tomotherapy|radiation,? (?=\d+(?:\.\d+)? ?c?gy\b))"
+)
+_NO_COURSE = doubt(
+    *("unsure", "leaning", "softened", "choice", "alternative", "condition", "open", "plan", "past", "person"),
+    *("hearsay", "exception", "qualified", "foreign"),
+    also=r"\b(?:no|not|non|none|without|never|declin\w*|refus\w*|cancel\w*|held|post|after|before|following|simulat\w*|"
+    r"consult\w*|follow[- ]?up|educat\w*|evaluat\w*|assess\w*|review\w*|referr\w*|visits?|discuss\w*|pneumonitis|"
+    r"(?:o)?esophag\w*|dermatitis|fibrosis|injur\w*|toxicit\w*|chest wall|mastectom\w*|thym\w+|thyroid|heart|"
+    r"cardiac|ct|pet|mri|scans?|imaging|films?|phototherapy|immunotherapy|nurs\w*|manag\w*|support\w*|care|counsel\w*)\b",
+)
+"""Words that name radiotherapy and no course of it that was given to a tumour of the lung."""
+_SHORTEST_COURSE = timedelta(days=7)
 _VOLUME = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-radiotherapy-dose-delivered-to-volume"
 
 
@@ -41,6 +76,8 @@ class _Course(NamedTuple):
     start: date
     end: date
     evidence: Evidence
+    in_words: bool = False
+    """Only its name says what it is."""
 
 
 def read(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -> dict[str, AnyFact]:
@@ -54,7 +91,7 @@ def read(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -
     both = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
     together = [(c, use) for c in courses for use in platinum if _within(use, c)]
     if together:
-        weak = all(use.kind in {Kind.ORDERED, Kind.STATED} for _, use in together)
+        weak = all(course.in_words or use.kind in {Kind.ORDERED, Kind.STATED} for course, use in together)
         seen = tuple(dict.fromkeys(e for course, use in together[:3] for e in (course.evidence, use.evidence)))
         fact = (Inferred if weak else Known)(value=True, evidence=seen)
         facts |= dict.fromkeys(both, fact)
@@ -62,10 +99,11 @@ def read(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -
         return facts | progression(reading, statuses, max(ended), begun)
     administered = [use for use in platinum if use.was_given]
     seen = (*undated, *(course.evidence for course in courses), *(use.evidence for use in platinum))
-    if courses and administered and not undated and all(use.first for use in administered):
+    certain = not undated and not any(course.in_words for course in courses)
+    if courses and administered and certain and all(use.first for use in administered):
         facts["prior_therapy.sequential_chemoradiation"] = Known(value=True, evidence=seen)
     else:
-        undatable = undated or any(use.first is None for use in administered)
+        undatable = not certain or any(use.first is None for use in administered)
         facts |= dict.fromkeys(both, Unknown(Absence.NOT_UNDERSTOOD if undatable else absence, LOOKED_FOR, seen))
     last = max((course.end for course in courses), default=None)
     facts |= progression(reading, statuses, last, begun)
@@ -80,12 +118,13 @@ def _within(use: Use, course: _Course) -> bool:
 def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
     """Courses of radiotherapy to the chest. Single fractions close to each other make one course."""
     found = []
-    for resource, entry in coded(reading.chart, "Procedure", "tx_radiotherapy", "tx_chemoradiation"):
+    for resource, entry in coded(reading.chart, "Procedure", *_RADIOTHERAPY_CODES):
         raw = resource.raw
         sites = _sites(reading.chart, raw)
         elsewhere = bool(sites) and not any(_is_chest(site) for site in sites)
         unnamed = elsewhere and not all(concept_text(site) for site in sites)  # a code nobody here knows
-        if status_of(raw) in NOT_DONE or (elsewhere and not unnamed) or is_for_another(reading, raw):
+        denied = _NOT_GIVEN.search(plain(concept_text(raw.get("code")))) is not None
+        if was_not_done(raw) or denied or (elsewhere and not unnamed) or is_for_another(reading, raw):
             continue
         start, end = span_of(raw, "performed")
         if start is None and end is None:
@@ -96,7 +135,27 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
             undated.append(item)
         else:
             found.append(_Course(start, end, item))
-    return _merged(found)
+    return _merged([*found, *_named_courses(reading)])
+
+
+def _named_courses(reading: Reading) -> Iterator[_Course]:
+    """Courses that only their names tell: completed, with first and last day, to the chest by name or body site."""
+    for resource in uncoded(reading.chart, "Procedure"):
+        raw = resource.raw
+        if "performedPeriod" not in raw or status_of(raw) != "completed":
+            continue
+        code = raw.get("code")
+        names = dict.fromkeys(filter(None, [concept_text(code), *(coding.display for coding in codings(code))]))
+        words = plain(" ".join(names))
+        start, end = span_of(raw, "performed")
+        if start is None or end is None or end - start < _SHORTEST_COURSE or runs_on(words):
+            continue
+        if not _RADIOTHERAPY.search(words) or _NO_COURSE.search(words) or organs.ELSEWHERE_THAN_CHEST.search(words):
+            continue
+        sites = as_list(raw.get("bodySite"))
+        to_the_chest = all(map(_is_chest, sites)) if sites else bool(organs.CHEST.search(words))
+        if to_the_chest and not is_for_another(reading, raw):
+            yield _Course(start, end, evidence(resource, "code", shown(code), end), in_words=True)
 
 
 def _sites(chart: Chart, raw: Json) -> list[object]:
@@ -133,7 +192,8 @@ def _merged(courses: list[_Course]) -> list[_Course]:
     for course in sorted(courses, key=lambda c: c.start):
         if merged and course.start - merged[-1].end <= COURSE_GAP:
             last = merged[-1]
-            merged[-1] = _Course(last.start, max(last.end, course.end), last.evidence)
+            in_words = last.in_words and course.in_words
+            merged[-1] = _Course(last.start, max(last.end, course.end), last.evidence, in_words)
         else:
             merged.append(course)
     return merged

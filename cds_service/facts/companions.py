@@ -61,7 +61,7 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     now = [use for use in found if use.kind is Kind.DRAFTED]
     if now:
         facts["ordered_with"] = Known(tuple(dict.fromkeys(use.name for use in now)), tuple(u.evidence for u in now))
-    chemotherapy = [use for use in now if use.name in CHEMOTHERAPY]
+    chemotherapy = [use for use in found if use.name in CHEMOTHERAPY and _ordered_now(use, reading)]
     if chemotherapy:
         facts["combination_ordered_now"] = Known(value=True, evidence=tuple(use.evidence for use in chemotherapy))
     facts |= _completed(reading, found, since)
@@ -86,6 +86,13 @@ def _belongs(use: Use, reading: Reading, since: date) -> bool:
     if use.kind is Kind.STATED and use.status == "active":
         return True
     return use.last is not None and since <= use.last <= reading.order_day
+
+
+def _ordered_now(use: Use, reading: Reading) -> bool:
+    """Whether it is ordered together with the drug: in the same call, or signed on the same day."""
+    if use.kind is Kind.ORDERED and use.resource.raw.get("intent") not in {"plan", "option"}:
+        return use.status == "active" and use.last == reading.order_day
+    return use.kind is Kind.DRAFTED
 
 
 def _reported(use: Use) -> bool:

@@ -16,6 +16,7 @@ from cds_service.facts.claims import Claim, conflicting, known, newest, with_val
 from cds_service.facts.records import NO_RESULT, coded, evidence, in_words, observed_on, status_of, value_of
 from cds_service.fhir.read import entries_of, runs_on
 from cds_service.terminology.doubt import clause_before, doubt, plain
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,11 @@ _UNSURE = doubt(
     also=r"\bmixed\b|\bpseudo\w*|\brisk\b|\bnot (?:yet )?(?:stable|improv\w+|in remission|ned)\b|\bno significant\b|"
     r"\b(?:i?upd|upr|ucr)\b|\bnegative\b|\bexcluded\b|\bruled out\b|"
     # The best response ever is not that of the day; what is less than a response is judged by measures.
-    r"\bbest\b|\bnear\b|\bminor\b|\bminimal\w*|\bslight\w*|\bbiochemical\w*|"
+    r"\bbest\b|\bnear\b|\bminor\b|\bminimal\w*|\bslight\w*|\bpoor\w*|\bbiochemical\w*|"
+    # Nobody has looked.
+    r"\bnot (?:yet )?(?:performed|done|evaluable|possible)\b|"
+    # Another disease's.
+    r"\b(?:breast|prostat\w+|colon|colorectal|thyroid|lymphoma|leuk[a]?emia|emphysema|antibiotics?|depression)\b|"
     # Not the disease's course: the patient's, or letters that mean something else.
     r"\bvitals?\b|\bh[a]?emodynamic\w*|\bweight\b|\bblood pressure\b|\bangina\b|\bcopd\b|\basthma\b|\brenal\b|"
     r"\bkidney\b|\bcough\w*|\bpain\b|\bsymptom\w*|\bdyspn\w+|\bbreath\w*|\bweakness\b|\bfatigue\b|\bpneumon\w*|"
@@ -68,13 +73,18 @@ def read(reading: Reading) -> list[Claim[str]]:
             continue
         path, values, words = value_of(raw)
         by_code = {e.attributes["means"] for e in entries_of(values) if e.value_set == "disease_status_value"}
-        meaning = by_code.pop() if len(by_code) == 1 else None if by_code else _meaning_of(words)
+        told = _meaning_of(words)
+        meaning = by_code.pop() if len(by_code) == 1 else None if by_code else told
+        if meaning is not None and told is not None and told != meaning:
+            # Its code says one thing, its words another; stable and responding are at least no progression.
+            meaning = None if "progressed" in {told, meaning} else "stable"
         known_meaning = meaning if meaning in {"responding", "stable", "progressed"} else UNCLEAR
         item = evidence(resource, path, in_words(values, words), day)
         found.append(Claim(known_meaning, item, inferred=not values))
     return found
 
 
+@remembered
 def _meaning_of(words: str) -> str | None:
     """What a disease status says in words; None where it says several things or none."""
     said = plain(words)

@@ -91,6 +91,8 @@ def dose_lines(
     if not instructions:
         instructions = [{"text": words}] if words else [{}]
     if len(instructions) == 1:
+        if words and not instructions[0].get("text"):
+            instructions = [{**instructions[0], "text": words}]
         read = _only_line(instructions[0], name, about)
     else:
         read = tuple(_line(item, f"{name}[{i}]", about) for i, item in enumerate(instructions))
@@ -145,7 +147,11 @@ def _line(instruction: Json, path: str, about: _About, step: Sig | None = None) 
     spoken_view = _spoken_view(spoken or timed, f"{path}.text", about)
     unread = bool(words) and spoken is None
     dose, lower, shown_dose, missing_dose = _dose(view, spoken_view, notes, unread=unread)
-    found, missing_interval = _interval(instruction, when, timed, spoken, notes)
+    added = _added(instruction, words)
+    if dose is not None and view is not None and (other := _another_amount(dose, words, spoken, added, about)):
+        missing_dose = Missing("dose.value", Absence.CONFLICTING, "dose (structure and text disagree)")
+        dose, shown_dose = None, f"{view.shown} (text: {other})"
+    found, missing_interval = _interval(instruction, when, timed, spoken, added, notes)
     if missing_interval == _UNTIMED and (unread or (when.words and timed is None)):
         missing_interval = Missing("dose.interval", Absence.NOT_UNDERSTOOD, "timing (its words are not understood)")
     if unread:
@@ -312,6 +318,29 @@ def _dose(
     return view.amount, None, view.shown, None
 
 
+def _added(instruction: Json, words: str) -> list[Sig]:
+    """What else is said in words, each as a whole: the additional instructions, and that for the patient."""
+    if "additionalInstruction" not in instruction and "patientInstruction" not in instruction:
+        return []
+    texts = [concept_text(concept) for concept in as_list(instruction.get("additionalInstruction"))]
+    texts.append(text(instruction.get("patientInstruction")))
+    return [found for said in texts if said and said != words and (found := sigs.parse(said)) is not None]
+
+
+def _another_amount(dose: Amount, words: str, spoken: Sig | None, added: list[Sig], about: _About) -> str:
+    """Another amount than the structure's, said by an additional instruction; or a larger one, by a later step."""
+    for found in added:
+        said = _spoken_view(found, "", about)
+        if said is not None and isinstance(said.amount, Amount) and _contradict(dose, said.amount):
+            return said.shown
+    for step in sigs.parse_steps(words) if words and spoken is None else ():
+        said = _spoken_view(step, "", about)
+        more = said.amount if said is not None and isinstance(said.amount, Amount) else dose
+        if said is not None and _contradict(dose, more) and (more.mg, more.mg_per_kg) > (dose.mg, dose.mg_per_kg):
+            return said.shown
+    return ""
+
+
 def _contradict(one: Amount, other: Amount) -> bool:
     """Two amounts of the same kind that differ. Milligrams and mg/kg cannot be compared without a weight."""
     alike = bool(one.mg_per_kg) == bool(other.mg_per_kg)
@@ -341,14 +370,18 @@ def _as_needed(instruction: Json) -> bool:
 
 
 def _interval(
-    instruction: Json, when: Schedule, timed: Sig | None, spoken: Sig | None, notes: list[str]
+    instruction: Json, when: Schedule, timed: Sig | None, spoken: Sig | None, added: list[Sig], notes: list[str]
 ) -> tuple[Interval | None, Missing | None]:
     """Interval or what is missing: ``timing`` first, then its code's text, then the text of the instruction."""
     texts = [found for found in (timed, spoken) if found is not None]
-    if _as_needed(instruction) or any(found.as_needed for found in texts):
+    if _as_needed(instruction) or any(found.as_needed for found in (*texts, *added)):
         return None, Missing("dose.interval", Absence.NOT_RECORDED, "timing (given as needed)")
     if when.missing is not None:
         return None, when.missing
+    if when.interval is not None and any(
+        found.interval is not None and not found.interval.same_rhythm(when.interval) for found in added
+    ):
+        return None, Missing("dose.interval", Absence.CONFLICTING, "timing (structure and text disagree)")
     told = [found.interval for found in texts if found.interval is not None]
     if any(not one.same_rhythm(told[0]) for one in told[1:]):
         return None, Missing("dose.interval", Absence.CONFLICTING, "timing (two texts disagree)")

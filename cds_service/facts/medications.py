@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.facts.order import Medication, is_of, medication_of
 from cds_service.facts.records import entered_in_error, evidence, span_of, status_of
-from cds_service.fhir.read import as_object, clinical_date, reference_of, text
+from cds_service.fhir.read import as_object, clinical_date, decimal, reference_of, text
 from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
@@ -153,7 +153,10 @@ def _not_given(kind: str, status: str, raw: Json) -> bool:
         return status not in _TAKEN or raw.get("wasNotTaken") is True or raw.get("taken") in {"n", "na"}
     if kind == "MedicationDispense" and status == "in-progress" and "whenHandedOver" not in raw:
         return True  # ready to be fetched, for the very order perhaps
-    return status not in _GIVEN or raw.get("wasNotGiven") is True or raw.get("notGiven") is True
+    if status not in _GIVEN or raw.get("wasNotGiven") in (True, "true") or raw.get("notGiven") in (True, "true"):
+        return True
+    given = as_object(as_object(raw["dosage"]).get("dose")) if "dosage" in raw else {}
+    return "value" in given and decimal(given["value"]) == 0
 
 
 def _days(kind: str, raw: Json) -> tuple[date | None, date | None]:

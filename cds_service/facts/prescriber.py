@@ -143,10 +143,10 @@ def _oncologists(reading: Reading) -> Iterator[Evidence]:
     """Oncologists who take part in the patient's care, other than as prescriber of this order."""
     chart = reading.chart
     for team in chart.of("CareTeam"):
-        if not entered_in_error(team) and status_of(team.raw) not in {"inactive", "proposed"}:
+        if not entered_in_error(team) and status_of(team.raw) not in {"inactive", "proposed", "suspended"}:
             yield from _among(chart, team, "participant", ("member", "onBehalfOf"), ("role",))
     for encounter in chart.of("Encounter"):
-        if not entered_in_error(encounter) and status_of(encounter.raw) not in {"cancelled", "planned"}:
+        if not entered_in_error(encounter) and status_of(encounter.raw) not in {"cancelled", "planned", "unknown"}:
             yield from _among(chart, encounter, "participant", ("individual", "actor"), ("type",))
     for referral in chart.of("ServiceRequest", "ReferralRequest"):
         if status_of(referral.raw) == "completed":

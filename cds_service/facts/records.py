@@ -32,10 +32,18 @@ if TYPE_CHECKING:
 
 Hit = tuple["Resource", "Entry"]
 
-NO_RESULT = frozenset({"registered", "preliminary", "cancelled", "unknown"})
+_NOT_BEGUN = frozenset(
+    {
+        *("registered", "draft", "proposed", "planned", "requested", "ordered", "scheduled", "booked", "pending"),
+        *("on-hold", "cancelled", "not-done", "unknown"),
+    }
+)
+"""Statuses of what has not happened, also those that FHIR has for other resources and senders write here."""
+
+NO_RESULT = _NOT_BEGUN | {"preliminary"}
 """Observation statuses under which there is no result, not yet or not any more."""
 
-NOT_DONE = frozenset({"not-done", "preparation", "unknown", "on-hold", "not-taken", "cancelled", "stopped"})
+NOT_DONE = _NOT_BEGUN | {"preparation", "not-taken", "stopped", "aborted", "suspended"}
 """Statuses of procedures and administrations that do not show that anything was given."""
 
 
@@ -96,6 +104,13 @@ def status_of(raw: Mapping[str, Any]) -> str:
     return status.strip().lower() if isinstance(status, str) else ""
 
 
+def was_not_done(raw: Mapping[str, Any]) -> bool:
+    """Whether a procedure does not show that anything was done: by its status, or by the flag of older versions."""
+    return (
+        status_of(raw) in NOT_DONE or raw.get("notDone") in (True, "true") or raw.get("notPerformed") in (True, "true")
+    )
+
+
 def entered_in_error(resource: Resource) -> bool:
     """Whether the resource says of itself that it is no record."""
     status = resource.raw.get("verificationStatus" if resource.type == "Condition" else "status")
@@ -142,7 +157,12 @@ def evidence(resource: Resource, path: str, said: str, day: date | None = None) 
 
 
 def value_of(raw: Mapping[str, Any]) -> tuple[str, tuple[Coding, ...], str]:
-    """An Observation's value: the element it stands in, its codings and its words."""
+    """An Observation's value: the element it stands in, its codings and its words.
+
+    One beside a reason why there is none is no value.
+    """
+    if raw.get("dataAbsentReason"):
+        return "dataAbsentReason", (), ""
     concept = raw.get("valueCodeableConcept")
     if concept is not None:
         return "valueCodeableConcept", codings(concept), concept_text(concept)

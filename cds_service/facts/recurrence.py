@@ -12,7 +12,7 @@ from cds_service.facts.cancer import PROVISIONAL, is_for_another, recorded_on, s
 from cds_service.facts.claims import Claim, Inferred, settle
 from cds_service.facts.derive import months_between
 from cds_service.facts.medications import of_others
-from cds_service.facts.records import NOT_DONE, coded, evidence, shown, span_of, status_of
+from cds_service.facts.records import coded, evidence, shown, span_of, was_not_done
 from cds_service.facts.spread_words import claims_of_words
 from cds_service.fhir.read import clinical_date, code_of
 
@@ -104,7 +104,7 @@ def surgeries_of(reading: Reading) -> list[tuple[date, Evidence]]:
     found = []
     for resource, _ in coded(reading.chart, "Procedure", *sets) if sets else ():
         day = span_of(resource.raw, "performed")[1]
-        if status_of(resource.raw) not in NOT_DONE and day is not None:
+        if not was_not_done(resource.raw) and day is not None:
             found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))
     return found
 
@@ -117,7 +117,7 @@ def _adjuvant(reading: Reading, surgeries: Sequence[tuple[date, Evidence]]) -> l
     found = []
     for resource, _ in coded(reading.chart, "Procedure", "tx_chemotherapy", "tx_radiotherapy", "tx_chemoradiation"):
         day = span_of(resource.raw, "performed")[1]
-        if status_of(resource.raw) in NOT_DONE or is_for_another(reading, resource.raw):
+        if was_not_done(resource.raw) or is_for_another(reading, resource.raw):
             continue
         if day is not None and day > first:
             found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))

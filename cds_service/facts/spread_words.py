@@ -39,13 +39,18 @@ _AFTER = doubt(
     # Of these words "past", "person" and the rest speak of something else when they follow ("unresectable after prior
     # chemotherapy").
     also=r"\b(?:excluded|ruled out|absent|resolved|resected|negative|none|no longer|not (?:seen|present|"
-    r"identified|found|detected|evident|visible|demonstrated|known|confirmed|excluded))\b|\A ?/",
+    r"identified|found|detected|evident|visible|demonstrated|known|confirmed|excluded))\b|\A ?/|"
+    # Something else that cannot be operated on.
+    r"\A(?: \w+){0,2} (?:hernia|aneurysm|\w*stones?|stenosis|ascites|coronary|valve)\b",
 )
 """Within four words after a mention: it is asked, or taken back."""
+_UNVERIFIED = re.compile(r"\b(?:unverified|not (?:yet )?verified|(?:copied|copy|carried)[- ]forward|second opinion)\b")
+"""Anywhere in a note: what it says was taken over from elsewhere, or somebody is asked once more."""
 _TREATED = re.compile(r"\bpreviously (?:un)?treated\b")
 """Says which line of therapy it is, and nothing of when the disease was so."""
 _FOLLOWING = re.compile(r"(?:\W*[\w'/-]+){0,4}")
 _EXCEPTION = doubt("exception")
+_UHCC = re.compile(r"\buhcc\b")
 _SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
 
 
@@ -107,6 +112,7 @@ _SAYING = (
             r"[^,.;]*\bmetasta|"
             r"\bmetasta\w+(?: \w+){0,2} (?:suspected|possible|probable|unlikely|excluded|not confirmed)\b|"
             r"\bmetasta\w+ (?:to|in|of|involving)(?: \w+){0,3} (?:lymph )?nodes?\b|"
+            r"\bmetastatic (?:calcification|abscess|infection|infective|pulmonary calcification)|"
             r"\b(?:loco-?)?regional metasta|\b(?:satellite|in-transit|intrapulmonary|intrahepatic) metasta"
         ),
         # "No brain metastases", "no new metastases", "CT chest: no metastases", "no metastases in the liver".
@@ -154,7 +160,7 @@ def words_of(about: Subject) -> list[tuple[str, Evidence]]:
         for item in objects(raw["stage"]) if "stage" in raw else ():
             if words := concept_text(item.get("summary")):
                 said.append((words, evidence(cancer.resource, "stage.summary", words, day)))
-    return [(plain(words), item) for words, item in dict.fromkeys(said)]
+    return [(_UHCC.sub("unresectable hcc", plain(words)), item) for words, item in dict.fromkeys(said)]
 
 
 def fact_of_words(name: str, words: Sequence[tuple[str, Evidence]], nothing: Unknown) -> AnyFact:
@@ -206,6 +212,7 @@ def _in_doubt(said: str, mention: re.Match[str]) -> bool:
         or "?" in after
         or (following and _AFTER.search(following[0]))
         or OTHER_TUMOUR.search(before + mention[0] + after)
+        or _UNVERIFIED.search(said)
     )
 
 

@@ -163,6 +163,9 @@ def _summary(concept: object) -> tuple[str, tuple[str, bool] | None]:
 def _meaning(found: tuple[Coding, ...], words: str) -> tuple[str, bool] | None:
     """The stage of a concept, and whether it is inferred: its codes first, words where no code is a stage group."""
     if stage := stage_from_codings(coding._replace(display="") for coding in found):
+        told = stage_from_codings((), words)
+        if told and not (within(stage, told) or within(told, stage)):
+            return None  # its code says one stage, its words another
         return stage, False
     stage = stage_from_codings(found, words)
     return (stage, True) if stage else None

@@ -24,7 +24,7 @@ from cds_service.facts.records import evidence, names_none_of, observations
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.prefetch import KeyState
 from cds_service.fhir.quantities import dose_quantity
-from cds_service.fhir.read import as_list, as_object, reference_of
+from cds_service.fhir.read import as_list, as_object, partial_date, reference_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,6 +76,7 @@ def _says_nothing(reading: Reading) -> bool:
         and not any(use.name in PLATINUM for use in uses(reading.chart))
         and not subject(reading).reasons
         and "note" not in reading.order.raw
+        and "reasonCode" not in reading.order.raw
     )
 
 
@@ -136,6 +137,8 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
         if partial and not any(use.kind is Kind.STATED for use in dated):
             # Page one of several: the first dose may be on a page that did not come.
             facts["therapy_start"] = Unknown(nothing.absence, DOSES, (first.evidence,))
+        elif before := [use for use in received if use.first is None and _began_before(use, first.first)]:
+            facts["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, DOSES, tuple(use.evidence for use in before))
         else:
             facts["therapy_start"] = Known(first.first, (_on(first, first.first),))
         if documented := [use for use in dated if use.kind is not Kind.STATED]:
@@ -153,6 +156,14 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
     if others := _other_orders(reading):
         facts["other_active_orders"] = others
     return facts
+
+
+def _began_before(use: Use, day: date | None) -> bool:
+    """Whether a record dated by its month or year alone is of a time before a day: what began then began earlier."""
+    raw = use.resource.raw
+    written = as_object(raw.get("effectivePeriod")).get("start") or raw.get("effectiveDateTime")
+    partial = partial_date(written or raw.get("whenHandedOver"))
+    return partial is not None and day is not None and partial.latest < day
 
 
 def _on(use: Use, day: date | None) -> Evidence:
@@ -312,8 +323,9 @@ SOURCE = FactSource(
         "The drug's administrations, dispenses and statements give the first dose, the last one and the time between; "
         "an order shows a dose only when it is completed, a dispense when it is handed over. Chemoradiation is "
         "concurrent where platinum was given within a dated course of radiotherapy to the chest (or to no place that "
-        "it names, by body site, mCODE volume or name), sequential where both are dated and apart; anything "
-        "undated settles nothing, and what names another tumour as its reason is left out. Progression is disease "
-        "status (LOINC 97509-4) after the radiotherapy, response the newest one after the first dose."
+        "it names, by body site, mCODE volume or name; a completed course that only words name has to name the chest), "
+        "sequential where both are dated and apart; anything undated settles nothing, and what names another tumour as "
+        "its reason is left out. Progression is disease status (LOINC 97509-4) after the radiotherapy, response the "
+        "newest one after the first dose."
     ),
 )

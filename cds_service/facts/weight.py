@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cds_service.criteria.quantity import Weight, plain
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
 from cds_service.facts.read import PATIENT, FactSource, Reading
+from cds_service.facts.records import NO_RESULT
 from cds_service.fhir.quantities import POUND, Measured, kilograms, quantity, weight_unit
 from cds_service.fhir.read import concept_of, concept_text, effective, moment, objects, partial_date, text
 from cds_service.terminology.codes import LOINC, entries
@@ -32,7 +33,7 @@ _JUMP = Decimal("0.1")
 _SAME = Decimal("0.01")  # two readings of one moment this close are one weighing in two units
 _OLD_DAYS = 30
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-_REJECTED = frozenset({"entered-in-error", "cancelled", "registered", "unknown"})
+_REJECTED = (NO_RESULT - {"preliminary"}) | {"entered-in-error"}
 _PLAIN_NAMES = frozenset({"body weight", "weight", "body weight measured", "weight measured", "patient weight"})
 
 
@@ -203,6 +204,8 @@ def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date, 
     elif day is not None and day > on and at is not None and zone is not None:
         day = _day_in(at, zone) or day
     measured = quantity(part.get("valueQuantity"))
+    if measured is not None and part.get("dataAbsentReason"):
+        measured = measured._replace(trouble="it stands beside a reason why there is none")
     absent = ""
     if measured is None:
         other = next((name for name, value in part.items() if name in _OTHER_VALUES and value not in (None, "")), "")

@@ -18,7 +18,7 @@ from cds_service.fhir.prefetch import (
     read_value,
     searches_another_patient,
 )
-from cds_service.fhir.read import as_object, concept_of, objects, text
+from cds_service.fhir.read import as_list, as_object, concept_of, moment, objects, reference_of, text
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -235,7 +235,10 @@ def _contained(within: Mapping[str, Any]) -> dict[str, Resource]:
 
 
 class _Builder:
-    """Collects resources in the order draft orders, prefetch, fetched; the first of a type and id counts."""
+    """Collects resources in the order draft orders, prefetch, fetched.
+
+    The first of a type and id counts, unless a later one says of itself that it was updated since.
+    """
 
     def __init__(self, context: Mapping[str, Any], key_names: Mapping[str, str]) -> None:
         self.context = context
@@ -353,24 +356,48 @@ class _Builder:
             if url := resource.full_url:
                 by_reference.setdefault(url, resource)
         foreign: list[Resource] = []
-        filed: set[str] = set()
+        filed: dict[str, Resource] = {}
         for resource in collected:
             raw, kind = resource.raw, resource.type
             owner = raw.get("subject")
             if not (type(owner) is dict and owner.get("reference") == own) and not self._is_ours(resource):
                 foreign.append(resource)
                 continue
+            if "focus" in raw and kind == "Observation" and self._is_of_another_person(raw):
+                foreign.append(resource)
+                continue
             if resource.id is not None:
                 name = resource.reference
-                if name in filed:
+                if (before := filed.get(name)) is not None:
+                    if _supersedes(resource, before):
+                        self._replace(before, resource)
+                        filed[name] = resource
                     continue
-                filed.add(name)
+                filed[name] = resource
             if kind in by_type:
                 by_type[kind].append(resource)
             else:
                 by_type[kind] = [resource]
         if foreign:
             self._set_aside(foreign)
+
+    def _replace(self, before: Resource, resource: Resource) -> None:
+        """Put a newer version in the place of the one that was filed."""
+        self.by_type[before.type] = [resource if one is before else one for one in self.by_type[before.type]]
+        for name in (before.reference, before.full_url):
+            if self.by_reference.get(name) is before:
+                self.by_reference[name] = resource
+
+    def _is_of_another_person(self, raw: Json) -> bool:
+        """Whether an Observation in the patient's record was made of a fetus, a relative or another patient."""
+        for item in as_list(raw["focus"]):
+            reference = reference_of(item)
+            if reference.startswith("Condition/"):  # as nearly everybody sends it
+                continue
+            kind, _, identity = short_reference(reference).rpartition("/")
+            if kind in {"RelatedPerson", "FamilyMemberHistory"} or (kind == "Patient" and identity != self.patient_id):
+                return True
+        return False
 
     def _set_aside(self, foreign: list[Resource]) -> None:
         for resource in foreign:
@@ -405,6 +432,14 @@ class _Builder:
             return known is not None and known.type == "Patient" and known.id == self.patient_id
         kind, _, found = short_reference(target).rpartition("/")
         return found == self.patient_id and kind in {"", "Patient"}
+
+
+def _supersedes(resource: Resource, before: Resource) -> bool:
+    """Whether it is a newer version of a resource: both say when they were updated. A draft order stays as it came."""
+    if before.origin is Origin.CONTEXT:
+        return False
+    since, until = (moment(text(as_object(one.raw.get("meta")).get("lastUpdated"))) for one in (before, resource))
+    return since is not None and until is not None and until > since
 
 
 def _resource(raw: Json, origin: Origin, key: str, position: int = -1, url: str = "") -> Resource:

@@ -184,7 +184,10 @@ def concept_text(concept: object) -> str:
 
 
 def code_of(concept: object) -> str:
-    """The first code of a concept with one required binding (``clinicalStatus``), or the bare code of old shapes."""
+    """The first code of a concept with one required binding (``clinicalStatus``), or the bare code of old shapes.
+
+    A concept without any code may have it as its text: ``{"text": "Entered in Error"}``.
+    """
     if isinstance(concept, str):
         return concept.strip()
     if isinstance(concept, dict):
@@ -197,7 +200,7 @@ def code_of(concept: object) -> str:
     for coding in codings(concept):
         if coding.code:
             return coding.code
-    return ""
+    return text(concept.get("text")).replace(" ", "-")[:LONGEST] if isinstance(concept, dict) else ""
 
 
 def reference_of(value: object) -> str:

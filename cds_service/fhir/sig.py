@@ -150,6 +150,12 @@ def _amount(sig: Sig, m: re.Match[str]) -> None:
     sig.amounts.append((low, value, unit))
 
 
+def _by_weight(sig: Sig, _: re.Match[str]) -> None:
+    """700 mg (10 mg/kg x 70 kg): the weight that the amount before it was worked out with."""
+    if {unit_of(unit) for _, _, unit in sig.amounts} != {unit_of("mg"), unit_of("mg/kg")}:
+        raise _NotReadError
+
+
 def _ceiling(sig: Sig, m: re.Match[str]) -> None:
     _set(sig, "ceiling", (_number(m["value"]), re.sub(r" ?/ ?", "/", m["unit"])))
 
@@ -297,7 +303,8 @@ _COMBINED = (
 )
 _INFUSED_OVER = (
     rf"(?:infused |run )?over (?:approximately |about )?{_INT}(?:{_TO}{_INT})? ?"
-    r"(?:minutes?|mins?|hours?|hrs?|hr|h)(?![a-z])"
+    r"(?:minutes?|mins?|hours?|hrs?|hr|h)(?![a-z])|"
+    rf"for {_INT} ?(?:minutes?|mins?)(?![a-z])"
 )
 _FILTER = (
     r"(?:through|via|using|with) (?:an? )?(?:sterile,? )?(?:low[- ]protein[- ]binding )?"
@@ -353,7 +360,11 @@ _RULES: tuple[tuple[str, Handler], ...] = (
     (_COMBINED, _flag("phase", "combination")),
     # what says nothing of dose or schedule
     (rf"in (?:an? )?{_NUM} ?mls?(?: (?:of )?{_DILUENT})?(?: bag)?(?![a-z])", _skip),
+    (rf"in {_DILUENT} {_NUM} ?mls?(?: bag)?(?![a-z])", _skip),
+    (rf"(?:{_DILUENT} )?ivpb(?![a-z])", _skip),
     (_INFUSED_OVER, _skip),
+    (rf"= ?(?={_NUM} ?mls?{_END})", _skip),  # 1500 mg = 30 mL: two views of one dose
+    (rf"[x\u00d7] ?{_NUM} ?kg{_END}", _by_weight),
     (_FILTER, _skip),
     (_STARTING, _skip),
     (r"into (?:an? |the )?(?:venous catheter|vein|(?:central )?(?:venous )?(?:line|port))(?![a-z])", _skip),

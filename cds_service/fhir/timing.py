@@ -205,14 +205,23 @@ def _period(repeat: Json) -> Interval | Missing | None:
         return times
     if value is None:
         return _without_period(unit, value_max, times, days)
-    moments = len({text(at) for at in as_list(repeat["timeOfDay"])} - {""}) if "timeOfDay" in repeat else 0
+    moments = _moments(repeat)
     found = interval(value, unit if isinstance(unit, str) else None, value_max, times)
     if isinstance(found, Interval):
         if moments > 1 and times is None and found.days == 1:
             return Interval(found.days, moments, f"{moments} times every 1 d")
+        if moments > (times or 1):
+            return _no_interval(Absence.NOT_UNDERSTOOD, "timing.repeat (its times of day do not fit the frequency)")
         if days:
             return _on_days(found, len(days), times)
     return found
+
+
+def _moments(repeat: Json) -> int:
+    """How many times of a day are named, by the clock or by what happens then."""
+    if "timeOfDay" not in repeat and "when" not in repeat:
+        return 0
+    return max(len({text(at) for at in as_list(repeat.get(name))} - {""}) for name in ("timeOfDay", "when"))
 
 
 def _frequency(repeat: Json) -> int | Missing | None:

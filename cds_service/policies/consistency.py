@@ -27,6 +27,7 @@ def problems_of(word: PolicyWord) -> Iterator[Problem]:
     """Every problem of a typed document, with the place of the value it is about."""
     yield from _citations(word)
     yield from _bands(word)
+    yield from _pathways(word)
     yield from _names(word)
     yield from _drugs(word)
     yield from _header(word)
@@ -125,6 +126,33 @@ def _common(rows: tuple[RowWord, ...]) -> str:
     return ".".join(shared)
 
 
+def _pathways(word: PolicyWord) -> Iterator[Problem]:
+    """Diseases and pathways that are named have to exist, and each pathway and approval is for something."""
+    first = {pathway.section: pathway for pathway in word.pathways if pathway.request == "initial"}
+    for name, disease in word.diseases.items():
+        named = first.get(disease.pathway)
+        if named is None:
+            yield ("diseases", name), f"{name} names the pathway {disease.pathway}, which does not exist"
+        elif named.disease not in {None, name}:
+            yield ("diseases", name), f"{name} names the pathway {disease.pathway}, which is for {named.disease}"
+    reached: dict[tuple[str, str | None], str] = {}
+    for p, pathway in enumerate(word.pathways):
+        if pathway.disease is not None and pathway.disease not in word.diseases:
+            yield ("pathways", p, "disease"), _unknown("disease", pathway.disease, word.diseases)
+        before = reached.get((pathway.request, None)) or reached.get((pathway.request, pathway.disease))
+        if before is not None:
+            yield ("pathways", p), f"{pathway.section} is never used: {before} is for the same requests"
+        reached.setdefault((pathway.request, pathway.disease), pathway.section)
+        given: set[str | None] = set()
+        for a, approval in enumerate(pathway.approval):
+            if approval.disease is not None and approval.disease not in word.diseases:
+                yield ("pathways", p, "approval", a), _unknown("disease", approval.disease, word.diseases)
+            if given & {None, approval.disease}:
+                words = "this approval is never used: one above it counts; the one without a disease comes last"
+                yield ("pathways", p, "approval", a), words
+            given.add(approval.disease)
+
+
 def _places(word: PolicyWord) -> Iterator[tuple[PoliciesWord, Loc]]:
     """The places of the referrals that name policies."""
     for r, referral in enumerate(word.referrals):
@@ -135,17 +163,7 @@ def _places(word: PolicyWord) -> Iterator[tuple[PoliciesWord, Loc]]:
 
 
 def _names(word: PolicyWord) -> Iterator[Problem]:
-    """Diseases, pathways, lines of business and settings that are named have to exist."""
-    sections = {pathway.section for pathway in word.pathways}
-    for name, disease in word.diseases.items():
-        if disease.pathway not in sections:
-            yield ("diseases", name), f"{name} names the pathway {disease.pathway}, which does not exist"
-    for p, pathway in enumerate(word.pathways):
-        if pathway.disease is not None and pathway.disease not in word.diseases:
-            yield ("pathways", p, "disease"), _unknown("disease", pathway.disease, word.diseases)
-        for a, approval in enumerate(pathway.approval):
-            if approval.disease is not None and approval.disease not in word.diseases:
-                yield ("pathways", p, "approval", a), _unknown("disease", approval.disease, word.diseases)
+    """Lines of business and settings that are named have to exist."""
     lines = set(word.lines_of_business)
     referred: dict[str, Loc] = {}
     for where, loc in _places(word):
@@ -162,7 +180,7 @@ def _names(word: PolicyWord) -> Iterator[Problem]:
     if word.listed_partners and word.listed_partners.setting not in word.settings:
         yield ("listed_partners", "setting"), _unknown("setting", word.listed_partners.setting, word.settings)
     for criterion, loc in _all_criteria(word):
-        if criterion.cite and not re.fullmatch(r"[A-Z][A-Za-z0-9.\- ]*", criterion.cite):
+        if criterion.cite and not re.fullmatch(r"[A-Z0-9][A-Za-z0-9.\- ]*", criterion.cite):
             yield loc, f"{criterion.cite!r} is no section number"
 
 

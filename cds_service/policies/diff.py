@@ -28,12 +28,14 @@ def _keyed(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         if (written := _written(value)) is not None:
             return written
-        return {name: _keyed(item, name) for name, item in value.items() if item not in (None, (), [], "")}
+        return {name: _keyed(item, name) for name, item in value.items() if item not in (None, (), [], "", {})}
     if isinstance(value, list | tuple):
         if key == "with":
             return " ".join(str(_keyed(item)) for item in value if item is not None)
         if value and all(isinstance(item, str) for item in value):
             return ", ".join(value)
+        if key == "outline":
+            return {section: "listed" for line in value for section in line}
         keyed: dict[str, Any] = {}
         for index, item in enumerate(value):
             first = name = _name(item, index)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,14 @@ from cds_service.policies.load import load_revision
 from cds_service.values import by_identity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import date
 
     from cds_service.policies.revision import Revision
+    from cds_service.terminology.drug import Drug
 
 SHIPPED = Path(__file__).parent
+_MISNAMED = re.compile(r"\.ya?ml(\.txt)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +71,40 @@ def _newest(revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
     return tuple({revision.policy: revision for revision in revisions}.values())
 
 
+def _together(revisions: list[Revision]) -> Iterator[str]:
+    """What is wrong between files that are each right: every order is judged by one revision of one policy."""
+    for one, other in combinations(sorted(revisions, key=lambda r: (r.policy, r.in_force.start)), 2):
+        if one.policy != other.policy:
+            if _same_drug(one.drug, other.drug):
+                yield (
+                    f"{other.file}:1: {other.drug.name} is judged by {one.policy} too ({one.file}); one service has "
+                    "one policy for a drug, and another payer's policy needs a service of its own"
+                )
+        elif one.in_force.holds(other.in_force.start):
+            yield (
+                f"{other.file}:1: revisions {one.revision} ({one.file}) and {other.revision} are both in force on "
+                f"{other.in_force.start}; give the earlier one its last day (until)"
+            )
+
+
+def _same_drug(one: Drug, other: Drug) -> bool:
+    if one.value_set is not None and one.value_set == other.value_set:
+        return True
+    return not set(one.names).isdisjoint(other.names) or not one.codes.isdisjoint(other.codes)
+
+
 def load_library(folder: Path | None = None) -> Library:
     """Load every policy file below a folder (default: the shipped ones). PolicyError lists the problems of all."""
     top = folder or SHIPPED
     # A mounted ConfigMap holds every file twice: as a link, and in a folder of its own whose name begins with two dots.
-    files = sorted(
-        file for file in top.rglob("*.yaml") if not any(part[:2] == ".." for part in file.relative_to(top).parts)
-    )
-    problems: list[str] = []
+    found = sorted(file for file in top.rglob("*") if not any(part[:2] == ".." for part in file.relative_to(top).parts))
+    files = [file for file in found if file.suffix == ".yaml"]
+    # Left out in silence, a revision under such a name would seem to be loaded.
+    problems = [
+        f"{file.parent.name}/{file.name}:1: is not read; the name of a policy file ends in .yaml"
+        for file in found
+        if _MISNAMED.search(file.name) and file.suffix != ".yaml"
+    ]
     revisions: list[Revision] = []
     for file in files:
         try:
@@ -86,7 +117,8 @@ def load_library(folder: Path | None = None) -> Library:
         if key in seen:
             problems.append(f"{revision.file}:1: {key[0]} revision {key[1]} is also in {seen[key].file}")
         seen[key] = revision
-    if not files:
+    problems += _together(list(seen.values()))
+    if not files and not problems:
         problems.append(f"{top}: holds no policy file")
     if problems:
         raise PolicyError(problems)

@@ -31,6 +31,7 @@ from cds_service.policies.revision import InForce, Pathway, Revision
 from cds_service.terminology.drug import Drug
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from cds_service.documents import Loc
@@ -44,8 +45,11 @@ _NUMBERS = frozenset({"number", "age", "weight"})
 
 def load_revision(path: Path) -> Revision:
     """Load, type and check one policy file. PolicyError lists every problem with file and line."""
-    raw = path.read_bytes()
     source = Source("/".join(filter(None, (path.parent.name, path.name))), PolicyError)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise PolicyError([f"{source.name}:1: cannot be read ({error.strerror})"]) from None
     word = read_document(raw, PolicyWord, source)
     build = Build(source, word)
     settings = {name: build.criterion(setting, ("settings", name)) for name, setting in word.settings.items()}
@@ -74,7 +78,7 @@ def _drug(word: DrugWord) -> Drug:
     return Drug(
         name=word.name,
         brand=word.brand,
-        names=tuple(n.lower() for n in word.names),
+        names=tuple(n.strip().lower() for n in word.names),
         value_set=word.value_set,
         codes=frozenset((c.system, c.code) for c in word.codes),
         mg_per_ml=word.strength,
@@ -108,6 +112,8 @@ class Build:
         for i, approval in enumerate(word.approval):
             if approval.less is not None and approval.less not in FACTS:
                 self.source.problem((*loc, "approval", i), _unknown_fact(approval.less))
+            elif approval.less is not None and FACTS[approval.less].kind not in _NUMBERS:
+                self.source.problem((*loc, "approval", i), f"{approval.less} is no number; nothing can be taken off")
         return Pathway(word.section, word.request, word.disease, word.label, word.approval, criteria, tables)
 
     def criterion(self, word: CriterionWord, loc: Loc) -> Criterion:
@@ -188,7 +194,8 @@ class Build:
         elif word.is_one_of is not None:
             equals = tuple(typed(text, "is_one_of") for text in word.is_one_of)
         for text in word.open_if:
-            typed(text, "open_if")
+            if typed(text, "open_if") in (equals or ()):
+                self.source.problem((*loc, "open_if"), f"{text} is what {name} has to be; it cannot leave it open too")
         return FactTest(
             fact=name,
             meaning=definition.meaning if definition else name,
@@ -204,7 +211,7 @@ class Build:
 
 
 def _unknown_fact(name: str) -> str:
-    return f"unknown fact {name!r}{closest(name, FACTS)}"
+    return f"unknown fact {name!r}{closest(name, FACTS) or '; docs/what-we-read.md lists them'}"
 
 
 def _yes_no(text: str) -> str | bool:
@@ -215,7 +222,7 @@ def _requirement(word: CriterionWord) -> str:
     if word.equals is not None:
         return word.equals
     if word.is_one_of is not None:
-        return f"one of {', '.join(word.is_one_of)}"
+        return f"one of {', '.join(_folded(word.is_one_of))}"
     if word.at_least is not None:
         return f"at least {plain(word.at_least)}"
     if word.at_most is not None:
@@ -223,6 +230,18 @@ def _requirement(word: CriterionWord) -> str:
     if word.more_than is not None:
         return f"more than {plain(word.more_than)}"
     return "a value"
+
+
+def _folded(values: Iterable[str]) -> Iterator[str]:
+    """Values with what follows letter by letter folded: ``III, IIIA, IIIB, IIIC`` is ``III, IIIA-IIIC``."""
+    runs: list[list[str]] = []
+    for value in values:
+        if runs and value[:-1] == runs[-1][-1][:-1] and ord(value[-1]) == ord(runs[-1][-1][-1]) + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    for run in runs:
+        yield from run if len(run) < 3 else [f"{run[0]}-{run[-1]}"]
 
 
 def _row(row: RowWord) -> DoseRow:

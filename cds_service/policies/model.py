@@ -55,6 +55,44 @@ def _amount(text: str) -> Amount:
     raise ValueError(msg)
 
 
+def _figure(text: object) -> str:
+    """A number for pydantic to type; without shapes that only programmers know, as ``1_8`` and ``1e1``."""
+    if not re.fullmatch(r"-?\d+(\.\d+)?", str(text), re.ASCII):
+        msg = "is to be a number, in digits and without a unit"
+        raise ValueError(msg)
+    return str(text)
+
+
+def _whole(text: object) -> str:
+    if not re.fullmatch(r"-?\d+", str(text), re.ASCII):
+        msg = "is to be a whole number, written in digits"
+        raise ValueError(msg)
+    return str(text)
+
+
+def _date(text: object) -> object:
+    """A day for pydantic to type; without numbers that it would take for seconds, and without a time of day."""
+    if isinstance(text, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
+        msg = "is to be a date, written as 2022-12-02"
+        raise ValueError(msg)
+    return text
+
+
+def _filled(text: object) -> object:
+    if text == "":
+        msg = "is empty"
+        raise ValueError(msg)
+    return text
+
+
+def _policy_number(text: str) -> str:
+    """The policy's number is part of addresses, and the id of its form."""
+    if not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", str(text), re.ASCII):
+        msg = f"{text!r} is no policy number; it has letters, digits, points and hyphens, 64 at most"
+        raise ValueError(msg)
+    return str(text)
+
+
 def _days(text: str) -> Decimal:
     """``4 weeks`` as days."""
     match str(text).split():
@@ -77,6 +115,14 @@ def _band(text: str) -> Band:
                 msg = f"{text!r} is no weight band; write it as '< 30 kg', '>= 30 kg' or '>= 30 kg and < 50 kg'"
                 raise ValueError(msg)
     return Band(low, high)
+
+
+def _billing_unit(text: str) -> Amount:
+    amount = _amount(text)
+    if not amount.mg:
+        msg = f"{text!r} is no billing unit; write it as '10 mg'"
+        raise ValueError(msg)
+    return amount
 
 
 def _vial(text: str) -> Vial:
@@ -111,6 +157,10 @@ def _sha256(text: str) -> str:
 AmountText = Annotated[InstanceOf[Amount], BeforeValidator(_amount)]
 DaysText = Annotated[Decimal, BeforeValidator(_days)]
 PartnerText = Annotated[tuple[str, InstanceOf[Amount] | None], BeforeValidator(_partner)]
+NumberText = Annotated[Decimal, Field(ge=0), BeforeValidator(_figure)]
+WholeText = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+DayText = Annotated[date, BeforeValidator(_date)]
+Text = Annotated[str, BeforeValidator(_filled)]
 BandText = Annotated[InstanceOf[Band], BeforeValidator(_band)]
 
 
@@ -126,11 +176,11 @@ class RowWord(Word):
     cite: str
     weight: BandText = Band()
     phase: Phase | None = None
-    cycles: int | None = Field(default=None, ge=1)
+    cycles: WholeText | None = None
     limit: AmountText
     every: DaysText
     partner: PartnerText | None = Field(default=None, alias="with")
-    partner_doses: int | None = Field(default=None, ge=1)
+    partner_doses: WholeText | None = None
 
 
 CLAUSES = ("fact", "all_of", "any_of", "given", "given_with", "dose_within", "attached", "unclear")
@@ -146,9 +196,9 @@ class CriterionWord(Word):
     fact: str | None = None
     equals: str | None = Field(default=None, alias="is")
     is_one_of: tuple[str, ...] | None = None
-    at_least: Decimal | None = None
-    at_most: Decimal | None = None
-    more_than: Decimal | None = None
+    at_least: NumberText | None = None
+    at_most: NumberText | None = None
+    more_than: NumberText | None = None
     documented: Literal["yes"] | None = None
     open_if: tuple[str, ...] = ()
 
@@ -198,7 +248,7 @@ def _yaml_name(name: str) -> str:
 class ApprovalWord(Word):
     """How long the policy would approve: months, less the months of a fact, for one disease or for the rest."""
 
-    months: Decimal = Field(gt=0)
+    months: Annotated[Decimal, Field(gt=0), BeforeValidator(_figure)]
     disease: str | None = None
     less: str | None = None
 
@@ -227,7 +277,7 @@ class LabelChangeWord(Word):
 
     cite: str
     label: str
-    within_months: int = Field(ge=1)
+    within_months: WholeText
     formulary: PoliciesWord
     non_formulary: PoliciesWord
 
@@ -285,7 +335,7 @@ class BillingWord(Word):
     """The billing code and the amount of one unit."""
 
     code: str
-    unit: AmountText
+    unit: Annotated[InstanceOf[Amount], BeforeValidator(_billing_unit)]
 
 
 class CodeWord(Word):
@@ -298,9 +348,9 @@ class CodeWord(Word):
 class DrugWord(Word):
     """The drug: how it is recognised, its strength, vials and billing."""
 
-    name: str
+    name: Text
     brand: str
-    names: tuple[str, ...] = Field(min_length=1)
+    names: tuple[Text, ...] = Field(min_length=1)
     value_set: str | None = None
     codes: tuple[CodeWord, ...] = ()
     strength: Annotated[Decimal, BeforeValidator(_strength)] | None = None
@@ -311,8 +361,8 @@ class DrugWord(Word):
 class InForceWord(Word):
     """The days on which the revision is in force, both included."""
 
-    start: date = Field(alias="from")
-    until: date | None = None
+    start: DayText = Field(alias="from")
+    until: DayText | None = None
 
 
 class SourceWord(Word):
@@ -339,10 +389,10 @@ class DiseaseWord(Word):
 class PolicyWord(Word):
     """The whole document."""
 
-    policy: str
-    title: str
-    payer: str
-    revision: date
+    policy: Annotated[str, BeforeValidator(_policy_number)]
+    title: Text
+    payer: Text
+    revision: DayText
     in_force: InForceWord
     source: SourceWord
     reviewed_by: str = ""

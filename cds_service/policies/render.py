@@ -156,7 +156,9 @@ def approval(pathway: Pathway) -> str:
     for word in pathway.approval:
         text = f"{plain(word.months)} months"
         if word.less:
-            text += f" in total, months received taken off ({word.disease})"
+            text += " in total, months received taken off"
+        if word.disease:
+            text += f" ({word.disease})"
         elif len(pathway.approval) > 1:
             text += " otherwise"
         texts.append(text)

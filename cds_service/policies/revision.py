@@ -45,7 +45,8 @@ class Pathway:
 class Revision:
     """One dated revision of one policy. ``document`` is the file as written, ``sha256`` the hash of its bytes.
 
-    ``disease_titles`` are the policy's names of its diseases, in lower case, with their keys.
+    ``disease_titles`` are the policy's names of its diseases, in lower case, with their keys, and these keys with
+    themselves.
     """
 
     policy: str
@@ -62,7 +63,8 @@ class Revision:
     disease_titles: Mapping[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        titles = {word.title.lower(): key for key, word in self.document.diseases.items()}
+        diseases = self.document.diseases
+        titles = {key.lower(): key for key in diseases} | {word.title.lower(): key for key, word in diseases.items()}
         object.__setattr__(self, "disease_titles", titles)
 
     def pathway(self, request: str, disease: str) -> Pathway | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 
 class RecordUnavailableError(Exception):
@@ -29,5 +29,4 @@ class Called:
     trace: str = ""
     silent: bool = False
     prefetched: Sequence[str] = ()
-    fetched: Mapping[str, str] = field(default_factory=dict)
     token_sent: bool = False

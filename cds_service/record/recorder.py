@@ -193,7 +193,6 @@ class Recorder:
             "inputs": hashlib.sha256(called.body).hexdigest(),
             "sources": {
                 "prefetch": [self._minimiser.name(name) for name in called.prefetched],
-                "fetched": called.fetched,
                 "token": called.token_sent,
                 "origins": _origins(judged),
             },

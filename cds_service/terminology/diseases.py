@@ -151,6 +151,11 @@ _SPREAD = re.compile(
     r"\b(?:lung|liver|hepatic|pulmonary|brain|bone|adrenal|nodal|bladder) "
     r"(?:metastas[ie]s|mets?|metastatic(?! (?:to|in)\b))\b"
 )
+_COMPLICATION = re.compile(
+    r"\bmalignant (?:(?:pleural|pericardial|peritoneal|biliary|bile duct|bronchial|airway|bowel|spinal|cord) )*"
+    r"(?:effusions?|ascites|obstructions?|obstructive jaundice|strictures?|compression)\b"
+)
+"""What a tumour does, whichever it is: malignant pleural effusion."""
 _SPREAD_TO = re.compile(
     r"(\bmetastatic\b[^,;.]{0,200}?) (?:to|involving) (?:the )?"
     r"(?:(?:right|left|both) )?(?:lungs?|liver|bile ducts?|bladder)\b"
@@ -196,8 +201,13 @@ _LIVER = _word("liver|hepatic|intrahepatic")
 _OTHER_LIVER = _word("hepatoblastoma|angiosarcoma|sarcoma", _BLOOD)
 _UROTHELIAL = _word(r"urothelial|transitional cell|bladder|ureter\w*|renal pelvis|urethra\w*|n?mibc")
 _TRANSITIONAL = _word("urothelial|transitional cell")
-_LIMITED = _word("limited(?: stage| disease)?", "ls ?sclc")
-_EXTENSIVE = _word("extensive(?: stage| disease)?", "es ?sclc")
+_OF_THE_DISEASE = (
+    r"(?! (?!(?:stage|disease|small|sclc|lung|metasta\w*|nodal|mediastinal|hepatic|liver|bone|brain|spread|tumou?r|"
+    r"at|with|and|or|by|per|on|in|to|is|from|vs|versus)\b)\w)"
+)
+"""After "extensive" or "limited": nothing else that is so, as "extensive smoking history" and "limited mobility"."""
+_LIMITED = _word("limited" + _OF_THE_DISEASE, "ls ?sclc")
+_EXTENSIVE = _word("extensive" + _OF_THE_DISEASE, "es ?sclc")
 _OTHER_SITE = _word(
     r"\w*(?:blastoma|sarcoma)s?",
     r"breast|mamma\w*|prostat\w*|colo\w*|rect\w*|anal|anus|gastr\w*|stomach|o?esophag\w*|pancrea\w*|small intestine",
@@ -243,7 +253,7 @@ def _plain(text: str) -> str:
 
 def _marks_in(text: str) -> tuple[_Mark, ...]:
     """The readings of a text. None for a text that names no cancer."""
-    words = _DENIED.sub(" ", _plain(text))
+    words = _COMPLICATION.sub(" ", _DENIED.sub(" ", _plain(text)))
     words = _SPREAD_TO.sub(r"\1 ", _SPREAD.sub(" ", words))
     named = bool(
         _HCC.search(words)

@@ -64,6 +64,7 @@ GROUPS: MappingProxyType[str, Group] = MappingProxyType(
                 *("not confirmed", "not yet confirmed", "to be confirmed", "evaluate for", "evaluated for"),
                 *("evaluating for", "evaluation for", "work up for", "workup for", "assess for", "assessment for"),
                 *("is it", "is this", "whether", "unproven", "until proven otherwise", "?", "\u00bf"),
+                *("unverified", "not verified", "not yet verified"),
             ),
         ),
         "leaning": Group(
@@ -92,7 +93,7 @@ GROUPS: MappingProxyType[str, Group] = MappingProxyType(
             "Said of what is wanted, expected or ordered, not of what is.",
             (
                 *("plan", "plans", "planned", "planning", "goal", "expect*", "anticipat*", "consider", "considering"),
-                *("until", "intend*", "intent", "hope*", "discuss*", "will be"),
+                *("until", "intend*", "intent", "hope*", "hoping", "discuss*", "will be"),
             ),
         ),
         "past": Group(
@@ -100,7 +101,7 @@ GROUPS: MappingProxyType[str, Group] = MappingProxyType(
             (
                 *("prior", "previous*", "former*", "initial", "initially", "original", "originally", "history of"),
                 *("by history", "hx of", "h/o", "s/p", "status post", "pmh", "pmhx", "remote", "historical*"),
-                *("no longer", "earlier", "used to be", "retired"),
+                *("no longer", "earlier", "used to be", "retired", "copied forward", "copy forward", "carried forward"),
             ),
         ),
         "person": Group(
@@ -141,6 +142,7 @@ GROUPS: MappingProxyType[str, Group] = MappingProxyType(
             (
                 *("not without", "not negative", "not positive", "not absent", "not undetected", "not free of"),
                 *("no absence", "no lack", "not wild", "no wild", "not unresectable", "not inoperable", "neither"),
+                *("non negative", "nonnegative", "no evidence of wild"),
             ),
         ),
         "foreign": Group(

@@ -18,7 +18,7 @@ _ONCOLOGY = re.compile(
 _SHORT = re.compile(r"(?:med(?:ical)?|rad(?:iation)?|surg(?:ical)?|gyn|thoracic)[ -]?onc|onc|radonc|hem[ /-]?onc")
 _NOT_A_PHYSICIAN = re.compile(
     r"\bnurs(?:e|es|ing)\b|\brn\b|\bnp\b|\baprn\b|\bcnp\b|\bphysician[' ]?s? assistants?\b|\bpa(?:-c)?\b|\bpharmac\w*|"
-    r"\bassistants?\b|\btechn\w+|\btherapists?\b|\bsocial\b|\bdieti\w+|\bcoordinator\b|\bnavigator\b|\bclinics?\b|"
+    r"\bassistants?\b|\btechn\w+|\bphysicists?\b|\btherapists?\b|\bsocial\b|\bdieti\w+|\bcoordinator\b|\bnavigator\b|\bclinics?\b|"
     r"\bcent(?:er|re)s?\b|\bclerk\b|\bsecretary\b|\bveterinar\w+|\bpsycho-?\s?oncolog\w+|\bstudent\b|"
     r"\bnon[- ]oncolog\w+|\bnot\b|\bno\b|\bunder\b|\breferr\w+|"
     r"\bscheduling\b|\bcardio-?\s?oncolog\w+|\binterventional oncolog\w+|"
@@ -64,4 +64,6 @@ def specialty_display(codings: Iterable[Coding], text: str = "") -> str:
         for entry in lookup(coding.system, coding.code):
             if entry.verified and entry.value_set.startswith("specialty_"):
                 return entry.display
-    return text or next((coding.display for coding in seen if coding.display), "")
+    displays = [coding.display for coding in seen if coding.display]
+    # "Nurse Practitioner" beside "Medical Oncology" says who prescribes, and the words in which department.
+    return next((said for said in displays if _NOT_A_PHYSICIAN.search(plain(said))), text or next(iter(displays), ""))

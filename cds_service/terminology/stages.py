@@ -21,7 +21,11 @@ _BEFORE = (
     r"(?:(?:ajcc|uicc|tnm|figo|clinical(?:ly)?|pathologic(?:al)?(?:ly)?|anatomic|prognostic|overall|tumou?r|cancer|disease|"
     r"(?:6|7|8|9)(?:th)?(?: ed(?:\.|ition)?)?|v[6-9]|edition|version)[ ,:;-]*)*"
 )
-_AFTER = r"(?:[ ,;-]*(?:disease|ajcc|uicc|tnm|v[6-9]|(?:6|7|8|9)th(?: ed(?:\.|ition)?)?|edition|\(qualifier value\)))*"
+_AFTER = (
+    r"(?:[ ,;-]*(?:disease|ajcc|uicc|tnm|v[6-9]|(?:6|7|8|9)th(?: ed(?:\.|ition)?)?|edition|\(qualifier value\)|"
+    # The manual it was staged by, in brackets: "IIIB (AJCC 8th edition)".
+    r"\((?:ajcc|uicc|tnm)(?:[ ,]+(?:ajcc|uicc|tnm|v?[6-9](?:th)?|ed(?:\.|ition)?|version|staging manual))*\)))*"
+)
 _STAGE = re.compile(
     rf"{_BEFORE}(?:{_TNM}[ ,;:-]*)?{_BEFORE}(?:stage|stg\.?)?[ :,-]*(?:group(?:ing)?[ :,-]*)?(?:is )?[cpy]{{0,2}}"
     rf"{_GROUP}{_AFTER}[ ,;:-]*(?:\(?{_TNM}\)?)?{_AFTER}\.?"

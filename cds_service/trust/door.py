@@ -37,7 +37,7 @@ class Door:
         if self.demo and authorization is None:
             return None
         try:
-            caller = await self.verifier.verify(
+            return await self.verifier.verify(
                 authorization, _spellings(self.base or address, path), await self.registry.fresh()
             )
         except TokenError as refused:
@@ -49,7 +49,6 @@ class Door:
         except OSError as error:
             logs.crash(log, "replay store", error)
             raise BusyError("The service cannot check tokens just now.", retry_after=5) from None
-        return caller.client
 
 
 def _spellings(base: str, path: str) -> frozenset[str]:

@@ -20,17 +20,15 @@ from typing import TYPE_CHECKING, Any
 import httpcore
 import httpx
 
-from cds_service.trust.registry import origin_of
+from cds_service.trust.addresses import is_loopback, is_public, origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
 
     from cds_service.trust.registry import Registry
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], "Awaitable[list[str]]"]
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _KEYS_LIMIT = 256 * 1024
 _KEYS_PATIENCE = 2.0
 
@@ -92,29 +90,6 @@ def _hostname(host_and_port: str) -> str:
     if host_and_port.startswith("["):
         return host_and_port[1:].partition("]")[0]
     return host_and_port.partition(":")[0]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name means this machine, without asking anybody."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def is_public(address: Address) -> bool:
-    """Whether an address lies on the public internet, also where it is wrapped in another."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address in _NAT64:
-            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
-        if inner is not None:
-            return is_public(inner)
-        if address.is_site_local:  # withdrawn, and still routed inside networks
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 async def resolve(host: str, port: int) -> list[str]:

@@ -21,6 +21,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from cds_service.documents import Source, read_document
 from cds_service.errors import RegistryError
 from cds_service.reload import WATCHED_EVERY, Reloadable
+from cds_service.trust.addresses import normal_base, origin_of
 from cds_service.trust.keys import ALGORITHMS, KeySet, KeySetError, read_keys
 
 SANDBOX_ISSUER = "https://sandbox.cds-hooks.org"
@@ -37,32 +38,6 @@ SANDBOX_KEY = {
 """The key of the public CDS Hooks Sandbox. Its private half is published with the sandbox, so it proves nothing."""
 
 Profile = Literal["generic", "crd", "sandbox", "epic", "cerner"]
-
-
-def normal_base(url: str) -> str:
-    """A base address in one spelling: lower-case scheme and host, no default port, no slash at the end.
-
-    Raises ValueError for anything but an absolute http(s) address without credentials, query and fragment.
-
-    >>> normal_base("HTTPS://EHR.example:443/fhir/R4/")
-    'https://ehr.example/fhir/R4'
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{url!r} is no http(s) address")
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment or "\\" in url:
-        raise ValueError(f"{url!r} has credentials, a query or a fragment; write the base address alone")
-    return f"{origin_of(url)}{parts.path.rstrip('/')}"
-
-
-def origin_of(url: str) -> str:
-    """Scheme, host and port of an address in one spelling; the default port is left out. Raises ValueError."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
-    host = f"[{host}]" if ":" in host else host
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    port = f":{parts.port}" if parts.port is not None and parts.port != default else ""
-    return f"{parts.scheme}://{host}{port}"
 
 
 def _listed(value: Any) -> Any:

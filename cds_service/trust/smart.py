@@ -22,7 +22,7 @@ import orjson
 from cds_service.cdshooks import write_json
 from cds_service.errors import ServiceError
 from cds_service.fhir.client import Scopes
-from cds_service.trust.registry import origin_of
+from cds_service.trust.addresses import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -41,14 +41,6 @@ class _Limits(JWSRegistry):
 _READING = _Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who made a call: the registered client, and the tenant its token names."""
-
-    client: Client
-    tenant: str | None = None
-
-
 @dataclass(slots=True)
 class Verifier:
     """Verifies tokens against a registry. ``now`` tells the time in seconds since 1970."""
@@ -58,8 +50,8 @@ class Verifier:
     now: Callable[[], float] = time.time
     _registries: dict[tuple[str, ...], JWSRegistry] = field(default_factory=dict)
 
-    async def verify(self, authorization: str | None, addresses: Collection[str], registry: Registry) -> Caller:
-        """The caller who presents this Authorization header at one of these spellings of the address called.
+    async def verify(self, authorization: str | None, addresses: Collection[str], registry: Registry) -> Client:
+        """The client that presents this Authorization header at one of these spellings of the address called.
 
         What costs little is checked first, the signature late, the replay last, so that a token that is refused is not
         used up. Raises TokenError with the reason; OSError where the replay store cannot tell.
@@ -87,7 +79,7 @@ class Verifier:
             raise TokenError("the signature is not that of the client's key")
         if not await self.replay.first_use(mark, expires + LEEWAY):
             raise TokenError("jti was used before")
-        return Caller(client, claims.get("tenant"))
+        return client
 
     def _registry(self, client: Client) -> JWSRegistry:
         """The algorithms of a client as the library takes them, made once."""

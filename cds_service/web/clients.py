@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from cds_service import logs, telemetry
 from cds_service.fhir.client import Access, Reader, Scopes
 from cds_service.profiles import Showing
+from cds_service.trust.addresses import normal_base
 from cds_service.trust.outbound import ForbiddenAddressError
-from cds_service.trust.registry import normal_base
 from cds_service.values import by_identity
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cds_service import logs, telemetry
-from cds_service.reload import Reloadable, watch
+from cds_service.reload import Reloadable, refresh_all, watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +37,12 @@ class Life:
 
     async def refresh(self) -> None:
         """Look for changed files now."""
-        for one in self.watched:
-            await one.refresh(force=True)
+        await refresh_all(self.watched, force=True)
+
+    def refresh_soon(self) -> None:
+        """The same beside whatever else goes on: for a signal, which waits for nothing."""
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.create_task(self.refresh()))
 
     async def end(self) -> None:
         """Stop looking after things; write what waits and let go of the record."""

@@ -86,18 +86,28 @@ class _Bucket:
     at: float
 
 
+_BURST = 2.0
+"""Seconds' worth of calls that may come at once; after so many without a call a client's bucket is full again."""
+_SWEEP_EVERY = 60.0
+"""Seconds between two looks for full buckets: a client without one has as much left, and addresses are many."""
+
+
 class Rates:
     """How many calls each client makes: so many a second in the long run, twice as many in a burst."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._buckets: dict[str, _Bucket] = {}
+        self._swept = clock()
 
     def take(self, name: str, per_second: int | None) -> None:
         """Count one call of a client. Raises TooManyCallsError where it is one too many. None: no limit."""
         if per_second is None:
             return
-        now, most = self._clock(), 2.0 * per_second
+        now, most = self._clock(), _BURST * per_second
+        if now - self._swept >= _SWEEP_EVERY:
+            self._swept = now
+            self._buckets = {known: bucket for known, bucket in self._buckets.items() if now - bucket.at < _BURST}
         bucket = self._buckets.setdefault(name, _Bucket(most, now))
         bucket.left = min(most, bucket.left + (now - bucket.at) * per_second)
         bucket.at = now

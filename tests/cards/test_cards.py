@@ -206,7 +206,7 @@ def test_at_most_two_cards_the_dose_first():
 
 
 def contradicted(**more):
-    young = finding("I.A.3", Outcome.NOT_MET, "17 years old on 2026-11-20; at least 18 is required")
+    young = finding("I.A.3", Outcome.NOT_MET, "17 years old on 2026-11-20; must be at least 18")
     return assessment(
         OrderOutcome.DOES_NOT_MEET,
         findings=[finding("I.A.1"), young],
@@ -217,24 +217,34 @@ def contradicted(**more):
 
 @pytest.mark.parametrize("cited", ["Condition/dx-1, 2026-05-04", "#dx, 2026-05-04", "Condition, 2026-05-04"])
 def test_a_summary_does_not_cite_the_record(cited):
-    refuted = finding(
-        "I.A.1", Outcome.NOT_MET, f"How certain the diagnosis is: refuted ({cited}); confirmed is required"
-    )
+    refuted = finding("I.A.1", Outcome.NOT_MET, f"How certain the diagnosis is: refuted ({cited}); must be confirmed")
     found = assessment(OrderOutcome.DOES_NOT_MEET, findings=[refuted])
     card = only(cards(found, None, PLAIN))
-    assert card["summary"].startswith("Durvalumab: how certain the diagnosis is: refuted; confirmed is required")
+    assert card["summary"].startswith("Durvalumab: how certain the diagnosis is: refuted; must be confirmed")
     assert "2026-05-04" in card["detail"]
 
 
 def test_a_contradiction_is_a_warning_with_its_reason_and_the_way_on():
     card = only(cards(contradicted(routes=("I.E.2",)), None, PLAIN))
     assert card["indicator"] == "warning"
-    assert card["summary"].startswith("Durvalumab: 17 years old on 2026-11-20; at least 18 is required")
+    assert card["summary"].startswith("Durvalumab: 17 years old on 2026-11-20; must be at least 18")
     assert card["summary"].endswith("CP.PMN.53")
     assert "I.A.3 label of I.A.3: 17 years old" in card["detail"]
     assert "CP.PMN.53 (off-label use, Medicaid)" in card["detail"]
     assert "I.E.2" in card["detail"]
     assert "I.A.1" not in card["detail"], "what is met is not mentioned"
+
+
+def test_what_is_only_noted_is_not_in_the_list_of_what_to_document():
+    other = "Another active order for durvalumab is recorded (1500 mg every 2 wk); it is not added."
+    missing = [Missing("biomarkers.alk", Absence.NOT_RECORDED)]
+    found = finding("I.A.4", Outcome.UNDOCUMENTED, parts=[finding("I.A.4.b", Outcome.UNDOCUMENTED, missing=missing)])
+    asked = assessment(OrderOutcome.NEEDS_DOCUMENTATION, findings=[found], missing=missing, notes=[other])
+    detail = only(cards(asked, None, PLAIN))["detail"]
+    assert "(I.A.4.b).\n\n**Noted**\n\n- Another active order" in detail
+    assert "(1,500 mg every 2 weeks); it is not added" in detail, "doses are in the words of the rest of the card"
+    over = only(cards(assessment(dose=OVERDOSE, notes=[other]), None, PLAIN))["detail"]
+    assert "**Noted**" not in over, "after a table no heading is needed"
 
 
 def test_contradictions_come_before_documents():
@@ -723,7 +733,7 @@ def test_text_from_a_record_is_shown_and_never_rendered(text, shown):
 @pytest.mark.parametrize("mark", ["\u202e", "\u202d", "\u202b", "\u2067", "\x00", "\x1b", "\x9b"])
 def test_a_name_does_not_turn_the_numbers_after_it(mark):
     seen = Evidence("Condition/1", "code", f"tumour{mark} of the lung", date(2026, 1, 1))
-    because = f"The diagnosis is tumour{mark} of the lung; 18 is required"
+    because = f"The diagnosis is tumour{mark} of the lung; must be at least 18"
     judged = assessment(
         OrderOutcome.DOES_NOT_MEET, findings=[finding("I.A.3", Outcome.NOT_MET, because, evidence=[seen])]
     )

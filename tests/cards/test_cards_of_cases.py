@@ -190,7 +190,7 @@ def test_answers_that_are_yes_or_no_are_shown_with_their_questions():
 
 def test_what_each_of_several_alternatives_wants_is_not_said_to_be_required():
     _, detail, _ = spoken("continued stage III NSCLC", months_on_therapy=13, metastatic=False)
-    assert "at most 12 is required; or else Distant metastases: no" in detail
+    assert "must be at most 12; or else Distant metastases: no" in detail
 
 
 @pytest.mark.parametrize(
@@ -202,23 +202,23 @@ def test_what_each_of_several_alternatives_wants_is_not_said_to_be_required():
         ("ES-SCLC", {"prescriber_specialty": "nurse practitioner", "consult": False},
          "criterion I.B.2: An oncologist prescribes or was consulted"),
         ("continued stage III NSCLC", {"months_on_therapy": 13},
-         "months of therapy received: 13; at most 12 is required"),
+         "months of therapy received: 13; must be at most 12"),
     ],
 )  # fmt: skip
 def test_a_summary_requires_nothing_that_only_one_of_several_alternatives_wants(base, facts, reason):
     summaries, _, _ = spoken(base, **facts)
     assert reason in summaries[0]
-    assert "yes is required" not in summaries[0]
-    assert "no is required" not in summaries[0]
+    assert "must be yes" not in summaries[0]
+    assert "must be no" not in summaries[0]
 
 
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        ({"biomarkers": {"egfr": "positive", "alk": "negative"}}, "sensitizing EGFR mutation: yes; no is required"),
+        ({"biomarkers": {"egfr": "positive", "alk": "negative"}}, "sensitizing EGFR mutation: yes; must be no"),
         (
             {"biomarkers": {"egfr": "negative", "alk": "positive"}},
-            "ALK rearrangement result: positive; negative is required",
+            "ALK rearrangement result: positive; must be negative",
         ),
         ({"stage": "IA", "metastatic": None}, "Disease setting and earlier or accompanying treatment"),
     ],

@@ -130,6 +130,21 @@ def test_policies_are_listed_and_shown() -> None:
         {"id": "CP.PHAR.339", "revision": "2022-12-02", "from": "2022-12-02", "title": "Durvalumab (Imfinzi)"}
     ]
     assert "CP.PHAR.339" in run("policy", "list").output
+
+
+def test_the_policies_of_the_configured_folder_are_listed_shown_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = SHIPPED_POLICY.read_text().replace("policy: CP.PHAR.339", "policy: XX.1")
+    (tmp_path / "one.yaml").write_text(text)
+    monkeypatch.setenv("DURVALUMAB_CDS_POLICY_FOLDER", str(tmp_path))
+    assert [one["id"] for one in answered("policy", "list")] == ["XX.1"]
+    assert run("policy", "show", "XX.1").output.startswith("# XX.1")
+    (tmp_path / "one.yaml").write_text(text.replace("payer: Centene", "payer:"))
+    assert "payer: is empty" in run("policy", "check").output
+
+
+def test_a_policy_is_shown_as_a_page() -> None:
     page = run("policy", "show", "CP.PHAR.339").output
     assert page.startswith("# CP.PHAR.339")
     assert "| I.A.5.a.ii |" in page

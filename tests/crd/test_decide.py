@@ -141,6 +141,8 @@ def test_does_not_meet_but_evidence_could_carry_it():
     assert decision.answer == Conditional(Needed(Documents(FORM)))
     assert "at most 700 mg" in decision.reason
     assert "attach evidence" in decision.reason
+    assert "10 mg/kg x 70 kg = 700 mg" in decision.reason
+    assert "Does not apply" not in decision.reason, "the row of another body weight says nothing of this dose"
 
 
 def test_evidence_for_the_dose_does_not_carry_another_criterion():

@@ -288,3 +288,60 @@ def test_a_coded_negative_result_whose_words_never_end_may_be_of_one_mutation():
     said = "exon 19 deletion " + "by this method " * 40
     found = facts(dx(), lab("21665-5", concept(LOINC, ABSENT, text=said)))
     assert cause(found["biomarkers.egfr"]) is Absence.NOT_UNDERSTOOD
+
+
+def coded(code, text):
+    return {**concept(SNOMED, code), "text": text}
+
+
+NEGATIVE = "260385009"
+
+
+@pytest.mark.parametrize("text", ["Positive", "L858R detected", "Not tested", "Insufficient sample"])
+def test_a_code_and_words_that_contradict_each_other_settle_nothing(text):
+    assert value_or_none(lab("21665-5", coded(NEGATIVE, text))) is None
+
+
+@pytest.mark.parametrize("text", ["Negative", "Not detected", "see report"])
+def test_words_that_agree_with_a_code_or_say_nothing_leave_it(text):
+    assert value_or_none(lab("21665-5", coded(NEGATIVE, text))) == "negative"
+
+
+def value_or_none(resource):
+    found = facts(dx(), resource).value("biomarkers.egfr")
+    return None if found == "not-tested" else found
+
+
+@pytest.mark.parametrize("status", ["draft", "pending", "on-hold", "not-done", "planned"])
+def test_a_status_of_what_has_not_happened_is_no_result(status):
+    assert value_or_none(lab("21665-5", "Negative", status=status)) is None
+
+
+def test_a_value_beside_a_reason_why_there_is_none_is_no_result():
+    assert value_or_none(lab("21665-5", "Negative", dataAbsentReason={"text": "error"})) is None
+
+
+def test_a_result_of_another_tumour_of_the_chart_is_not_taken():
+    breast = condition("Breast cancer", "dx-2")
+    of_the_breast = lab("21665-5", "Negative", focus=[{"reference": "Condition/dx-2"}])
+    reason = {"reasonReference": [{"reference": "Condition/dx-1"}]}
+    assert facts(dx(), breast, of_the_breast, **reason).value("biomarkers.egfr") is None
+    for focus in ({}, {"focus": [{"reference": "Condition/dx-1"}]}):
+        assert facts(dx(), breast, lab("21665-5", "Negative", **focus), **reason).value("biomarkers.egfr") == "negative"
+
+
+@pytest.mark.parametrize("protein", ["p.Thr790Met", "p.Leu858Arg", "p.Gly719Ala", "exon 20 insertion", "amplification"])
+def test_the_absence_of_one_change_does_not_make_egfr_negative(protein):
+    found = facts(dx(), variant(EGFR, ALK, value=ABSENT, extra=[change(protein)]))
+    assert results(found) == (None, "negative")
+
+
+def test_the_absence_of_both_sensitizing_mutations_does():
+    l858r = variant(EGFR, value=ABSENT, identity="v1", extra=[change("p.Leu858Arg")])
+    exon_19 = variant(EGFR, value=ABSENT, identity="v2", extra=[change("exon 19 deletion")])
+    assert results(facts(dx(), l858r, exon_19)) == ("negative", None)
+
+
+def test_a_germline_finding_in_words_is_passed_over():
+    source = {"code": concept(LOINC, "48002-0"), "valueCodeableConcept": {"text": "Germline"}}
+    assert results(facts(dx(), variant(EGFR, value=ABSENT, extra=[source]))) == (None, None)

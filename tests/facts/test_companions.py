@@ -148,3 +148,15 @@ def test_a_drug_that_names_a_reason_that_did_not_come_beside_another_tumour_is_k
     two = (dx(), icd("C50.911", "breast"))
     assert facts(*two, requested("carboplatin", "c1", reasonReference=[breast, gone])).knows("combination_drugs")
     assert not facts(*two, requested("carboplatin", "c1", reasonReference=[breast])).knows("combination_drugs")
+
+
+def test_chemotherapy_signed_on_the_day_of_the_order_is_ordered_with_it():
+    signed = requested("Carboplatin", "c1", "active", "2026-11-20")
+    assert value(facts(dx(), signed)["combination_ordered_now"]) is True
+    for other in (
+        requested("Carboplatin", "c1", "active", "2026-11-19"),
+        requested("Carboplatin", "c1", "completed", "2026-11-20"),
+        requested("Carboplatin", "c1", "active", "2026-11-20", intent="plan"),
+        requested("Pemetrexed", "c1", "active", "2026-11-20"),
+    ):
+        assert "combination_ordered_now" not in facts(dx(), other)

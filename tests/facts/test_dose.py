@@ -182,3 +182,13 @@ def test_amounts_are_exact():
     (line,) = dose_lines({"dosageInstruction": [{"doseAndRate": [{"doseQuantity": {"value": 0.1, "unit": "g"}}]}]})
     assert line.amount is not None
     assert line.amount.mg == Decimal(100)
+
+
+@pytest.mark.parametrize(
+    ("rendered", "expected"),
+    [("1500 mg every 2 weeks", "dose.value conflicting / 14 d"), ("640 mg every 2 weeks", "640 mg / 14 d")],
+)
+def test_a_rendered_instruction_is_the_text_of_the_only_instruction(rendered: str, expected: str) -> None:
+    structured = {"doseAndRate": [{"doseQuantity": {"value": 640, "unit": "mg"}}], "timing": Q2W}
+    (line,) = dose_lines({"dosageInstruction": [structured], "renderedDosageInstruction": rendered})
+    assert said(line) == expected

@@ -95,6 +95,11 @@ def test_another_disease_as_reason_is_what_the_order_is_for():
         ({"verificationStatus": "provisional"}, "provisional"),
         ({"verificationStatus": "differential"}, "provisional"),
         ({"verificationStatus": concept("http://x", "refuted")}, "refuted"),
+        ({"verificationStatus": {"text": "Refuted"}}, "refuted"),
+        ({"verificationStatus": {"text": "Provisional"}}, "provisional"),
+        ({"verificationStatus": "unknown"}, "provisional"),
+        ({"verificationStatus": "suspected"}, "provisional"),
+        ({"verificationStatus": {"text": "Confirmed"}}, "confirmed"),
         ({}, "confirmed"),
     ],
 )
@@ -104,8 +109,9 @@ def test_certainty_of_the_diagnosis(change, status):
     assert value(found["diagnosis_status"]) == status
 
 
-def test_entered_in_error_is_no_record():
-    assert cause(facts(dx(NSCLC, verificationStatus="entered-in-error"))["indication"]) is Absence.NOT_RECORDED
+@pytest.mark.parametrize("status", ["entered-in-error", {"text": "Entered in Error"}])
+def test_entered_in_error_is_no_record(status):
+    assert cause(facts(dx(NSCLC, verificationStatus=status))["indication"]) is Absence.NOT_RECORDED
 
 
 def test_a_refuted_diagnosis_gives_way_to_one_that_stands():
@@ -280,6 +286,11 @@ def test_a_reason_that_the_chart_refutes_is_conflicting():
 
 def test_the_reason_that_points_to_a_refuted_diagnosis_is_refuted():
     assert diseases(facts(dx(NSCLC, verificationStatus="refuted"), **reference("dx-1"))) == [("nsclc", True, "refuted")]
+
+
+def test_a_clinical_status_in_words_is_one():
+    (diagnosis,) = value(facts(dx(NSCLC, clinicalStatus={"text": "Resolved"}))["indication"])
+    assert (diagnosis.settled, diagnosis.why) == (False, "recorded as resolved")
 
 
 def test_an_abatement_without_a_status_is_past():

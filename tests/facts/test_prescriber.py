@@ -124,3 +124,27 @@ def test_under_a_specialty_in_other_words_the_consultation_is_missing_for_its_ow
     found = derive(Facts(known))["oncologist"]
     assert isinstance(found, Unknown)
     assert (found.absence, found.looked_for, found.asks) == (cause_of_consult, "the care team", ("consult",))
+
+
+def test_a_nurse_of_an_oncology_department_is_no_oncologist():
+    nurse = {
+        "coding": [{"system": NUCC, "code": "363L00000X", "display": "Nurse Practitioner"}],
+        "text": "Medical Oncology",
+    }
+    assert not said(facts(dx(), role(specialty=[nurse])))
+
+
+@pytest.mark.parametrize(("status", "known"), [("finished", True), ("unknown", False)])
+def test_an_encounter_of_unknown_status_shows_no_consultation(status, known):
+    seen = {"resourceType": "Encounter", "id": "e1", "status": status, "subject": {"reference": "Patient/p1"}}
+    seen["participant"] = [{"individual": {"reference": "Practitioner/u2"}}]
+    found = facts(dx(), role("207R00000X"), role("207RX0202X", "r2", "u2"), seen)
+    assert isinstance(found["consult"], Known) is known
+
+
+@pytest.mark.parametrize(("status", "known"), [("active", True), ("suspended", False)])
+def test_a_suspended_care_team_shows_no_consultation(status, known):
+    team = {"resourceType": "CareTeam", "id": "t1", "status": status, "subject": {"reference": "Patient/p1"}}
+    team["participant"] = [{"member": {"reference": "Practitioner/u2"}}]
+    found = facts(dx(), role("207R00000X"), role("207RX0202X", "r2", "u2"), team)
+    assert isinstance(found["consult"], Known) is known

@@ -132,3 +132,42 @@ def test_a_tumour_that_is_over_does_not_make_the_stage_doubtful():
 def test_words_without_an_end_are_no_stage(word):
     """Where the length counts squared, this does not end for minutes."""
     assert cause(facts(dx(stage=[{"summary": {"text": word * 100_000}}]))["stage"]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [("Stage IV", None), ("IIIB", None), ("Stage IIIA", "IIIA"), ("Stage III", "IIIA"), ("T4", "IIIA")],
+)
+def test_a_code_and_words_of_another_stage_are_not_understood(text, group):
+    written = {**concept(SNOMED, "1222802001"), "text": text}
+    for found in (facts(dx(ADENO), stage(written)), facts(staged(written))):
+        assert found.value("stage") == group
+        assert group or cause(found["stage"]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        icd("J91.0", "dx-2", text="Malignant pleural effusion"),
+        condition({"text": "Malignant pericardial effusion"}, "dx-2"),
+        icd("C44.311", "dx-2", text="Basal cell carcinoma of skin of nose"),
+        icd("D05.12", "dx-2", text="Intraductal carcinoma in situ of left breast"),
+        condition({"text": "Squamous cell carcinoma in situ of skin"}, "dx-2"),
+    ],
+)
+def test_what_has_no_stage_group_leaves_no_doubt_of_which_tumour_one_is(other):
+    assert value(facts(dx(ADENO), other, stage({"text": "Stage IIIB"}))["stage"]) == "IIIB"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        icd("C44.321", "dx-2", text="Squamous cell carcinoma of skin of nose"),
+        icd("C50.912", "dx-2", text="Invasive carcinoma of breast with carcinoma in situ"),
+        icd("C50.912", "dx-2", text="Ductal carcinoma in situ"),
+        condition({"text": "Basal cell and squamous cell carcinoma of skin"}, "dx-2"),
+        condition({"text": "Metastatic basal cell carcinoma"}, "dx-2"),
+    ],
+)
+def test_a_stage_group_beside_another_tumour_that_may_have_it_stays_open(other):
+    assert cause(facts(dx(ADENO), other, stage({"text": "Stage IIIB"}))["stage"]) is Absence.NOT_UNDERSTOOD

@@ -15,6 +15,7 @@ from cds_service.facts.sources import SOURCES
 from tests.facts.charts import (
     ADENO,
     CPT,
+    ES_SCLC,
     HCC,
     ICD10,
     IMPROVED,
@@ -126,6 +127,74 @@ def test_a_code_is_a_reason_of_a_treatment_too(reasons, of_this_one):
 )
 def test_any_missing_piece_settles_nothing(resources):
     assert chemoradiation(*resources) == (None, None, None)
+
+
+def named(words, start="2026-03-02", end="2026-04-15", **more):
+    return procedure({"text": words}, start, end, "rt-1", **more)
+
+
+@pytest.mark.parametrize("code", ["441799006", "1156530009", "1156506007"])
+def test_a_course_may_be_coded_by_its_technique(code):
+    given = administered("cisplatin", "2026-03-20", "a1")
+    assert chemoradiation(procedure(concept(SNOMED, code), "2026-03-02", "2026-04-15"), given) == (True, True, None)
+
+
+@pytest.mark.parametrize(
+    "course",
+    [
+        named("IMRT to right lung and mediastinum, 60 Gy in 30 fractions"),
+        named("XRT chest"),
+        named("Thoracic radiation therapy (definitive)"),
+        named("Radiation Treatment Course: R Lung"),
+        named("Lung radiation 60 Gy / 30 fx"),
+        named("Concurrent chemoradiation, lung"),
+        named("External beam radiotherapy", bodySite=[{"text": "Right upper lobe of lung"}]),
+        procedure(concept("urn:oid:1.2.3.4", "77", display="VMAT LUNG LEFT"), "2026-03-02", "2026-04-15"),
+    ],
+)
+def test_a_course_to_the_chest_that_only_its_name_tells(course):
+    found = facts(dx(ADENO), course, administered("cisplatin", "2026-03-20", "a1"))
+    assert isinstance(found[RT], Inferred)
+    assert found.value(RT) is found.value(CHEMO) is True
+    apart = facts(dx(ADENO), course, administered("cisplatin", "2025-03-20", "a1"))
+    assert apart.value(SEQUENTIAL) is None  # words alone refute nothing
+    assert cause(apart[RT]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    "course",
+    [
+        named("XRT chest", "2026-03-02", None),
+        named("XRT chest", "2026-03-20", "2026-03-21"),
+        named("XRT chest", status="in-progress"),
+        named("XRT chest", reasonCode=[concept(ICD10, "C50.912")]),
+        named("External beam radiotherapy"),
+        named("External beam radiotherapy", bodySite=[{"text": "Lung"}, {"text": "Brain"}]),
+        *map(
+            named,
+            [
+                "IMRT brain",
+                "IMRT lung and spine",
+                "Radiation therapy consult, lung cancer",
+                "CT simulation for lung radiation therapy",
+                "Radiation therapy planning, lung",
+                "Planned thoracic radiotherapy",
+                "Thoracic radiotherapy declined",
+                "Thoracic radiotherapy, none given",
+                "Follow-up after lung radiotherapy",
+                "History of chest radiation therapy",
+                "Chest wall radiation therapy",
+                "Radiation pneumonitis, lung",
+                "Radiation oncology nursing care, lung",
+                "Thoracic esophagus radiotherapy",
+                "Lung biopsy",
+                "Immunotherapy before thoracic radiotherapy",
+            ],
+        ),
+    ],
+)
+def test_what_is_no_course_to_the_chest_by_its_name(course):
+    assert chemoradiation(course, administered("cisplatin", "2026-03-20", "a1")) == (None, None, None)
 
 
 @pytest.mark.parametrize(("sites", "counts"), [(("Brain", "Lung"), True), (("Brain", "Left hip"), False)])
@@ -492,6 +561,13 @@ def test_a_line_denied_or_of_the_past_is_not_understood(words):
     assert cause(facts(dx(ADENO), note=[{"text": words}])["line_of_therapy"]) is Absence.NOT_UNDERSTOOD
 
 
+def test_a_line_of_therapy_stands_beside_the_code_of_the_disease():
+    reasons = [concept(SNOMED, ES_SCLC), {"text": "First-line treatment"}]
+    assert facts(dx(ES_SCLC), reasonCode=reasons).value("line_of_therapy") == "first"
+    second = [*reasons, {"text": "second-line treatment"}]
+    assert cause(facts(dx(ES_SCLC), reasonCode=second)["line_of_therapy"]) is Absence.CONFLICTING
+
+
 def test_a_line_beside_other_words_counts():
     assert facts(dx(ADENO), note=[{"text": "No prior therapy, first-line"}]).value("line_of_therapy") == "first"
     assert (
@@ -523,3 +599,54 @@ def test_a_completed_order_with_an_unreadable_dose_is_still_an_earlier_dose():
     old = requested("Imfinzi", "old", "completed", dosageInstruction=[{"text": "as before"}])
     (line,) = value(facts(dx(HCC), old)["previous_dose"])
     assert line.amount is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "aborted"},
+        {"status": "planned"},
+        {"status": "draft"},
+        {"status": "scheduled"},
+        {"notDone": True},
+        {"notPerformed": True},
+        {"code": {**concept(SNOMED, "1217123003"), "text": "Radiotherapy, declined"}},
+        {"code": {**concept(SNOMED, "1217123003"), "text": "Radiotherapy - not given"}},
+    ],
+)
+def test_radiotherapy_that_did_not_take_place_makes_no_course(change):
+    given = administered("cisplatin", "2026-03-20", "a1")
+    assert chemoradiation({**COURSE, **change}, given)[:2] == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "progressed"),
+    [
+        (STABLE, "Progressive disease", None),
+        (WORSENED, "Stable", None),
+        (STABLE, "Stable disease", False),
+        (STABLE, "Partial response", False),
+        (IMPROVED, "Stable disease", False),
+    ],
+)
+def test_a_status_whose_code_and_words_contradict_each_other_is_unclear(code, text, progressed):
+    status = disease_status({**concept(SNOMED, code), "text": text}, "2026-10-01")
+    found = facts(dx(ADENO), COURSE, administered("cisplatin", "2026-03-20", "a1"), status)
+    assert found.value(PROGRESSED) is progressed
+
+
+@pytest.mark.parametrize(("first", "known"), [("2025", False), ("2026-04", False), ("2026-05", True), ("2026", True)])
+def test_a_dose_of_an_earlier_month_or_year_leaves_the_start_open(first, known):
+    doses = administered("Imfinzi", first, "d0", 1500), administered("Imfinzi", "2026-05-20", "d1", 1500)
+    found = facts(dx(ADENO), *doses)["therapy_start"]
+    if known:
+        assert value(found) == date(2026, 5, 20)
+    else:
+        assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize("change", [{"dosage": {"dose": {"value": 0, "unit": "mg"}}}, {"notGiven": "true"}])
+def test_an_administration_of_nothing_is_no_dose(change):
+    given = administered("Imfinzi", "2026-05-04", "d1", 1500)
+    assert isinstance(facts(dx(ADENO), given)["therapy_start"].value, date)
+    assert cause(facts(dx(ADENO), {**given, **change})["therapy_start"]) is Absence.NOT_RECORDED

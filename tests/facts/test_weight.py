@@ -280,3 +280,14 @@ def test_given_weights_are_judged_alike():
     assert isinstance(fact, Known)
     assert fact.value.kg == Decimal("69.85322498")
     assert weight_from_values([], ON).absence is Absence.NOT_RECORDED
+
+
+def test_a_value_beside_a_reason_why_there_is_none_is_not_used():
+    fact = read(usual(dataAbsentReason={"text": "error"}))
+    assert fact.absence is Absence.NOT_UNDERSTOOD
+    assert "beside a reason" in fact.looked_for
+
+
+@pytest.mark.parametrize("status", ["draft", "pending", "planned"])
+def test_a_weight_that_is_yet_to_be_taken_is_none(status):
+    assert isinstance(read(usual(status=status)), Unknown)

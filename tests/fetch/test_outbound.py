@@ -18,12 +18,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cds_service.trust.addresses import is_public
 from cds_service.trust.outbound import (
     ForbiddenAddressError,
     GuardedTransport,
     Rules,
     http_client,
-    is_public,
     read_key_set,
 )
 from cds_service.trust.registry import Client, Registry

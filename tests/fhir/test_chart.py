@@ -334,3 +334,47 @@ def test_reading_a_value_never_fails_on_deep_nesting():
     for _ in range(5000):
         value = {"resourceType": "Bundle", "entry": [{"resource": value}]}
     assert read_value(value, "x").state is KeyState.NOTHING
+
+
+def version(updated: str | None, **more: Any) -> dict[str, Any]:
+    return observation(**({"meta": {"lastUpdated": updated}} if updated else {}), **more)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        ("2026-11-01T08:00:00Z", "2026-11-02T08:00:00Z", "corrected"),
+        ("2026-11-02T08:00:00Z", "2026-11-01T08:00:00Z", "final"),
+        ("2026-11-01T08:00:00Z", "2026-11-01T09:00:00+02:00", "final"),
+        (None, "2026-11-02T08:00:00Z", "final"),
+        ("2026-11-01T08:00:00Z", None, "final"),
+    ],
+)
+def test_of_two_versions_the_newer_counts_where_both_say_when(first, second, kept):
+    sent = bundle(version(first, status="final"), observation("o2"), version(second, status="corrected"))
+    seen = chart({"oncologyObservations": sent})
+    assert [one.id for one in seen.of("Observation")] == ["o1", "o2"]
+    assert seen.of("Observation")[0].raw["status"] == kept
+    assert seen.resolve("Observation/o1") is seen.of("Observation")[0]
+
+
+def test_a_draft_order_is_not_replaced_by_what_the_chart_has_of_it():
+    mine = {"resourceType": "MedicationRequest", "id": "rx-1", "subject": {"reference": "Patient/p1"}}
+    stored = {**mine, "status": "active", "meta": {"lastUpdated": "2026-11-20T10:00:00Z"}}
+    draft = {**mine, "status": "draft", "meta": {"lastUpdated": "2026-11-20T09:00:00Z"}}
+    context = {"patientId": "p1", "draftOrders": bundle(draft)}
+    assert Chart.from_call(context, {"medicationRequests": bundle(stored)}).of("MedicationRequest")[0].raw is draft
+
+
+@pytest.mark.parametrize(
+    "focus", ["RelatedPerson/mother", "Patient/baby", "FamilyMemberHistory/f1", "https://ehr.example/fhir/Patient/baby"]
+)
+def test_what_was_observed_of_another_person_is_set_aside_and_named(focus):
+    seen = chart({"weight": bundle(observation(focus=[{"reference": focus}]))})
+    assert seen.of("Observation") == ()
+    assert any("Observation/o1" in note for note in seen.notes)
+
+
+@pytest.mark.parametrize("focus", ["Patient/p1", "Condition/c1", "https://ehr.example/fhir/Patient/p1/_history/2"])
+def test_what_was_observed_of_the_patient_is_kept(focus):
+    assert chart({"weight": bundle(observation(focus=[{"reference": focus}]))}).of("Observation")

@@ -1,8 +1,15 @@
 """The services of demo mode: a drug that no sandbox lists comes into a draft, and a chart's own orders are judged."""
 
+import asyncio
+import math
+from itertools import pairwise
+
+import pytest
+
 from cds_service.app import create_app
 from cds_service.settings import Settings
-from tests.bodies import ETOPOSIDE, assessments, call, nsclc, order, searchset, weight
+from hooks import review
+from tests.bodies import ETOPOSIDE, SIGN, assessments, call, nsclc, order, searchset, weight
 from tests.response_checker import complaints
 
 DEMO = "/cds-services/durvalumab-demo-draft"
@@ -103,3 +110,38 @@ async def test_the_demonstrations_are_not_there_in_production(client_of, tmp_pat
     from cds_service.app import SERVICES
 
     assert {s.id for s in SERVICES if s.demo_only} == {"durvalumab-demo-draft", "durvalumab-chart-review"}
+
+
+@pytest.mark.parametrize("path", [CHART, SIGN])
+async def test_between_two_orders_other_calls_get_their_turn(client, monkeypatch, path):
+    seen = []
+    judge = review.judge
+
+    def noted(*args):
+        seen.append("order")
+        return judge(*args)
+
+    async def another_call():
+        while True:
+            seen.append("other")
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(review, "judge", noted)
+    orders = [order(f"rx-{place}", status="active") for place in range(3)]
+    body = call(*orders) if path == SIGN else opened(*orders)
+    other = asyncio.create_task(another_call())
+    try:
+        assert len((await client.post(path, json=body)).json()["cards"]) >= 3
+    finally:
+        other.cancel()
+    places = [place for place, what in enumerate(seen) if what == "order"]
+    assert len(places) == 3
+    assert all("other" in seen[first:second] for first, second in pairwise(places))
+
+
+async def test_orders_of_a_chart_that_no_time_is_left_for_are_named(client, monkeypatch):
+    monkeypatch.setattr(review, "perf_counter", lambda: math.inf)
+    answer = (await client.post(CHART, json=opened(order("rx-1"), order("rx-2"), order("rx-3")))).json()
+    assert [one["order"] for one in assessments(answer)] == ["MedicationRequest/rx-1"]
+    late = [card["detail"] for card in answer["cards"] if "more orders than could be checked" in card["detail"]]
+    assert ["rx-2" in late[0], "rx-3" in late[1]] == [True, True]

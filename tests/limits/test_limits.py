@@ -127,3 +127,18 @@ def test_each_client_has_its_own_rate() -> None:
         rates.take("a", 5)
     with pytest.raises(TooManyCallsError):
         rates.take("a", 5)
+
+
+def test_who_has_not_called_for_long_is_not_remembered() -> None:
+    now = [100.0]
+    rates = Rates(lambda: now[0])
+    for place in range(1000):
+        rates.take(f"2001:db8::{place:x}", 1)
+    now[0] += 59
+    rates.take("busy", 1)
+    rates.take("busy", 1)
+    now[0] += 1
+    rates.take("busy", 1)  # it is remembered, with one call left since
+    assert len(rates._buckets) == 1
+    with pytest.raises(TooManyCallsError):
+        rates.take("busy", 1)

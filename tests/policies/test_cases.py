@@ -191,6 +191,21 @@ def test_every_reading_of_the_policy_file_is_among_them():
     assert unnamed == []
 
 
+def test_every_reading_that_was_decided_is_in_the_policy_file():
+    """What is decided about doses and their input too: users and pharmacists see the file's readings only."""
+    revision, _ = library().revision("CP.PHAR.339")
+    rows = [reading.section.lower() for reading in revision.document.readings]
+    families = {part.strip() for row in rows for part in row.split(",")}
+    families |= {re.sub(r"^i\.[a-d]\.", "i.*.", part) for part in families}
+    for heading in ("dose table", "dose input"):
+        decided = [reading for reading in READINGS if reading.startswith(heading) and ": row " not in reading]
+        assert rows.count(heading) >= len(decided) - (heading == "dose table")  # one of them is about II.A.4
+    sections = [
+        re.split(r", | and like| against ", reading)[0].lower() for reading in READINGS[4:] if ":" not in reading
+    ]
+    assert [section for section in sections if section not in families] == []
+
+
 def test_the_cases_are_well_formed():
     names = [case["name"] for case in CASES]
     assert len(names) == len(set(names)), "every case has a name of its own"

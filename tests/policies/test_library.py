@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cds_service.assessment import OrderOutcome, Verdict, assess
+from cds_service.cards import CardOptions, cards
 from cds_service.errors import NotFoundError, PolicyError
 from cds_service.facts.given import read_given
 from cds_service.policies.check import check
@@ -154,6 +155,22 @@ AGE = "{cite: I.A.3, label: Adult, fact: age, at_least: 18}"
         ("commercial: CP.CPA.09, him: HIM.PA.154, medicaid: CP.PMN.53}}\n  - section: II.B", "commercial: CP.CPA.9, him: HIM.PA.154, medicaid: CP.PMN.53}}\n  - section: II.B", "did you mean CP.CPA.09?"),
         ("{disease: nsclc, months: 12, less: months_on_therapy}", "{disease: nsclc, months: -12, less: months_on_therapy}", "greater than 0"),
         ('reviewed_by: ""', "reviewed_by: R. Example: PharmD", "a colon and a blank in it is quoted"),
+        (AGE, AGE.replace("18", "1_8"), "in digits and without a unit"),
+        (AGE, AGE.replace("18", "1e1"), "in digits and without a unit"),
+        (AGE, AGE.replace("18", "-18"), "greater than or equal to 0"),
+        (AGE, AGE.replace("age,", "pd_l1,"), "docs/what-we-read.md lists them"),
+        (AGE, AGE.replace("Adult", "Adult, 18 and over"), "'18 and over' stands alone after a comma"),
+        ('I.B.5.b, weight: ">= 30 kg", phase: combination, cycles: 4,', 'I.B.5.b, weight: ">= 30 kg", phase: combination, cycles: 1_0,', "a whole number, written in digits"),
+        ("{from: 2022-12-02}", "{from: 1669939200}", "written as 2022-12-02"),
+        ("{from: 2022-12-02}", "{from: 20221202}", "written as 2022-12-02"),
+        ("{from: 2022-12-02}", "{from: 2022-12-02T00:00:00}", "written as 2022-12-02"),
+        ("revision: 2022-12-02\n", "revision: 2022\n", "written as 2022-12-02"),
+        ("{code: J9173, unit: 10 mg}", "{code: J9173, unit: 10 mg/kg}", "write it as '10 mg'"),
+        ("policy: CP.PHAR.339", "policy: CP/PHAR 339", "letters, digits, points and hyphens"),
+        ("payer: Centene", "payer:", "payer: is empty"),
+        ("btc: {title: biliary tract cancer, pathway: I.C}", "btc: {title: biliary tract cancer, pathway: I.D}", "the pathway I.D, which is for hcc"),
+        ("open_if: [stable]", "open_if: [yes]", "it cannot leave it open too"),
+        ("less: months_on_therapy", "less: stage", "stage is no number"),
     ],
 )  # fmt: skip
 def test_a_slip_is_named_with_its_line_and_what_would_be_right(
@@ -175,6 +192,95 @@ def test_a_slip_is_named_with_its_line_and_what_would_be_right(
         problems,
     )
     assert not any(jargon in problem for problem in problems for jargon in ("Input", "permitted", "required", "valid"))
+
+
+def test_an_approval_and_a_pathway_that_would_never_be_used_are_named(tmp_path: Path) -> None:
+    """The first one that fits counts: in the other order twelve months in total would be twelve months each time."""
+    of_nsclc, of_others = "      - {disease: nsclc, months: 12, less: months_on_therapy}\n", "      - {months: 12}\n"
+    (problem,) = check(edited(tmp_path, of_nsclc + of_others, of_others + of_nsclc))
+    assert problem.endswith("this approval is never used: one above it counts; the one without a disease comes last")
+    problems = check(edited(tmp_path, "    disease: btc\n", "    disease: hcc\n"))
+    assert any("I.D is never used: I.C is for the same requests" in problem for problem in problems)
+    assert any("btc names the pathway I.C, which is for hcc" in problem for problem in problems)
+
+
+def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+    """A folder with a file's name, or a link that leads nowhere, is no traceback."""
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "link.yaml").symlink_to("nowhere")
+    problems = check(tmp_path)
+    assert [problem.partition(" (")[0] for problem in problems] == [
+        f"{tmp_path.name}/{name}.yaml:1: cannot be read" for name in ("folder", "link")
+    ]
+
+
+@pytest.mark.parametrize("name", ["2023-06-01.yml", "2023-06-01.YAML", "2023-06-01.yaml.txt"])
+def test_a_policy_file_under_a_name_that_is_not_read_is_named(name: str, tmp_path: Path) -> None:
+    """Left out in silence, the older revision would go on judging."""
+    for file in ("2022-12-02.yaml", name):
+        (tmp_path / file).write_bytes(SHIPPED_FILE.read_bytes())
+    assert check(tmp_path) == [f"{tmp_path.name}/{name}:1: is not read; the name of a policy file ends in .yaml"]
+
+
+@pytest.mark.parametrize(
+    ("old_ends", "new_begins", "shared"),
+    [("", "2023-06-01", "2023-06-01"), (", until: 2023-06-01", "2023-06-01", "2023-06-01"), (", until: 2023-05-31", "2023-06-01", None)],
+)  # fmt: skip
+def test_two_revisions_are_never_in_force_on_one_day(
+    old_ends: str, new_begins: str, shared: str | None, tmp_path: Path
+) -> None:
+    text = SHIPPED_FILE.read_text()
+    in_force = "{from: 2022-12-02}"
+    (tmp_path / "old.yaml").write_text(text.replace(in_force, f"{{from: 2022-12-02{old_ends}}}"))
+    newer = text.replace("revision: 2022-12-02\n", "revision: 2023-06-01\n")
+    (tmp_path / "new.yaml").write_text(newer.replace(in_force, f"{{from: {new_begins}}}"))
+    problems = check(tmp_path)
+    if shared is None:
+        assert problems == []
+    else:
+        (problem,) = problems
+        assert problem.startswith(f"{tmp_path.name}/new.yaml:1: ")
+        assert f"both in force on {shared}; give the earlier one its last day (until)" in problem
+
+
+def test_two_policies_do_not_judge_one_drug(tmp_path: Path) -> None:
+    """An order would be answered twice, with two limits and two pieces of coverage-information."""
+    (tmp_path / "one.yaml").write_bytes(SHIPPED_FILE.read_bytes())
+    other = SHIPPED_FILE.read_text().replace("policy: CP.PHAR.339", "policy: XX.PHAR.002")
+    (tmp_path / "other.yaml").write_text(other)
+    (problem,) = check(tmp_path)
+    assert problem.startswith(f"{tmp_path.name}/other.yaml:1: durvalumab is judged by CP.PHAR.339 too")
+    text = other.replace("  value_set: drug_durvalumab", "  # codes").replace("[durvalumab, imfinzi]", "[other]")
+    (tmp_path / "other.yaml").write_text(text)
+    assert check(tmp_path) == []
+
+
+def test_approval_months_are_told_with_the_disease_they_are_for(tmp_path: Path) -> None:
+    path = edited(tmp_path, "nsclc, months: 12, less: months_on_therapy}", "nsclc, months: 6}")
+    assert "approval 6 months (nsclc), 12 months otherwise." in render(load_revision(path))
+
+
+def test_a_disease_is_known_by_its_key_and_by_its_title() -> None:
+    revision = load_revision(GOOD / "melanoma.yaml")
+    for words in ("melanoma", "Malignant melanoma"):
+        assert assess(read_given({"indication": words}, TODAY).facts, revision).section == "1"
+
+
+def test_another_disease_is_outside_a_policy_that_refers_to_no_other_one() -> None:
+    """It is neither covered nor a matter of missing documents."""
+    result = assess(read_given({"indication": "thymoma"}, TODAY).facts, load_revision(GOOD / "melanoma.yaml"))
+    assert (result.outcome, result.referred, result.refer_to) == (OrderOutcome.NEEDS_DOCUMENTATION, True, ())
+    (card,) = cards(result, None, CardOptions())
+    assert card["summary"].startswith("Examplumab: this use is outside XX.PHAR.001, and it names no policy")
+
+
+def test_a_section_more_or_less_is_one_line_of_the_difference(tmp_path: Path) -> None:
+    path = edited(tmp_path, "      - {cite: I.B.3, label: Adult, fact: age, at_least: 18}\n", "")
+    path.write_text(path.read_text().replace("[I.B.1, I.B.2, I.B.3, ", "[I.B.1, I.B.2, "))
+    assert diff(load_revision(SHIPPED_FILE), load_revision(path)) == [
+        "- pathways > I.B > criteria > I.B.3: {cite: I.B.3, label: Adult, fact: age, at_least: 18}",
+        "- outline > I.B.3: listed",
+    ]
 
 
 def test_a_file_in_another_encoding_is_told_with_the_line(tmp_path: Path) -> None:

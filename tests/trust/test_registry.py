@@ -13,6 +13,7 @@ import yaml
 
 from cds_service.cards.words import REASONS
 from cds_service.errors import RegistryError
+from cds_service.trust.addresses import normal_base
 from cds_service.trust.registry import (
     SANDBOX_KEY,
     CardSettings,
@@ -22,7 +23,6 @@ from cds_service.trust.registry import (
     SmartApp,
     demo_registry,
     load_registry,
-    normal_base,
 )
 from tests.minting import ec_key, public
 

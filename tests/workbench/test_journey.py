@@ -74,7 +74,7 @@ def test_the_whole_journey(page):
 def test_a_missing_fact_leads_to_its_question(page):
     page.goto("/#story=nsclc-unresectable-nothing-documented")
     settled(page)
-    page.click(".still a:has-text('progression after chemoradiation')")
+    page.click(".still a:has-text('disease status after chemoradiation')")
     page.wait_for_url("**/attest/*#q-prior_therapy.progressed")
 
 

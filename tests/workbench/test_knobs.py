@@ -8,7 +8,7 @@ from fhir.resources.R4B import get_fhir_model_class
 from cds_service.app import SERVICES
 from cds_service.policies.library import load_library
 from cds_service.settings import Settings
-from cds_service.web.pages import knobs
+from cds_service.web.pages import knobs, positions, rewrite
 from cds_service.web.pages.form import Forms
 from cds_service.web.pages.picture import picture
 from cds_service.web.pages.stories import stories
@@ -42,7 +42,7 @@ TURNS = [
 async def turned(name, values):
     base = TOLD[name].request
     looked = await BENCH.look(base)
-    body = knobs.turn(base, values, looked.judged[0][0])
+    body = rewrite.turn(base, values, looked.judged[0][0])
     return body, await BENCH.look(body)
 
 
@@ -56,10 +56,10 @@ async def test_an_order_is_judged_and_read_back_as_it_was(name):
     """Turning order knobs to where they stand changes nothing that is judged."""
     base = TOLD[name].request
     looked = await BENCH.look(base)
-    stand = knobs.read(base, looked.judged[0][0])
+    stand = positions.read(base, looked.judged[0][0])
     same = {k: stand[k] for k in ("weight", "weight_unit", "age", "coverage", "resectable") if stand[k]}
     _, again = await turned(name, same)
-    assert knobs.read(again.answer and base, again.judged[0][0]) == stand
+    assert positions.read(again.answer and base, again.judged[0][0]) == stand
     assert again.judged[0][0].assessment.outcome is looked.judged[0][0].assessment.outcome
 
 
@@ -69,7 +69,7 @@ async def test_a_turned_knob_stands_where_it_was_turned(knob, value):
         return
     body, looked = await turned("nsclc-unresectable-within-limit", {knob: value})
     judged = looked.judged[0][0]
-    assert knobs.read(body, judged)[knob] == value
+    assert positions.read(body, judged)[knob] == value
     for resource in [body["context"]["draftOrders"], *body["prefetch"].values()]:
         get_fhir_model_class(resource["resourceType"]).model_validate(resource)
 
@@ -77,7 +77,7 @@ async def test_a_turned_knob_stands_where_it_was_turned(knob, value):
 @pytest.mark.parametrize("companions", ["", "tremelimumab", "cisplatin,etoposide", "carboplatin,nab-paclitaxel"])
 async def test_companions_are_ordered_or_taken_away(companions):
     body, looked = await turned("nsclc-metastatic-combination", {"companions": companions})
-    assert knobs.read(body, looked.judged[0][0])["companions"] == companions
+    assert positions.read(body, looked.judged[0][0])["companions"] == companions
 
 
 async def test_a_story_itself_is_never_changed():
@@ -124,11 +124,10 @@ async def test_taking_a_suggestion_is_a_turn_of_the_order_knobs(name):
     looked = await BENCH.look(base)
     offers = [s for card in looked.answer["cards"] for s in card.get("suggestions", ())]
     assert offers
-    taken = knobs.take(base, offers[0]["actions"][0]["resource"])
+    taken = rewrite.take(base, offers[0]["actions"][0]["resource"])
     after = await BENCH.look(taken)
-    names = ("dose", "dose_unit", "every", "every_unit", "cycles")
-    change = knobs.changed(knobs.read(base, looked.judged[0][0]), knobs.read(taken, after.judged[0][0]), names)
-    again = await BENCH.look(knobs.turn(base, change, looked.judged[0][0]))
+    change = knobs.rescheduled(positions.read(base, looked.judged[0][0]), positions.read(taken, after.judged[0][0]))
+    again = await BENCH.look(rewrite.turn(base, change, looked.judged[0][0]))
     assert again.judged[0][0].assessment.dose == after.judged[0][0].assessment.dose
 
 

@@ -3,6 +3,7 @@
 import html
 import json
 import re
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,15 +11,17 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
 from cds_service.app import create_app
-from cds_service.policies.library import load_library
+from cds_service.policies.library import SHIPPED, load_library
+from cds_service.policies.load import load_revision
 from cds_service.policies.render import render
 from cds_service.settings import Settings
-from cds_service.web.pages import frame
+from cds_service.web.pages import frame, policy
 from cds_service.web.pages.frame import markdown
 from cds_service.web.pages.stories import stories
 
 HTML = {"accept": "text/html"}
 REVISION = load_library().newest[0]
+MELANOMA = Path(__file__).parents[1] / "policies" / "good" / "melanoma.yaml"
 
 
 @pytest.mark.parametrize("path", ["/", "/policies/CP.PHAR.339", "/attest?assertion=unknown", "/attest/unknown"])
@@ -58,7 +61,7 @@ async def test_what_is_put_on_a_page_before_it_is_drawn_is_sent_with_it():
         return page
 
     app = Starlette(routes=[Route("/", shown)])
-    app.state.running = frame.Running(demo=False, workbench=False)
+    app.state.running = frame.Running(demo=False, workbench=False, library=load_library)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://cds.example") as client:
         answer = await client.get("/")
     assert (answer.status_code, answer.cookies["a"]) == (418, "b")
@@ -109,6 +112,37 @@ async def test_the_policy_page_shows_every_row_section_and_reading(client):
     assert REVISION.document.source.sha256 in page
     for one in REVISION.document.not_encoded:
         assert one.section in page
+
+
+async def test_pages_lead_to_the_policies_that_are_loaded(tmp_path):
+    """A folder of another payer's policies has no page of the built-in one, and no stories of its drug."""
+    for number, names in (("XX.PHAR.001", ["XX.PHAR.001"]), ("XX.PHAR.002", ["XX.PHAR.001", "XX.PHAR.002"])):
+        drug = "examplumab" if number == "XX.PHAR.001" else "otherumab"
+        text = MELANOMA.read_text().replace("XX.PHAR.001", number).replace("examplumab", drug)
+        text = text.replace("examplo]", f"{drug}-brand]").replace('code: "9999901"', f'code: "{number}"')
+        (tmp_path / f"{drug}.yaml").write_text(text.replace("P.", "I.A.").replace('"1"', "I.B"))
+        app = create_app(Settings.load(record=False, policy_folder=tmp_path))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://cds.example") as client:
+            start = (await client.get("/", headers=HTML)).text
+            one = (await client.get(f"/policies/{number}", headers=HTML)).text
+        assert f'href="/policies{"/" + names[0] if len(names) == 1 else ""}"' in start
+        assert "CP.PHAR.339" not in one
+        assert "story=" not in one
+
+
+def test_a_row_is_tried_at_a_weight_that_it_is_for(tmp_path):
+    text = (SHIPPED / "cp_phar_339" / "2022-12-02.yaml").read_text()
+    for old, new in (
+        ('{cite: I.A.5.a.i,  weight: "< 30 kg"', '{cite: I.A.5.a.i,  weight: "< 20 kg"'),
+        ('weight: ">= 30 kg", limit: 10 mg/kg', 'weight: ">= 20 kg and < 80 kg", limit: 10 mg/kg'),
+        ('weight: ">= 30 kg", limit: 1500 mg,  every: 4', 'weight: ">= 80 kg", limit: 1500 mg,  every: 4'),
+    ):
+        text = text.replace(old, new, 1)
+    file = tmp_path / "other.yaml"
+    file.write_text(text)
+    revision = load_revision(file)
+    (_, rows), *_ = policy._pathway(revision.pathways[0], revision.drug)["tables"]
+    assert [re.search(r"weight=(\d+)", row["tries"][0][1])[1] for row in rows] == ["10", "70", "80"]
 
 
 async def test_the_link_of_every_card_leads_to_its_place_on_the_policy_page():
@@ -301,6 +335,20 @@ async def test_a_state_that_is_none_is_refused_or_explained(client, body):
     assert answer.status_code in {200, 400}
     if answer.status_code == 200:
         assert "No service of ours" in answer.text
+
+
+@pytest.mark.parametrize(("member", "value"), [("prefetch", None), ("extension", [1])])
+async def test_a_pasted_request_with_an_odd_member_is_turned_like_any_other(client, member, value):
+    pasted = {**stories()["weight-not-recorded"].request, member: value}
+    for knobs in ({"weight": "3"}, {"stage": "IV"}, {"line": "second"}, {"companions": ""}):
+        state = {"request": pasted, "knobs": knobs, "profile": "crd"}
+        answer = await client.post("/workbench/evaluate", json=state)
+        assert (answer.status_code, answer.json()["judged"]) == (200, True)
+    opened = (await client.post("/workbench/form", json={"request": pasted})).json()["url"]
+    await client.post(opened, data={"indication": "nsclc", "weight_kg": "70"})
+    state = {"request": pasted, "answers": opened.rpartition("/")[2]}
+    answer = (await client.post("/workbench/evaluate", json=state)).json()
+    assert [answer["judged"], answer["answers"]] == [True, state["answers"]]
 
 
 def test_markdown_of_a_card_is_inert():

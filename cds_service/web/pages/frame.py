@@ -15,11 +15,15 @@ from cds_service import __version__
 from cds_service.cards import text as text_of_cards
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jinja2 import Environment
     from markdown_it import MarkdownIt
     from markupsafe import Markup
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
+
+    from cds_service.policies.library import Library
 
 SECURITY = {
     "content-security-policy": (
@@ -41,6 +45,8 @@ class Running(NamedTuple):
     """Every page then says so."""
     workbench: bool
     """There is one, for pages to lead into."""
+    library: Callable[[], Library]
+    """The loaded policies, which pages lead to."""
 
 
 @cache
@@ -93,7 +99,11 @@ def render(template: str, **values: Any) -> str:
 
 
 class Page(HTMLResponse):
-    """A page with the headers that keep it harmless. Its template also gets ``base``, ``demo`` and ``workbench``."""
+    """A page with the headers that keep it harmless.
+
+    Its template also gets ``base``, ``demo``, ``workbench``, and ``policies``: where the policy
+    is, or the list of several.
+    """
 
     def __init__(self, template: str, status: int, values: dict[str, Any]) -> None:
         super().__init__("", status, SECURITY)
@@ -103,7 +113,10 @@ class Page(HTMLResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Draw the page and send it."""
         running: Running = scope["app"].state.running
-        values = {"base": scope.get("root_path", ""), **running._asdict(), **self.values}
+        numbers = running.library().policy_ids
+        policies = f"policies/{numbers[0]}" if len(numbers) == 1 else "policies"
+        told = {"demo": running.demo, "workbench": running.workbench, "policies": policies}
+        values = {"base": scope.get("root_path", ""), **told, **self.values}
         self.body = self.render(render(self.template, **values))
         self.headers["content-length"] = str(len(self.body))
         await super().__call__(scope, receive, send)

@@ -23,8 +23,8 @@ from starlette.routing import BaseRoute, Route
 from cds_service import logs
 from cds_service.errors import NotFoundError
 from cds_service.trust import smart
+from cds_service.trust.addresses import normal_base, origin_of
 from cds_service.trust.outbound import ForbiddenAddressError
-from cds_service.trust.registry import normal_base, origin_of
 from cds_service.trust.smart import App, Server, SmartError, Trouble
 from cds_service.values import dataclass
 from cds_service.web.pages import frame

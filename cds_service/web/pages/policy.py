@@ -5,6 +5,7 @@ Made from the loaded revision alone. Each dose row leads into the workbench, at 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from cds_service.criteria.criterion import DoseRow
+    from cds_service.criteria.criterion import Band, DoseRow
     from cds_service.policies.revision import Pathway, Revision
+    from cds_service.terminology.drug import Drug
 
 _STORIES = {
     ("I.A", "stage II-III"): "nsclc-unresectable-within-limit",
@@ -31,7 +33,8 @@ _STORIES = {
     ("I.C", None): "btc-metastatic-combination",
     ("I.D", None): "hcc-cycle-1",
 }
-"""The story that a row of a table is tried on."""
+"""The story that a row of a table is tried on, for a policy of the stories' drug."""
+_STORIES_OF = "drug_durvalumab"
 
 
 def policy_page(request: Request, revisions: Sequence[Revision]) -> Response:
@@ -51,7 +54,7 @@ def policy_page(request: Request, revisions: Sequence[Revision]) -> Response:
         changes=diff(against, revision) if against else [],
         vials=", ".join(f"{plain(vial.mg)} mg / {plain(vial.ml)} mL" for vial in revision.drug.vials),
         unit=plain(revision.drug.billing_unit_mg) if revision.drug.billing_unit_mg else "",
-        pathways=[_pathway(pathway) for pathway in revision.pathways],
+        pathways=[_pathway(pathway, revision.drug) for pathway in revision.pathways],
         lines=lines_of_business(revision),
         strength=plain(revision.drug.mg_per_ml) if revision.drug.mg_per_ml is not None else "",
         referrals=[(referral, routes(referral)) for referral in document.referrals],
@@ -61,27 +64,28 @@ def policy_page(request: Request, revisions: Sequence[Revision]) -> Response:
     )
 
 
-def _pathway(pathway: Pathway) -> dict[str, Any]:
+def _pathway(pathway: Pathway, drug: Drug) -> dict[str, Any]:
     return {
         "section": pathway.section,
         "label": pathway.label,
         "approval": approval(pathway),
-        "tables": [(setting, _rows(pathway, setting, rows)) for setting, rows in pathway.tables.items() if rows],
+        "tables": [(setting, _rows(pathway, setting, rows, drug)) for setting, rows in pathway.tables.items() if rows],
         "criteria": [outline(criterion) for criterion in pathway.criteria],
     }
 
 
-def _rows(pathway: Pathway, setting: str | None, rows: Sequence[DoseRow]) -> list[dict[str, Any]]:
+def _rows(pathway: Pathway, setting: str | None, rows: Sequence[DoseRow], drug: Drug) -> list[dict[str, Any]]:
     """The rows of a table. Cards link to the section of a row: the first row of a section is where that leads."""
     sections: set[str] = set()
     found = []
     for row in rows:
-        found.append({**_row(pathway, setting, row), "is_first": row.cite not in sections})
+        tries = _tries(pathway, setting, row) if drug.value_set == _STORIES_OF else []
+        found.append({**_row(row), "tries": tries, "is_first": row.cite not in sections})
         sections.add(row.cite)
     return found
 
 
-def _row(pathway: Pathway, setting: str | None, row: DoseRow) -> dict[str, Any]:
+def _row(row: DoseRow) -> dict[str, Any]:
     partner = ""
     if row.partner is not None:
         partner = row.partner.drug + (f" {row.partner.cap}" if row.partner.cap else "")
@@ -95,8 +99,13 @@ def _row(pathway: Pathway, setting: str | None, row: DoseRow) -> dict[str, Any]:
         "every": in_weeks(row.every_days),
         "cycles": row.cycles or "",
         "partner": partner,
-        "tries": _tries(pathway, setting, row),
     }
+
+
+def _weight_in(band: Band) -> Decimal:
+    """A body weight for which the row is meant."""
+    usual = next((kg for kg in (Decimal(70), Decimal(25)) if band.holds(kg)), None)
+    return usual or band.at_least or (band.below or Decimal(0)) / 2
 
 
 def _tries(pathway: Pathway, setting: str | None, row: DoseRow) -> list[tuple[str, str]]:
@@ -104,8 +113,7 @@ def _tries(pathway: Pathway, setting: str | None, row: DoseRow) -> list[tuple[st
     story = _STORIES.get((pathway.section, setting)) or _STORIES.get((pathway.section, None))
     if story is None:
         return []
-    light = row.band.below is not None
-    knobs = {"story": story, "weight": "25" if light else "70", "every_unit": "d", "every": plain(row.every_days)}
+    knobs = {"story": story, "weight": plain(_weight_in(row.band)), "every_unit": "d", "every": plain(row.every_days)}
     if row.phase:
         knobs["phase"] = row.phase
         knobs["cycles"] = str(row.cycles) if row.phase == COMBINATION and row.cycles else ""

@@ -20,12 +20,13 @@ from cds_service.criteria.quantity import plain
 from cds_service.dosing import steps
 from cds_service.errors import RequestError
 from cds_service.explanation import to_json
+from cds_service.fhir.read import as_object
 from cds_service.pharmacy import prepare
 from cds_service.profiles import PROFILES, Showing
 from cds_service.service import EXPLAIN, HookCall
 from cds_service.values import dataclass
 from cds_service.web.http import json_answer, json_body
-from cds_service.web.pages import frame, knobs
+from cds_service.web.pages import frame, knobs, positions, rewrite
 from cds_service.web.pages.outcome import OUTCOMES, dose_in_short, in_short
 from cds_service.web.pages.picture import picture
 from cds_service.web.pages.stories import stories
@@ -123,7 +124,7 @@ class Workbench:
             story=story,
             chooser=list(groups.items()),
             groups=knobs.GROUPS,
-            knobs=knobs.read(story.request, _first(looked)),
+            knobs=positions.read(story.request, _first(looked)),
             slides=_SLIDES,
             said=said(looked),
             result=_markup(self._result(looked, "generic", 760)),
@@ -139,15 +140,15 @@ class Workbench:
         taken = asked.get("taken")
         turned = knobs.usable(_object(asked.get("knobs") or {}))
         if isinstance(taken, dict):
-            before = knobs.read(body, _first(looked))
-            body = knobs.take(body, taken)
+            before = positions.read(body, _first(looked))
+            body = rewrite.take(body, taken)
             looked = await self.look(body)
-            after = knobs.read(body, _first(looked))
-            turned |= knobs.changed(before, after, ("dose", "dose_unit", "every", "every_unit", "cycles"))
+            after = positions.read(body, _first(looked))
+            turned |= knobs.rescheduled(before, after)
         profile = str(asked.get("profile", "generic"))
         profile = profile if profile in PROFILES else "generic"
         if profile == "crd":
-            extension = {**(body.get("extension") or {}), **_VERSIONS}
+            extension = {**as_object(body.get("extension")), **_VERSIONS}
             shown = await self.look({**body, "extension": extension})
             looked = shown if not shown.problem else looked
         width = asked.get("width")
@@ -157,7 +158,8 @@ class Workbench:
         return json_answer(
             {
                 "html": self._result(looked, profile, width),
-                "knobs": knobs.read(body, _first(looked)) | {name: value for name, value in turned.items() if value},
+                "knobs": positions.read(body, _first(looked))
+                | {name: value for name, value in turned.items() if value},
                 "turned": turned,
                 "judged": bool(looked.judged),
                 "unused": [
@@ -192,8 +194,7 @@ class Workbench:
         if service is None:
             return Looked("", {"cards": []}, (), "No service of ours answers the hook of this request.")
         started = perf_counter()
-        extension = body.get("extension")
-        body = {**body, "extension": {**(extension if isinstance(extension, dict) else {}), EXPLAIN: True}}
+        body = {**body, "extension": {**as_object(body.get("extension")), EXPLAIN: True}}
         try:
             call = self._call(body, service)
             answer = (await service.handle(call)).to_json()
@@ -228,10 +229,10 @@ class Workbench:
         body = base
         turned = knobs.usable(_object(asked.get("knobs") or {}))
         if turned:
-            body = knobs.turn(base, turned, _first(looked))
+            body = rewrite.turn(base, turned, _first(looked))
         response = self._answered(asked)
         if response is not None:
-            body = knobs.with_answers(body, response)
+            body = rewrite.with_answers(body, response)
         if body is not base:
             looked = await self.look(body)
         return body, looked
