@@ -27,7 +27,7 @@ from cds_service.cards.text import (
 from cds_service.cards.words import VERDICTS
 from cds_service.criteria.dose import Verdict
 from cds_service.criteria.quantity import plain
-from cds_service.fhir.quantities import weight_unit
+from cds_service.fhir.quantities import weight_unit, weight_unit_in_words
 from cds_service.values import remembered
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from cds_service.cards.sorting import Matter
     from cds_service.criteria.quantity import Weight
     from cds_service.facts.order import DraftOrder
-
-_UCUM_NAMES = {"[lb_av]": "lb", "[oz_av]": "oz", "[stone_av]": "stone"}
 
 
 def dose_card(matter: Matter, order: DraftOrder | None, options: CardOptions) -> Card | None:
@@ -233,7 +231,7 @@ def _recorded_otherwise(shown: str) -> str:
     value, _, unit = shown.partition(" ")
     if weight_unit(unit) in {None, Decimal(1)}:
         return ""
-    return f" ({escaped(value)} {_UCUM_NAMES.get(unit) or escaped(unit)} in the record)"
+    return f" ({escaped(value)} {escaped(weight_unit_in_words(unit))} in the record)"
 
 
 def arithmetic(dose: DoseAssessment) -> str:

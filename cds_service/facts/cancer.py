@@ -40,8 +40,9 @@ from cds_service.fhir.read import (
     objects,
     text,
 )
-from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of, is_secondary
+from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of, is_secondary, organs
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
+from cds_service.terminology.diseases import NO_TUMOUR_OF_ITS_OWN
 from cds_service.values import dataclass, replace
 
 if TYPE_CHECKING:
@@ -59,12 +60,6 @@ RELATED_CONDITION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-rela
 """mCODE's link from an Observation to its cancer, where the profile has no ``focus``."""
 
 _LUNG = Coding(ICD10, "C349")
-_LUNG_SITE = re.compile(r"\b(?:lungs?|pulmonary|bronch(?:us|i|ial))\b", re.IGNORECASE)
-_OTHER_SITE = re.compile(
-    r"\b(?:skin|face|scalp|breasts?|colon|rectum|stomach|pancreas|prostate|kidneys?|bladder|uterus|endometri\w+|"
-    r"cervix|ovar(?:y|ies)|vulva|penis|an(?:us|al)|thyroid|(?:o)?esophagus|larynx|pharynx|\w+pharynx|tongue|mouth|tonsils?)\b",
-    re.IGNORECASE,
-)
 _IN_SITU = re.compile(
     r"\bin[ -]situ\b|\A(?!.*squam).*\bbasal[ -]cell (?:carcinoma|cancer|ca|skin cancer)\b", re.IGNORECASE | re.DOTALL
 )
@@ -76,15 +71,7 @@ _MOST_SAID = 5
 _HISTOLOGY = frozenset({"extension", "evidence"})
 """Members of a Condition that can hold its histology."""
 
-NO_PRIMARY = frozenset(
-    {
-        "metastatic_secondary_condition",
-        "nodal_secondary_not_m1",
-        "disease_extent_finding",
-        "history_of",
-        "encounter_for_treatment",
-    }
-)
+NO_PRIMARY = NO_TUMOUR_OF_ITS_OWN | {"disease_extent_finding"}
 """Value sets whose codes name no primary tumour: they neither make a diagnosis nor speak against one."""
 
 PAST = frozenset({"inactive", "remission", "resolved"})
@@ -350,8 +337,8 @@ def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = 
     found = [coding for site in sites for coding in codings(site)]
     lung = any(entry.value_set == "body_site_lung" for entry in entries_of(tuple(found)))
     lung = lung or any(coding.code.upper().startswith("C34") for coding in found)
-    elsewhere = _OTHER_SITE.search(named) is not None
-    if lung or _LUNG_SITE.search(named):
+    elsewhere = organs.ELSEWHERE_THAN_LUNG.search(named) is not None
+    if lung or organs.LUNG.search(named):
         if elsewhere:  # two organs: it stays open of which it is
             return diagnosis
         return diagnosis_from_codings((*codings(concept), _LUNG), concept_text(concept), histology) or diagnosis

@@ -10,6 +10,7 @@ from cds_service.facts.claims import Claim, settle
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import coded, evidence, in_words, observations, observed_on, value_of
 from cds_service.terminology import histology_of
+from cds_service.terminology.diseases import HISTOLOGY_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from cds_service.facts.cancer import Cancer
     from cds_service.facts.read import Reading
     from cds_service.terminology import Histology
-
-KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
-"""The ``histology`` attribute of diagnosis codes, as the fact carries it."""
 
 LOOKED_FOR = "the histology in the diagnosis, its mCODE extension or a report (LOINC 31206-6)"
 
@@ -52,7 +50,7 @@ def _unread(reading: Reading) -> Iterator[Evidence]:
 def _claims(cancer: Cancer) -> Iterator[Claim[str]]:
     diagnosis = cancer.diagnosis
     yield from _typed(cancer.histology)
-    kinds = {KINDS.get(entry.attributes.get("histology", "")) for entry in cancer.resource.code.entries}
+    kinds = {HISTOLOGY_KINDS.get(entry.attributes.get("histology", "")) for entry in cancer.resource.code.entries}
     by_code = kinds - {None}
     for kind in by_code:
         yield Claim(str(kind), cancer.evidence)

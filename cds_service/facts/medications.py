@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.facts.order import Medication, is_of, medication_of
 from cds_service.facts.records import entered_in_error, evidence, span_of, status_of
-from cds_service.fhir.read import as_object, clinical_date, decimal, reference_of
+from cds_service.fhir.read import as_object, clinical_date, decimal, reference_of, text
 from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
@@ -101,6 +101,11 @@ def _is(use: Use, drug: Drug) -> bool:
     if use.known:
         return use.name == drug.name
     return is_of(drug, use.medication)
+
+
+def is_planned(use: Use) -> bool:
+    """Whether it is a proposal or a plan, and no order."""
+    return text(use.resource.raw.get("intent")) in {"proposal", "plan", "option"}
 
 
 def of_others(chart: Chart, drug: Drug) -> list[Use]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cds_service.evidence import AnyFact, Evidence
     from cds_service.facts.cancer import Cancer, Subject
     from cds_service.facts.read import Reading
+    from cds_service.fhir.chart import Chart
     from cds_service.terminology.codes import Coding
 
 LOOKED_FOR = "a stage group on the diagnosis (Condition.stage) or as an Observation (LOINC 21908-9 and like)"
@@ -91,31 +92,53 @@ def within(finer: str, coarser: str) -> bool:
 
 
 def _claims(reading: Reading, about: Subject, unread: list[Evidence]) -> Iterator[Claim[str]]:
-    chart = reading.chart
-    assessed: dict[int, None] = {}
+    """What diagnoses, their stages, the order's reasons and stage groups say; ``unread`` takes what says none."""
+    assessed: set[int] = set()
     for cancer in about.conditions:
         yield from _of_diagnosis(cancer)
-        raw = cancer.resource.raw
-        for item in objects(raw.get("stage")):
-            days = []
-            for reference in references(item.get("assessment")):
-                target = chart.resolve(reference, within=raw)
-                if target is not None and target.type == "Observation":
-                    assessed[id(target.raw)] = None
-                    days.append(observed_on(target.raw))
-            concept = item.get("summary")
-            if concept is None:
-                continue
-            words, meaning = _summary(concept)
-            said = evidence(cancer.resource, "stage.summary", words, days[0] if days else None)
-            if meaning is None:
-                unread.append(said)
-            else:
-                yield Claim(meaning[0], said, inferred=meaning[1])
+        yield from _of_its_stages(reading.chart, cancer, assessed, unread)
     for diagnosis, said in about.reasons:
         if named := diagnosis.stage or diagnosis.extent:
             yield Claim(named, said, inferred=True)
-    for resource, _ in coded(chart, "Observation", "stage_group_observation_code"):
+    yield from _of_stage_groups(reading, assessed, unread)
+
+
+def _of_diagnosis(cancer: Cancer) -> Iterator[Claim[str]]:
+    diagnosis, entries = cancer.diagnosis, cancer.resource.code.entries
+    by_code = {entry.attributes["stage"] for entry in entries if "stage" in entry.attributes}
+    for stage in by_code:
+        yield Claim(stage, cancer.evidence)
+    if diagnosis.extent:
+        coded_extent = any(entry.value_set == "dx_es_sclc" for entry in entries)
+        yield Claim(diagnosis.extent, cancer.evidence, inferred=not coded_extent)
+    if not by_code and diagnosis.stage:
+        yield Claim(diagnosis.stage, cancer.evidence, inferred=True)
+
+
+def _of_its_stages(chart: Chart, cancer: Cancer, assessed: set[int], unread: list[Evidence]) -> Iterator[Claim[str]]:
+    """The summaries of ``Condition.stage``; ``assessed`` takes the Observations that they were assessed by."""
+    raw = cancer.resource.raw
+    for item in objects(raw.get("stage")):
+        days = []
+        for reference in references(item.get("assessment")):
+            target = chart.resolve(reference, within=raw)
+            if target is not None and target.type == "Observation":
+                assessed.add(id(target.raw))
+                days.append(observed_on(target.raw))
+        concept = item.get("summary")
+        if concept is None:
+            continue
+        words, meaning = _summary(concept)
+        said = evidence(cancer.resource, "stage.summary", words, days[0] if days else None)
+        if meaning is None:
+            unread.append(said)
+        else:
+            yield Claim(meaning[0], said, inferred=meaning[1])
+
+
+def _of_stage_groups(reading: Reading, assessed: set[int], unread: list[Evidence]) -> Iterator[Claim[str]]:
+    """Stage group Observations of the tumour: those its Condition was assessed by, and those that concern it."""
+    for resource, _ in coded(reading.chart, "Observation", "stage_group_observation_code"):
         raw = resource.raw
         if status_of(raw) in NO_RESULT:
             continue
@@ -129,18 +152,6 @@ def _claims(reading: Reading, about: Subject, unread: list[Evidence]) -> Iterato
                 yield Claim(meaning[0], said, inferred=meaning[1])
         elif not is_of_another(reading, raw):
             unread.append(said)  # several tumours, and the stage does not say of which; or of one that did not come
-
-
-def _of_diagnosis(cancer: Cancer) -> Iterator[Claim[str]]:
-    diagnosis, entries = cancer.diagnosis, cancer.resource.code.entries
-    by_code = {entry.attributes["stage"] for entry in entries if "stage" in entry.attributes}
-    for stage in by_code:
-        yield Claim(stage, cancer.evidence)
-    if diagnosis.extent:
-        coded_extent = any(entry.value_set == "dx_es_sclc" for entry in entries)
-        yield Claim(diagnosis.extent, cancer.evidence, inferred=not coded_extent)
-    if not by_code and diagnosis.stage:
-        yield Claim(diagnosis.stage, cancer.evidence, inferred=True)
 
 
 @by_content

@@ -1,169 +1,44 @@
-"""Earlier treatment and its course: chemoradiation, progression, response, and what was received of the drug.
+"""Earlier treatment: what was received of the drug, with chemoradiation, course of the disease and line of therapy.
 
-Concurrent chemoradiation needs dates: a course of radiotherapy and platinum given within it. Progression is read
-from disease status after the radiotherapy, response from disease status after the first dose of the drug. An order
-alone does not show that a dose was given.
+An order alone does not show that a dose was given. Chemoradiation, disease statuses and the line of therapy are read
+in files of their own; they are brought together here, for progression and response go by the days of treatment.
 """
 
 from __future__ import annotations
 
-import re
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import Amount, DoseLine, Interval
 from cds_service.evidence import Absence, Evidence, Known, Unknown
-from cds_service.facts.cancer import concerns, is_for_another, subject
-from cds_service.facts.claims import Claim, Inferred, conflicting, known, newest, with_value
+from cds_service.facts import chemoradiation, disease_status, line_of_therapy
+from cds_service.facts.cancer import subject
+from cds_service.facts.claims import Inferred
 from cds_service.facts.dose import dose_lines
-from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, of_drug, uses
+from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, is_planned, of_drug, uses
 from cds_service.facts.order import product_label
 from cds_service.facts.read import PATIENT, FactSource
-from cds_service.facts.records import (
-    NO_RESULT,
-    coded,
-    evidence,
-    in_words,
-    names_none_of,
-    observations,
-    observed_on,
-    shown,
-    span_of,
-    status_of,
-    uncoded,
-    value_of,
-    was_not_done,
-)
+from cds_service.facts.records import evidence, names_none_of, observations
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.prefetch import KeyState
 from cds_service.fhir.quantities import dose_quantity
-from cds_service.fhir.read import (
-    as_list,
-    as_object,
-    codings,
-    concept_text,
-    entries_of,
-    extensions,
-    objects,
-    partial_date,
-    reference_of,
-    runs_on,
-    text,
-)
-from cds_service.terminology.doubt import clause_before, doubt, plain
-from cds_service.values import remembered
+from cds_service.fhir.read import as_list, as_object, partial_date, reference_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import Reading
-    from cds_service.fhir.chart import Chart
-    from cds_service.fhir.read import Json
 
-CHEMORADIATION = "dated radiotherapy (Procedure) and platinum administrations within it"
-STATUS = "disease status (LOINC 97509-4) after the chemoradiation"
-RESPONSE = "disease status (LOINC 97509-4) after the first dose of the drug"
+_VALUE_SETS = (*chemoradiation.VALUE_SETS, *disease_status.VALUE_SETS)
+_CODES = frozenset(_VALUE_SETS)
 DOSES = "earlier doses (MedicationAdministration, MedicationDispense, MedicationStatement)"
 _SHOW_A_DOSE = ("medicationAdministrations", "medicationRequests")
-UNCLEAR = "unclear"
-COURSE_GAP = timedelta(days=14)
-"""Fractions this close belong to one course of radiotherapy."""
 STILL_RECEIVING = timedelta(days=56)
 """Twice the longest interval of the drug's schedules: after a longer pause nobody can say that it is received now."""
-
-_CHEST = re.compile(r"lung|chest|thora|mediast|hil(?:ar|um)|pulmon|bronch", re.IGNORECASE)
-_ELSEWHERE = re.compile(
-    r"\b(?:brain|crani\w*|cerebr\w*|wbrt|skull|gamma ?knife|spin(?:e|al)|vertebra\w*|sacr\w+|lumbar|bones?|bony|"
-    r"osseous|femur|femoral|humerus|hips?|pelvi\w+|prostat\w*|breasts?|rect(?:um|al)|anal|cervi(?:x|cal)|uter\w+|"
-    r"head and neck|necks?|laryn\w+|pharyn\w+|\w+pharyn\w+|liver|hepat\w+|adrenal|kidneys?|renal|bladder|skin|"
-    r"abdom\w+|total body)\b",
-    re.IGNORECASE,
-)
-"""Where else radiotherapy goes, as the name of a course says it that gives no body site."""
-_NOT_GIVEN = re.compile(r"\b(?:not (?:given|done|started|performed)|declined|refused|cancell?ed|planned|consult\w*)\b")
-"""Beside the name of radiotherapy: it was not given."""
-_RADIOTHERAPY = re.compile(
-    r"\b(?:radiation (?:therapy|treatments?|course|boost|to)|(?:chemo[- ]?)?radiotherapy|chemo[- ]?(?:radiation|rt)|"
-    r"imrt|vmat|ebrt|xrt|3d[- ]?crt|tomotherapy|radiation,? (?=\d+(?:\.\d+)? ?c?gy\b))"
-)
-_NO_COURSE = doubt(
-    *("unsure", "leaning", "softened", "choice", "alternative", "condition", "open", "plan", "past", "person"),
-    *("hearsay", "exception", "qualified", "foreign"),
-    also=r"\b(?:no|not|non|none|without|never|declin\w*|refus\w*|cancel\w*|held|post|after|before|following|simulat\w*|"
-    r"consult\w*|follow[- ]?up|educat\w*|evaluat\w*|assess\w*|review\w*|referr\w*|visits?|discuss\w*|pneumonitis|"
-    r"(?:o)?esophag\w*|dermatitis|fibrosis|injur\w*|toxicit\w*|chest wall|mastectom\w*|thym\w+|thyroid|heart|"
-    r"cardiac|ct|pet|mri|scans?|imaging|films?|phototherapy|immunotherapy|nurs\w*|manag\w*|support\w*|care|counsel\w*)\b",
-)
-"""Words that name radiotherapy and no course of it that was given to a tumour of the lung."""
-_SHORTEST_COURSE = timedelta(days=7)
-_VOLUME = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-radiotherapy-dose-delivered-to-volume"
-_COURSE_WORDS = (
-    (re.compile(r"\b(?:progress(?:ed|es|ing|ion|ive)|worse(?:ned|ning)?|pd)\b"), "progressed"),
-    (re.compile(r"\bstable\b|\bsd\b"), "stable"),
-    (
-        re.compile(r"\b(?:respon(?:se|ding|ded)|improved|remission|regress\w+|ned|cr|pr)\b|no evidence of disease"),
-        "responding",
-    ),
-)
-_NOT_PROGRESSED = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\bprogress\w*|\bprogression[-\s]free\b")
-_NO_RESPONSE = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\brespon\w+")
-_UNSURE = doubt(
-    *("unsure", "leaning", "softened", "choice", "condition", "open", "plan", "person", "hearsay", "exception"),
-    *("qualified", "twice", "foreign"),
-    # "alternative" is left out: "no progression or recurrence" denies both, and two courses are understood as none.
-    also=r"\bmixed\b|\bpseudo\w*|\brisk\b|\bnot (?:yet )?(?:stable|improv\w+|in remission|ned)\b|\bno significant\b|"
-    r"\b(?:i?upd|upr|ucr)\b|\bnegative\b|\bexcluded\b|\bruled out\b|"
-    # The best response ever is not that of the day; what is less than a response is judged by measures.
-    r"\bbest\b|\bnear\b|\bminor\b|\bminimal\w*|\bslight\w*|\bpoor\w*|\bbiochemical\w*|"
-    # Nobody has looked.
-    r"\bnot (?:yet )?(?:performed|done|evaluable|possible)\b|"
-    # Another disease's.
-    r"\b(?:breast|prostat\w+|colon|colorectal|thyroid|lymphoma|leuk[a]?emia|emphysema|antibiotics?|depression)\b|"
-    # Not the disease's course: the patient's, or letters that mean something else.
-    r"\bvitals?\b|\bh[a]?emodynamic\w*|\bweight\b|\bblood pressure\b|\bangina\b|\bcopd\b|\basthma\b|\brenal\b|"
-    r"\bkidney\b|\bcough\w*|\bpain\b|\bsymptom\w*|\bdyspn\w+|\bbreath\w*|\bweakness\b|\bfatigue\b|\bpneumon\w*|"
-    r"\bfeels?\b|\bfeeling\b|\bpr interval\b|\bmg/dl\b|\d ms\b|\bmean\b|\bpd-?l1\b|\bcreatinine\b",
-)
-_PAST = doubt("past")
-_NO_NEW = re.compile(r"\b(?:no|without)\b[^.;,]{0,30}?\bnew\b[^.;,]*")
-_GROWS = re.compile(r"\bnew\b|\bgrow\w*|\benlarg\w*|\bincreas\w*|\blarger\b")
-"""Something is new or grows, whatever the rest does. "No new lesions" is what stable disease looks like."""
-_LINE = re.compile(r"\b(?:(first|1st|second|2nd|third|3rd)[-\s]line|(front)[-\s]?line)\b")
-_OTHER_LINE = doubt(
-    *("unsure", "leaning", "choice", "alternative", "condition", "past", "person", "hearsay", "foreign"),
-    # "plan" is left out: the line that is planned is that of the order.
-    also=r"\b(?:not|no|after|following|since|post|past|completed|finished|received|fail\w*|progress\w*|relapsed?|"
-    r"refractory|intolera\w+|beyond|later than|subsequent\w*|declin\w+)\b",
-)
-"""Before a line: it is denied, or a line of the past."""
-_PAST_LINE = re.compile(
-    r"[^.;]*(?:\?|\b(?:was|were|failed|completed|given|received|declined|refused|progress\w+)\b)|"
-    r"(?: \w+)? (?:anti\w+|analges\w*|steroids?|bronchodilators?)\b"
-)
-"""After a line: it is a question, a line of the past, or of a treatment for something else."""
-_LINES = {
-    "first": "first",
-    "front": "first",
-    "1st": "first",
-    "second": "second",
-    "2nd": "second",
-    "third": "third",
-    "3rd": "third",
-}
-
-
-class _Course(NamedTuple):
-    """A course of radiotherapy, both days known."""
-
-    start: date
-    end: date
-    evidence: Evidence
-    in_words: bool = False
-    """Only its name says what it is."""
 
 
 def read(reading: Reading) -> Mapping[str, AnyFact]:
@@ -184,11 +59,11 @@ def read(reading: Reading) -> Mapping[str, AnyFact]:
     received = sorted(_received(reading), key=lambda use: use.first.toordinal() if use.first else 0)
     begun = min((use.first for use in received if use.first is not None), default=None)
     facts |= _of_the_drug(reading, received)
-    statuses = _courses_of_disease(reading)
-    facts |= _response(reading, statuses, begun)
+    statuses = disease_status.read(reading)
+    facts |= disease_status.response(reading, statuses, begun)
     if with_chemoradiation:
-        facts |= _chemoradiation(reading, statuses, begun)
-    facts |= _line_of_therapy(reading)
+        facts |= chemoradiation.read(reading, statuses, begun)
+    facts |= line_of_therapy.read(reading)
     return facts
 
 
@@ -212,17 +87,17 @@ def _nothing_known(
     doses: Absence,
     before: Absence,
     course: Absence,
-    chemoradiation: Absence,
+    treated: Absence,
 ) -> Mapping[str, AnyFact]:
     """The facts where nothing says anything: each with the cause of its absence."""
     facts: dict[str, AnyFact] = {"treatment_history": Known(value=True)} if history else {}
     facts |= dict.fromkeys(("therapy_start", "days_since_last_dose"), Unknown(doses, DOSES))
     facts |= _not_come(doses, before)
-    facts["responding"] = Unknown(course, RESPONSE)
+    facts["responding"] = Unknown(course, disease_status.RESPONSE)
     if with_chemoradiation:
-        unknown = Unknown(chemoradiation, CHEMORADIATION)
+        unknown = Unknown(treated, chemoradiation.LOOKED_FOR)
         facts |= dict.fromkeys(("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt"), unknown)
-        facts["prior_therapy.progressed"] = Unknown(course, STATUS)
+        facts["prior_therapy.progressed"] = Unknown(course, disease_status.PROGRESSION)
     return facts
 
 
@@ -234,9 +109,6 @@ def _not_come(doses: Absence, before: Absence) -> dict[str, AnyFact]:
     if before is not Absence.NOT_RECORDED:
         facts["previous_dose"] = Unknown(before, DOSES)
     return facts
-
-
-# --- the drug itself -------------------------------------------------------------------------------------------
 
 
 def _received(reading: Reading) -> list[Use]:
@@ -359,7 +231,7 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
     orders = [
         use
         for use in _orders_of_the_drug(reading)
-        if use.last is not None and use.last <= reading.order_day and not _is_planned(use)
+        if use.last is not None and use.last <= reading.order_day and not is_planned(use)
     ]
     if not orders and not received:
         return None
@@ -421,299 +293,6 @@ def _other_orders(reading: Reading) -> AnyFact | None:
         return None
     return Known(tuple(line for use in active for line in _lines(reading, use)), tuple(use.evidence for use in active))
 
-
-# --- disease status ----------------------------------------------------------------------------------------------
-
-
-def _courses_of_disease(reading: Reading) -> list[Claim[str]]:
-    """Disease status of the tumour: ``responding``, ``stable``, ``progressed``, or ``unclear`` for any other."""
-    found = []
-    for resource, _ in coded(reading.chart, "Observation", "disease_status_observation"):
-        raw = resource.raw
-        day = observed_on(raw)
-        if status_of(raw) in NO_RESULT or (day is not None and day > reading.order_day) or not concerns(reading, raw):
-            continue
-        path, values, words = value_of(raw)
-        by_code = {e.attributes["means"] for e in entries_of(values) if e.value_set == "disease_status_value"}
-        told = _in_words(words)
-        meaning = by_code.pop() if len(by_code) == 1 else None if by_code else told
-        if meaning is not None and told is not None and told != meaning:
-            # Its code says one thing, its words another; stable and responding are at least no progression.
-            meaning = None if "progressed" in {told, meaning} else "stable"
-        known_meaning = meaning if meaning in {"responding", "stable", "progressed"} else UNCLEAR
-        item = evidence(resource, path, in_words(values, words), day)
-        found.append(Claim(known_meaning, item, inferred=not values))
-    return found
-
-
-@remembered
-def _in_words(words: str) -> str | None:
-    """What a disease status says in words; None where it says several things or none."""
-    said = plain(words)
-    if runs_on(said) or _UNSURE.search(said):
-        return None
-    rest, denied = _NOT_PROGRESSED.subn(" ", said)
-    rest = _NO_RESPONSE.sub(" ", rest)
-    meanings = set()
-    for pattern, meaning in _COURSE_WORDS:
-        if match := pattern.search(rest):
-            if _PAST.search(clause_before(rest, match.start())):
-                return None  # of another time; "stable compared to prior" is of this one
-            meanings.add(meaning)
-    if meanings != {"progressed"} and _GROWS.search(_NO_NEW.sub(" ", said)):
-        return None
-    if not meanings and denied:
-        return "stable"
-    return meanings.pop() if len(meanings) == 1 else None
-
-
-def _response(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -> dict[str, AnyFact]:
-    """Response to the drug: the newest disease status after its first dose."""
-    keys = ["oncologyObservations"]
-    if statuses and begun is None:
-        keys.append("medicationAdministrations")  # a status is there, the first dose it would have to follow is not
-    absence = reading.chart.absence(*keys)
-    after = [claim for claim in statuses if begun is not None and claim.day is not None and claim.day > begun]
-    clear = [claim for claim in after if claim.value != UNCLEAR]
-    if not clear or _since(clear, after):
-        return {"responding": _unclear(_since(clear, after) or after, statuses, absence, RESPONSE)}
-    last = newest(clear)
-    values: dict[str, bool | str] = {"responding": True, "stable": "stable", "progressed": False}
-    if len({claim.value for claim in last}) > 1:
-        return {"responding": conflicting((claim.evidence for claim in last), RESPONSE)}
-    return {"responding": with_value(known(last), values[last[0].value])}
-
-
-# --- chemoradiation ----------------------------------------------------------------------------------------------
-
-
-def _chemoradiation(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -> dict[str, AnyFact]:
-    chart, before = reading.chart, begun or reading.order_day
-    undated: list[Evidence] = []
-    courses = [course for course in _radiotherapy(reading, undated) if course.start <= before]
-    platinum = _platinum(reading, before)
-    absence = chart.absence("procedures", "medicationAdministrations")
-    facts: dict[str, AnyFact] = {}
-    both = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
-    together = [(c, use) for c in courses for use in platinum if _within(use, c)]
-    if together:
-        weak = all(course.in_words or use.kind in {Kind.ORDERED, Kind.STATED} for course, use in together)
-        seen = tuple(dict.fromkeys(e for course, use in together[:3] for e in (course.evidence, use.evidence)))
-        fact = (Inferred if weak else Known)(value=True, evidence=seen)
-        facts |= dict.fromkeys(both, fact)
-        ended = [use.last for _, use in together if use.last] + [course.end for course, _ in together]
-        return facts | _progression(reading, statuses, max(ended), begun)
-    administered = [use for use in platinum if use.was_given]
-    seen = (*undated, *(course.evidence for course in courses), *(use.evidence for use in platinum))
-    certain = not undated and not any(course.in_words for course in courses)
-    if courses and administered and certain and all(use.first for use in administered):
-        facts["prior_therapy.sequential_chemoradiation"] = Known(value=True, evidence=seen)
-    else:
-        undatable = not certain or any(use.first is None for use in administered)
-        facts |= dict.fromkeys(both, Unknown(Absence.NOT_UNDERSTOOD if undatable else absence, CHEMORADIATION, seen))
-    last = max((course.end for course in courses), default=None)
-    facts |= _progression(reading, statuses, last, begun)
-    return facts
-
-
-def _within(use: Use, course: _Course) -> bool:
-    first, last = use.first, use.last or use.first
-    return first is not None and last is not None and first <= course.end and last >= course.start
-
-
-def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
-    """Courses of radiotherapy to the chest. Single fractions close to each other make one course."""
-    found = []
-    for resource, entry in coded(reading.chart, "Procedure", *_RADIOTHERAPY_CODES):
-        raw = resource.raw
-        sites = _sites(reading.chart, raw)
-        elsewhere = bool(sites) and not any(_is_chest(site) for site in sites)
-        unnamed = elsewhere and not all(concept_text(site) for site in sites)  # a code nobody here knows
-        denied = _NOT_GIVEN.search(plain(concept_text(raw.get("code")))) is not None
-        if was_not_done(raw) or denied or (elsewhere and not unnamed) or is_for_another(reading, raw):
-            continue
-        start, end = span_of(raw, "performed")
-        if start is None and end is None:
-            start, end = span_of(raw, "occurrence")  # R5
-        item = evidence(resource, "code", shown(raw.get("code")), end or start)
-        if start is None or end is None or unnamed or entry.value_set == "tx_chemoradiation":
-            # "Chemoradiation" names neither the drug nor whether both overlapped.
-            undated.append(item)
-        else:
-            found.append(_Course(start, end, item))
-    return _merged([*found, *_named_courses(reading)])
-
-
-def _named_courses(reading: Reading) -> Iterator[_Course]:
-    """Courses that only their names tell: completed, with first and last day, to the chest by name or body site."""
-    for resource in uncoded(reading.chart, "Procedure"):
-        raw = resource.raw
-        if "performedPeriod" not in raw or status_of(raw) != "completed":
-            continue
-        code = raw.get("code")
-        names = dict.fromkeys(filter(None, [concept_text(code), *(coding.display for coding in codings(code))]))
-        words = plain(" ".join(names))
-        start, end = span_of(raw, "performed")
-        if start is None or end is None or end - start < _SHORTEST_COURSE or runs_on(words):
-            continue
-        if not _RADIOTHERAPY.search(words) or _NO_COURSE.search(words) or _ELSEWHERE.search(words):
-            continue
-        sites = as_list(raw.get("bodySite"))
-        to_the_chest = all(map(_is_chest, sites)) if sites else bool(_CHEST.search(words))
-        if to_the_chest and not is_for_another(reading, raw):
-            yield _Course(start, end, evidence(resource, "code", shown(code), end), in_words=True)
-
-
-def _sites(chart: Chart, raw: Json) -> list[object]:
-    """Where a course went: its body sites, else mCODE's volumes, else what its name says of another place."""
-    if "bodySite" in raw and (sites := as_list(raw["bodySite"])):
-        return sites
-    volumes: list[object] = []
-    for extension in extensions(raw, _VOLUME) if "extension" in raw else ():
-        for volume in extensions(extension, "volume"):
-            pointer = as_object(volume.get("valueReference"))
-            target = chart.resolve(pointer, within=raw)
-            structure = target.raw if target is not None else {}
-            places = [
-                structure.get("location"),
-                *(o.get("structure") for o in objects(structure.get("includedStructure"))),
-            ]
-            shown_as = text(pointer.get("display"))
-            volumes += [place for place in places if place] or ([shown_as] if shown_as else [])
-    if volumes:
-        return volumes
-    code = raw.get("code")
-    named = " ".join([concept_text(code), *(coding.display for coding in codings(code))])
-    return [named] if _ELSEWHERE.search(named) else []
-
-
-def _is_chest(site: object) -> bool:
-    if any(entry.value_set == "body_site_lung" for entry in entries_of(codings(site))):
-        return True
-    return bool(_CHEST.search(concept_text(site)))
-
-
-def _merged(courses: list[_Course]) -> list[_Course]:
-    merged: list[_Course] = []
-    for course in sorted(courses, key=lambda c: c.start):
-        if merged and course.start - merged[-1].end <= COURSE_GAP:
-            last = merged[-1]
-            in_words = last.in_words and course.in_words
-            merged[-1] = _Course(last.start, max(last.end, course.end), last.evidence, in_words)
-        else:
-            merged.append(course)
-    return merged
-
-
-def _platinum(reading: Reading, before: date) -> list[Use]:
-    """Platinum given, or ordered and not merely drafted, up to the first dose of the drug."""
-    return [
-        use
-        for use in uses(reading.chart)
-        if use.name in PLATINUM
-        and (use.was_given or _was_ordered(use))
-        and (use.first is None or use.first <= before)
-        and not is_for_another(reading, use.resource.raw)
-    ]
-
-
-def _was_ordered(use: Use) -> bool:
-    """Whether it was really ordered: what is drafted, proposed or planned shows nothing."""
-    return use.kind is Kind.ORDERED and use.status in {"active", "completed"} and not _is_planned(use)
-
-
-def _is_planned(use: Use) -> bool:
-    """Whether it is a proposal or a plan, and no order."""
-    return text(use.resource.raw.get("intent")) in {"proposal", "plan", "option"}
-
-
-def _progression(
-    reading: Reading, statuses: Sequence[Claim[str]], ended: date | None, begun: date | None
-) -> dict[str, AnyFact]:
-    """Progression after the chemoradiation, before the drug: any worsening, else a status that says there is none."""
-    keys = ["oncologyObservations"]
-    if statuses and ended is None:
-        keys.append("procedures")  # a status is there, the radiotherapy it would have to follow is not
-    absence = reading.chart.absence(*keys)
-    after = [
-        claim
-        for claim in statuses
-        if ended is not None and claim.day is not None and claim.day > ended and (begun is None or claim.day <= begun)
-    ]
-    name = "prior_therapy.progressed"
-    clear = [claim for claim in after if claim.value != UNCLEAR]
-    worse = [claim for claim in clear if claim.value == "progressed"]
-    if not clear or (not worse and _since(clear, after)):
-        return {name: _unclear(_since(clear, after) or after, statuses, absence, STATUS)}
-    return {name: with_value(known(worse or clear), bool(worse))}
-
-
-def _since(clear: Sequence[Claim[str]], after: Sequence[Claim[str]]) -> list[Claim[str]]:
-    """The statuses in unclear words that are newer than every clear one: what was clear may be so no longer."""
-    last = max((claim.day for claim in clear if claim.day is not None), default=date.min)
-    return [claim for claim in after if claim.value == UNCLEAR and claim.day is not None and claim.day > last]
-
-
-def _unclear(after: Sequence[Claim[str]], statuses: Sequence[Claim[str]], absence: Absence, looked_for: str) -> Unknown:
-    """No status that decides: one in unclear words, or only statuses of another time, which are shown."""
-    if after:
-        return Unknown(Absence.NOT_UNDERSTOOD, looked_for, tuple(claim.evidence for claim in after))
-    return Unknown(absence, looked_for, tuple(claim.evidence for claim in statuses))
-
-
-# --- line of therapy ---------------------------------------------------------------------------------------------
-
-
-def _line_of_therapy(reading: Reading) -> dict[str, AnyFact]:
-    """The line the order's own words name."""
-    raw = reading.order.raw
-    reasons = subject(reading).reasons
-    if not reasons and "note" not in raw and "reasonCode" not in raw:
-        return {}
-    said = [(item.shown, item) for _, item in reasons]
-    named = {words for words, _ in said}
-    beside = [concept_text(concept) for concept in as_list(raw.get("reasonCode"))]  # "first-line", beside a code
-    said += [(words, _said_by_order(reading, words, "reasonCode")) for words in beside if words not in named]
-    for note in objects(raw.get("note")):
-        words = text(note.get("text"))
-        said.append((words, _said_by_order(reading, words)))
-    claims: list[Claim[str]] = []
-    unread: list[Evidence] = []
-    for words, item in said:
-        spoken = plain(words)
-        unclear = runs_on(spoken)
-        for match in _LINE.finditer(spoken):
-            before = clause_before(spoken, match.start())
-            if unclear or _OTHER_LINE.search(before) or _PAST_LINE.match(spoken, match.end()):
-                unread.append(item)
-            else:
-                claims.append(Claim(_LINES[match[1] or match[2]], item, inferred=True))
-    if not claims:
-        return {"line_of_therapy": Unknown(Absence.NOT_UNDERSTOOD, "line of therapy", tuple(unread))} if unread else {}
-    if len({claim.value for claim in claims}) > 1:
-        return {"line_of_therapy": conflicting((claim.evidence for claim in claims), "line of therapy")}
-    return {"line_of_therapy": known(claims)}
-
-
-def _said_by_order(reading: Reading, words: str, path: str = "note") -> Evidence:
-    order = reading.order
-    return Evidence(order.named, path, words[:200], order.authored_on, order.origin)
-
-
-_RADIOTHERAPY_CODES = (
-    "tx_radiotherapy",
-    "tx_radiotherapy_modality",
-    "tx_radiotherapy_technique",
-    "tx_chemoradiation",
-)
-"""A course is coded as one, or by how it was given: intensity modulated radiation therapy."""
-_VALUE_SETS = (
-    *_RADIOTHERAPY_CODES,
-    "body_site_lung",
-    "disease_status_observation",
-    "disease_status_value",
-)
-_CODES = frozenset(_VALUE_SETS)
 
 SOURCE = FactSource(
     names=(

@@ -16,7 +16,7 @@ from cds_service.criteria.quantity import Weight, plain
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
 from cds_service.facts.read import PATIENT, FactSource, Reading
 from cds_service.facts.records import NO_RESULT
-from cds_service.fhir.quantities import Measured, kilograms, quantity, weight_unit
+from cds_service.fhir.quantities import POUND, Measured, kilograms, quantity, weight_unit
 from cds_service.fhir.read import concept_of, concept_text, effective, moment, objects, partial_date, text
 from cds_service.terminology.codes import LOINC, entries
 from cds_service.values import dataclass
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 LOOKED_FOR = "body weight Observations (LOINC 29463-7 and like)"
 BAND = Decimal(30)
-POUND = Decimal("0.45359237")
 _JUMP = Decimal("0.1")
 _SAME = Decimal("0.01")  # two readings of one moment this close are one weighing in two units
 _OLD_DAYS = 30

@@ -14,7 +14,7 @@ from cds_service.criteria.finding import Missing
 from cds_service.criteria.quantity import Amount, plain
 from cds_service.evidence import Absence
 from cds_service.fhir.read import Json, as_object, by_content, decimal, text
-from cds_service.terminology.codes import HCPCS, UCUM, canonical_system, lookup
+from cds_service.terminology.codes import HCPCS, UCUM, canonical_system, entries, lookup
 from cds_service.values import LONGEST, dataclass, remembered
 
 if TYPE_CHECKING:
@@ -61,20 +61,19 @@ _DISPLAY: dict[str, tuple[str, Decimal]] = {
 
 _BILLING_CODE = re.compile(r"\b[A-Z]\d{4}\b")
 
-_WEIGHT_UCUM: dict[str, Decimal] = {
-    "kg": ONE,
-    "g": Decimal("0.001"),
-    "[lb_av]": Decimal("0.45359237"),
-    "[oz_av]": Decimal("0.028349523125"),
-    "[stone_av]": Decimal("6.35029318"),
+_WEIGHT_UCUM = {
+    entry.code: Decimal(entry.attributes["to_kg"]) for entry in entries("weight_unit") if entry.system == UCUM
 }
+POUND = _WEIGHT_UCUM["[lb_av]"]
+"""Kilograms, exact."""
 _WEIGHT_DISPLAY: dict[str, Decimal] = {
     **_WEIGHT_UCUM,
-    **dict.fromkeys(("kg", "kgs", "kilogram", "kilograms", "kilo", "kilos"), ONE),
-    **dict.fromkeys(("g", "gm", "gram", "grams"), Decimal("0.001")),
-    **dict.fromkeys(("lb", "lbs", "{lb_av}", "lb_av", "pound", "pounds"), Decimal("0.45359237")),
-    **dict.fromkeys(("oz", "ounce", "ounces"), Decimal("0.028349523125")),
+    **dict.fromkeys(("kg", "kgs", "kilogram", "kilograms", "kilo", "kilos"), _WEIGHT_UCUM["kg"]),
+    **dict.fromkeys(("g", "gm", "gram", "grams"), _WEIGHT_UCUM["g"]),
+    **dict.fromkeys(("lb", "lbs", "{lb_av}", "lb_av", "pound", "pounds"), POUND),
+    **dict.fromkeys(("oz", "ounce", "ounces"), _WEIGHT_UCUM["[oz_av]"]),
 }
+_WEIGHT_NAMES = {"[lb_av]": "lb", "[oz_av]": "oz", "[stone_av]": "stone"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +275,11 @@ def weight_unit(unit: str | None) -> Decimal | None:
     if not unit:
         return None
     return _WEIGHT_UCUM.get(unit.strip()) or _WEIGHT_DISPLAY.get(unit.strip().lower())
+
+
+def weight_unit_in_words(unit: str) -> str:
+    """A unit of body weight as people write it; one that is no UCUM code with brackets as it stands."""
+    return _WEIGHT_NAMES.get(unit, unit)
 
 
 def kilograms(value: Decimal | None, unit: str | None) -> Decimal | None:

@@ -63,9 +63,15 @@ _KIND_OF_VALUE_SET = {
     "dx_urothelial_withdrawn": "urothelial",
     "lung_cancer_histology_unspecified": "lung",
 }
+NO_TUMOUR_OF_ITS_OWN = frozenset(
+    {"metastatic_secondary_condition", "nodal_secondary_not_m1", "history_of", "encounter_for_treatment"}
+)
+"""Value sets whose codes stand where a diagnosis does and name none: a metastasis, a node, a history, an encounter."""
+
 _NEUROENDOCRINE = ("8013/3", "8246/3")  # large cell and unspecified high grade: near NSCLC and SCLC, neither
 _UNSPECIFIED = ("8000/3", "8010/3", "8020/3")
-_KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
+HISTOLOGY_KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
+"""The ``histology`` attribute of codes, as the fact carries it."""
 
 
 def _marks_of(coding: Coding) -> tuple[list[_Mark], bool]:
@@ -74,7 +80,7 @@ def _marks_of(coding: Coding) -> tuple[list[_Mark], bool]:
     confirmed = True
     for entry in lookup(coding.system, coding.code):
         found = entry.value_set
-        histology = _KINDS.get(entry.attributes.get("histology", ""))
+        histology = HISTOLOGY_KINDS.get(entry.attributes.get("histology", ""))
         if found == "histology_morphology_snomed":
             mark = _Mark("morphology", histology=histology, group=entry.attributes["group"])
         elif found == "lung_other_not_nsclc_sclc":
@@ -421,11 +427,7 @@ def _is_no_primary(coding: Coding) -> bool:
     code = canonical_code(ICD10, coding.code) if coding.system == ICD10 else ""
     if code and (is_secondary(code) or code.startswith(("Z", "D1", "D2", "D3"))):
         return True
-    return any(
-        entry.value_set
-        in {"metastatic_secondary_condition", "nodal_secondary_not_m1", "history_of", "encounter_for_treatment"}
-        for entry in lookup(coding.system, coding.code)
-    )
+    return any(entry.value_set in NO_TUMOUR_OF_ITS_OWN for entry in lookup(coding.system, coding.code))
 
 
 def _our_display(codings: tuple[Coding, ...]) -> str:
@@ -464,8 +466,7 @@ def _one(values: set[str]) -> str | None:
 def _joined(marks: tuple[_Mark, ...], shown: str, status: str) -> Diagnosis:
     """One diagnosis from all readings of one concept."""
     kinds = {mark.kind for mark in marks}
-    groups = {mark.group for mark in marks if mark.kind == "morphology"} - {"unspecified", "neither", "other"}
-    groups |= {"neuroendocrine"} if any(m.kind == "morphology" and m.group == "neither" for m in marks) else set()
+    groups = {mark.group for mark in marks if mark.kind == "morphology"} - {"unspecified", "other"}
     definite = kinds & set(_DEFINITE)
     near = kinds - set(_DEFINITE) - {"morphology"}
     definite |= _settled_by(near, groups)
@@ -541,12 +542,7 @@ def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
         marks, confirmed = _marks_of(coding)
         for mark in marks if confirmed else ():
             group = mark.group if mark.kind == "morphology" else mark.kind
-            found.add(
-                (
-                    {"neither": "neuroendocrine", "uc": "urothelial", "lung": "unspecified"}.get(group, group),
-                    mark.histology,
-                )
-            )
+            found.add(({"uc": "urothelial", "lung": "unspecified"}.get(group, group), mark.histology))
     shown = text.strip() or next((coding.display for coding in seen if coding.display), "") or _our_display(seen)
     if not found and shown and not _OPEN_TYPE.search(plain(shown)):
         found = {_histology_in(_DENIED.sub(" ", _plain(shown)))} - {("", None)}

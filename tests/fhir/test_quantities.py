@@ -42,9 +42,13 @@ def test_every_dose_unit_of_the_terminology_is_in_the_table_or_no_mass():
         assert (unit_of(entry.code) is None) == (entry.code == "mg/m2")
 
 
-def test_every_weight_unit_of_the_terminology_has_the_same_factor():
+def test_weight_units_have_their_exact_factors():
+    pound, ounce = "0.45359237", "0.028349523125"
+    exact = {"kg": "1", "kgs": "1", "KG": "1", "g": "0.001", "[stone_av]": "6.35029318"}
+    exact |= dict.fromkeys(("[lb_av]", "lb", "lbs", "{lb_av}"), pound) | dict.fromkeys(("[oz_av]", "oz"), ounce)
+    assert {entry.code for entry in entries("weight_unit")} == exact.keys()
     for entry in entries("weight_unit"):
-        assert kilograms(Decimal(1), entry.code) == Decimal(entry.attributes["to_kg"])
+        assert kilograms(Decimal(1), entry.code) == Decimal(entry.attributes["to_kg"]) == Decimal(exact[entry.code])
 
 
 def test_no_quantity_is_no_view():

@@ -1,0 +1,156 @@
+"""The course of the disease: what disease statuses say of progression and response, in codes and in words.
+
+A status says something of what came before it: of progression after the chemoradiation, of response after the first
+dose of the drug. One in words that nobody here understands keeps open what older ones said clearly.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import TYPE_CHECKING
+
+from cds_service.evidence import Absence, Unknown
+from cds_service.facts.cancer import concerns
+from cds_service.facts.claims import Claim, conflicting, known, newest, with_value
+from cds_service.facts.records import NO_RESULT, coded, evidence, in_words, observed_on, status_of, value_of
+from cds_service.fhir.read import entries_of, runs_on
+from cds_service.terminology.doubt import clause_before, doubt, plain
+from cds_service.values import remembered
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cds_service.evidence import AnyFact
+    from cds_service.facts.read import Reading
+
+VALUE_SETS = ("disease_status_observation", "disease_status_value")
+
+PROGRESSION = "disease status (LOINC 97509-4) after the chemoradiation"
+RESPONSE = "disease status (LOINC 97509-4) after the first dose of the drug"
+UNCLEAR = "unclear"
+
+_COURSE_WORDS = (
+    (re.compile(r"\b(?:progress(?:ed|es|ing|ion|ive)|worse(?:ned|ning)?|pd)\b"), "progressed"),
+    (re.compile(r"\bstable\b|\bsd\b"), "stable"),
+    (
+        re.compile(r"\b(?:respon(?:se|ding|ded)|improved|remission|regress\w+|ned|cr|pr)\b|no evidence of disease"),
+        "responding",
+    ),
+)
+_NOT_PROGRESSED = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\bprogress\w*|\bprogression[-\s]free\b")
+_NO_RESPONSE = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\brespon\w+")
+_UNSURE = doubt(
+    *("unsure", "leaning", "softened", "choice", "condition", "open", "plan", "person", "hearsay", "exception"),
+    *("qualified", "twice", "foreign"),
+    # "alternative" is left out: "no progression or recurrence" denies both, and two courses are understood as none.
+    also=r"\bmixed\b|\bpseudo\w*|\brisk\b|\bnot (?:yet )?(?:stable|improv\w+|in remission|ned)\b|\bno significant\b|"
+    r"\b(?:i?upd|upr|ucr)\b|\bnegative\b|\bexcluded\b|\bruled out\b|"
+    # The best response ever is not that of the day; what is less than a response is judged by measures.
+    r"\bbest\b|\bnear\b|\bminor\b|\bminimal\w*|\bslight\w*|\bpoor\w*|\bbiochemical\w*|"
+    # Nobody has looked.
+    r"\bnot (?:yet )?(?:performed|done|evaluable|possible)\b|"
+    # Another disease's.
+    r"\b(?:breast|prostat\w+|colon|colorectal|thyroid|lymphoma|leuk[a]?emia|emphysema|antibiotics?|depression)\b|"
+    # Not the disease's course: the patient's, or letters that mean something else.
+    r"\bvitals?\b|\bh[a]?emodynamic\w*|\bweight\b|\bblood pressure\b|\bangina\b|\bcopd\b|\basthma\b|\brenal\b|"
+    r"\bkidney\b|\bcough\w*|\bpain\b|\bsymptom\w*|\bdyspn\w+|\bbreath\w*|\bweakness\b|\bfatigue\b|\bpneumon\w*|"
+    r"\bfeels?\b|\bfeeling\b|\bpr interval\b|\bmg/dl\b|\d ms\b|\bmean\b|\bpd-?l1\b|\bcreatinine\b",
+)
+_PAST = doubt("past")
+_NO_NEW = re.compile(r"\b(?:no|without)\b[^.;,]{0,30}?\bnew\b[^.;,]*")
+_GROWS = re.compile(r"\bnew\b|\bgrow\w*|\benlarg\w*|\bincreas\w*|\blarger\b")
+"""Something is new or grows, whatever the rest does. "No new lesions" is what stable disease looks like."""
+
+
+def read(reading: Reading) -> list[Claim[str]]:
+    """Disease status of the tumour: ``responding``, ``stable``, ``progressed``, or ``unclear`` for any other."""
+    found = []
+    for resource, _ in coded(reading.chart, "Observation", "disease_status_observation"):
+        raw = resource.raw
+        day = observed_on(raw)
+        if status_of(raw) in NO_RESULT or (day is not None and day > reading.order_day) or not concerns(reading, raw):
+            continue
+        path, values, words = value_of(raw)
+        by_code = {e.attributes["means"] for e in entries_of(values) if e.value_set == "disease_status_value"}
+        told = _meaning_of(words)
+        meaning = by_code.pop() if len(by_code) == 1 else None if by_code else told
+        if meaning is not None and told is not None and told != meaning:
+            # Its code says one thing, its words another; stable and responding are at least no progression.
+            meaning = None if "progressed" in {told, meaning} else "stable"
+        known_meaning = meaning if meaning in {"responding", "stable", "progressed"} else UNCLEAR
+        item = evidence(resource, path, in_words(values, words), day)
+        found.append(Claim(known_meaning, item, inferred=not values))
+    return found
+
+
+@remembered
+def _meaning_of(words: str) -> str | None:
+    """What a disease status says in words; None where it says several things or none."""
+    said = plain(words)
+    if runs_on(said) or _UNSURE.search(said):
+        return None
+    rest, denied = _NOT_PROGRESSED.subn(" ", said)
+    rest = _NO_RESPONSE.sub(" ", rest)
+    meanings = set()
+    for pattern, meaning in _COURSE_WORDS:
+        if match := pattern.search(rest):
+            if _PAST.search(clause_before(rest, match.start())):
+                return None  # of another time; "stable compared to prior" is of this one
+            meanings.add(meaning)
+    if meanings != {"progressed"} and _GROWS.search(_NO_NEW.sub(" ", said)):
+        return None
+    if not meanings and denied:
+        return "stable"
+    return meanings.pop() if len(meanings) == 1 else None
+
+
+def response(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -> dict[str, AnyFact]:
+    """Response to the drug: the newest disease status after its first dose."""
+    keys = ["oncologyObservations"]
+    if statuses and begun is None:
+        keys.append("medicationAdministrations")  # a status is there, the first dose it would have to follow is not
+    absence = reading.chart.absence(*keys)
+    after = [claim for claim in statuses if begun is not None and claim.day is not None and claim.day > begun]
+    clear = [claim for claim in after if claim.value != UNCLEAR]
+    if not clear or _since(clear, after):
+        return {"responding": _unclear(_since(clear, after) or after, statuses, absence, RESPONSE)}
+    last = newest(clear)
+    values: dict[str, bool | str] = {"responding": True, "stable": "stable", "progressed": False}
+    if len({claim.value for claim in last}) > 1:
+        return {"responding": conflicting((claim.evidence for claim in last), RESPONSE)}
+    return {"responding": with_value(known(last), values[last[0].value])}
+
+
+def progression(
+    reading: Reading, statuses: Sequence[Claim[str]], ended: date | None, begun: date | None
+) -> dict[str, AnyFact]:
+    """Progression after the chemoradiation, before the drug: any worsening, else a status that says there is none."""
+    keys = ["oncologyObservations"]
+    if statuses and ended is None:
+        keys.append("procedures")  # a status is there, the radiotherapy it would have to follow is not
+    absence = reading.chart.absence(*keys)
+    after = [
+        claim
+        for claim in statuses
+        if ended is not None and claim.day is not None and claim.day > ended and (begun is None or claim.day <= begun)
+    ]
+    name = "prior_therapy.progressed"
+    clear = [claim for claim in after if claim.value != UNCLEAR]
+    worse = [claim for claim in clear if claim.value == "progressed"]
+    if not clear or (not worse and _since(clear, after)):
+        return {name: _unclear(_since(clear, after) or after, statuses, absence, PROGRESSION)}
+    return {name: with_value(known(worse or clear), bool(worse))}
+
+
+def _since(clear: Sequence[Claim[str]], after: Sequence[Claim[str]]) -> list[Claim[str]]:
+    """The statuses in unclear words that are newer than every clear one: what was clear may be so no longer."""
+    last = max((claim.day for claim in clear if claim.day is not None), default=date.min)
+    return [claim for claim in after if claim.value == UNCLEAR and claim.day is not None and claim.day > last]
+
+
+def _unclear(after: Sequence[Claim[str]], statuses: Sequence[Claim[str]], absence: Absence, looked_for: str) -> Unknown:
+    """No status that decides: one in unclear words, or only statuses of another time, which are shown."""
+    if after:
+        return Unknown(Absence.NOT_UNDERSTOOD, looked_for, tuple(claim.evidence for claim in after))
+    return Unknown(absence, looked_for, tuple(claim.evidence for claim in statuses))

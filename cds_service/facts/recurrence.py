@@ -1,0 +1,127 @@
+"""Whether the cancer came back, and how many months after the last surgery and the last adjuvant therapy.
+
+An onset before the first surgery is that of the first disease, and no day of a recurrence.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cds_service.evidence import Absence, Known, Unknown
+from cds_service.facts.cancer import PROVISIONAL, is_for_another, recorded_on, site_of, subject
+from cds_service.facts.claims import Claim, Inferred, settle
+from cds_service.facts.derive import months_between
+from cds_service.facts.medications import of_others
+from cds_service.facts.records import coded, evidence, shown, span_of, was_not_done
+from cds_service.facts.spread_words import claims_of_words
+from cds_service.fhir.read import clinical_date, code_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from cds_service.evidence import AnyFact, Evidence
+    from cds_service.facts.cancer import Cancer, Subject
+    from cds_service.facts.read import Reading
+
+VALUE_SETS = ("local_recurrence", "tx_surgery_lung", "tx_surgery_liver_biliary")
+
+LOOKED_FOR = "a recurrence: the diagnosis's clinical status or a recurrence code"
+SURGERY = "days of surgery (Procedure) and of the recurrence"
+ADJUVANT = "days of the adjuvant therapy and of the recurrence"
+
+
+def read(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> dict[str, AnyFact]:
+    """Recurrence by status, code or words and, where there is one, the months from surgery and adjuvant therapy."""
+    chart = reading.chart
+    claims, unread = claims_of_words("recurrent", words)
+    begun: list[tuple[date, Evidence]] = []
+    for cancer in about.conditions:
+        raw = cancer.resource.raw
+        if came_back_by_status(cancer):
+            day = clinical_date(raw.get("onsetDateTime"))
+            item = evidence(cancer.resource, "clinicalStatus", code_of(raw.get("clinicalStatus")), day)
+            claims.append(Claim(True, item))
+            begun += [(day, item)] if day else []
+    for resource, _ in coded(chart, "Condition", "local_recurrence"):
+        raw = resource.raw
+        if code_of(raw.get("verificationStatus")).lower() not in {"refuted", *PROVISIONAL}:
+            day = clinical_date(raw.get("onsetDateTime"))
+            item = evidence(resource, "code", shown(raw.get("code")), day or recorded_on(raw))
+            claims.append(Claim(True, item))
+            begun += [(day, item)] if day else []
+    absence = Absence.NOT_UNDERSTOOD if unread else chart.absence("conditions")
+    nothing = Unknown(absence, LOOKED_FOR, tuple(unread))
+    facts: dict[str, AnyFact] = {"recurrent": settle(claims, nothing)}
+    recurrent = facts["recurrent"]
+    if isinstance(recurrent, Known) and recurrent.value:
+        surgeries = surgeries_of(reading)
+        came_back = _came_back(begun, surgeries)
+        facts["months_since_surgery"] = _months(surgeries, came_back, SURGERY, reading, "procedures")
+        after = _adjuvant(reading, surgeries)
+        facts["months_since_adjuvant"] = _months(after, came_back, ADJUVANT, reading, "medicationAdministrations")
+    return facts
+
+
+def came_back_by_status(cancer: Cancer) -> bool:
+    """Whether the clinical status of a diagnosis says that it came back."""
+    return code_of(cancer.resource.raw.get("clinicalStatus")).lower() in {"recurrence", "relapse"}
+
+
+def _came_back(
+    begun: Sequence[tuple[date, Evidence]], surgeries: Sequence[tuple[date, Evidence]]
+) -> tuple[date, Evidence] | None:
+    """The day of the recurrence: an onset after the first surgery. An earlier onset is that of the first disease."""
+    first = min((day for day, _ in surgeries), default=None)
+    later = [item for item in begun if first is None or item[0] > first]
+    return min(later, key=lambda item: item[0], default=None)
+
+
+def _months(
+    events: Sequence[tuple[date, Evidence]],
+    came_back: tuple[date, Evidence] | None,
+    looked_for: str,
+    reading: Reading,
+    key: str,
+) -> AnyFact:
+    if came_back is None:
+        return Unknown(reading.chart.absence("conditions"), looked_for)
+    before = [item for item in events if item[0] <= came_back[0]]
+    if not before:
+        return Unknown(reading.chart.absence(key), looked_for)
+    last = max(before, key=lambda item: item[0])
+    return Inferred(months_between(last[0], came_back[0]), (last[1], came_back[1]))
+
+
+def surgeries_of(reading: Reading) -> list[tuple[date, Evidence]]:
+    """Dated resections of the tumour's organ."""
+    sites = {site_of(diagnosis) for diagnosis in subject(reading).diagnoses}
+    sets = [
+        name
+        for site, name in (("lung", "tx_surgery_lung"), ("liver", "tx_surgery_liver_biliary"))
+        if site in sites or not sites
+    ]
+    found = []
+    for resource, _ in coded(reading.chart, "Procedure", *sets) if sets else ():
+        day = span_of(resource.raw, "performed")[1]
+        if not was_not_done(resource.raw) and day is not None:
+            found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))
+    return found
+
+
+def _adjuvant(reading: Reading, surgeries: Sequence[tuple[date, Evidence]]) -> list[tuple[date, Evidence]]:
+    """Chemotherapy and radiotherapy after the surgery: procedures, and administrations of chemotherapy."""
+    first = min((day for day, _ in surgeries), default=None)
+    if first is None:
+        return []
+    found = []
+    for resource, _ in coded(reading.chart, "Procedure", "tx_chemotherapy", "tx_radiotherapy", "tx_chemoradiation"):
+        day = span_of(resource.raw, "performed")[1]
+        if was_not_done(resource.raw) or is_for_another(reading, resource.raw):
+            continue
+        if day is not None and day > first:
+            found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))
+    chemotherapy = [use for use in of_others(reading.chart, reading.drug) if use.known and use.was_given]
+    chemotherapy = [use for use in chemotherapy if not is_for_another(reading, use.resource.raw)]
+    found += [(use.first, use.evidence) for use in chemotherapy if use.first is not None and use.first > first]
+    return found
