@@ -501,10 +501,18 @@ def _settled_by(near: set[str], groups: set[str]) -> set[str]:
     return settled
 
 
+_OWN_HISTOLOGIES = {
+    "nsclc": {"nsclc"},
+    "sclc": {"sclc"},
+    "hcc": {"hcc"},
+    "btc": {"btc", "nsclc"},
+    "urothelial": {"urothelial", "nsclc"},
+}
+"""Adenocarcinoma and squamous carcinoma (group nsclc) also occur in bile ducts and bladder."""
+
+
 def _contradicts(disease: str, groups: set[str]) -> bool:
-    own = {"nsclc": {"nsclc"}, "sclc": {"sclc"}, "hcc": {"hcc"}, "btc": {"btc", "nsclc"}, "urothelial": {"uc", "nsclc"}}
-    # Adenocarcinoma and squamous carcinoma (group nsclc) also occur in bile ducts and bladder.
-    return disease in own and bool(groups - own[disease])
+    return disease in _OWN_HISTOLOGIES and bool(groups - _OWN_HISTOLOGIES[disease])
 
 
 def _open(base: Diagnosis, disease: str, why: str) -> Diagnosis:
@@ -542,7 +550,7 @@ def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
         marks, confirmed = _marks_of(coding)
         for mark in marks if confirmed else ():
             group = mark.group if mark.kind == "morphology" else mark.kind
-            found.add(({"uc": "urothelial", "lung": "unspecified"}.get(group, group), mark.histology))
+            found.add(("unspecified" if group == "lung" else group, mark.histology))
     shown = text.strip() or next((coding.display for coding in seen if coding.display), "") or _our_display(seen)
     if not found and shown and not _OPEN_TYPE.search(plain(shown)):
         found = {_histology_in(_DENIED.sub(" ", _plain(shown)))} - {("", None)}

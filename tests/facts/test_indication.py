@@ -273,6 +273,12 @@ def test_urothelial_cancer_is_another_disease_and_marked():
     assert (diagnosis.disease, diagnosis.withdrawn) == (None, True)
 
 
+@pytest.mark.parametrize("report", [concept(SNOMED, "27090000"), {"text": "High grade urothelial carcinoma"}])
+def test_a_report_of_urothelial_carcinoma_agrees_with_bladder_cancer(report):
+    (diagnosis,) = value(facts(icd("C67.9"), lab("31206-6", report))["indication"])
+    assert (diagnosis.disease, diagnosis.settled, diagnosis.withdrawn) == (None, True, True)
+
+
 def test_conditions_of_another_patient_are_never_read():
     assert cause(facts(dx(NSCLC, subject={"reference": "Patient/p2"}))["indication"]) is not Absence.CONFLICTING
     assert not facts(dx(NSCLC, subject={"reference": "Patient/p2"})).knows("indication")
