@@ -206,17 +206,32 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         for file in folder.rglob(pattern):
             for line in file.read_text(errors="replace").splitlines():
                 watch.line(file.name, line)
-    if watch.found():
+    found = watch.found()
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # a process that runs a part of the tests tells the one that reports
+        output["canaries"] = found, len(watch.put_in), sum(watch.lines.values())
+    if found or any(part[0] for part in _parts):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+_parts: list[tuple[list[str], int, int]] = []
+"""What processes that ran a part of the tests have found: where names came out, words put in, lines searched."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a process has found. One that told nothing has searched nothing."""
+    part = getattr(node, "workeroutput", {}).get("canaries")
+    _parts.append(tuple(part) if part else (["a process ended without searching what its tests wrote"], 0, 0))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how much was searched, and what was found."""
-    found = watch.found()
+    found = watch.found() + [one for part in _parts for one in part[0]]
+    put_in = len(watch.put_in) + sum(part[1] for part in _parts)
+    lines = sum(watch.lines.values()) + sum(part[2] for part in _parts)
     if found:
         terminalreporter.section("patient data came out", red=True)
         for one in found[:20]:
             terminalreporter.line(one)
-    terminalreporter.line(
-        f"canaries: {len(watch.put_in)} words of bodies searched for in {sum(watch.lines.values())} lines of output"
-    )
+    terminalreporter.line(f"canaries: {put_in} words of bodies searched for in {lines} lines of output")

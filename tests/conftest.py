@@ -13,14 +13,14 @@ import pytest
 
 from cds_service.app import create_app
 from cds_service.settings import Settings
-from tests.canaries import pytest_sessionfinish, pytest_sessionstart, pytest_terminal_summary
+from tests.canaries import pytest_sessionfinish, pytest_sessionstart, pytest_terminal_summary, pytest_testnodedown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from starlette.types import ASGIApp
 
-__all__ = ["pytest_sessionfinish", "pytest_sessionstart", "pytest_terminal_summary"]
+__all__ = ["pytest_sessionfinish", "pytest_sessionstart", "pytest_terminal_summary", "pytest_testnodedown"]
 
 _DATA = tempfile.TemporaryDirectory(prefix="cds-tests-", ignore_cleanup_errors=True)
 os.environ["DURVALUMAB_CDS_DATA_FOLDER"] = _DATA.name

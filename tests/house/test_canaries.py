@@ -6,10 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.canaries import Watch, identities, with_canaries
 
 ROOT = Path(__file__).parents[2]
-CONFTEST = "from tests.canaries import pytest_sessionfinish, pytest_sessionstart, pytest_terminal_summary\n"
+CONFTEST = """
+from tests.canaries import pytest_sessionfinish, pytest_sessionstart, pytest_terminal_summary, pytest_testnodedown
+"""
 HARMLESS = """
 import asyncio
 import logging
@@ -46,22 +50,27 @@ TALKATIVE = (
 )
 
 
-def ran(folder: Path, program: str) -> subprocess.CompletedProcess[str]:
+def ran(folder: Path, program: str, *more: str) -> subprocess.CompletedProcess[str]:
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_it.py").write_text(program)
     (folder / "pytest.ini").write_text("[pytest]\n")
-    command = [sys.executable, "-m", "pytest", "-q", "--basetemp", str(folder / "left"), str(folder)]
+    command = [sys.executable, "-m", "pytest", "-q", "--basetemp", str(folder / "left"), *more, str(folder)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_a_run_that_says_nothing_of_a_patient_passes(tmp_path: Path) -> None:
-    run = ran(tmp_path, HARMLESS)
+SIDE_BY_SIDE = ("-n", "2")
+
+
+@pytest.mark.parametrize("how", [(), SIDE_BY_SIDE])
+def test_a_run_that_says_nothing_of_a_patient_passes(tmp_path: Path, how: tuple[str, ...]) -> None:
+    run = ran(tmp_path, HARMLESS, *how)
     assert run.returncode == 0, run.stdout
     assert "words of bodies searched for in" in run.stdout
 
 
-def test_a_run_in_which_a_name_came_out_fails_and_says_where(tmp_path: Path) -> None:
-    run = ran(tmp_path, TALKATIVE)
+@pytest.mark.parametrize("how", [(), SIDE_BY_SIDE])
+def test_a_run_in_which_a_name_came_out_fails_and_says_where(tmp_path: Path, how: tuple[str, ...]) -> None:
+    run = ran(tmp_path, TALKATIVE, *how)
     assert run.returncode == 1, run.stdout
     for said in (
         "'Loggington' in a log line",
