@@ -208,7 +208,7 @@ class LaunchPages:
         answer = RedirectResponse(address, 303, frame.SECURITY)
         if not self.sealed.put(answer, _FORM, kept, address=address, seconds=_TO_ANSWER):
             raise _NoFormError("large")
-        self.sealed.drop(answer, _PENDING, address=redirect)
+        self.sealed.drop(request, answer, _PENDING, address=redirect)
         return answer
 
     async def _granted(self, pending: Json, asked: dict[str, str], redirect: str) -> tuple[str, Json]:
