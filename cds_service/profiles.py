@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from markdown_it import MarkdownIt
+from cds_service.markdown import renderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,7 +74,7 @@ def epic(card: Card, agreed: Showing) -> Card:
         code = re.sub(r"[^A-Za-z0-9]", "", topic["code"])[:_EPIC_TOPIC]
         card["source"] = {**card["source"], "topic": {**topic, "code": code}}
     if "detail" in card:
-        card["detail"] = _markdown().render(card["detail"])
+        card["detail"] = renderer().render(card["detail"])
         card["extension"] = {**card.get("extension", {}), EPIC_CONTENT_TYPE: "text/html"}
     return card
 
@@ -140,8 +139,3 @@ def _epic_suggestion(suggestion: Card) -> Card | None:
     if action["type"] not in _EPIC_ACTIONS.get(named.partition("/")[0], ()):
         return None
     return {**suggestion, "actions": [{**action, "description": suggestion["label"]}]}
-
-
-@cache
-def _markdown() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": False}).enable("table")

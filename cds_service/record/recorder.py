@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cds_service.result import Judged
 
 Card = Mapping[str, Any]
+Json = dict[str, Any]
 
 _MEMORY_BUDGET = 0.5
 """Seconds to ask for acknowledgements; an answer is never held up longer for being quieter."""
@@ -77,7 +78,7 @@ class Recorder:
         hours = self._keeping.memory_hours
         if not hours or self.writer.state.away or not any(one.cards for one in judged):
             return list(cards), {}, {}
-        keys = {key.uuid: key.memory for key in self._memories(called, judged)}
+        keys = self._memories(called, judged)
         since = int((time.time() - hours * 3600) * 1_000_000)
         try:
             asked = asyncio.to_thread(self.store.acknowledged, set(keys.values()), since)
@@ -94,15 +95,15 @@ class Recorder:
                 notes[place] = found
         return list(softened), notes, dict.fromkeys(by_card, mode)
 
-    def _memories(self, called: Called, judged: Sequence[Judged]) -> list[CardRow]:
+    def _memories(self, called: Called, judged: Sequence[Judged]) -> dict[str, str]:
+        """What names patient, order and finding of each card, by its uuid."""
         patient = self._keys.pseudonym("patient", called.client, called.patient)
-        rows = []
+        found: dict[str, str] = {}
         for one in judged:
             order = memory.fingerprint(one.order.raw, self._keys)
             for card in one.cards:
-                key = memory.memory_key(called.client, patient, order, card, one, self._keys)
-                rows.append(CardRow(card["uuid"], "", called.client, "", "", card["indicator"], key))
-        return rows
+                found[card["uuid"]] = memory.memory_key(called.client, patient, order, card, one, self._keys)
+        return found
 
     # --- the row
 
@@ -133,49 +134,16 @@ class Recorder:
         keys, client = self._keys, called.client
         identity, at = _identity(), time.time_ns() // 1000
         patient = keys.pseudonym("patient", client, called.patient)
-        made: list[CardRow] = []
-        listed: list[dict[str, Any]] = []
-        orders: list[dict[str, Any]] = []
-        answered = {card["uuid"] for card in cards} | quieted.keys()
-        seen: set[str] = set()
-        for one in judged:
-            order = memory.fingerprint(one.order.raw, keys)
-            orders.append(judged_order(one, self._minimiser, order))
-            policy = one.assessment.policy
-            for card in one.cards:
-                if card["uuid"] not in answered:
-                    continue
-                seen.add(card["uuid"])
-                topic = card["source"]["topic"]["code"]
-                sections = _sections(topic, one)
-                key = memory.memory_key(client, patient, order, card, one, keys)
-                made.append(
-                    CardRow(
-                        card["uuid"],
-                        identity,
-                        client,
-                        f"{policy.id}|{policy.revision}|{topic}"[:128],
-                        sections[:256],
-                        card["indicator"],
-                        key,
-                    )
-                )
-                entry = {
-                    "uuid": card["uuid"],
-                    "policy": policy.id,
-                    "topic": topic,
-                    "sections": sections,
-                    "indicator": card["indicator"],
-                    "suggestions": [suggestion["uuid"] for suggestion in card.get("suggestions", ())],
-                }
-                if card["uuid"] in quieted:
-                    entry["quiet"] = quieted[card["uuid"]]
-                listed.append(entry)
-        for other in cards:
-            if other["uuid"] not in seen:
-                topic = other.get("source", {}).get("topic", {}).get("code", "other")
-                made.append(CardRow(other["uuid"], identity, client, f"||{topic}"[:128], "", other["indicator"], ""))
-                listed.append({"uuid": other["uuid"], "topic": topic, "indicator": other["indicator"]})
+        orders = [(one, memory.fingerprint(one.order.raw, keys)) for one in judged]
+        shown = {card["uuid"] for card in cards} | quieted.keys()
+        made = [
+            _card_of(one, card, identity, client, memory.memory_key(client, patient, order, card, one, keys), quieted)
+            for one, order in orders
+            for card in one.cards
+            if card["uuid"] in shown
+        ]
+        known = {row.uuid for row, _ in made}
+        made += [_other_card(card, identity, client) for card in cards if card["uuid"] not in known]
         body: dict[str, Any] = {
             "v": FORMAT,
             "id": identity,
@@ -196,8 +164,8 @@ class Recorder:
                 "token": called.token_sent,
                 "origins": _origins(judged),
             },
-            "orders": orders,
-            "cards": listed,
+            "orders": [judged_order(one, self._minimiser, order) for one, order in orders],
+            "cards": [told for _, told in made],
             "actions": [
                 f"{action.get('type')} {(action.get('resource') or {}).get('resourceType', '')}" for action in actions
             ],
@@ -207,7 +175,8 @@ class Recorder:
         if self._keeping.identifiers:
             body["identifiers"] = {"patient": called.patient, "user": called.user, "instance": called.hook_instance}
         sealed = keys.seal(_in_full(judged, answer)) if self._keeping.answers else None
-        return Decision(identity, at, client, called.service, patient, dumps(body).decode(), sealed, tuple(made))
+        rows = tuple(row for row, _ in made)
+        return Decision(identity, at, client, called.service, patient, dumps(body).decode(), sealed, rows)
 
     # --- feedback
 
@@ -232,6 +201,32 @@ def _identity() -> str:
     milliseconds = time.time_ns() // 1_000_000
     number = milliseconds << 80 | int.from_bytes(os.urandom(10), "big")
     return str(UUID(int=number & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x7000 << 64 | 0x8000 << 48))
+
+
+def _card_of(
+    judged: Judged, card: Card, decision: str, client: str, remembered: str, quieted: Mapping[str, str]
+) -> tuple[CardRow, Json]:
+    """A card about a judged order: its row, and what the body says of it. ``remembered`` names what it says."""
+    policy, topic, uuid = judged.assessment.policy, card["source"]["topic"]["code"], card["uuid"]
+    sections = _sections(topic, judged)
+    named = f"{policy.id}|{policy.revision}|{topic}"
+    told = {
+        "uuid": uuid,
+        "policy": policy.id,
+        "topic": topic,
+        "sections": sections,
+        "indicator": card["indicator"],
+        "suggestions": [suggestion["uuid"] for suggestion in card.get("suggestions", ())],
+        **({"quiet": quieted[uuid]} if uuid in quieted else {}),
+    }
+    return CardRow(uuid, decision, client, named[:128], sections[:256], card["indicator"], remembered), told
+
+
+def _other_card(card: Card, decision: str, client: str) -> tuple[CardRow, Json]:
+    """A card about no order that was judged, in the same way."""
+    topic = card.get("source", {}).get("topic", {}).get("code", "other")
+    row = CardRow(card["uuid"], decision, client, f"||{topic}"[:128], "", card["indicator"], "")
+    return row, {"uuid": card["uuid"], "topic": topic, "indicator": card["indicator"]}
 
 
 def _sections(topic: str, judged: Judged) -> str:

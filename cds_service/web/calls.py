@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -120,22 +119,26 @@ class Calls:
         return await self.measures.around(request, self._answered, crd=crd)
 
     async def _answered(self, request: Request) -> Response:
-        """The answer to a call. The hot path."""
-        started = perf_counter()
+        """The answer to a call. The hot path.
+
+        Its deadline counts from when it came: with the time for which its token and its body were waited for.
+        """
+        started = request.scope["started"]
         service = self._service(request)
         source = request.scope[SOURCE] = await read_body(request, self.body_limit)
         client = request.scope.get(CLIENT)
         site = site_of(client, self.site)
         lenient = site.demo or site.profile == "sandbox"
         hook_request = parse_request(read_json(source), service.hook, drafts_may_be_missing=lenient)
+        deadline = started + self.fetching.patience(client)
         call = HookCall(
             request=hook_request,
             today=self.today(),
             library=self.library(),
             site=site,
             source=source,
-            fetch=self._fetch(request, hook_request, client),
-            until=started + self.fetching.patience(client) + _TO_JUDGE,
+            fetch=self._fetch(request, hook_request, client, deadline),
+            until=deadline + _TO_JUDGE,
         )
         answer = shaped(await service.handle(call), site.profile, site.showing)
         sent, shown = await self.journal.answered(service, call, answer, started, request.scope.get("trace"))
@@ -151,8 +154,8 @@ class Calls:
         await self.feedback_sink(service, entries)
         return json_answer({"received": len(entries)})
 
-    def _fetch(self, request: Request, call: HookRequest, client: Client | None) -> Fetch | None:
-        fetch = self.fetching.of(call, client)
+    def _fetch(self, request: Request, call: HookRequest, client: Client | None, deadline: float) -> Fetch | None:
+        fetch = self.fetching.of(call, client, deadline)
         if self.measures is None:
             return fetch
         return watched(fetch, request, token=call.fhir_authorization is not None)

@@ -72,15 +72,15 @@ class Fetching:
         agreed = client.deadline if client is not None else None
         return self.deadline if agreed is None else float(agreed)
 
-    def of(self, request: HookRequest, client: Client | None) -> Fetch | None:
+    def of(self, request: HookRequest, client: Client | None, deadline: float) -> Fetch | None:
         """How this call reads its FHIR server; None where it names none. What may not be read comes back empty.
 
-        Whether it may is only looked at when something is to be read: most calls never do.
+        ``deadline`` (a reading of ``time.perf_counter``) is when the call is to be answered. Whether it may be read is
+        only looked at when something is to be: most calls never do.
         """
         server = request.fhir_server
         if server is None:
             return None
-        until = asyncio.get_running_loop().time() + self.patience(client) - MARGIN
 
         async def fetch(queries: Mapping[str, str]) -> dict[str, Any]:
             access = self._access(request, server, client)
@@ -88,6 +88,7 @@ class Fetching:
                 logs.event(log, logging.WARNING, "fhirServer not read", reason="not registered, or no token")
                 return {}
             started = perf_counter()
+            until = asyncio.get_running_loop().time() + deadline - MARGIN - started
             values = await Reader(self.outbound.client()).read(queries, access, until)
             failed = sum(value.get("resourceType") == "OperationOutcome" for value in values.values())
             ms = round((perf_counter() - started) * 1000, 2)

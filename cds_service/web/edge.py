@@ -88,7 +88,7 @@ class Edge:
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
-        started = perf_counter()
+        started = scope["started"] = perf_counter()
         facts = scope["log"] = {}
         try:
             if preflight and scope["method"] == "OPTIONS":

@@ -22,7 +22,7 @@ from cds_service.errors import BusyError, NotFoundError, RequestError, Unprocess
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.read import extensions, objects, reference_of, text
 from cds_service.questionnaire import form_url, package, questionnaire
-from cds_service.web.http import FHIR_JSON, JSON, json_answer, json_body
+from cds_service.web.http import FHIR_JSON, JSON, base_of, json_answer, json_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -61,8 +61,8 @@ class Fhir:
     owner: Callable[[Request], str] = lambda request: ""  # noqa: ARG005
 
     def base(self, request: Request) -> str:
-        """The address under which a client reaches the service: the public one, else the one it used."""
-        return self.public_base or str(request.base_url).rstrip("/")
+        """The address under which a client reaches the service."""
+        return base_of(request, self.public_base)
 
     def routes(self) -> list[BaseRoute]:
         """The routes below ``/fhir``."""

@@ -20,6 +20,11 @@ JSON = "application/json"
 FHIR_JSON = "application/fhir+json"
 
 
+def base_of(request: Request, public: str | None) -> str:
+    """The address under which whoever sent a request reaches the service: the public one, else the one it used."""
+    return public or str(request.base_url).rstrip("/")
+
+
 async def json_body(request: Request, limit: int, media: Collection[str] = (JSON,)) -> Any:
     """The JSON value of a request's body; see :func:`read_body` for what is refused."""
     return read_json(await read_body(request, limit, media))

@@ -134,9 +134,11 @@ class Operations:
 
 
 def _micros(day: str | None, name: str) -> int | None:
+    """Microseconds since 1970 of a day or a time, which is one of UTC where it names no offset."""
     if not day:
         return None
     try:
-        return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1_000_000)
-    except ValueError:
+        at = datetime.fromisoformat(day)
+        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+    except (ValueError, OverflowError):
         raise RequestError(f"{name} is no date.", expression=name) from None

@@ -64,10 +64,12 @@ class Sealed:
         value: Json = kept["is"]
         return value
 
-    def drop(self, answer: Response, name: str, *, address: str) -> None:
-        """Have the browser forget a value."""
+    def drop(self, request: Request, answer: Response, name: str, *, address: str) -> None:
+        """Have the browser forget a value: every part of it that it sent."""
         secure, path = _where(address)
-        answer.set_cookie(f"{name}-0", "", max_age=0, path=path, secure=secure, httponly=True, samesite="lax")
+        for part in (f"{name}-{place}" for place in range(_MOST_PARTS)):
+            if part in request.cookies:
+                answer.set_cookie(part, "", max_age=0, path=path, secure=secure, httponly=True, samesite="lax")
 
 
 def _where(address: str) -> tuple[bool, str]:

@@ -6,7 +6,9 @@ import asyncio
 import itertools
 import json
 import time
+from contextlib import asynccontextmanager
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -14,15 +16,18 @@ import pytest
 
 from cds_service.app import create_app
 from cds_service.settings import Settings
+from hooks import order_sign
 from tests.bodies import ETOPOSIDE, SIGN, assessments, call, order, searchset
 from tests.fetch.fhir_server import CHART, MISBEHAVIOURS
-from tests.minting import Signing, production
+from tests.minting import Signing, ec_key, production, public
 from tests.response_checker import complaints
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from cds_service.cdshooks import CdsResponse
+    from cds_service.service import HookCall
     from tests.fetch.conftest import FhirServer, Opened
 
 Json = dict[str, Any]
@@ -235,6 +240,46 @@ async def test_what_arrived_in_time_is_used(demo: httpx.AsyncClient, fhir: FhirS
     assert 1.0 < time.perf_counter() - started < 2.0
     assert causes(answer)["weight_kg"] == "unreachable"
     assert assessments(answer)[0]["section"] == "I.A"
+
+
+@asynccontextmanager
+async def slow_keys(seconds: float) -> AsyncIterator[str]:
+    """The address of a server that gives out the client's keys, and takes its time for it."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await asyncio.sleep(seconds)
+        body = json.dumps(public(ec_key())).encode()
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
+
+
+async def test_what_a_token_is_waited_for_counts_into_the_deadline_of_its_call(
+    opened: Opened, tmp_path: Path, fhir: FhirServer
+) -> None:
+    """The keys take 1.5 s and the FHIR server hangs: the answer is due after 2.5 s, not after 4."""
+    judging: list[float] = []
+
+    async def handle(call: HookCall) -> CdsResponse:
+        judging.append(call.until)
+        return await order_sign.service.handle(call)
+
+    async with slow_keys(1.5) as jku:
+        settings = production(tmp_path, settings={"demo_mode": True, "deadline": 2.5}, jwks=None, jku=jku)
+        async with opened(create_app(settings, [replace(order_sign.service, handle=handle)])) as client:
+            client.auth = Signing()
+            started = time.perf_counter()
+            answer = await client.post(SIGN, json=call(prefetch={}, **granted(fhir.base("hang"))))
+            took = time.perf_counter() - started
+            assert 1.5 < took < 3.3
+            assert judging[0] - started < 3.3
+            assert causes(answer.json())["indication"] == "unreachable"
+            assert "no omission of yours" in json.dumps(answer.json()["cards"])
+            whole = await client.post(SIGN, json=call(prefetch={}, **granted(fhir.base())))  # its keys are known now
+            assert "indication" not in causes(whole.json())
 
 
 async def test_a_server_that_may_not_be_read_is_not_asked(demo: httpx.AsyncClient) -> None:

@@ -13,12 +13,12 @@ from starlette.responses import HTMLResponse, Response
 
 from cds_service import __version__
 from cds_service.cards import text as text_of_cards
+from cds_service.markdown import renderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jinja2 import Environment
-    from markdown_it import MarkdownIt
     from markupsafe import Markup
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
@@ -67,25 +67,18 @@ def _environment() -> Environment:
     return environment
 
 
-@cache
-def _markdown() -> MarkdownIt:
-    from markdown_it import MarkdownIt  # noqa: PLC0415
-
-    return MarkdownIt("commonmark", {"html": False}).enable("table")
-
-
 def markdown(text: str) -> Markup:
     """Markdown as HTML. Raw HTML in it stays text, and links keep to harmless schemes."""
     from markupsafe import Markup  # noqa: PLC0415
 
-    return Markup(_markdown().render(text))  # noqa: S704  (raw HTML is off, so what it renders is inert)
+    return Markup(renderer().render(text))  # noqa: S704  (raw HTML is off, so what it renders is inert)
 
 
 def inline(text: str) -> Markup:
     """One line of Markdown as HTML, without a paragraph around it."""
     from markupsafe import Markup  # noqa: PLC0415
 
-    return Markup(_markdown().renderInline(text))  # noqa: S704  (as above)
+    return Markup(renderer().renderInline(text))  # noqa: S704  (as above)
 
 
 def in_words(text: str) -> str:

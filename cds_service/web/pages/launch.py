@@ -27,6 +27,7 @@ from cds_service.trust.addresses import normal_base, origin_of
 from cds_service.trust.outbound import ForbiddenAddressError
 from cds_service.trust.smart import App, Server, SmartError, Trouble
 from cds_service.values import dataclass
+from cds_service.web.http import base_of
 from cds_service.web.pages import frame
 from cds_service.web.pages.sheet import Sheet, as_file, form_page, read_form, result_page
 
@@ -207,7 +208,7 @@ class LaunchPages:
         answer = RedirectResponse(address, 303, frame.SECURITY)
         if not self.sealed.put(answer, _FORM, kept, address=address, seconds=_TO_ANSWER):
             raise _NoFormError("large")
-        self.sealed.drop(answer, _PENDING, address=redirect)
+        self.sealed.drop(request, answer, _PENDING, address=redirect)
         return answer
 
     async def _granted(self, pending: Json, asked: dict[str, str], redirect: str) -> tuple[str, Json]:
@@ -363,7 +364,7 @@ class LaunchPages:
         return shown
 
     def _base(self, request: Request) -> str:
-        return self.public_base or str(request.base_url).rstrip("/")
+        return base_of(request, self.public_base)
 
 
 def _path(base: str) -> str:

@@ -6,31 +6,22 @@ nothing is recorded, and every answer is that of the service itself.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from starlette.routing import BaseRoute, Route
 
-from cds_service.assessment import OrderOutcome
-from cds_service.cards.text import in_kg, in_mg, in_mg_per_kg
 from cds_service.cdshooks import parse_request, write_json
-from cds_service.criteria.quantity import plain
-from cds_service.dosing import steps
 from cds_service.errors import RequestError
-from cds_service.explanation import to_json
 from cds_service.fhir.read import as_object
-from cds_service.pharmacy import prepare
-from cds_service.profiles import PROFILES, Showing
+from cds_service.profiles import PROFILES
 from cds_service.service import EXPLAIN, HookCall
 from cds_service.values import dataclass
 from cds_service.web.http import json_answer, json_body
 from cds_service.web.pages import frame, knobs, positions, rewrite
-from cds_service.web.pages.outcome import OUTCOMES, dose_in_short, in_short
-from cds_service.web.pages.picture import picture
+from cds_service.web.pages.result import Looked, drawn, said
 from cds_service.web.pages.stories import stories
-from cds_service.wording import words_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,7 +30,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from cds_service.assessment import Assessment
     from cds_service.policies.library import Library
     from cds_service.policies.revision import Revision
     from cds_service.result import Judged
@@ -49,39 +39,9 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 FIRST = "nsclc-unresectable-overdose"
-SHOWN_AS = (("generic", "Standard"), ("epic", "Epic"), ("cerner", "Oracle"), ("crd", "CRD"))
 _SLIDES = {"dose": (0, 2400, 10), "weight": (15, 130, 0.5)}
 _NARROWEST, _WIDEST = 300, 1400
 _VERSIONS = {"davinci-crd.requestedVersion": "2.2"}
-_COVERAGE_PARTS = {
-    "coverage": "Coverage",
-    "covered": "Covered",
-    "pa-needed": "Prior authorization",
-    "doc-needed": "Documentation",
-    "doc-purpose": "Purpose",
-    "info-needed": "Information needed",
-    "billingCode": "Billing code",
-    "reason": "Reason",
-    "questionnaire": "Questionnaire",
-    "date": "Date",
-    "coverage-assertion-id": "Assertion",
-    "satisfied-pa-id": "Authorization",
-    "expiry-date": "Valid until",
-    "contact": "Contact",
-    "dependency": "Depends on",
-    "detail": "Detail",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """An answer of the service, with the orders it judged."""
-
-    service: str
-    answer: Json
-    judged: tuple[tuple[Judged, Revision], ...]
-    problem: str = ""
-    ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +136,7 @@ class Workbench:
         )
 
     def _result(self, looked: Looked, profile: str, width: int) -> str:
-        return _result(looked, profile, width, form=self.forms is not None)
+        return drawn(looked, profile, width, form=self.forms is not None)
 
     async def form(self, request: Request) -> Response:
         """``POST /workbench/form``: the form for what is missing in this state; answers its address."""
@@ -256,237 +216,3 @@ def _markup(html: str) -> Any:
     from markupsafe import Markup  # noqa: PLC0415
 
     return Markup(html)  # noqa: S704  (made by a template of ours, which escapes)
-
-
-# --- what is drawn ---------------------------------------------------------------------------------------------------
-
-
-def _result(looked: Looked, profile: str, width: int, *, form: bool) -> str:
-    orders = [_order(judged, revision, width) for judged, revision in looked.judged]
-    cards, dropped = _cards(looked.answer["cards"], profile)
-    return frame.render(
-        "result.html",
-        strips=_strips(looked),
-        orders=orders,
-        quiet=_quiet(looked),
-        clear=bool(looked.judged) and all(order.assessment.outcome is OrderOutcome.MEETS for order, _ in looked.judged),
-        missing=any(order["missing"] for order in orders),
-        form=form,
-        cards=cards,
-        dropped=dropped,
-        problem=looked.problem,
-        profile=profile,
-        profiles=SHOWN_AS,
-        coverage=_coverage(looked.answer),
-        service=looked.service,
-        words=lambda fact: words_for(fact).short,
-        asks=_asks,
-    )
-
-
-def _asks(fact: str) -> str:
-    """What somebody does to settle a missing fact, as a sentence begins."""
-    do = words_for(fact).do
-    return f"{do[:1].upper()}{do[1:]}"
-
-
-def _order(judged: Judged, revision: Revision, width: int) -> Json:
-    told = to_json(judged.assessment, position=judged.order.position)
-    return {
-        "name": judged.order.named,
-        "findings": [_full(one) for one in told.get("findings", ())],
-        "missing": told.get("missing", []),
-        "refer_to": told.get("refer_to", []),
-        "notes": told.get("notes", []),
-        "picture": picture(judged, revision, width),
-        "preparations": _preparations(judged, revision),
-    }
-
-
-def _full(found: Json) -> Json:
-    """A finding with every member, as templates like them."""
-    parts = [_full(part) for part in found.get("parts", ())]
-    evidence = [{"path": "", "recorded": "", **item} for item in found.get("evidence", ())]
-    missing = [{"looked_for": "", **item} for item in found.get("missing", ())]
-    return {"because": "", **found, "parts": parts, "evidence": evidence, "missing": missing}
-
-
-def _preparations(judged: Judged, revision: Revision) -> list[Json]:
-    """The pharmacist's lines, one for each amount that the order gives."""
-    weight = judged.assessment.dose.weight
-    amounts: dict[Decimal, None] = {}
-    for step in steps(judged.facts):
-        amount = step.known_amount
-        if amount is not None and not (amount.mg_per_kg and weight is None):
-            amounts[amount.at(weight.kg if weight else Decimal(0))] = None
-    found = []
-    for mg in amounts:
-        lines = prepare(mg, revision.drug, judged.assessment.dose.limit_mg)
-        if lines is None:
-            continue
-        waste = f"{plain(lines.waste_mg)} mg" if lines.waste_mg else "nothing"
-        if lines.modifier == "JW" and lines.discarded_units is not None:
-            waste += f", {plain(lines.discarded_units)} units with modifier JW"
-        elif lines.modifier == "JZ":
-            waste += ", modifier JZ"
-        elif lines.waste_mg:
-            waste += ", not a whole number of units: no JW count is given"
-        units = (
-            f"{plain(lines.units)} units of {plain(revision.drug.billing_unit_mg or Decimal(0))} mg"
-            if lines.units
-            else ""
-        )
-        found.append(
-            {
-                "shown": f"{mg:,.0f} mg" if mg == mg.to_integral_value() else f"{plain(mg)} mg",
-                "plan": lines.plan,
-                "waste": waste,
-                "code": lines.billing_code,
-                "units": units,
-                "roundings": lines.roundings,
-                "vials": _vials(lines.plan.vials, lines.waste_mg),
-            }
-        )
-    return found
-
-
-def _vials(vials: Any, waste: Decimal) -> list[Json]:
-    """Vials as drawn: how tall, and how high they are filled with what is used; the last one holds the rest."""
-    drawn: list[Json] = []
-    for vial, count in vials:
-        tall = 44 if vial.mg >= 300 else 32
-        drawn += [{"size": "large" if tall > 40 else "small", "tall": tall, "mg": vial.mg} for _ in range(count)]
-    left = waste
-    for one in reversed(drawn):
-        lost = min(left, one["mg"])
-        left -= lost
-        room = one["tall"] - 10
-        one["top"] = round(8 + room * float(lost / one["mg"]), 1)
-    return drawn[:24]
-
-
-def _cards(cards: list[Json], profile: str) -> tuple[list[Json], str]:
-    """The cards as an EHR of this kind takes them, and a word on what it does not show."""
-    shaped = [PROFILES[profile](dict(card), Showing()) for card in cards]
-    details = {card.get("uuid"): card.get("detail", "") for card in cards}
-    shown = [
-        {
-            "uuid": "",
-            "suggestions": [],
-            "links": [],
-            "overrideReasons": [],
-            **card,
-            "detail": details.get(card.get("uuid"), ""),
-        }
-        for card in shaped
-    ]
-    lost = sum(len(card.get("suggestions", ())) for card in cards) - sum(len(c["suggestions"]) for c in shown)
-    return (
-        shown,
-        "This EHR cannot apply an update of an order: the suggestion is left to the words of the card." if lost else "",
-    )
-
-
-def _strips(looked: Looked) -> list[Json]:
-    """What it comes to, for every order: an order that passes never stands for another that does not."""
-    if not looked.judged:
-        headline, words = _unjudged(looked)
-        shown = {"headline": headline, "arithmetic": words, "facts": []}
-        return [{"outcome": "none", "name": "", "kicker": looked.service, **shown}]
-    count = len(looked.judged)
-    strips = [_strip(judged.assessment, looked) for judged, _ in looked.judged]
-    if count > 1:
-        for number, (strip, (judged, _)) in enumerate(zip(strips, looked.judged, strict=True), 1):
-            turned = ", the one the knobs turn" if number == 1 else ""
-            strip["name"] = judged.order.named
-            strip["kicker"] = f"{judged.order.named}, order {number} of {count}{turned}: {strip['kicker']}"
-    return strips
-
-
-def _unjudged(looked: Looked) -> tuple[str, str]:
-    """A headline and a sentence where no order was judged. That there was nothing to judge is not said of a card."""
-    if looked.problem:
-        return "Not evaluated", looked.problem
-    if cards := looked.answer["cards"]:
-        return "Not judged", str(cards[0]["summary"])
-    return "Nothing to judge", "No order that this call asks about is for a drug of a loaded policy."
-
-
-def _strip(assessment: Assessment, looked: Looked) -> Json:
-    dose = assessment.dose
-    verdict, state = dose_in_short(assessment)
-    limit = in_mg(dose.limit_mg) if dose.limit_mg is not None else in_mg_per_kg(dose.limit_mg_per_kg)
-    facts = [
-        ("Dose", verdict, state),
-        ("Limit", limit + (f" ({dose.row})" if dose.row else ""), ""),
-        ("Weight", in_kg(dose.weight) if dose.weight else "not known", "" if dose.weight else "open"),
-        ("Missing", str(len(assessment.missing)) + (" fact" if len(assessment.missing) == 1 else " facts"), ""),
-    ]
-    if assessment.approval_months is not None:
-        facts.append(("The policy would give", f"{plain(assessment.approval_months)} months", ""))
-    section = f"section {assessment.section}" if assessment.section else "no section chosen"
-    return {
-        "outcome": assessment.outcome.value,
-        "name": "",
-        "kicker": f"{assessment.policy.id}, {section}, answered in {looked.ms:.1f} ms",
-        "headline": OUTCOMES[assessment.outcome.value],
-        "arithmetic": frame.in_words(dose.arithmetic or (f"Ordered {dose.ordered}" if dose.ordered else "")),
-        "facts": facts,
-    }
-
-
-def _quiet(looked: Looked) -> str:
-    """What it means that there is no card. It is no all-clear where something is open."""
-    if all(judged.assessment.outcome is OrderOutcome.MEETS for judged, _ in looked.judged):
-        return "There is nothing to say to the prescriber."
-    if looked.service.endswith("order-select"):
-        return (
-            "While an order is written only doses and contradictions are told; what is missing is asked for at signing."
-        )
-    return "What is open stands among the criteria."
-
-
-def said(looked: Looked) -> str:
-    """The result in one sentence, for those who listen."""
-    if not looked.judged:
-        return ". ".join(_unjudged(looked))
-    count = len(looked.answer["cards"])
-    cards = "no card" if not count else "1 card" if count == 1 else f"{count} cards"
-    several = len(looked.judged) > 1
-    orders = [
-        f"{judged.order.named}: {in_short(judged.assessment)}" if several else in_short(judged.assessment)
-        for judged, _ in looked.judged
-    ]
-    return f"{'. '.join(orders)}; {cards}."
-
-
-def _coverage(answer: Json) -> list[Json]:
-    found = []
-    for action in answer.get("systemActions", ()):
-        resource = action.get("resource", {})
-        for extension in resource.get("extension", ()):
-            if str(extension.get("url", "")).endswith("/ext-coverage-information"):
-                parts = [_part(one) for one in extension.get("extension", ())]
-                name = f"{resource.get('resourceType')}/{resource.get('id')}"
-                found.append({"order": name, "parts": [part for part in parts if part]})
-    return found
-
-
-def _part(part: Mapping[str, Any]) -> tuple[str, str] | None:
-    name = _COVERAGE_PARTS.get(str(part.get("url")), str(part.get("url")))
-    value = next((member for key, member in part.items() if key.startswith("value")), None)
-    if value is None:
-        inner = [shown[1] for one in part.get("extension", ()) if (shown := _part(one))]
-        return (name, ": ".join(inner)) if inner else None
-    return name, _flat(value)
-
-
-def _flat(value: Any) -> str:
-    """A FHIR value in short words."""
-    if not isinstance(value, dict):
-        return str(value).lower() if isinstance(value, bool) else str(value)
-    if "coding" in value or "text" in value:
-        return str(value.get("text") or " ".join(str(one.get("code", "")) for one in value.get("coding", ())))
-    if "start" in value or "end" in value:
-        return f"{value.get('start', '')} to {value.get('end', '')}"
-    return " ".join(_flat(one) for key, one in value.items() if key not in {"system"})
