@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import Amount, Companion
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.cancer import is_for_another
 from cds_service.facts.claims import Inferred
 from cds_service.facts.dose import dose_lines
 from cds_service.facts.medications import CHEMOTHERAPY, Kind, Use, of_drug, of_others, unresolved
 from cds_service.facts.read import PATIENT, FactSource
+from cds_service.facts.subject import is_for_another
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.quantities import dose_quantity
 from cds_service.fhir.read import as_object

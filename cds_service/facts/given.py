@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.quantity import Amount, Companion, DoseLine, PartialDate, Weight
 from cds_service.evidence import Absence, AnyFact, Evidence, Facts, Known, Origin, Unknown
-from cds_service.facts.cancer import names_no_disease
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.coverage import line_of_business
 from cds_service.facts.dose import dose_lines
+from cds_service.facts.subject import names_no_disease
 from cds_service.facts.weight import Weighing, weight_from_values
 from cds_service.fhir.quantities import amount
 from cds_service.fhir.read import clinical_date, decimal, partial_date, whole

@@ -12,18 +12,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts import recurrence
-from cds_service.facts.cancer import (
-    PROVISIONAL,
-    by_resource,
-    concerns,
-    conditions_of,
-    is_of_another,
-    is_past,
-    names_absent_condition,
-    recorded_on,
-    site_of,
-    subject,
-)
+from cds_service.facts.cancer import PROVISIONAL, by_resource, is_past, names_absent_condition, recorded_on, site_of
 from cds_service.facts.claims import Claim, conflicting, known
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
@@ -42,6 +31,7 @@ from cds_service.facts.records import (
     value_of,
 )
 from cds_service.facts.spread_words import WORDS, claims_of_words, fact_of_words, hints_in, unclear_since, words_of
+from cds_service.facts.subject import concerns, conditions_of, is_of_another, subject
 from cds_service.fhir.read import code_of, codings, entries_of, objects
 from cds_service.terminology.codes import ICD10, canonical_code
 from cds_service.terminology.doubt import plain
@@ -50,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cds_service.evidence import AnyFact, Evidence
-    from cds_service.facts.cancer import Subject
     from cds_service.facts.read import Reading
+    from cds_service.facts.subject import Subject
     from cds_service.fhir.chart import Chart, Resource
     from cds_service.fhir.read import Concept, Json
 

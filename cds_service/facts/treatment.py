@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from cds_service.criteria.quantity import Amount, DoseLine, Interval
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts import chemoradiation, disease_status, line_of_therapy
-from cds_service.facts.cancer import subject
 from cds_service.facts.claims import Inferred
 from cds_service.facts.dose import dose_lines
 from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, is_planned, of_drug, uses
 from cds_service.facts.order import product_label
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import evidence, names_none_of, observations
+from cds_service.facts.subject import subject
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.prefetch import KeyState
 from cds_service.fhir.quantities import dose_quantity
