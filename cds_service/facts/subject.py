@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import Evidence, Origin
 from cds_service.facts.cancer import (
@@ -79,11 +79,19 @@ class Subject:
         return "lung" in [site_of(diagnosis) for diagnosis in self.diagnoses]
 
 
+class _Reason(NamedTuple):
+    """A disease that the order names: with the Condition it refers to, or None where it says so itself."""
+
+    diagnosis: Diagnosis
+    condition: Cancer | None
+    evidence: Evidence
+
+
 @dataclass(slots=True)
 class _Reasons:
     """What the order names as its reason, sorted by what it is worth."""
 
-    named: list[tuple[Diagnosis, Cancer | None, Evidence]] = field(default_factory=list)
+    named: list[_Reason] = field(default_factory=list)
     other: list[Evidence] = field(default_factory=list)
     unread: list[Evidence] = field(default_factory=list)
     unfound: bool = False
@@ -165,7 +173,7 @@ def _subject(reading: Reading) -> Subject:
         named = _named(reasons, on_chart)
         if not named.conditions:  # named by the order alone: whatever tumour the chart has is another one
             alone = not current
-        return replace(named, disagreeing=tuple(reasons.disagreeing), alone=alone)
+        return replace(named, alone=alone)
     if reasons.other:
         other = tuple(
             Diagnosis(None, item.shown, named_by_order=True, recorded=item.recorded, reference=item.reference)
@@ -206,38 +214,66 @@ def _does_not_spread(cancer: Cancer) -> bool:
 
 def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
     """The diagnoses the order names, completed by the chart's Conditions of the same tumour."""
+    standing = [cancer for cancer in on_chart if not cancer.refuted]
     found: list[Diagnosis] = []
     conditions: dict[int, Cancer] = {}
-    fitting: dict[tuple[str | None, bool], list[Cancer]] = {}  # taken once, however many reasons name the tumour
-    refuted: dict[str | None, list[Evidence]] = defaultdict(list)
-    for one in on_chart:
-        if one.refuted:
-            refuted[one.diagnosis.disease].append(one.evidence)
-    disputed: dict[str, None] = {}
-    for diagnosis, cancer, item in reasons.named:
-        mine = [cancer] if cancer is not None else []
-        kind = diagnosis.disease, diagnosis.settled
-        if kind not in fitting and (not mine or not diagnosis.settled or diagnosis.status == "confirmed"):
-            fitting[kind] = [c for c in on_chart if not c.refuted and _same_tumour(diagnosis, c.diagnosis)]
-            mine += fitting[kind]
-        if cancer is None:
+    searched: set[tuple[str | None, bool]] = set()  # the chart is searched once, however many reasons name a tumour
+    for diagnosis, condition, _ in reasons.named:
+        mine = [condition] if condition is not None else []
+        if condition is None:
             found.append(diagnosis)
-            if diagnosis.disease is not None and diagnosis.disease in refuted and not fitting[kind]:
-                reasons.disagreeing.append(item)
-                disputed[diagnosis.disease] = None
-        for one in mine:
-            if id(one.resource.raw) not in conditions:
-                conditions[id(one.resource.raw)] = one
-                found.append(_asked_if_past(one).diagnosis)
-    reasons.disagreeing += [item for disease in disputed for item in refuted[disease]]
-    merged = tuple(replace(d, named_by_order=True) for d in _merge(found))
-    for diagnosis, cancer, item in reasons.named:
-        settled = {d.disease for d in merged if d.settled and site_of(d) == site_of(diagnosis)}
-        if cancer is None and not diagnosis.sited and settled and diagnosis.disease not in settled:
-            reasons.disagreeing.append(item)  # a morphology of another disease than the tumour's
-    seen = dict.fromkeys([item for _, _, item in reasons.named] + [c.evidence for c in conditions.values()])
-    said = tuple((diagnosis, item) for diagnosis, cancer, item in reasons.named if cancer is None)
-    return Subject(merged, said, tuple(conditions.values()), tuple(seen), linked=True)
+        kind = diagnosis.disease, diagnosis.settled
+        if kind not in searched and (condition is None or not diagnosis.settled or diagnosis.status == "confirmed"):
+            searched.add(kind)
+            mine += [cancer for cancer in standing if _same_tumour(diagnosis, cancer.diagnosis)]
+        for cancer in mine:
+            if id(cancer.resource.raw) not in conditions:
+                conditions[id(cancer.resource.raw)] = cancer
+                found.append(_asked_if_past(cancer).diagnosis)
+    diagnoses = tuple(replace(d, named_by_order=True) for d in _merge(found))
+    said = tuple((one.diagnosis, one.evidence) for one in reasons.named if one.condition is None)
+    disagreeing = list(reasons.disagreeing)
+    if said:
+        disagreeing += _refuted_on_chart(said, on_chart)
+        disagreeing += _morphology_of_another(said, diagnoses)
+    return Subject(
+        diagnoses=diagnoses,
+        reasons=said,
+        conditions=tuple(conditions.values()),
+        evidence=tuple(
+            dict.fromkeys([one.evidence for one in reasons.named] + [c.evidence for c in conditions.values()])
+        ),
+        linked=True,
+        disagreeing=tuple(disagreeing),
+    )
+
+
+def _refuted_on_chart(said: Sequence[tuple[Diagnosis, Evidence]], on_chart: Sequence[Cancer]) -> list[Evidence]:
+    """The reasons whose disease the chart refutes and nowhere has, then the records that refute it."""
+    refuted: dict[str, list[Evidence]] = defaultdict(list)
+    for cancer in on_chart:
+        if cancer.refuted and cancer.diagnosis.disease is not None:
+            refuted[cancer.diagnosis.disease].append(cancer.evidence)
+    standing = {(c.diagnosis.disease, c.diagnosis.settled): c.diagnosis for c in on_chart if not c.refuted}
+    disputed = [
+        (diagnosis.disease, item)
+        for diagnosis, item in said
+        if diagnosis.disease in refuted and not any(_same_tumour(diagnosis, other) for other in standing.values())
+    ]
+    diseases = dict.fromkeys(disease for disease, _ in disputed)
+    return [item for _, item in disputed] + [item for disease in diseases for item in refuted[disease]]
+
+
+def _morphology_of_another(
+    said: Sequence[tuple[Diagnosis, Evidence]], diagnoses: Sequence[Diagnosis]
+) -> list[Evidence]:
+    """The reasons that are a morphology of another disease than the one its organ is known to have."""
+    disagreeing = []
+    for diagnosis, item in said:
+        settled = {d.disease for d in diagnoses if d.settled and site_of(d) == site_of(diagnosis)}
+        if settled and not diagnosis.sited and diagnosis.disease not in settled:
+            disagreeing.append(item)
+    return disagreeing
 
 
 def _same_tumour(named: Diagnosis, other: Diagnosis) -> bool:
@@ -333,7 +369,7 @@ def _read_reason_reference(reading: Reading, reference: str, display: str, path:
         return
     cancer = of_condition(reading.chart, target)
     if cancer is not None:
-        reasons.named.append((cancer.diagnosis, cancer, cancer.evidence))
+        reasons.named.append(_Reason(cancer.diagnosis, cancer, cancer.evidence))
         reasons.disagreeing += cancer.disagreeing
         return
     day = recorded_on(target.raw)
@@ -344,7 +380,7 @@ def _read_reason(concept: object, said: Evidence, reasons: _Reasons) -> None:
     diagnosis, disagrees = read_concept(concept_of(concept))
     if diagnosis is not None:
         named = replace(diagnosis, recorded=said.recorded, reference=said.reference)
-        reasons.named.append((named, None, said))
+        reasons.named.append(_Reason(named, None, said))
         if disagrees:
             reasons.disagreeing.append(said)
         return
