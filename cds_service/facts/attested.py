@@ -17,7 +17,8 @@ from cds_service.facts.cancer import site_of
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import Inferred, conflicting, newer
 from cds_service.facts.dose import NO_DOSE
-from cds_service.facts.given import Place, by_name, read_values
+from cds_service.facts.given import by_name, read_values
+from cds_service.facts.given_values import Place
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
 from cds_service.facts.stage import within
