@@ -20,7 +20,8 @@ from cds_service.fhir.read import decimal, whole
 from cds_service.terminology import generic_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from decimal import Decimal
 
     from cds_service.evidence import AnyFact
     from cds_service.facts.given_values import Given
@@ -128,32 +129,40 @@ def _line(item: object, reading: Given) -> DoseLine | None:
         origin=reading.place.origin,
     )[0]
     more: dict[str, Any] = {"evidence": reading.evidence(item)}
-    for name in ("count", "cycles", "cycle_number", "dose_number", "sequence"):
+    for name, read_member in _MEMBERS.items():
         if given.get(name) is not None:
-            number = whole(given[name])
-            if number is not None and number > 0:
-                more[name] = number
+            member = read_member(given[name])
+            if member is None:
+                reading.notes.append(
+                    f"{reading.name}.{name} ({as_given(given[name])}) is not understood and was ignored."
+                )
             else:
-                _unread(name, given[name], reading)
-    if given.get("week") is not None:
-        week = decimal(given["week"])
-        if week is not None and week >= 0:
-            more["week"] = week
-        else:
-            _unread("week", given["week"], reading)
-    if given.get("phase") is not None:
-        phase = PHASES.get(str(given["phase"]).strip().lower())
-        if phase is not None:
-            more["phase"] = phase
-        else:
-            _unread("phase", given["phase"], reading)
+                more[name] = member
     if isinstance(drug, str) and drug.strip():
         more["drug"] = generic_name(drug) or drug.strip().lower()
     return replace(read, **more)
 
 
-def _unread(member: str, value: object, reading: Given) -> None:
-    reading.notes.append(f"{reading.name}.{member} ({as_given(value)}) is not understood and was ignored.")
+def _counted(value: object) -> int | None:
+    number = whole(value)
+    return number if number is not None and number > 0 else None
+
+
+def _week(value: object) -> Decimal | None:
+    week = decimal(value)
+    return week if week is not None and week >= 0 else None
+
+
+def _phase(value: object) -> str | None:
+    return PHASES.get(str(value).strip().lower())
+
+
+_MEMBERS: dict[str, Callable[[object], object]] = {
+    **dict.fromkeys(("count", "cycles", "cycle_number", "dose_number", "sequence"), _counted),
+    "week": _week,
+    "phase": _phase,
+}
+"""The members of a dose that are read by themselves, and how: None for a value that the member cannot take."""
 
 
 def _instruction(given: Mapping[str, object]) -> dict[str, Any]:
