@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import FactTest
 from cds_service.criteria.dose import Verdict
-from cds_service.criteria.evaluate import Context, evaluate, outcome_of
+from cds_service.criteria.evaluate import evaluate, outcome_of
 from cds_service.criteria.finding import Finding, missing_from, union
+from cds_service.criteria.judge import Context
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
 from cds_service.criteria.words import CAUSES, capital
@@ -279,24 +280,17 @@ class _Judging:
         *,
         referred: bool = False,
     ) -> Assessment:
-        revision = self.revision
         other = self.facts.value("other_active_orders")
         if other:
             shown = ", ".join(line.shown for line in other if line.shown) or "dose not stated"
-            self.notes.append(f"Another active order for {revision.drug.name} is recorded ({shown}); it is not added.")
+            name = self.revision.drug.name
+            self.notes.append(f"Another active order for {name} is recorded ({shown}); it is not added.")
         if dose.weight is not None:
             self.notes += dose.weight.notes
-            if dose.weight.kg < ADULT_LIGHT_KG:
-                age = self.facts.value("age")
-                low = age.low if isinstance(age, Between) else age
-                if low is not None and low >= ADULT:
-                    kg = plain(dose.weight.kg)
-                    self.notes.append(f"A weight of {kg} kg is unusual for an adult: check weight and unit.")
-            elif dose.weight.kg >= HEAVY_KG:
-                self.notes.append(f"A weight of {plain(dose.weight.kg)} kg is unusual: check weight and unit.")
+            self.notes += _unusual_weight(dose.weight.kg, self.facts)
         return Assessment(
             order=self.order,
-            policy=PolicyRef.of(revision),
+            policy=PolicyRef.of(self.revision),
             section=section,
             outcome=outcome,
             dose=dose,
@@ -309,6 +303,18 @@ class _Judging:
             routes=routes,
             referred=referred,
         )
+
+
+def _unusual_weight(kg: Decimal, facts: Facts) -> list[str]:
+    """A remark on a weight that hardly anybody of that age has."""
+    if kg >= HEAVY_KG:
+        return [f"A weight of {plain(kg)} kg is unusual: check weight and unit."]
+    if kg < ADULT_LIGHT_KG:
+        age = facts.value("age")
+        low = age.low if isinstance(age, Between) else age
+        if low is not None and low >= ADULT:
+            return [f"A weight of {plain(kg)} kg is unusual for an adult: check weight and unit."]
+    return []
 
 
 def _outcomes(findings: Iterable[Finding]) -> list[Outcome]:
@@ -325,8 +331,7 @@ def _root(outcomes: Iterable[Outcome]) -> OrderOutcome:
 
 def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
     """The facts of the chosen diagnosis: what it settles, what it leaves open, what its code already says."""
-    recorded = facts["indication"]
-    evidence = recorded.evidence
+    evidence = facts["indication"].evidence
     if diagnosis.reference:
         evidence = tuple([e for e in evidence if e.reference == diagnosis.reference]) or evidence
     of_disease = Known(disease, evidence)
@@ -334,31 +339,43 @@ def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
     if not diagnosis.settled:
         looked_for = diagnosis.why or f"a diagnosis more exact than {diagnosis.shown}"
         indication = Unknown(Absence.NOT_RECORDED, looked_for, evidence, diagnosis.ask)
-    more: dict[str, AnyFact] = {"disease": of_disease, "indication": indication}
-    status = facts["diagnosis_status"]
-    several = len(facts.value("indication") or ()) > 1
-    disputed = isinstance(status, Unknown) and status.absence is Absence.CONFLICTING and not several
-    if not disputed and (several or not isinstance(status, Known)):
-        status = more["diagnosis_status"] = Known(diagnosis.status, evidence)
+    status = _status(facts, diagnosis, evidence)
+    more: dict[str, AnyFact] = {"disease": of_disease, "indication": indication, "diagnosis_status": status}
     if diagnosis.stage or diagnosis.histology:
         for name, said in (("stage", diagnosis.stage), ("histology", diagnosis.histology)):
             fact = facts[name]
             if said and isinstance(fact, Unknown) and fact.absence is not Absence.CONFLICTING:
                 more[name] = Known(said, evidence)
-    stage = more.get("stage") or facts.get("stage")
-    extent = facts.get("sclc_extent")
-    if isinstance(stage, Known) and stage.value in {"extensive", "limited"}:
-        extent = more["sclc_extent"] = stage
-    elif diagnosis.extent is not None and not (isinstance(stage, Unknown) and stage.absence is Absence.CONFLICTING):
-        extent = more["sclc_extent"] = Known(diagnosis.extent, evidence)
-    elif isinstance(stage, Unknown):
-        extent = more["sclc_extent"] = stage
+    extent = _extent(more.get("stage") or facts.get("stage"), diagnosis, evidence)
+    if extent is None:
+        extent = facts.get("sclc_extent")
+    else:
+        more["sclc_extent"] = extent
     limited = isinstance(extent, Known) and extent.value == "limited"
     more["diagnosis_covered"] = _covered(diagnosis, status, indication, evidence, limited=limited)
     if not facts.knows("covered_indication"):
         # Receiving it for this diagnosis is receiving it for a covered indication, as far as that one is covered.
         more["covered_indication"] = RECEIVED_FOR_IT
     return derive_for_disease(facts.including(more))
+
+
+def _status(facts: Facts, diagnosis: Diagnosis, evidence: tuple[Evidence, ...]) -> AnyFact:
+    """How certain the diagnosis is: that of the diagnosis itself where several are recorded, or nothing else is."""
+    recorded = facts["diagnosis_status"]
+    several = len(facts.value("indication") or ()) > 1
+    if not several and (isinstance(recorded, Known) or recorded.absence is Absence.CONFLICTING):
+        return recorded
+    return Known(diagnosis.status, evidence)
+
+
+def _extent(stage: AnyFact | None, diagnosis: Diagnosis, evidence: tuple[Evidence, ...]) -> AnyFact | None:
+    """The extent of small cell disease: as its stage, else as the diagnosis says; None where neither says anything."""
+    if isinstance(stage, Known) and stage.value in {"extensive", "limited"}:
+        return stage
+    conflicting = isinstance(stage, Unknown) and stage.absence is Absence.CONFLICTING
+    if diagnosis.extent is not None and not conflicting:
+        return Known(diagnosis.extent, evidence)
+    return stage if isinstance(stage, Unknown) else None
 
 
 def _covered(

@@ -7,8 +7,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.dose import COMBINATION, Question, Verdict, judge, steps_of
-from cds_service.criteria.evaluate import Context, evaluate, outcome_of
+from cds_service.criteria.evaluate import evaluate, outcome_of
 from cds_service.criteria.finding import Missing, missing_from
+from cds_service.criteria.judge import Context
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import Amount, DoseLine, in_weeks, plain
 from cds_service.criteria.words import CAUSES, capital, cited

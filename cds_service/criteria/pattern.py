@@ -19,8 +19,8 @@ from cds_service.values import LONGEST, dataclass
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-    from cds_service.criteria.evaluate import Context
     from cds_service.criteria.finding import Missing
+    from cds_service.criteria.judge import Context
     from cds_service.evidence import AnyFact
 
 MOST = 512

@@ -9,7 +9,7 @@ from cds_service.criteria.quantity import Weight, plain
 from cds_service.evidence import Absence
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from cds_service.evidence import Evidence
 
@@ -55,3 +55,8 @@ def cited(evidence: Sequence[Evidence]) -> str:
         if item.reference and item.origin.value != "given":
             return f" ({item.reference}, {item.recorded})" if item.recorded else f" ({item.reference})"
     return ""
+
+
+def joined(texts: Iterable[str], between: str = "; ") -> str:
+    """Texts in a row, each once, without the empty ones."""
+    return between.join(dict.fromkeys(text for text in texts if text))

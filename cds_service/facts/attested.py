@@ -17,7 +17,8 @@ from cds_service.facts.cancer import site_of
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import Inferred, conflicting, newer
 from cds_service.facts.dose import NO_DOSE
-from cds_service.facts.given import Place, by_name, read_values
+from cds_service.facts.given import by_name, read_values
+from cds_service.facts.given_values import Place
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
 from cds_service.facts.stage import within
@@ -242,31 +243,13 @@ def _doses(chart: Known[tuple[DoseLine, ...]], answer: Known[tuple[DoseLine, ...
 
 
 def _completed(line: DoseLine, said: DoseLine, evidence: tuple[Evidence, ...], *, alone: bool) -> DoseLine:
+    """A line of the order with what an answer says of it; amount and timing only where the order has no other line."""
     changes: dict[str, Any] = {}
-    notes = list(line.notes)
-    for name in LINE_MEMBERS:
-        own, told = getattr(line, name), getattr(said, name)
-        if told is None or own == told or (name == "sequence" and not alone):
-            continue
-        changes[name] = told if own is None else None
-        if own is not None:
-            notes.append(f"The order and the answers disagree about dose.{name}.")
     missing = {item.fact: item for item in line.missing}
+    notes = _complete_members(line, said, changes, alone=alone)
     if alone:
-        if said.amount is not None and line.amount is None and line.at_least is None:
-            changes["amount"] = said.amount
-            missing = {fact: item for fact, item in missing.items() if fact == "dose.interval"}
-        elif said.amount is not None and line.amount not in (None, said.amount):
-            changes["amount"] = None
-            missing["dose.value"] = Missing("dose.value", Absence.CONFLICTING, "dose (order and answers disagree)")
-        if said.interval is not None and line.interval is None and not line.once:
-            changes["interval"] = said.interval
-            missing.pop("dose.interval", None)
-        elif said.interval is not None and line.interval is not None and not said.interval.same_rhythm(line.interval):
-            changes["interval"] = None
-            missing["dose.interval"] = Missing(
-                "dose.interval", Absence.CONFLICTING, "timing (order and answers disagree)"
-            )
+        _complete_amount(line, said, changes, missing)
+        _complete_timing(line, said, changes, missing)
     if not changes:
         return line
     if changes.keys() & {"amount", "interval"} and said.shown:
@@ -275,9 +258,47 @@ def _completed(line: DoseLine, said: DoseLine, evidence: tuple[Evidence, ...], *
         line,
         **changes,
         missing=tuple(missing.values()),
-        notes=tuple(dict.fromkeys(notes)),
+        notes=tuple(dict.fromkeys((*line.notes, *notes))),
         evidence=(*line.evidence, *evidence),
     )
+
+
+def _complete_members(line: DoseLine, said: DoseLine, changes: dict[str, Any], *, alone: bool) -> list[str]:
+    """Phase, cycles and the like: what both say differently is open again, and remarked."""
+    notes = []
+    for name in LINE_MEMBERS:
+        own, told = getattr(line, name), getattr(said, name)
+        if told is None or own == told or (name == "sequence" and not alone):
+            continue
+        changes[name] = told if own is None else None
+        if own is not None:
+            notes.append(f"The order and the answers disagree about dose.{name}.")
+    return notes
+
+
+def _complete_amount(line: DoseLine, said: DoseLine, changes: dict[str, Any], missing: dict[str, Missing]) -> None:
+    if said.amount is None:
+        return
+    if line.amount is None and line.at_least is None:
+        changes["amount"] = said.amount
+        for fact in missing.keys() - {"dose.interval"}:
+            del missing[fact]
+    elif line.amount not in (None, said.amount):
+        changes["amount"] = None
+        missing["dose.value"] = Missing("dose.value", Absence.CONFLICTING, "dose (order and answers disagree)")
+
+
+def _complete_timing(line: DoseLine, said: DoseLine, changes: dict[str, Any], missing: dict[str, Missing]) -> None:
+    if said.interval is None:
+        return
+    if line.interval is None:
+        if not line.once:
+            changes["interval"] = said.interval
+            missing.pop("dose.interval", None)
+    elif not said.interval.same_rhythm(line.interval):
+        changes["interval"] = None
+        looked_for = "timing (order and answers disagree)"
+        missing["dose.interval"] = Missing("dose.interval", Absence.CONFLICTING, looked_for)
 
 
 _JOIN: dict[str, Callable[[Known[Any], Known[Any]], AnyFact]] = {

@@ -10,7 +10,6 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import Absence, Evidence, Known, Unknown
-from cds_service.facts.cancer import concerns, is_of_another, subject
 from cds_service.facts.claims import Claim, conflicting, known, settle
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import (
@@ -25,6 +24,7 @@ from cds_service.facts.records import (
     uncoded,
     value_of,
 )
+from cds_service.facts.subject import concerns, is_of_another, subject
 from cds_service.fhir.read import as_list, codings, concept_text, entries_of, objects, runs_on, text
 from cds_service.terminology.codes import HGNC, LOINC
 from cds_service.terminology.doubt import doubt, plain

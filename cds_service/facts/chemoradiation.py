@@ -11,11 +11,11 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import Absence, Evidence, Known, Unknown
-from cds_service.facts.cancer import is_for_another
 from cds_service.facts.claims import Claim, Inferred
 from cds_service.facts.disease_status import progression
 from cds_service.facts.medications import PLATINUM, Kind, Use, is_planned, uses
 from cds_service.facts.records import coded, evidence, shown, span_of, status_of, uncoded, was_not_done
+from cds_service.facts.subject import is_for_another
 from cds_service.fhir.read import (
     as_list,
     as_object,

@@ -10,21 +10,20 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from cds_service.criteria.quantity import Amount, Companion
+from cds_service.criteria.quantity import Companion
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.cancer import is_for_another
 from cds_service.facts.claims import Inferred
 from cds_service.facts.dose import dose_lines
-from cds_service.facts.medications import CHEMOTHERAPY, Kind, Use, of_drug, of_others, unresolved
+from cds_service.facts.medications import CHEMOTHERAPY, Kind, Use, amount_given, of_drug, of_others, unresolved
 from cds_service.facts.read import PATIENT, FactSource
+from cds_service.facts.subject import is_for_another
 from cds_service.fhir.chart import short_reference
-from cds_service.fhir.quantities import dose_quantity
-from cds_service.fhir.read import as_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date
 
+    from cds_service.criteria.quantity import Amount
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import Reading
 
@@ -117,8 +116,7 @@ def _joined(found: Sequence[Use]) -> tuple[Companion, ...]:
 def _amount(use: Use) -> Amount | None:
     """The amount per administration in mg or mg/kg; doses by body surface or AUC have none here."""
     if use.kind is Kind.ADMINISTERED:
-        found = dose_quantity(as_object(use.resource.raw.get("dosage")).get("dose"), None)
-        return found[0] if found is not None and isinstance(found[0], Amount) else None
+        return amount_given(use)
     amounts = [line.amount for line in dose_lines(use.resource.raw)]
     return amounts[0] if amounts and all(amount == amounts[0] for amount in amounts) else None
 

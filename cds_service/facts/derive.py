@@ -206,36 +206,21 @@ def _recurrence(known: Record) -> None:
 
 
 def _time_on_therapy(known: Record) -> None:
-    days, months = known.get("days_on_therapy"), known.get("months_on_therapy")
-    start, day = known.get("therapy_start"), known.get("order_date")
+    """Days and months since therapy began, from its first day or one from the other; and months without the holds."""
+    day = known.get("order_date")
     on: date | None = day.value if isinstance(day, Known) else None
-    begun: date | None = None
-    evidence: tuple[Evidence, ...] = ()
-    if isinstance(start, Known) and on is not None:
-        evidence = start.evidence
-        if start.value > on:
-            known["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, "a start of therapy before the order", evidence)
-        else:
-            begun = start.value
-    elif isinstance(days, Known) and on is not None and days.value >= 0:
-        begun, evidence = on - timedelta(days=int(days.value)), days.evidence
+    begun = _begun(known, on) if on is not None else None
     if begun is not None and on is not None:
-        dated = isinstance(start, Known) and (_is_charted(start) or _is_answer(start))
-        if not isinstance(days, Known) or (dated and _is_answer(days)):
-            told = days if isinstance(days, Known) else None
-            known["days_on_therapy"] = _as_dated("days_on_therapy", begun, on, evidence, told)
-        if not isinstance(months, Known) or (dated and _is_answer(months)):
-            told = months if isinstance(months, Known) else None
-            months = known["months_on_therapy"] = _as_dated("months_on_therapy", begun, on, evidence, told)
-    elif isinstance(months, Known) and not isinstance(days, Known):
-        span = Between(Decimal(int(months.value * 28)), Decimal(int(months.value * 31)))
-        known["days_on_therapy"] = Known(span if span.low != span.high else span.low, months.evidence)
-    unread = known.get("therapy_start")
-    if isinstance(unread, Unknown) and unread.absence is not Absence.NOT_RECORDED:
+        _count_from(begun, known, on)
+    else:
+        _estimate_days(known)
+    start = known.get("therapy_start")
+    if isinstance(start, Unknown) and start.absence is not Absence.NOT_RECORDED:
         if on is not None:
-            _not_less_than_seen(known, unread.evidence, on)
-        known.setdefault("days_on_therapy", unread)
-        months = known.setdefault("months_on_therapy", unread)
+            _not_less_than_seen(known, start.evidence, on)
+        for name in _SINCE:
+            known.setdefault(name, start)
+    months = known.get("months_on_therapy")
     if isinstance(months, Known):
         held = known.get("months_held", NOT_IN_RECORD)
         less = months.value - held.value if isinstance(held, Known) else months.value
@@ -244,13 +229,46 @@ def _time_on_therapy(known: Record) -> None:
         known["months_less_holds"] = months
 
 
+def _begun(known: Record, on: date) -> Known[date] | None:
+    """The first day of therapy, else the one as many days back as are told. A day after the order is not understood."""
+    start, days = known.get("therapy_start"), known.get("days_on_therapy")
+    if isinstance(start, Known):
+        if start.value <= on:
+            return start
+        missing = "a start of therapy before the order"
+        known["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, missing, start.evidence)
+    elif isinstance(days, Known) and days.value >= 0:
+        return Known(on - timedelta(days=int(days.value)), days.evidence)
+    return None
+
+
+def _count_from(begun: Known[date], known: Record, on: date) -> None:
+    """Days and months since a day, where nobody tells them; an answer is held against a first day on record."""
+    start = known.get("therapy_start", NOT_IN_RECORD)
+    dated = _is_charted(start) or _is_answer(start)
+    for name in _SINCE:
+        told = known.get(name)
+        if not isinstance(told, Known):
+            known[name] = _as_dated(name, begun, on, None)
+        elif dated and _is_answer(told):
+            known[name] = _as_dated(name, begun, on, told)
+
+
+def _estimate_days(known: Record) -> None:
+    """From months without a day: as few and as many days as they can have."""
+    months = known.get("months_on_therapy")
+    if isinstance(months, Known) and not isinstance(known.get("days_on_therapy"), Known):
+        least, most = Decimal(int(months.value * 28)), Decimal(int(months.value * 31))
+        known["days_on_therapy"] = Known(least if least == most else Between(least, most), months.evidence)
+
+
 def _not_less_than_seen(known: Record, doses: tuple[Evidence, ...], on: date) -> None:
     """Where the first dose is open, an answer that says less time than a dated dose of the chart shows is so too."""
     seen = [item.recorded for item in doses if item.recorded is not None and item.origin in IN_CHART]
     first = min(seen, default=None)
     if first is None or first > on:
         return
-    for name, since in (("days_on_therapy", _days_between), ("months_on_therapy", months_between)):
+    for name, since in _SINCE.items():
         told = known.get(name)
         if isinstance(told, Known) and _is_answer(told):
             least = told.value.high if isinstance(told.value, Between) else told.value
@@ -258,23 +276,28 @@ def _not_less_than_seen(known: Record, doses: tuple[Evidence, ...], on: date) ->
                 known[name] = conflicting((*doses, *told.evidence), FACTS[name].meaning)
 
 
-def _as_dated(name: str, begun: date, on: date, evidence: tuple[Evidence, ...], told: Known[Decimal] | None) -> AnyFact:
+def _as_dated(name: str, begun: Known[date], on: date, told: Known[Decimal] | None) -> AnyFact:
     """The time from one day to another; conflicting where an answer says another time than it was on either day.
 
     An answer given at an earlier request was right on its own day, and says nothing of the time since.
     """
-    since = months_between if name == "months_on_therapy" else _days_between
-    now = since(begun, on)
+    first, since = begun.value, _SINCE[name]
+    now = since(first, on)
     if told is None:
+        return Known(now, begun.evidence)
+    evidence = (*begun.evidence, *told.evidence)
+    answered = [item.recorded for item in told.evidence if item.recorded is not None and first <= item.recorded <= on]
+    if any(int(span) <= told.value <= math.ceil(span) for span in (now, *(since(first, day) for day in answered))):
         return Known(now, evidence)
-    answered = [item.recorded for item in told.evidence if item.recorded is not None and begun <= item.recorded <= on]
-    if any(int(span) <= told.value <= math.ceil(span) for span in (now, *(since(begun, day) for day in answered))):
-        return Known(now, (*evidence, *told.evidence))
-    return conflicting((*evidence, *told.evidence), FACTS[name].meaning)
+    return conflicting(evidence, FACTS[name].meaning)
 
 
 def _days_between(start: date, end: date) -> Decimal:
     return Decimal((end - start).days)
+
+
+_SINCE = {"days_on_therapy": _days_between, "months_on_therapy": months_between}
+"""Each time on therapy with how it is counted from one day to another."""
 
 
 def _is_answer(fact: AnyFact) -> bool:

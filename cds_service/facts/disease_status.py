@@ -11,9 +11,9 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Unknown
-from cds_service.facts.cancer import concerns
 from cds_service.facts.claims import Claim, conflicting, known, newest, with_value
 from cds_service.facts.records import NO_RESULT, coded, evidence, in_words, observed_on, status_of, value_of
+from cds_service.facts.subject import concerns
 from cds_service.fhir.read import entries_of, runs_on
 from cds_service.terminology.doubt import clause_before, doubt, plain
 from cds_service.values import remembered

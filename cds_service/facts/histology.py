@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Unknown
-from cds_service.facts.cancer import concerns, subject
 from cds_service.facts.claims import Claim, settle
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import coded, evidence, in_words, observations, observed_on, value_of
+from cds_service.facts.subject import concerns, subject
 from cds_service.terminology import histology_of
 from cds_service.terminology.diseases import HISTOLOGY_KINDS
 

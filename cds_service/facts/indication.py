@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Evidence, Known, Origin, Unknown
-from cds_service.facts.cancer import subject
 from cds_service.facts.claims import conflicting
 from cds_service.facts.read import PATIENT, FactSource
+from cds_service.facts.subject import subject
 
 if TYPE_CHECKING:
     from cds_service.evidence import AnyFact

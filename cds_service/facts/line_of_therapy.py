@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Evidence, Unknown
-from cds_service.facts.cancer import subject
 from cds_service.facts.claims import Claim, conflicting, known
+from cds_service.facts.subject import subject
 from cds_service.fhir.read import as_list, concept_text, objects, runs_on, text
 from cds_service.terminology.doubt import clause_before, doubt, plain
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from cds_service.criteria.quantity import Amount
 from cds_service.facts.order import Medication, is_of, medication_of
 from cds_service.facts.records import entered_in_error, evidence, span_of, status_of
+from cds_service.fhir.quantities import dose_quantity
 from cds_service.fhir.read import as_object, clinical_date, decimal, reference_of, text
 from cds_service.values import dataclass, direct
 
@@ -106,6 +108,12 @@ def _is(use: Use, drug: Drug) -> bool:
 def is_planned(use: Use) -> bool:
     """Whether it is a proposal or a plan, and no order."""
     return text(use.resource.raw.get("intent")) in {"proposal", "plan", "option"}
+
+
+def amount_given(use: Use) -> Amount | None:
+    """The amount that an administration states in mg or mg/kg; None where it states none, or one of another kind."""
+    found = dose_quantity(as_object(use.resource.raw.get("dosage")).get("dose"), None)
+    return found[0] if found is not None and isinstance(found[0], Amount) else None
 
 
 def of_others(chart: Chart, drug: Drug) -> list[Use]:

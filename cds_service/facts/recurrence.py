@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.cancer import PROVISIONAL, is_for_another, recorded_on, site_of, subject
+from cds_service.facts.cancer import PROVISIONAL, recorded_on, site_of
 from cds_service.facts.claims import Claim, Inferred, settle
 from cds_service.facts.derive import months_between
 from cds_service.facts.medications import of_others
 from cds_service.facts.records import coded, evidence, shown, span_of, was_not_done
 from cds_service.facts.spread_words import claims_of_words
+from cds_service.facts.subject import is_for_another, subject
 from cds_service.fhir.read import clinical_date, code_of
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from cds_service.evidence import AnyFact, Evidence
-    from cds_service.facts.cancer import Cancer, Subject
+    from cds_service.facts.cancer import Cancer
     from cds_service.facts.read import Reading
+    from cds_service.facts.subject import Subject
 
 VALUE_SETS = ("local_recurrence", "tx_surgery_lung", "tx_surgery_liver_biliary")
 

@@ -12,18 +12,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts import recurrence
-from cds_service.facts.cancer import (
-    PROVISIONAL,
-    by_resource,
-    concerns,
-    conditions_of,
-    is_of_another,
-    is_past,
-    names_absent_condition,
-    recorded_on,
-    site_of,
-    subject,
-)
+from cds_service.facts.cancer import PROVISIONAL, by_resource, is_past, names_absent_condition, recorded_on, site_of
 from cds_service.facts.claims import Claim, conflicting, known
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
@@ -42,7 +31,9 @@ from cds_service.facts.records import (
     value_of,
 )
 from cds_service.facts.spread_words import WORDS, claims_of_words, fact_of_words, hints_in, unclear_since, words_of
+from cds_service.facts.subject import concerns, conditions_of, is_of_another, subject
 from cds_service.fhir.read import code_of, codings, entries_of, objects
+from cds_service.terminology import is_unassessed_category, metastatic_by_category
 from cds_service.terminology.codes import ICD10, canonical_code
 from cds_service.terminology.doubt import plain
 
@@ -50,8 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from cds_service.evidence import AnyFact, Evidence
-    from cds_service.facts.cancer import Subject
     from cds_service.facts.read import Reading
+    from cds_service.facts.subject import Subject
     from cds_service.fhir.chart import Chart, Resource
     from cds_service.fhir.read import Concept, Json
 
@@ -69,14 +60,6 @@ LINKS = frozenset(
 OWN_ORGAN = {"lung": ("C780",), "liver": ("C787",)}
 """Secondary tumours in the organ of the primary: may be the primary itself, so they need the link."""
 
-_CATEGORY = re.compile(
-    r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*m([01])(?:[a-c][12]?)?(?:category)?(?:\((?:qualifiervalue|finding)\))?"
-)
-"""A whole M category, its blanks taken out: "M1a", "cM0", "American Joint Committee on Cancer cM1"."""
-_UNASSESSED = re.compile(
-    r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*mx(?:category)?(?:[:(](?:distantmetastas[ei]s)?cannotbeassessed\)?)?"
-)
-"""That there is no M category, its blanks taken out: "MX", "AJCC cMX", "MX (cannot be assessed)"."""
 _NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph")
 
 
@@ -182,8 +165,9 @@ def _category(resource: Resource) -> Claim[bool] | None:
         if value.value_set == "tnm_m_value":
             return Claim(value.attributes["m"] == "1", item)
     for spelled in (*(coding.code for coding in found), words):
-        if category := _CATEGORY.fullmatch(spelled.strip().lower().replace(" ", "")):
-            return Claim(category[1] == "1", item)
+        metastatic = metastatic_by_category(spelled)
+        if metastatic is not None:
+            return Claim(metastatic, item)
     return None
 
 
@@ -192,7 +176,7 @@ def _says_something(raw: Json) -> bool:
     _, found, words = value_of(raw)
     absent = any(entry.value_set == "data_absent_reason" for entry in entries_of(found))
     spelled = words or next((coding.code for coding in found), "")
-    return bool(found or words) and not absent and not _UNASSESSED.fullmatch(spelled.strip().lower().replace(" ", ""))
+    return bool(found or words) and not absent and not is_unassessed_category(spelled)
 
 
 def _of_this_tumour(reading: Reading, raw: Json, claim: Claim[bool], doubtful: list[Evidence]) -> Iterator[Claim[bool]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cds_service.evidence import AnyFact, Evidence
-    from cds_service.facts.cancer import Subject
+    from cds_service.facts.subject import Subject
 
 WORDS = "the words of the diagnosis, its notes and the order's reason"
 

@@ -10,7 +10,6 @@ import re
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.cancer import concerns, is_of_another, subject
 from cds_service.facts.claims import Claim, conflicting, known, with_value
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
@@ -25,6 +24,7 @@ from cds_service.facts.records import (
     status_of,
     value_of,
 )
+from cds_service.facts.subject import concerns, is_of_another, subject
 from cds_service.fhir.read import by_content, codings, concept_text, objects
 from cds_service.terminology import stage_from_codings
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cds_service.evidence import AnyFact, Evidence
-    from cds_service.facts.cancer import Cancer, Subject
+    from cds_service.facts.cancer import Cancer
     from cds_service.facts.read import Reading
+    from cds_service.facts.subject import Subject
     from cds_service.fhir.chart import Chart
     from cds_service.terminology.codes import Coding
 

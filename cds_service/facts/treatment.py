@@ -11,19 +11,18 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING
 
-from cds_service.criteria.quantity import Amount, DoseLine, Interval
+from cds_service.criteria.quantity import DoseLine, Interval
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts import chemoradiation, disease_status, line_of_therapy
-from cds_service.facts.cancer import subject
 from cds_service.facts.claims import Inferred
 from cds_service.facts.dose import dose_lines
-from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, is_planned, of_drug, uses
+from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, amount_given, is_planned, of_drug, uses
 from cds_service.facts.order import product_label
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import evidence, names_none_of, observations
+from cds_service.facts.subject import subject
 from cds_service.fhir.chart import short_reference
 from cds_service.fhir.prefetch import KeyState
-from cds_service.fhir.quantities import dose_quantity
 from cds_service.fhir.read import as_list, as_object, partial_date, reference_of
 
 if TYPE_CHECKING:
@@ -257,13 +256,13 @@ def _as_administered(received: Sequence[Use]) -> AnyFact | None:
     if not doses:
         if not received or not all(use.first is None and use.last is None for use in received):
             return None
-        amounts = {_amount_given(use) for use in received}
+        amounts = {amount_given(use) for use in received}
         amount = amounts.pop() if len(amounts) == 1 else None
         seen = tuple(use.evidence for use in received)
         return Inferred((DoseLine(amount=amount, shown=str(amount) if amount else "given", evidence=seen),), seen)
     doses.sort(key=lambda use: use.last.toordinal() if use.last else 0)
     last = doses[-1]
-    amount = _amount_given(last)
+    amount = amount_given(last)
     earlier = [use.last for use in doses if use.last and last.last and use.last < last.last]
     interval = None
     if earlier and last.last is not None:
@@ -272,11 +271,6 @@ def _as_administered(received: Sequence[Use]) -> AnyFact | None:
     said = " ".join(part for part in (str(amount) if amount else "", str(interval) if interval else "") if part)
     line = DoseLine(amount=amount, interval=interval, shown=said or "given", evidence=(last.evidence,))
     return Inferred((line,), (last.evidence,))
-
-
-def _amount_given(use: Use) -> Amount | None:
-    found = dose_quantity(as_object(use.resource.raw.get("dosage")).get("dose"), None)
-    return found[0] if found is not None and isinstance(found[0], Amount) else None
 
 
 def _other_orders(reading: Reading) -> AnyFact | None:

@@ -20,7 +20,13 @@ from cds_service.terminology.diseases import (
 from cds_service.terminology.drug import Drug, Vial
 from cds_service.terminology.drugs import generic_name, is_drug
 from cds_service.terminology.specialties import is_oncology_specialty, is_open_specialty, specialty_display
-from cds_service.terminology.stages import stage_from_codings, stage_from_text, stage_in_text
+from cds_service.terminology.stages import (
+    is_unassessed_category,
+    metastatic_by_category,
+    stage_from_codings,
+    stage_from_text,
+    stage_in_text,
+)
 
 __all__ = [
     "Coding",
@@ -41,7 +47,9 @@ __all__ = [
     "is_oncology_specialty",
     "is_open_specialty",
     "is_secondary",
+    "is_unassessed_category",
     "lookup",
+    "metastatic_by_category",
     "specialty_display",
     "stage_from_codings",
     "stage_from_text",

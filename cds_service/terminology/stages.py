@@ -1,4 +1,4 @@
-"""Stage groups as charts write them: a text counts only if all of it is understood."""
+"""Stage groups and M categories as charts write them: a text counts only if all of it is understood."""
 
 from __future__ import annotations
 
@@ -47,6 +47,14 @@ _NOT_NOW = doubt(
     also=r"\b(?:at least|not|no|from|was) (?:an? |the )?\Z|\b(?:up|down)-?staged\b",
 )
 _ASKED = doubt("choice", also=r"\?|\b(?:excluded|ruled out|suspected|possible|probable|unlikely)\b")
+_M_CATEGORY = re.compile(
+    r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*m([01])(?:[a-c][12]?)?(?:category)?(?:\((?:qualifiervalue|finding)\))?"
+)
+"""A whole M category, its blanks taken out: "M1a", "cM0", "American Joint Committee on Cancer cM1"."""
+_M_UNASSESSED = re.compile(
+    r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*mx(?:category)?(?:[:(](?:distantmetastas[ei]s)?cannotbeassessed\)?)?"
+)
+"""That there is no M category, its blanks taken out: "MX", "AJCC cMX", "MX (cannot be assessed)"."""
 _MOST_MENTIONS = 20
 """A text that names stages more often is no diagnosis; looking at the words around each would take long."""
 _IN_TEXT = re.compile(rf"\b(?:stage|stg\.?)[ :-]*(?:group[ :-]*)?{_GROUP}(?![\w/+&-])(?!{_ANOTHER})")
@@ -127,3 +135,22 @@ def stage_from_codings(codings: Iterable[Coding], text: str = "") -> str | None:
     if not groups:
         groups = {stage_from_text(words) for words in (text, *(coding.display for coding in seen)) if words} - {None}
     return groups.pop() if len(groups) == 1 else None
+
+
+def metastatic_by_category(text: str) -> bool | None:
+    """Whether an M category is M1; None for what is no M category, or "MX".
+
+    >>> metastatic_by_category("M1a"), metastatic_by_category("AJCC cM0 category"), metastatic_by_category("MX")
+    (True, False, None)
+    """
+    category = _M_CATEGORY.fullmatch(_without_blanks(text))
+    return None if category is None else category[1] == "1"
+
+
+def is_unassessed_category(text: str) -> bool:
+    """Whether a text says that distant metastases were not assessed: "MX"."""
+    return _M_UNASSESSED.fullmatch(_without_blanks(text)) is not None
+
+
+def _without_blanks(text: str) -> str:
+    return text.strip().lower().replace(" ", "")

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 
 from cds_service.assessment import derive, derive_for_disease
 from cds_service.criteria.criterion import AnyOf, Criterion, FactTest
-from cds_service.criteria.evaluate import Context, evaluate, outcome_of, prepare, union
-from cds_service.criteria.finding import Finding, Missing
+from cds_service.criteria.evaluate import evaluate, outcome_of, prepare
+from cds_service.criteria.finding import Finding, Missing, union
+from cds_service.criteria.judge import Context
 from cds_service.criteria.outcome import Outcome
 from cds_service.dosing import dose_context, judge_dose, steps
 from cds_service.evidence import Absence, Evidence, Facts, Known, Unknown
