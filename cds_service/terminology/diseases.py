@@ -148,7 +148,7 @@ _SPREAD = re.compile(
     r"\bmetastatic (?:to|in) [^,;.]*|"
     r"\bmetastatic (?:\w+ differentiated )?(?:adeno ?|squamous (?:cell )?)carcinomas? (?:to|in|involving) "
     r"(?:the )?(?:(?:right|left|both|upper|middle|lower|lobe|of) )*(?:lungs?|liver|bile ducts?)\b|"
-    r"\b(?:lung|liver|hepatic|pulmonary|brain|bone|adrenal|nodal|bladder) "
+    r"\b(?:limited )?(?:lung|liver|hepatic|pulmonary|brain|bone|adrenal|nodal|bladder) "
     r"(?:metastas[ie]s|mets?|metastatic(?! (?:to|in)\b))\b"
 )
 _COMPLICATION = re.compile(
@@ -202,12 +202,15 @@ _OTHER_LIVER = _word("hepatoblastoma|angiosarcoma|sarcoma", _BLOOD)
 _UROTHELIAL = _word(r"urothelial|transitional cell|bladder|ureter\w*|renal pelvis|urethra\w*|n?mibc")
 _TRANSITIONAL = _word("urothelial|transitional cell")
 _OF_THE_DISEASE = (
-    r"(?! (?!(?:stage|disease|small|sclc|lung|metasta\w*|nodal|mediastinal|hepatic|liver|bone|brain|spread|tumou?r|"
-    r"at|with|and|or|by|per|on|in|to|is|from|vs|versus)\b)\w)"
+    r"stage|disease|small|sclc|lung|nodal|mediastinal|tumou?r|at|with|and|or|by|per|on|in|to|is|from|vs|versus"
 )
-"""After "extensive" or "limited": nothing else that is so, as "extensive smoking history" and "limited mobility"."""
-_LIMITED = _word("limited" + _OF_THE_DISEASE, "ls ?sclc")
-_EXTENSIVE = _word("extensive" + _OF_THE_DISEASE, "es ?sclc")
+_OF_ITS_SPREAD = (
+    r"metasta\w*|mets?|spread|hepatic|liver|bone|bony|osseous|brain|intracranial|leptomeningeal|adrenal|pleural|pulmonary|"
+    r"hilar|lymph\w*|intrathoracic|extrathoracic|thoracic|bilateral|systemic|visceral|distant"
+)
+"""What "extensive" and "limited" are said of: nothing else, as "extensive smoking history" and "limited mobility"."""
+_LIMITED = _word(rf"limited(?! (?!(?:{_OF_THE_DISEASE})\b)\w)", "ls ?sclc")  # "limited metastases" are no limited stage
+_EXTENSIVE = _word(rf"extensive(?! (?!(?:{_OF_THE_DISEASE}|{_OF_ITS_SPREAD})\b)\w)", "es ?sclc")
 _OTHER_SITE = _word(
     r"\w*(?:blastoma|sarcoma)s?",
     r"breast|mamma\w*|prostat\w*|colo\w*|rect\w*|anal|anus|gastr\w*|stomach|o?esophag\w*|pancrea\w*|small intestine",
