@@ -38,7 +38,10 @@ if TYPE_CHECKING:
     from cds_service.fhir.read import Json
 
 _IN_SITU = re.compile(
-    r"\bin[ -]situ\b|\A(?!.*squam).*\bbasal[ -]cell (?:carcinoma|cancer|ca|skin cancer)\b", re.IGNORECASE | re.DOTALL
+    # Not a catheter or a stent that is in situ.
+    r"(?:carcinoma|\b(?:cancer|ca|scc|melanoma|neoplasm|tumou?r|disease))[ ,(-]+in[ -]situ\b|"
+    r"\A(?!.*squam).*\bbasal[ -]cell (?:carcinoma|cancer|ca|skin cancer)\b",
+    re.IGNORECASE | re.DOTALL,
 )
 _INVASIVE = re.compile(r"\b(?:micro)?invas|\binfiltrat|\bmetasta|\blocally advanced\b", re.IGNORECASE)
 _IN_SITU_CODE = re.compile(r"D0[0-9]|C44[0-9]1")

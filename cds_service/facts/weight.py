@@ -6,6 +6,7 @@ weights and weights that would cross the 30 kg line if they were pounds are rema
 
 from __future__ import annotations
 
+import re
 from dataclasses import field
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
@@ -17,7 +18,8 @@ from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unkn
 from cds_service.facts.read import PATIENT, FactSource, Reading
 from cds_service.facts.records import NO_RESULT
 from cds_service.fhir.quantities import POUND, Measured, kilograms, quantity, weight_unit
-from cds_service.fhir.read import concept_of, concept_text, effective, moment, objects, partial_date, text
+from cds_service.fhir.read import as_list, concept_of, concept_text, effective, moment, objects, partial_date, text
+from cds_service.terminology import doubt
 from cds_service.terminology.codes import LOINC, entries
 from cds_service.values import dataclass
 
@@ -34,6 +36,12 @@ _SAME = Decimal("0.01")  # two readings of one moment this close are one weighin
 _OLD_DAYS = 30
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _REJECTED = (NO_RESULT - {"preliminary"}) | {"entered-in-error"}
+_NOT_MEASURED = "its own words say that it is no measured body weight"
+_OTHERWISE = re.compile(
+    r"(?<!not )(?<!not an )(?<!non-)\b(?:ideal|ibw|adj(?:usted)?(?! for)|adj\.?bw|lean|target|estimated dry|goal|"
+    r"desired|predicted|pbw|birth|f(?:o)?et(?:al|us)|(?:per)?centiles?)\b|%ile\b"
+)
+"""What a weight is called that is not what the patient weighs on a scale."""
 _PLAIN_NAMES = frozenset({"body weight", "weight", "body weight measured", "weight measured", "patient weight"})
 
 
@@ -94,7 +102,7 @@ def weight_from_values(weighings: Iterable[Weighing], on: date, absence: Absence
         return Unknown(Absence.CONFLICTING, LOOKED_FOR, _evidence([newest, *rivals]))
     earlier = next((w for w in usable[1:] if w not in rivals), None)
     skipped = len(usable) < len(candidates) and any(
-        w.kg is None and _newest_first(w) > _newest_first(newest) for w in candidates
+        w.kg is None and w.trouble != _NOT_MEASURED and _newest_first(w) > _newest_first(newest) for w in candidates
     )
     weight = Weight(
         _kg(newest),
@@ -177,6 +185,18 @@ def _weighings(resources: Iterable[Resource], on: date, zone: tzinfo | None) -> 
                     yield _weighing(component, remark, f"component[{i}].valueQuantity", resource, on, zone)
 
 
+def _is_of_another_kind(part: Json, raw: Json) -> bool:
+    """Whether the words of its code, of the method or of a category call a weight something else."""
+    concepts = [part.get("code"), raw.get("method"), *as_list(raw.get("category"))]
+    return any(_is_called_otherwise(concept_of(concept)) for concept in concepts)
+
+
+@lru_cache(maxsize=1024)
+def _is_called_otherwise(concept: Concept) -> bool:
+    said = (concept.words, *(coding.display for coding in concept.codings))
+    return any(_OTHERWISE.search(doubt.plain(words)) for words in said)
+
+
 @lru_cache(maxsize=1024)
 def _remark_of_weight(concept: Concept) -> str | None:
     """The remark on a weight with this code, mostly empty; None where the code is not that of a body weight."""
@@ -227,7 +247,7 @@ def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date, 
         origin=resource.origin,
         path=path,
         remark=remark,
-        trouble=measured.trouble,
+        trouble=_NOT_MEASURED if _is_of_another_kind(part, raw) else measured.trouble,
         absent=absent,
     )
 
@@ -263,6 +283,7 @@ SOURCE = FactSource(
     value_sets=("weight_observation", "weight_exclude", "weight_unit"),
     reads=(
         "Observation by body weight code; final, amended or corrected (preliminary is remarked); the newest effective "
-        "time on or before the order day; kg, g, pounds, ounces and stone by a closed table. Definite."
+        "time on or before the order day; kg, g, pounds, ounces and stone by a closed table. One that its own words "
+        "(code, method, category) call ideal, adjusted, lean, target, birth or the like is set aside. Definite."
     ),
 )

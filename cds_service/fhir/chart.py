@@ -357,6 +357,7 @@ class _Builder:
                 by_reference.setdefault(url, resource)
         foreign: list[Resource] = []
         filed: dict[str, Resource] = {}
+        renewed: set[str] = set()
         for resource in collected:
             raw, kind = resource.raw, resource.type
             owner = raw.get("subject")
@@ -370,20 +371,22 @@ class _Builder:
                 name = resource.reference
                 if (before := filed.get(name)) is not None:
                     if _supersedes(resource, before):
-                        self._replace(before, resource)
+                        self._refer_to(resource, before)
                         filed[name] = resource
+                        renewed.add(kind)
                     continue
                 filed[name] = resource
             if kind in by_type:
                 by_type[kind].append(resource)
             else:
                 by_type[kind] = [resource]
+        for kind in renewed:  # once, however many were sent in two versions
+            by_type[kind] = [one if one.id is None else filed[one.reference] for one in by_type[kind]]
         if foreign:
             self._set_aside(foreign)
 
-    def _replace(self, before: Resource, resource: Resource) -> None:
-        """Put a newer version in the place of the one that was filed."""
-        self.by_type[before.type] = [resource if one is before else one for one in self.by_type[before.type]]
+    def _refer_to(self, resource: Resource, before: Resource) -> None:
+        """Let what pointed to one version of a resource point to a newer one."""
         for name in (before.reference, before.full_url):
             if self.by_reference.get(name) is before:
                 self.by_reference[name] = resource

@@ -148,7 +148,7 @@ _SPREAD = re.compile(
     r"\bmetastatic (?:to|in) [^,;.]*|"
     r"\bmetastatic (?:\w+ differentiated )?(?:adeno ?|squamous (?:cell )?)carcinomas? (?:to|in|involving) "
     r"(?:the )?(?:(?:right|left|both|upper|middle|lower|lobe|of) )*(?:lungs?|liver|bile ducts?)\b|"
-    r"\b(?:lung|liver|hepatic|pulmonary|brain|bone|adrenal|nodal|bladder) "
+    r"\b(?:limited )?(?:lung|liver|hepatic|pulmonary|brain|bone|adrenal|nodal|bladder) "
     r"(?:metastas[ie]s|mets?|metastatic(?! (?:to|in)\b))\b"
 )
 _COMPLICATION = re.compile(
@@ -202,12 +202,15 @@ _OTHER_LIVER = _word("hepatoblastoma|angiosarcoma|sarcoma", _BLOOD)
 _UROTHELIAL = _word(r"urothelial|transitional cell|bladder|ureter\w*|renal pelvis|urethra\w*|n?mibc")
 _TRANSITIONAL = _word("urothelial|transitional cell")
 _OF_THE_DISEASE = (
-    r"(?! (?!(?:stage|disease|small|sclc|lung|metasta\w*|nodal|mediastinal|hepatic|liver|bone|brain|spread|tumou?r|"
-    r"at|with|and|or|by|per|on|in|to|is|from|vs|versus)\b)\w)"
+    r"stage|disease|small|sclc|lung|nodal|mediastinal|tumou?r|at|with|and|or|by|per|on|in|to|is|from|vs|versus"
 )
-"""After "extensive" or "limited": nothing else that is so, as "extensive smoking history" and "limited mobility"."""
-_LIMITED = _word("limited" + _OF_THE_DISEASE, "ls ?sclc")
-_EXTENSIVE = _word("extensive" + _OF_THE_DISEASE, "es ?sclc")
+_OF_ITS_SPREAD = (
+    r"metasta\w*|mets?|spread|hepatic|liver|bone|bony|osseous|brain|intracranial|leptomeningeal|adrenal|pleural|pulmonary|"
+    r"hilar|lymph\w*|intrathoracic|extrathoracic|thoracic|bilateral|systemic|visceral|distant"
+)
+"""What "extensive" and "limited" are said of: nothing else, as "extensive smoking history" and "limited mobility"."""
+_LIMITED = _word(rf"limited(?! (?!(?:{_OF_THE_DISEASE})\b)\w)", "ls ?sclc")  # "limited metastases" are no limited stage
+_EXTENSIVE = _word(rf"extensive(?! (?!(?:{_OF_THE_DISEASE}|{_OF_ITS_SPREAD})\b)\w)", "es ?sclc")
 _OTHER_SITE = _word(
     r"\w*(?:blastoma|sarcoma)s?",
     r"breast|mamma\w*|prostat\w*|colo\w*|rect\w*|anal|anus|gastr\w*|stomach|o?esophag\w*|pancrea\w*|small intestine",
@@ -228,6 +231,21 @@ _PROVISIONAL = doubt(
     also=r"\Aro\b|\b(?:pending|awaiting) (?:\w+ ){0,2}(?:confirm\w*|biops\w*|path\w*|histolog\w*|diagnos\w*)|"
     r"\b(?:confirmation|biopsy|pathology|histology|diagnosis) (?:is )?(?:pending|awaited|unknown)\b",
 )
+_TAKEN_BACK = re.compile(
+    r"\W*(?:(?:no|without) (?:evidence|signs?|diagnosis|history) of|no longer|not|no|without|negative for|"
+    r"(?:(?:family|maternal|paternal|personal|past|prior|previous|remote) )?(?:medical )?(?:history|hx) of|h/o|"
+    r"(?:fhx?|fam hx)(?: of)?|(?:mother|father|sister|brother|sibling|parent|aunt|uncle)s? (?:has|had|with)|"
+    r"(?:at )?(?:high |increased )?risk (?:of|for)|(?:encounter for )?screening for|fear of)[ :]+(?P<named>[^:]+?)\.?|"
+    r"(?P<excluded>.+?)(?: (?:has been|was|is))? (?:ruled out|excluded)\.?"
+)
+"""A text that as a whole denies a disease, or speaks of a history or risk of it or of somebody else who has it."""
+_NAME_ALONE = re.compile(
+    r"(?:(?:an?|any|the|of|or|and|known|primary|stage|[iv]+[abc]?|right|left|upper|middle|lower|lobe|part|unspecified|"
+    r"malignan(?:t|cy|cies)|neoplasms?|tumou?rs?|cancers?|(?:adeno)?carcinomas?|squamous|non|small|cell|lungs?|trachea|"
+    r"bronchus|bronchogenic|nsclc|(?:es )?sclc|hepatocellular|hcc|liver|cholangiocarcinoma|biliary|tract|bile|ducts?|"
+    r"gallbladder|btc|intrahepatic|extrahepatic)\b[ ,()]*)+"
+)
+"""Nothing but the name of a disease that a policy may cover: what else is said may be what a denial is about."""
 _UNSURE_TYPE = doubt("unsure", "leaning", "choice", "condition", "open", "past", "foreign")
 _OPEN_TYPE = doubt(
     *("unsure", "leaning", "choice", "condition", "open", "past", "person", "foreign"),
@@ -401,7 +419,27 @@ def diagnosis_from_codings(
     if histology is not None:
         every = (*every, _Mark("morphology", histology=histology.kind, group=histology.group))
     diagnosis = _joined(every, shown, status)
-    return diagnosis if marks else _if_in_remission(diagnosis, *texts)
+    if not marks:
+        return _if_in_remission(diagnosis, *texts)
+    if any(_taken_back(words, diagnosis.disease) for words in texts):
+        why = "its code names the disease, its words say otherwise"
+        return replace(diagnosis, settled=False, why=why, ask=_ASK_DIAGNOSIS)
+    return diagnosis
+
+
+def _taken_back(text: str, disease: str | None) -> bool:
+    """Whether the words beside the code of a disease say as a whole that the patient does not have it, or not now.
+
+    A denial of anything more than the bare disease, or of another one ("not small cell"), leaves the code as it is.
+    """
+    words = plain(text).replace("-", " ")
+    begun = _TAKEN_BACK.fullmatch(words)
+    if begun is None or disease is None:
+        return False
+    denied = begun["named"] or begun["excluded"]
+    if not _NAME_ALONE.fullmatch(denied) or not _CALLED[disease].issuperset({mark.kind for mark in _marks_in(denied)}):
+        return False
+    return _CANCER.search(denied) is not None or bool(_marks_in(denied))
 
 
 def _if_in_remission(diagnosis: Diagnosis, *texts: str) -> Diagnosis:
@@ -501,6 +539,13 @@ def _settled_by(near: set[str], groups: set[str]) -> set[str]:
     return settled
 
 
+_CALLED = {
+    "nsclc": {"nsclc", "lung"},
+    "es-sclc": {"sclc", "lung"},
+    "hcc": {"hcc", "liver"},
+    "btc": {"btc", "liver", "ampulla"},
+}
+"""What words call a disease that its code names."""
 _OWN_HISTOLOGIES = {
     "nsclc": {"nsclc"},
     "sclc": {"sclc"},

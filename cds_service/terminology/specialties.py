@@ -24,6 +24,8 @@ _NOT_A_PHYSICIAN = re.compile(
     r"\bscheduling\b|\bcardio-?\s?oncolog\w+|\binterventional oncolog\w+|"
     r"\bpsycholog\w*|\b(?:physical|occupational|speech) therapy\b"
 )
+_PLACE = re.compile(r"\b(?:clinics?|cent(?:er|re)s?|department)\b")
+"""Where somebody works: alone no specialty, and beside one no other."""
 _DOUBTED = doubt("unsure", "past", "foreign")
 _PAST = doubt("past")
 _PERHAPS = re.compile(r"\bon[ck](?:\b|o)|cancer|tumou?r|krebs|neoplas|\bc[a\u00e1]ncer")
@@ -66,4 +68,5 @@ def specialty_display(codings: Iterable[Coding], text: str = "") -> str:
                 return entry.display
     displays = [coding.display for coding in seen if coding.display]
     # "Nurse Practitioner" beside "Medical Oncology" says who prescribes, and the words in which department.
-    return next((said for said in displays if _NOT_A_PHYSICIAN.search(plain(said))), text or next(iter(displays), ""))
+    others = (said for said in displays if _NOT_A_PHYSICIAN.search(_PLACE.sub(" ", plain(said))))
+    return next(others, text or next(iter(displays), ""))

@@ -268,6 +268,56 @@ def test_histories_and_denials_in_words_are_no_diagnosis(words):
     assert cause(facts(condition(words))["indication"]) is Absence.NOT_RECORDED
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "No NSCLC",
+        "No evidence of NSCLC",
+        "Negative for non-small cell lung cancer.",
+        "No evidence of malignancy",
+        "Lung cancer was ruled out",
+        "Family history of lung cancer",
+        "FH: NSCLC",
+        "Mother with lung cancer",
+        "Personal history of non\u2010small cell lung cancer",
+        "H/O malignant neoplasm of bronchus or lung (HCC)",
+        "Encounter for screening for lung cancer",
+        "At risk for lung cancer",
+    ],
+)
+@pytest.mark.parametrize("place", ["chart", "reason", "display"])
+def test_words_that_take_back_the_disease_of_their_code_leave_it_open(words, place):
+    code = concept(SNOMED, NSCLC, display=words) if place == "display" else concept(SNOMED, NSCLC, text=words)
+    found = facts(reasonCode=[code], empty=("conditions",)) if place == "reason" else facts(condition(code))
+    assert diseases(found) == [("nsclc", False, "confirmed")]
+    assert "its words say otherwise" in value(found["indication"])[0].why
+    assert diseases(facts(condition(code, "dx-0"), dx(NSCLC))) == [("nsclc", True, "confirmed")]
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("rule out NSCLC", "provisional"),
+        ("r/o NSCLC", "provisional"),
+        ("? NSCLC", "provisional"),
+        ("Probable T3 NSCLC", "provisional"),
+        ("Non-small cell cancer of lung, no EGFR mutation", "confirmed"),
+        ("No known drug allergies; NSCLC", "confirmed"),
+        ("Not small cell lung cancer", "confirmed"),
+        ("No evidence of active lung cancer", "confirmed"),
+        ("No evidence of metastatic NSCLC", "confirmed"),
+        ("No lung cancer symptoms", "confirmed"),
+        ("No brain metastases", "confirmed"),
+        ("History of stage III NSCLC, now recurrent", "confirmed"),
+        ("History of COPD with NSCLC", "confirmed"),
+        ("Family history of breast cancer", "confirmed"),
+        ("s/p chemoradiation for NSCLC", "confirmed"),
+    ],
+)
+def test_words_about_more_or_less_than_the_disease_leave_its_code_as_it_is(words, status):
+    assert diseases(facts(condition(concept(SNOMED, NSCLC, text=words)))) == [("nsclc", True, status)]
+
+
 def test_urothelial_cancer_is_another_disease_and_marked():
     (diagnosis,) = value(facts(icd("C67.9"))["indication"])
     assert (diagnosis.disease, diagnosis.withdrawn) == (None, True)

@@ -134,6 +134,13 @@ def test_a_nurse_of_an_oncology_department_is_no_oncologist():
     assert not said(facts(dx(), role(specialty=[nurse])))
 
 
+@pytest.mark.parametrize("place", ["Cancer Center", "Hem Onc Clinic"])
+def test_the_place_where_an_oncologist_works_is_no_other_specialty(place):
+    local = [{"system": "urn:oid:1.2.3", "code": str(i), "display": name} for i, name in enumerate(("Oncology", place))]
+    assert said(facts(dx(), role(specialty=[{"coding": local, "text": "Oncology"}])))
+    assert not said(facts(dx(), role(specialty=[{"coding": [local[1]]}])))
+
+
 @pytest.mark.parametrize(("status", "known"), [("finished", True), ("unknown", False)])
 def test_an_encounter_of_unknown_status_shows_no_consultation(status, known):
     seen = {"resourceType": "Encounter", "id": "e1", "status": status, "subject": {"reference": "Patient/p1"}}

@@ -167,6 +167,8 @@ def test_what_has_no_stage_group_leaves_no_doubt_of_which_tumour_one_is(other):
         icd("C50.912", "dx-2", text="Ductal carcinoma in situ"),
         condition({"text": "Basal cell and squamous cell carcinoma of skin"}, "dx-2"),
         condition({"text": "Metastatic basal cell carcinoma"}, "dx-2"),
+        condition({"text": "Breast cancer, port-a-cath in situ"}, "dx-2"),
+        condition({"text": "Colon cancer with stent in situ"}, "dx-2"),
     ],
 )
 def test_a_stage_group_beside_another_tumour_that_may_have_it_stays_open(other):

@@ -117,6 +117,65 @@ def test_status_accepted(status):
     assert read(usual(status=status)).value.kg == 70
 
 
+def called(name, place):
+    """A weight of another kind under the code of body weight, newer than the usual one."""
+    raw = weight(55, "kg", "2026-11-10")
+    if place == "display":
+        raw["code"]["coding"][0]["display"] = name
+    elif place == "local display":
+        raw["code"]["coding"].append({"system": "urn:oid:1.2.3", "code": "W7", "display": name})
+    elif place == "category":
+        raw["category"] = [{"text": "Vital signs"}, {"text": name}]
+    elif place == "component":
+        raw = {**raw, "code": {"text": "Weights"}, "component": [{"code": raw["code"]}]}
+        raw["component"][0]["valueQuantity"] = raw.pop("valueQuantity")
+        raw["component"][0]["code"]["text"] = name
+    else:
+        raw.setdefault(place, {})["text"] = name
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("Ideal body weight", "code"),
+        ("IBW", "display"),
+        ("Adjusted Body Weight (for dosing)", "local display"),
+        ("Adj. body weight", "code"),
+        ("Lean body weight", "component"),
+        ("Target dry weight", "code"),
+        ("Estimated dry weight", "method"),
+        ("Weight - predicted", "method"),
+        ("Birth weight", "code"),
+        ("Fetal weight", "code"),
+        ("Body weight percentile", "code"),
+        ("Goal", "category"),
+    ],
+)
+def test_a_weight_that_its_own_words_call_something_else_is_set_aside(name, place):
+    fact = read(called(name, place))
+    assert fact.absence is Absence.NOT_UNDERSTOOD
+    assert "no measured body weight" in fact.looked_for
+    assert fact.evidence[0].shown == "55 kg"
+    beside = read(called(name, place), usual()).value
+    assert (beside.kg, beside.notes) == (70, ())
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("Actual body weight (not ideal)", "code"),
+        ("Weight, adjusted for clothing", "code"),
+        ("Dosing weight", "code"),
+        ("Dry weight", "local display"),
+        ("Standing scale", "method"),
+        ("Weight and height", "category"),
+    ],
+)
+def test_other_words_beside_a_body_weight_leave_it_as_it_is(name, place):
+    assert read(called(name, place)).value.kg == 55
+
+
 def test_preliminary_weight_is_remarked():
     assert "The body weight is preliminary." in read(usual(status="preliminary")).value.notes
 

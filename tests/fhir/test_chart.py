@@ -358,6 +358,16 @@ def test_of_two_versions_the_newer_counts_where_both_say_when(first, second, kep
     assert seen.resolve("Observation/o1") is seen.of("Observation")[0]
 
 
+def test_of_many_resources_in_three_versions_each_keeps_its_place_and_the_newest_counts():
+    many = [version(f"2026-11-0{day}T08:00:00Z", id=f"o{i}", status=str(day)) for day in (2, 3, 1) for i in range(5)]
+    unnamed = {name: kept for name, kept in observation().items() if name != "id"}
+    seen = chart({"oncologyObservations": bundle(*many[:2], unnamed, *many[2:])})
+    found = seen.of("Observation")
+    assert [one.id for one in found] == ["o0", "o1", None, "o2", "o3", "o4"]
+    assert {one.raw["status"] for one in found if one.id} == {"3"}
+    assert all(seen.resolve(f"Observation/{one.id}") is one for one in found if one.id)
+
+
 def test_a_draft_order_is_not_replaced_by_what_the_chart_has_of_it():
     mine = {"resourceType": "MedicationRequest", "id": "rx-1", "subject": {"reference": "Patient/p1"}}
     stored = {**mine, "status": "active", "meta": {"lastUpdated": "2026-11-20T10:00:00Z"}}
