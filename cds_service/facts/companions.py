@@ -14,7 +14,16 @@ from cds_service.criteria.quantity import Companion
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.claims import Inferred
 from cds_service.facts.dose import dose_lines
-from cds_service.facts.medications import CHEMOTHERAPY, Kind, Use, amount_given, of_drug, of_others, unresolved
+from cds_service.facts.medications import (
+    CHEMOTHERAPY,
+    Kind,
+    Use,
+    amount_given,
+    is_planned,
+    of_drug,
+    of_others,
+    unresolved,
+)
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.subject import is_for_another
 from cds_service.fhir.chart import short_reference
@@ -89,8 +98,8 @@ def _belongs(use: Use, reading: Reading, since: date) -> bool:
 
 def _ordered_now(use: Use, reading: Reading) -> bool:
     """Whether it is ordered together with the drug: in the same call, or signed on the same day."""
-    if use.kind is Kind.ORDERED and use.resource.raw.get("intent") not in {"plan", "option"}:
-        return use.status == "active" and use.last == reading.order_day
+    if use.kind is Kind.ORDERED:
+        return use.status == "active" and use.last == reading.order_day and not is_planned(use)
     return use.kind is Kind.DRAFTED
 
 
