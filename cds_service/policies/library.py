@@ -60,7 +60,7 @@ class Library:
             return revisions[-1], ()
         in_force = [r for r in revisions if r.in_force.holds(on)]
         if in_force:
-            return in_force[-1], ()
+            return max(in_force, key=lambda r: r.in_force.start), ()
         first = revisions[0]
         note = f"No revision of {policy} was in force on {on}; revision {first.revision} is used."
         return first, (note,)
@@ -73,18 +73,25 @@ def _newest(revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
 
 def _together(revisions: list[Revision]) -> Iterator[str]:
     """What is wrong between files that are each right: every order is judged by one revision of one policy."""
-    for one, other in combinations(sorted(revisions, key=lambda r: (r.policy, r.in_force.start)), 2):
+    for one, other in combinations(sorted(revisions, key=lambda r: (r.policy, r.in_force.start, r.revision)), 2):
         if one.policy != other.policy:
             if _same_drug(one.drug, other.drug):
                 yield (
                     f"{other.file}:1: {other.drug.name} is judged by {one.policy} too ({one.file}); one service has "
                     "one policy for a drug, and another payer's policy needs a service of its own"
                 )
-        elif one.in_force.holds(other.in_force.start):
+        elif _claims_the_first_day(one, other):
             yield (
                 f"{other.file}:1: revisions {one.revision} ({one.file}) and {other.revision} are both in force on "
-                f"{other.in_force.start}; give the earlier one its last day (until)"
+                f"{other.in_force.start}; correct the last day (until) of the earlier one, or the first of this one"
             )
+
+
+def _claims_the_first_day(one: Revision, later: Revision) -> bool:
+    """Whether a revision says that it holds when a later one begins; one without a last day holds until then."""
+    if one.in_force.end is None:
+        return one.in_force.start == later.in_force.start
+    return one.in_force.holds(later.in_force.start)
 
 
 def _same_drug(one: Drug, other: Drug) -> bool:

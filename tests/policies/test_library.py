@@ -224,8 +224,13 @@ def test_a_policy_file_under_a_name_that_is_not_read_is_named(name: str, tmp_pat
 
 @pytest.mark.parametrize(
     ("old_ends", "new_begins", "shared"),
-    [("", "2023-06-01", "2023-06-01"), (", until: 2023-06-01", "2023-06-01", "2023-06-01"), (", until: 2023-05-31", "2023-06-01", None)],
-)  # fmt: skip
+    [
+        ("", "2023-06-01", None),
+        ("", "2022-12-02", "2022-12-02"),
+        (", until: 2023-06-01", "2023-06-01", "2023-06-01"),
+        (", until: 2023-05-31", "2023-06-01", None),
+    ],
+)
 def test_two_revisions_are_never_in_force_on_one_day(
     old_ends: str, new_begins: str, shared: str | None, tmp_path: Path
 ) -> None:
@@ -237,10 +242,13 @@ def test_two_revisions_are_never_in_force_on_one_day(
     problems = check(tmp_path)
     if shared is None:
         assert problems == []
+        library = load_library(tmp_path)
+        for day, revision in ((date(2023, 5, 31), "2022-12-02"), (date(2023, 6, 1), "2023-06-01")):
+            assert library.revision("CP.PHAR.339", day)[0].revision.isoformat() == revision
     else:
         (problem,) = problems
         assert problem.startswith(f"{tmp_path.name}/new.yaml:1: ")
-        assert f"both in force on {shared}; give the earlier one its last day (until)" in problem
+        assert f"both in force on {shared}; correct the last day (until) of the earlier one" in problem
 
 
 def test_two_policies_do_not_judge_one_drug(tmp_path: Path) -> None:
