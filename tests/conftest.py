@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 import tempfile
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,18 +14,27 @@ import pytest
 
 from cds_service.app import create_app
 from cds_service.settings import Settings
-from tests.canaries import pytest_sessionfinish, pytest_sessionstart, pytest_terminal_summary, pytest_testnodedown
+from tests import canaries
+from tests.canaries import pytest_sessionfinish, pytest_sessionstart, pytest_testnodedown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from starlette.types import ASGIApp
 
-__all__ = ["pytest_sessionfinish", "pytest_sessionstart", "pytest_terminal_summary", "pytest_testnodedown"]
+__all__ = ["pytest_sessionfinish", "pytest_sessionstart", "pytest_testnodedown"]
 
 _DATA = tempfile.TemporaryDirectory(prefix="cds-tests-", ignore_cleanup_errors=True)
 os.environ["DURVALUMAB_CDS_DATA_FOLDER"] = _DATA.name
 """What the tests record goes where nobody's own record is, also for fixtures of the session."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in a line what was left out on this machine and why, and what the canaries found."""
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped"))
+    for reason, number in reasons.items():
+        terminalreporter.line(f"left out: {number} tests ({reason})")
+    canaries.pytest_terminal_summary(terminalreporter)
 
 
 @pytest.fixture(autouse=True)
