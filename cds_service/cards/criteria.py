@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -53,10 +52,6 @@ if TYPE_CHECKING:
     from cds_service.evidence import Absence, Evidence
 
 
-_LIMIT = re.compile(r"[^;]*; must be at (?:most|least) ")
-"""A reason that is a number and its limit: it says more than the criterion's label."""
-
-
 def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
     """The card about criteria and documents, or None where the dose card or silence says it all."""
     assessment, contradicted = matter.assessment, matter.contradicted
@@ -81,7 +76,7 @@ def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
 
 
 def _contradiction_summary(assessment: Assessment, contradicted: Sequence[Finding]) -> str:
-    drug, first = drug_name(assessment.policy), contradicted[0]
+    drug, first, reason = drug_name(assessment.policy), contradicted[0], None
     more = f" (and {len(contradicted) - 1} more)" if len(contradicted) > 1 else ""
     if fails_by_partner(assessment, first):
         because, todo = assessment.dose.partner_because, "change it or attach evidence"
@@ -91,7 +86,7 @@ def _contradiction_summary(assessment: Assessment, contradicted: Sequence[Findin
         todo = f"see {assessment.refer_to[0]}" if len(assessment.refer_to) == 1 else "correct the record or see detail"
     because = uncapital(CITED.sub("", one_line(in_words(because))).rstrip("."))
     condition = "; ".join(because.split("; ")[:2])
-    if OR_ELSE in because and not _LIMIT.match(condition):
+    if OR_ELSE in because and not _fails_a_limit(reason):
         condition = because  # what one of several alternatives wants is not required: all of them or none
     by_reason = (
         f"{drug}: {because}{more}; plan criterion {first.section} is not met, {todo}",
@@ -104,6 +99,12 @@ def _contradiction_summary(assessment: Assessment, contradicted: Sequence[Findin
         f"{drug}: criterion {first.section} not met{more}: {first.label}; {todo}",
         f"{drug} does not meet plan criterion {first.section}{more}; {todo}",
     )
+
+
+def _fails_a_limit(reason: Finding | None) -> bool:
+    """Whether a number beyond its limit comes first among the reasons: it says more than the criterion's label."""
+    refuted_by = reason.refuted_by if reason is not None else ()
+    return bool(refuted_by) and FACTS[refuted_by[0]].kind in {"number", "age"}
 
 
 def _unchecked_summary(assessment: Assessment) -> str:

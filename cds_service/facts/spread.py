@@ -60,6 +60,8 @@ LINKS = frozenset(
 OWN_ORGAN = {"lung": ("C780",), "liver": ("C787",)}
 """Secondary tumours in the organ of the primary: may be the primary itself, so they need the link."""
 
+_PRESENT = frozenset({"present", "yes", "true", "positive", "detected", "found"})
+_ABSENT = frozenset({"absent", "no", "none", "false", "negative", "not present", "not detected", "not found"})
 _NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph")
 
 
@@ -145,8 +147,11 @@ def _m_category(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bo
         if status_of(raw) in NO_RESULT:
             continue
         if entry.value_set == "disease_extent_finding":
+            present = _is_present(raw)
             said = evidence(resource, "code", shown(raw.get("code")), observed_on(raw))
-            claim = Claim(True, said) if raw.get("valueBoolean") is not False else None
+            claim = Claim(True, said) if present else None
+            if present is None and concerns(reading, raw):
+                doubtful.append(said)
         else:
             claim = _category(resource)
             is_m = entry.attributes.get("category") == "m"  # not that of the tumour or its nodes
@@ -155,6 +160,17 @@ def _m_category(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bo
                 doubtful.append(evidence(resource, path, in_words(found, words), observed_on(raw)))
         if claim is not None:
             yield from _of_this_tumour(reading, raw, claim, doubtful)
+
+
+def _is_present(raw: Json) -> bool | None:
+    """Whether a finding is there: its code alone says so, a value may deny it; None for one that is not understood."""
+    path, found, words = value_of(raw)
+    if path == "dataAbsentReason":
+        return False
+    if not found and not words:
+        return raw.get("valueBoolean") is not False
+    said = plain(in_words(found, words)).strip(" .")
+    return True if said in _PRESENT else False if said in _ABSENT else None
 
 
 def _category(resource: Resource) -> Claim[bool] | None:
@@ -192,7 +208,7 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
 
     Without a link they count if only one tumour could have spread and they do not lie in its own organ.
     """
-    sites = {site_of(diagnosis) for diagnosis in about.diagnoses}
+    sites = {site_of(diagnosis) for diagnosis in about.diagnoses} or {None}
     for resource, entry in coded(
         reading.chart, "Condition", "metastatic_secondary_condition", "disease_extent_finding"
     ):
@@ -201,9 +217,11 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
             continue
         item = evidence(resource, "code", shown(raw.get("code")), recorded_on(raw))
         linked = _linked(reading, resource, about)
+        if linked is None and sites != {None} and (primary := entry.attributes.get("primary")):
+            linked = primary in sites
         if _is_open(reading, raw, about):
             doubtful.append(item)
-        elif linked or "from" in entry.display.lower().split():
+        elif linked:
             yield Claim(True, item)
         elif linked is None and about.alone and not _in_own_organ(resource, sites):
             yield Claim(True, item, inferred=True)
@@ -284,7 +302,7 @@ def _histories(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[boo
     for resource, _ in coded(reading.chart, "Observation", "history_of_metastasis"):
         raw = resource.raw
         value = raw.get("valueBoolean")
-        if isinstance(value, bool) and status_of(raw) not in NO_RESULT:
+        if isinstance(value, bool) and status_of(raw) not in NO_RESULT and not raw.get("dataAbsentReason"):
             said = evidence(resource, "valueBoolean", str(value).lower(), observed_on(raw))
             yield from _of_this_tumour(reading, raw, Claim(value, said, inferred=True), doubtful)
 

@@ -171,6 +171,12 @@ def test_one_absent_mutation_does_not_make_egfr_negative():
     assert value(both["biomarkers.egfr"]) == "negative"
 
 
+def test_an_absent_variant_of_both_sensitizing_mutations_makes_egfr_negative():
+    both = variant(EGFR, value=ABSENT, extra=[change("p.Leu858Arg"), change("exon 19 deletion")])
+    assert results(facts(dx(), both))[0] == "negative"
+    assert cause(facts(dx(), variant(EGFR, value=ABSENT, extra=[change("p.Leu858Arg")]))["biomarkers.egfr"])
+
+
 def test_one_mutation_found_is_positive_and_named():
     found = facts(dx(), lab("55764-5", "Detected"))
     assert (value(found["biomarkers.egfr"]), value(found["biomarkers.egfr_detail"])) == ("positive", "exon 19 deletion")

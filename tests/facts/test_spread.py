@@ -48,6 +48,47 @@ def test_the_m_category_is_definite(code, metastatic):
     assert not isinstance(found, Inferred)
 
 
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({}, True),
+        ({"valueBoolean": True}, True),
+        ({"valueCodeableConcept": {"text": "Present"}}, True),
+        ({"valueBoolean": False}, Absence.NOT_RECORDED),
+        ({"valueCodeableConcept": {"text": "Absent"}}, Absence.NOT_RECORDED),
+        ({"valueString": "Not detected."}, Absence.NOT_RECORDED),
+        ({"valueString": "indeterminate adrenal nodule"}, Absence.NOT_UNDERSTOOD),
+        ({"valueCodeableConcept": concept(SNOMED, "2667000")}, Absence.NOT_UNDERSTOOD),
+        ({"dataAbsentReason": {"text": "not performed"}}, Absence.NOT_RECORDED),
+    ],
+)
+def test_a_finding_of_metastasis_may_be_denied_by_its_own_value(said, found):
+    metastatic = facts(dx(), observation(concept(SNOMED, "399409002"), **said))["metastatic"]
+    assert (value(metastatic) if isinstance(metastatic, Known) else cause(metastatic)) == found
+
+
+def test_a_history_beside_a_reason_why_there_is_none_says_nothing():
+    told = {"valueBoolean": False, "dataAbsentReason": {"text": "unknown"}}
+    history = observation(concept(SNOMED, "1287652008"), **told)
+    assert cause(facts(dx(), history)["metastatic"]) is Absence.NOT_RECORDED
+
+
+@pytest.mark.parametrize(
+    ("order_for", "code", "metastatic"),
+    [
+        (ADENO, "315006004", True),
+        (HCC, "315000005", True),
+        (BTC, "315001009", True),
+        (HCC, "315006004", False),
+        (ADENO, "315000005", False),
+    ],
+)
+def test_a_metastasis_that_names_its_primary_is_of_that_tumour_alone(order_for, code, metastatic):
+    found = facts(dx(order_for), condition(concept(SNOMED, code), "sec-1"))["metastatic"]
+    assert (isinstance(found, Known) and found.value is True) is metastatic
+    assert metastatic or not found.evidence
+
+
 @pytest.mark.parametrize("others", [(), (icd("C50.911", "dx-9"),)])
 @pytest.mark.parametrize("code", ["1229903009", "1229901006"])
 def test_an_m_category_beside_another_tumour_alone_is_not_that_of_the_one_the_order_names(code, others):

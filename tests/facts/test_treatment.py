@@ -561,6 +561,12 @@ def test_a_line_denied_or_of_the_past_is_not_understood(words):
     assert cause(facts(dx(ADENO), note=[{"text": words}])["line_of_therapy"]) is Absence.NOT_UNDERSTOOD
 
 
+def test_a_reason_in_words_is_evidence_of_the_line_of_therapy_once():
+    for words in ("First-line therapy of ES-SCLC", "ES-SCLC, first-line declined"):
+        found = facts(dx(ES_SCLC), reasonCode=[{"text": words}])["line_of_therapy"]
+        assert [item.shown for item in found.evidence] == [words]
+
+
 def test_a_line_of_therapy_stands_beside_the_code_of_the_disease():
     reasons = [concept(SNOMED, ES_SCLC), {"text": "First-line treatment"}]
     assert facts(dx(ES_SCLC), reasonCode=reasons).value("line_of_therapy") == "first"
