@@ -1,6 +1,7 @@
 """Turning a knob rewrites the request as an EHR would have sent it: what was turned is what the service then reads."""
 
 import json
+from copy import deepcopy
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
@@ -72,6 +73,18 @@ async def test_a_turned_knob_stands_where_it_was_turned(knob, value):
     assert positions.read(body, judged)[knob] == value
     for resource in [body["context"]["draftOrders"], *body["prefetch"].values()]:
         get_fhir_model_class(resource["resourceType"]).model_validate(resource)
+
+
+@pytest.mark.parametrize("place", ["text", "patientInstruction", "additionalInstruction", "renderedDosageInstruction"])
+async def test_words_of_the_dose_before_do_not_contradict_the_one_that_it_is_turned_to(place):
+    base = deepcopy(TOLD["nsclc-unresectable-overdose"].request)
+    order = base["context"]["draftOrders"]["entry"][0]["resource"]
+    words = "1500 mg every 2 weeks"
+    holder = order if place == "renderedDosageInstruction" else order["dosageInstruction"][0]
+    holder[place] = [{"text": words}] if place == "additionalInstruction" else words
+    before = (await BENCH.look(base)).judged[0][0]
+    after = (await BENCH.look(rewrite.turn(base, {"dose": "700"}, before))).judged[0][0]
+    assert [judged.assessment.dose.verdict.value for judged in (before, after)] == ["exceeds", "ok"]
 
 
 @pytest.mark.parametrize("companions", ["", "tremelimumab", "cisplatin,etoposide", "carboplatin,nab-paclitaxel"])

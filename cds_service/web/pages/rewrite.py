@@ -110,6 +110,7 @@ class _Writing:
         instruction: Json = instructions[0]
         for stale in ("text", "patientInstruction", "additionalInstruction"):
             instruction.pop(stale, None)
+        self.order.pop("renderedDosageInstruction", None)
         if {"dose", "dose_unit"} & knobs.keys():
             instruction.pop("doseAndRate", None)
             if value := _json_number(now["dose"]):
