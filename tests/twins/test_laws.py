@@ -166,6 +166,7 @@ def _(body: Json, chance: Random) -> None:
             lambda words: words.replace(" ", "\N{NO-BREAK SPACE}"),
             lambda words: f" {words.replace(' ', '  ')} ",
             lambda words: words.replace("-", "\N{NON-BREAKING HYPHEN}"),
+            lambda words: f"{words}\N{ZERO WIDTH SPACE}",
         ]
     )
     for item in objects(body):
