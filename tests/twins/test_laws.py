@@ -269,7 +269,7 @@ def judged(service: Service) -> dict[str, list[Json]]:
     return {named: [outline(one) for one in service.assessments(story(named))] for named in STORIES}
 
 
-@settings(max_examples=250, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(stories, st.lists(st.sampled_from(sorted(REWRITINGS)), min_size=1, max_size=4, unique=True), st.integers(0, 99))
 def test_what_is_said_otherwise_is_judged_the_same(
     service: Service, judged: dict[str, list[Json]], named: str, hands: list[str], seed: int
@@ -308,7 +308,7 @@ def take(body: Json, where: int) -> Json:
     return taken
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=90, deadline=None, derandomize=True)
 @given(stories, st.integers(0, 200))
 def test_a_record_entered_in_error_is_none(service: Service, named: str, where: int) -> None:
     """Causes may differ: a reference to a record that is not there is unclear, one to an error is no record."""
@@ -352,7 +352,7 @@ def is_better(after: Json, before: Json) -> list[str]:
     return found + ["outcome"] * (after["outcome"] == "meets" != before["outcome"])
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(stories, st.integers(0, 9), st.sampled_from(sorted(FAILURES)))
 def test_what_could_not_be_had_makes_nothing_met_and_silences_no_card(
     service: Service, named: str, where: int, how: str
@@ -368,7 +368,7 @@ def test_what_could_not_be_had_makes_nothing_met_and_silences_no_card(
     assert after["cards"] or not before["cards"]
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=90, deadline=None, derandomize=True)
 @given(stories, st.integers(0, 200))
 def test_a_record_less_makes_nothing_met(service: Service, named: str, where: int) -> None:
     """But for doses that were given: without the first of them less than twelve months may have passed."""
