@@ -265,10 +265,15 @@ def _cancer(
 
 def recorded_on(raw: Json) -> date | None:
     """The day a Condition belongs to: recorded, asserted (STU3) or begun."""
-    for name in ("recordedDate", "assertedDate", "dateRecorded", "onsetDateTime"):
+    for name in ("recordedDate", "assertedDate", "dateRecorded"):
         if day := clinical_date(raw.get(name)):
             return day
-    return clinical_date(as_object(raw.get("onsetPeriod")).get("start"))
+    return begun_on(raw)
+
+
+def begun_on(raw: Json) -> date | None:
+    """The day a Condition began, or the first of the period in which it did."""
+    return clinical_date(raw.get("onsetDateTime")) or clinical_date(as_object(raw.get("onsetPeriod")).get("start"))
 
 
 def is_past(raw: Json) -> bool:

@@ -97,7 +97,7 @@ def _answered_under(reference: str, chart: Chart) -> str:
 def _person(chart: Chart, reference: str, within: Json) -> list[Resource]:
     """A practitioner with every active role of theirs, or the role that is referred to with its practitioner."""
     target = chart.resolve(reference, within=within)
-    kind, _, identity = reference.rpartition("/")
+    kind, _, identity = short_reference(reference).rpartition("/")
     if target is not None and target.type == "PractitionerRole":
         practitioner = chart.resolve(target.raw.get("practitioner"), within=target.raw)
         return [target, *([practitioner] if practitioner is not None else [])]
@@ -109,7 +109,7 @@ def _person(chart: Chart, reference: str, within: Json) -> list[Resource]:
 
 def _is_role_of(role: Resource, reference: str, identity: str) -> bool:
     holder = reference_of(role.raw.get("practitioner"))
-    return holder == reference or (bool(identity) and holder.rpartition("/")[2] == identity)
+    return holder == reference or (bool(identity) and short_reference(holder).rpartition("/")[2] == identity)
 
 
 def _active(role: Resource) -> bool:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.cancer import PROVISIONAL, recorded_on, site_of
+from cds_service.facts.cancer import PROVISIONAL, begun_on, recorded_on, site_of
 from cds_service.facts.claims import Claim, Inferred, settle
 from cds_service.facts.derive import months_between
 from cds_service.facts.medications import of_others
 from cds_service.facts.records import coded, evidence, shown, span_of, was_not_done
 from cds_service.facts.spread_words import claims_of_words
 from cds_service.facts.subject import is_for_another, subject
-from cds_service.fhir.read import clinical_date, code_of
+from cds_service.fhir.read import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,14 +41,14 @@ def read(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]
     for cancer in about.conditions:
         raw = cancer.resource.raw
         if came_back_by_status(cancer):
-            day = clinical_date(raw.get("onsetDateTime"))
+            day = begun_on(raw)
             item = evidence(cancer.resource, "clinicalStatus", code_of(raw.get("clinicalStatus")), day)
             claims.append(Claim(True, item))
             begun += [(day, item)] if day else []
     for resource, _ in coded(chart, "Condition", "local_recurrence"):
         raw = resource.raw
         if code_of(raw.get("verificationStatus")).lower() not in {"refuted", *PROVISIONAL}:
-            day = clinical_date(raw.get("onsetDateTime"))
+            day = begun_on(raw)
             item = evidence(resource, "code", shown(raw.get("code")), day or recorded_on(raw))
             claims.append(Claim(True, item))
             begun += [(day, item)] if day else []

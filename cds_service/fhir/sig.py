@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from cds_service.criteria.finding import Missing
 from cds_service.fhir.quantities import unit_of
 from cds_service.fhir.timing import interval, length, period_unit
+from cds_service.terminology.doubt import plain
 from cds_service.values import dataclass, remembered
 
 if TYPE_CHECKING:
@@ -382,9 +383,7 @@ _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ni
 
 
 def _plain(text: str) -> str:
-    for dash in "\u2010\u2011":
-        text = text.replace(dash, "-")
-    return _SAID_TWICE.sub(_said_once, " ".join(text.lower().split()))
+    return _SAID_TWICE.sub(_said_once, plain(text))
 
 
 def _said_once(m: re.Match[str]) -> str:

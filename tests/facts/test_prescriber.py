@@ -53,6 +53,15 @@ def test_a_requester_given_as_role():
     assert said(found)
 
 
+def test_a_version_in_a_reference_names_nobody_else():
+    """Neither the practitioner of a role nor the requester is the one whose id is the number of the version."""
+    assert said(facts(dx(), role("207RX0202X", practitioner="u1/_history/2")))
+    requester = {"reference": "https://ehr.example/fhir/Practitioner/u2/_history/3"}
+    found = facts(dx(), role("207RX0202X", "r1", "3"), requester=requester)
+    assert not found.knows("prescriber_specialty")
+    assert said(facts(dx(), role("207RX0202X", "r1", "3"), role("2085R0001X", "r2", "u2"), requester=requester))
+
+
 def test_the_user_counts_where_the_requester_is_withheld():
     withheld = {
         "extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]

@@ -326,6 +326,16 @@ def test_months_from_surgery_to_the_recurrence(onset, more_than_six):
     assert isinstance(months, Decimal)
 
 
+def test_a_recurrence_may_have_begun_in_a_period():
+    """The first day of the period is the day it came back."""
+    surgery = procedure(concept(SNOMED, "71273005"), "2025-12-01")
+    told = [
+        facts(dx(BTC, clinicalStatus="recurrence", **onset), surgery)
+        for onset in ({"onsetDateTime": "2026-08-01"}, {"onsetPeriod": {"start": "2026-08-01", "end": "2026-08-20"}})
+    ]
+    assert value(told[0]["months_since_surgery"]) == value(told[1]["months_since_surgery"]) == 8
+
+
 def test_months_from_the_last_adjuvant_dose():
     recurred = dx(BTC, clinicalStatus="recurrence", onsetDateTime="2026-10-01")
     doses = [administered("gemcitabine", day, f"a{day}") for day in ("2025-12-01", "2026-03-01", "2026-04-01")]

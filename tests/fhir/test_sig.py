@@ -42,6 +42,13 @@ def test_a_word_outside_the_grammar_stops_everything(word, place):
     assert parse(" ".join(words)) is None
 
 
+def test_characters_that_nobody_sees_hide_nothing():
+    seen = parse("1500 mg IV every 2 weeks")
+    assert seen is not None
+    for unseen in ("\N{SOFT HYPHEN}", "\N{ZERO WIDTH SPACE}", "\N{ZERO WIDTH NO-BREAK SPACE}"):
+        assert parse(f"{unseen}1500 mg IV{unseen} every 2 we{unseen}eks{unseen}") == seen
+
+
 def test_long_texts_are_not_read():
     assert parse("1500 mg IV every 4 weeks " + "slowly " * 60) is None
 
