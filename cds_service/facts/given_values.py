@@ -203,16 +203,16 @@ def _status(value: object, reading: Given) -> AnyFact:
 def _indication(value: object, reading: Given) -> AnyFact:
     """Every text is a diagnosis the drug is ordered for; one that names no disease we know is another disease."""
     histology = reading.values.get("histology")
+    tissue = histology_of((), histology) if isinstance(histology, str) else None
     status = reading.values.get("diagnosis_status")
-    found = []
-    for item in value if isinstance(value, list) else [value]:
-        if item is None:
-            continue
-        said = _words(item)
-        if names_no_disease(said):
-            raise UnusableError
-        tissue = histology_of((), histology) if isinstance(histology, str) else None
-        found.append(diagnosis_from_codings((), said, tissue) or Diagnosis(None, said))
+    texts = [_words(item) for item in (value if isinstance(value, list) else [value]) if item is not None]
+    if any(map(names_no_disease, texts)):
+        raise UnusableError
+    named = [diagnosis_from_codings((), said) or Diagnosis(None, said) for said in texts]
+    found = [diagnosis_from_codings((), said, tissue) or Diagnosis(None, said) for said in texts]
+    if len({d.disease for d in named if d.disease}) > 1:
+        # Nothing says which of several cancers the tissue is of: it may settle one, and speaks against none.
+        found = [plain if plain.settled else typed for plain, typed in zip(named, found, strict=True)]
     if not found:
         return LEFT_OUT
     certain = _certainty(status)

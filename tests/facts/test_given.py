@@ -233,6 +233,12 @@ def test_a_histology_settles_lung_cancer():
     assert (diagnosis.disease, diagnosis.settled) == ("nsclc", True)
 
 
+@pytest.mark.parametrize("histology", ["squamous", "hepatocellular carcinoma"])
+def test_a_histology_picks_none_of_several_cancers(histology):
+    found = read(indication=["nsclc", "hcc"], histology=histology).value("indication")
+    assert [(d.disease, d.settled) for d in found] == [("nsclc", True), ("hcc", True)]
+
+
 def test_several_diagnoses():
     assert [d.disease for d in one("indication", ["nsclc", "hcc"])] == ["nsclc", "hcc"]
     assert "indication" not in read(indication=[])
