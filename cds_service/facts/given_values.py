@@ -17,7 +17,7 @@ from cds_service.criteria.quantity import PartialDate
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.coverage import line_of_business
-from cds_service.facts.subject import names_no_disease
+from cds_service.facts.subject import merged, names_no_disease
 from cds_service.fhir.read import clinical_date, decimal, partial_date, whole
 from cds_service.terminology import Diagnosis, diagnosis_from_codings, histology_kind, histology_of, stage_from_text
 
@@ -223,7 +223,7 @@ def _indication(value: object, reading: Given) -> AnyFact:
         found = [replace(d, settled=False, why=why, ask=("diagnosis_status",)) for d in found]
     elif certain:
         found = [replace(d, status=certain) for d in found]
-    return Known(tuple(dict.fromkeys(found)), reading.evidence(value))
+    return Known(merged(list(dict.fromkeys(found))), reading.evidence(value))
 
 
 def _certainty(status: object) -> str | None:
