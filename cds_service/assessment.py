@@ -50,6 +50,8 @@ HEAVY_KG = 300
 """From this weight on a weighing is more likely a slip of the unit or the decimal point than a patient."""
 _absence_of = attrgetter("absence")
 RECEIVED_FOR_IT = Known(value=True)
+SMALL_CELL = "es-sclc"
+"""The disease that is limited or extensive; of any other such a stage says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,7 +353,7 @@ def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
         extent = facts.get("sclc_extent")
     else:
         more["sclc_extent"] = extent
-    limited = isinstance(extent, Known) and extent.value == "limited"
+    limited = disease == SMALL_CELL and isinstance(extent, Known) and extent.value == "limited"
     more["diagnosis_covered"] = _covered(diagnosis, status, indication, evidence, limited=limited)
     if not facts.knows("covered_indication"):
         # Receiving it for this diagnosis is receiving it for a covered indication, as far as that one is covered.

@@ -17,7 +17,7 @@ from cds_service.criteria.quantity import PartialDate
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.coverage import line_of_business
-from cds_service.facts.subject import names_no_disease
+from cds_service.facts.subject import merged, names_no_disease
 from cds_service.fhir.read import clinical_date, decimal, partial_date, whole
 from cds_service.terminology import Diagnosis, diagnosis_from_codings, histology_kind, histology_of, stage_from_text
 
@@ -203,16 +203,16 @@ def _status(value: object, reading: Given) -> AnyFact:
 def _indication(value: object, reading: Given) -> AnyFact:
     """Every text is a diagnosis the drug is ordered for; one that names no disease we know is another disease."""
     histology = reading.values.get("histology")
+    tissue = histology_of((), histology) if isinstance(histology, str) else None
     status = reading.values.get("diagnosis_status")
-    found = []
-    for item in value if isinstance(value, list) else [value]:
-        if item is None:
-            continue
-        said = _words(item)
-        if names_no_disease(said):
-            raise UnusableError
-        tissue = histology_of((), histology) if isinstance(histology, str) else None
-        found.append(diagnosis_from_codings((), said, tissue) or Diagnosis(None, said))
+    texts = [_words(item) for item in (value if isinstance(value, list) else [value]) if item is not None]
+    if any(map(names_no_disease, texts)):
+        raise UnusableError
+    named = [diagnosis_from_codings((), said) or Diagnosis(None, said) for said in texts]
+    found = [diagnosis_from_codings((), said, tissue) or Diagnosis(None, said) for said in texts]
+    if len({d.disease for d in named if d.disease}) > 1:
+        # Nothing says which of several cancers the tissue is of: it may settle one, and speaks against none.
+        found = [plain if plain.settled else typed for plain, typed in zip(named, found, strict=True)]
     if not found:
         return LEFT_OUT
     certain = _certainty(status)
@@ -223,7 +223,7 @@ def _indication(value: object, reading: Given) -> AnyFact:
         found = [replace(d, settled=False, why=why, ask=("diagnosis_status",)) for d in found]
     elif certain:
         found = [replace(d, status=certain) for d in found]
-    return Known(tuple(dict.fromkeys(found)), reading.evidence(value))
+    return Known(merged(list(dict.fromkeys(found))), reading.evidence(value))
 
 
 def _certainty(status: object) -> str | None:

@@ -233,7 +233,7 @@ def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
             if id(cancer.resource.raw) not in conditions:
                 conditions[id(cancer.resource.raw)] = cancer
                 found.append(_asked_if_past(cancer).diagnosis)
-    diagnoses = tuple(replace(d, named_by_order=True) for d in _merge(found))
+    diagnoses = tuple(replace(d, named_by_order=True) for d in merged(found))
     said = tuple((one.diagnosis, one.evidence) for one in reasons.named if one.condition is None)
     disagreeing = list(reasons.disagreeing)
     if said:
@@ -306,10 +306,10 @@ def _asked_if_past(cancer: Cancer) -> Cancer:
 
 
 def _merged(chosen: Iterable[Cancer]) -> tuple[Diagnosis, ...]:
-    return _merge([_asked_if_past(cancer).diagnosis for cancer in chosen])
+    return merged([_asked_if_past(cancer).diagnosis for cancer in chosen])
 
 
-def _merge(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
+def merged(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
     """One diagnosis per disease; a code that only says lung or liver gives way to one that says which tumour."""
     if len(found) < 2:
         return tuple(found)
@@ -330,11 +330,16 @@ def _better(first: Diagnosis, second: Diagnosis) -> Diagnosis:
         one, two = two, one
     return replace(
         one,
-        extent=one.extent if two.extent in (None, one.extent) else two.extent if one.extent is None else None,
-        stage=one.stage or two.stage,
-        histology=one.histology or two.histology,
+        extent=_agreed(one.extent, two.extent),
+        stage=_agreed(one.stage, two.stage),
+        histology=_agreed(one.histology, two.histology),
         withdrawn=one.withdrawn or two.withdrawn,
     )
+
+
+def _agreed(one: str | None, two: str | None) -> str | None:
+    """What one says and the other does not deny; None where they contradict each other."""
+    return one if two in (None, one) else two if one is None else None
 
 
 def _reasons(reading: Reading) -> _Reasons:

@@ -551,9 +551,9 @@ _OWN_HISTOLOGIES = {
     "sclc": {"sclc"},
     "hcc": {"hcc"},
     "btc": {"btc", "nsclc"},
-    "urothelial": {"urothelial", "nsclc"},
 }
-"""Adenocarcinoma and squamous carcinoma (group nsclc) also occur in bile ducts and bladder."""
+"""Adenocarcinoma and squamous carcinoma (group nsclc) also occur in bile ducts. In the bladder any of them does: such a
+cancer stays another disease."""
 
 
 def _contradicts(disease: str, groups: set[str]) -> bool:

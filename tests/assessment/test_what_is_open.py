@@ -50,6 +50,15 @@ def test_therapy_is_established_only_for_a_confirmed_diagnosis(status, outcome, 
     assert (established.outcome, [missing.fact for missing in established.missing]) == (outcome, asked)
 
 
+@pytest.mark.parametrize(
+    ("indication", "outcome"),
+    [("es-sclc", Outcome.NOT_MET), ("btc", Outcome.MET), ("nsclc", Outcome.MET), ("hcc", Outcome.MET)],
+)
+def test_limited_stage_takes_only_small_cell_lung_cancer_out_of_scope(indication, outcome):
+    continued = judged(indication=indication, stage="limited", request_type="continuation", centene_benefit=True)
+    assert found(continued, "II.A.1").outcome is outcome
+
+
 def test_a_dose_within_the_rows_meets_its_clause_though_nobody_knows_of_an_increase_or_a_partner():
     dose = every(3, 1500, phase="combination", cycles=4)
     continued = judged(indication="nsclc", request_type="continuation", metastatic=True, weight_kg=70, dose=dose)

@@ -233,6 +233,27 @@ def test_a_histology_settles_lung_cancer():
     assert (diagnosis.disease, diagnosis.settled) == ("nsclc", True)
 
 
+@pytest.mark.parametrize("histology", ["squamous", "hepatocellular carcinoma"])
+def test_a_histology_picks_none_of_several_cancers(histology):
+    found = read(indication=["nsclc", "hcc"], histology=histology).value("indication")
+    assert [(d.disease, d.settled) for d in found] == [("nsclc", True), ("hcc", True)]
+
+
+@pytest.mark.parametrize(
+    ("texts", "extent", "stage"),
+    [
+        (["extensive stage small cell lung cancer", "limited stage small cell lung cancer"], None, None),
+        (["small cell lung cancer", "extensive stage small cell lung cancer"], "extensive", None),
+        (["nsclc stage IIIB", "nsclc stage IV"], None, None),
+        (["nsclc", "nsclc stage IV"], None, "IV"),
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_names_of_one_disease_are_one_diagnosis_in_any_order(texts, extent, stage, order):
+    (diagnosis,) = one("indication", texts[::order])
+    assert (diagnosis.extent, diagnosis.stage) == (extent, stage)
+
+
 def test_several_diagnoses():
     assert [d.disease for d in one("indication", ["nsclc", "hcc"])] == ["nsclc", "hcc"]
     assert "indication" not in read(indication=[])

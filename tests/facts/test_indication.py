@@ -329,6 +329,12 @@ def test_a_report_of_urothelial_carcinoma_agrees_with_bladder_cancer(report):
     assert (diagnosis.disease, diagnosis.settled, diagnosis.withdrawn) == (None, True, True)
 
 
+@pytest.mark.parametrize("report", ["Small cell carcinoma", "Large cell neuroendocrine carcinoma"])
+def test_no_histology_makes_bladder_cancer_a_lung_cancer(report):
+    (diagnosis,) = value(facts(icd("C67.9"), lab("31206-6", {"text": report}))["indication"])
+    assert (diagnosis.disease, diagnosis.settled) == (None, True)
+
+
 def test_conditions_of_another_patient_are_never_read():
     assert cause(facts(dx(NSCLC, subject={"reference": "Patient/p2"}))["indication"]) is not Absence.CONFLICTING
     assert not facts(dx(NSCLC, subject={"reference": "Patient/p2"})).knows("indication")
