@@ -97,6 +97,13 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self.scope[WHOLE] = True  # type: ignore[literal-required]
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that has said all it will say still gets the answer to what it said."""
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._end_head()
