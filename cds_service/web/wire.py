@@ -99,9 +99,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that has said all it will say still gets the answer to what it said."""
-        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+        cycle: Any = self.cycle  # the last request; None before the first
+        if cycle is None or cycle.response_complete or cycle.more_body:
             return False
-        self.cycle.keep_alive = False
+        cycle.keep_alive = False
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
