@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from cds_service import __version__, logs, otel
+from cds_service import __version__, logs, otel, telemetry
 from cds_service.crd.evaluations import InMemory, ResponsesInMemory
 from cds_service.crd.metrics import MetricsFile
 from cds_service.errors import RequestError, ServiceError, SettingsError
@@ -121,7 +121,7 @@ def create_app(
     site = replace(site, crd=replace(site.crd, evaluations=evaluations, responses=responses))
     outbound = Outbound(registry, demo=settings.demo_mode, more=settings.fhir_servers)
     replay = _replay(settings, recorder)
-    keys = KeyCache(outbound.read_keys, on_failure=_keys_not_read)
+    keys = KeyCache(outbound.read_keys, on_reading=_keys_read)
     door = Door(registry, Verifier(keys, replay), base=settings.public_base_url, demo=settings.demo_mode)
     calls = Calls(
         services={service.id: service for service in services if settings.demo_mode or not service.demo_only},
@@ -142,6 +142,7 @@ def create_app(
         yield
         await life.end()
         await asyncio.to_thread(stop_spans)
+        await keys.close()
         await outbound.close()
         replay.close()
 
@@ -159,7 +160,7 @@ def create_app(
         demo=settings.demo_mode, workbench=settings.demo_mode or bool(operators), library=policies
     )
     needed = isinstance(replay, SharedReplay) and not settings.demo_mode
-    operations = Operations(policies, registry, tuple(calls.services.values()), life, recorder, watched, needed)
+    operations = Operations(policies, registry, keys, tuple(calls.services.values()), life, recorder, watched, needed)
     api.router.routes.extend([*calls.routes(), *operations.routes()])
     fhir = Fhir(policies, settings.today, site.public_base_url, evaluations, responses, settings.body_limit, _owner)
     api.router.routes.extend(fhir.routes())
@@ -242,8 +243,10 @@ def _registry(settings: Settings) -> LiveRegistry:
     return LiveRegistry.of(settings.registry, demo=settings.demo_mode)
 
 
-def _keys_not_read(error: Exception) -> None:
-    logs.crash(log, "reading keys", error)
+def _keys_read(trouble: Exception | None) -> None:
+    telemetry.count("cds_key_readings", "read" if trouble is None else "failed")
+    if trouble is not None:
+        logs.crash(log, "reading keys", trouble)
 
 
 def _workbench(

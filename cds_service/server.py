@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import select
 import signal
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from cds_service.workers import Workers, listen
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from types import FrameType
 
     from cds_service.settings import Settings
@@ -163,14 +164,27 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let open connections finish, then end."""
         self.life.draining = True
-        await asyncio.sleep(0)  # what was just accepted is a connection before listening ends
+        until = time.monotonic() + LINGER
+        quiet = 0  # turns of the loop; who is let in is a connection, and not cut off, after two
+        while quiet < 3 and time.monotonic() < until:
+            quiet = 0 if _knocks(sockets or ()) else quiet + 1
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         until = time.monotonic() + LINGER
+        await asyncio.sleep(0.02)  # who was let in last is among the connections by then
         while self.server_state.connections and time.monotonic() < until:  # noqa: ASYNC110  (it has no event to wait for)
             await asyncio.sleep(0.02)
         await super().shutdown(sockets)
         logs.event(log, logging.INFO, "ended")
+
+
+def _knocks(listening: Iterable[socket.socket]) -> bool:
+    """Whether somebody waits to be let in; whoever does when listening ends is cut off."""
+    asked = select.poll()
+    for one in listening:
+        asked.register(one, select.POLLIN)
+    return bool(asked.poll(0))
 
 
 def _collect_rarely() -> None:

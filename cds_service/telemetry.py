@@ -48,6 +48,7 @@ METRICS: dict[str, Metric] = {
         Metric("counter", "cds_fetches", "FHIR reads at the client's server", ("key", "outcome")),
         Metric("histogram", "cds_fetch_seconds", "Time of a FHIR read", ("outcome",)),
         Metric("counter", "cds_tokens_refused", "Calls whose token was refused", ("cause",)),
+        Metric("counter", "cds_key_readings", "Readings of the clients' key sets", ("outcome",)),
         Metric("counter", "cds_feedback", "Feedback entries taken", ("outcome",)),
         Metric("counter", "cds_record_rows", "Rows written to the record"),
         Metric("counter", "cds_record_groups", "Commits to the record"),

@@ -112,6 +112,11 @@ def load_library(folder: Path | None = None) -> Library:
         for file in found
         if _MISNAMED.search(file.name) and file.suffix != ".yaml"
     ]
+    problems += [
+        f"{linked.relative_to(top)}:1: is not read; it is a link to a folder: link the files, or put them in a folder"
+        for linked in found
+        if linked.is_symlink() and linked.is_dir()
+    ]
     revisions: list[Revision] = []
     for file in files:
         try:

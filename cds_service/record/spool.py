@@ -60,7 +60,7 @@ class Spool:
         """Make rows durable. Raises SpoolFullError, or OSError from the disk: nothing is kept then."""
         lines = b"".join(_line(entry) for entry in entries)
         with self._guard:
-            file = self._opened()
+            file = self._writable()
             if self.size() + len(lines) > self._limit:
                 raise SpoolFullError
             before = os.lseek(file, 0, os.SEEK_END)
@@ -107,7 +107,7 @@ class Spool:
         self._adopt()
         for path, file in list(self._taken.items()):
             if os.fstat(file).st_size:
-                rows, unread = _entries(path)
+                rows, unread = _entries(file)
                 if unread:
                     self._damaged.add(path)
                 yield path, rows
@@ -115,13 +115,17 @@ class Spool:
                 self.done(path)
 
     def done(self, path: Path) -> None:
-        """Forget a file whose rows are in the store."""
+        """Forget a file whose rows are in the store, also where its folder is gone or may not be written any more."""
         if path in self._damaged:
             self._damaged.discard(path)
-            path.rename(path.with_suffix(".unread"))
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                path.rename(path.with_suffix(".unread"))
             logs.event(log, logging.ERROR, "spool file set aside: not all of it are rows")
         else:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError:
+                os.ftruncate(self._taken[path], 0)
         os.close(self._taken.pop(path))
 
     def close(self) -> None:
@@ -137,7 +141,12 @@ class Spool:
     def _new_path(self) -> Path:
         return self._folder / f"{os.getpid()}-{uuid4().hex}.jsonl"
 
-    def _opened(self) -> int:
+    def _writable(self) -> int:
+        """The file to write to. One that has lost its name would go with this process: it is only read any more."""
+        if self._file is not None and not _is_at(self._path, self._file):
+            self._taken[self._path] = self._file
+            self._file, self._path = None, self._new_path()
+            logs.event(log, logging.ERROR, "spool file is gone; another one begins")
         if self._file is None:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Locked before it has the name by which others look for it, so that nobody takes it for a dead worker's.
@@ -178,6 +187,13 @@ class Spool:
                 os.close(file)
 
 
+def _is_at(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except OSError:
+        return False
+
+
 def _sync(folder: Path) -> None:
     """Make a new name in a folder as durable as what will stand in its file."""
     opened = os.open(folder, os.O_RDONLY)
@@ -200,11 +216,14 @@ def _line(entry: Entry) -> bytes:
     return orjson.dumps(["feedback", list(entry._replace(comment=None)), comment]) + b"\n"
 
 
-def _entries(path: Path) -> tuple[list[Entry], int]:
-    """The rows of a file, and how many of its whole lines are none."""
+def _entries(file: int) -> tuple[list[Entry], int]:
+    """The rows of a file, whatever became of its name, and how many of its whole lines are none."""
     rows: list[Entry] = []
     unread = 0
-    for line in filter(None, path.read_bytes().split(b"\n")[:-1]):  # what follows the last end of a line was cut short
+    with os.fdopen(os.dup(file), "rb") as whole:
+        whole.seek(0)
+        lines = whole.read().split(b"\n")[:-1]
+    for line in filter(None, lines):  # what follows the last end of a line was cut short
         try:
             rows.append(_checked(_entry(*orjson.loads(line))))
         except (ValueError, TypeError, LookupError):

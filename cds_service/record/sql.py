@@ -38,7 +38,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
 
 from cds_service.errors import SettingsError
 from cds_service.record.decision import GENESIS, CardRow, Decision, chain
@@ -164,6 +164,8 @@ _TABLES: Mapping[type, Table] = {
     ResponseRow: response,
 }
 
+_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
+"""What SQLite says of a file that another process holds: in a moment it may be free."""
 _PATIENCE = 5
 """Seconds to wait for a connection or a lock before the store counts as unavailable."""
 
@@ -212,7 +214,12 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
         raise SettingsError("The record needs a file: sqlite:///path/to/record.sqlite")
     engine = create_engine(url, connect_args={"timeout": _PATIENCE, "check_same_thread": False}, pool_size=4)
 
-    def connected(connection: Any, _: object) -> None:
+    def connecting_to_file(*_: object) -> None:
+        if not Path(path).exists():  # SQLite would let others read what it makes
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+
+    def connected(connection: Any, record: Any) -> None:
+        record.info[_FILE] = _file_at(path)
         connection.isolation_level = None
         connection.text_factory = _text
         # WAL lets readers go on while a row is written; FULL makes every commit reach the disk before it is answered.
@@ -224,9 +231,27 @@ def engine_for(url: str, *, durable: bool = True) -> Engine:
         writing = connection.get_execution_options().get("writing", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
+    def taken(_: object, record: Any, __: object) -> None:
+        if record.info[_FILE] != _file_at(path):
+            raise DisconnectionError
+
+    event.listen(engine, "do_connect", connecting_to_file)
     event.listen(engine, "connect", connected)
+    event.listen(engine, "checkout", taken)
     event.listen(engine, "begin", begin)
     return engine
+
+
+_FILE = "file"
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Which file has this name now. What is written to another one is lost with the process."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _turn_to_wal(connection: sqlite3.Connection) -> None:
@@ -239,8 +264,8 @@ def _turn_to_wal(connection: sqlite3.Connection) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > end:
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _HELD or time.monotonic() > end:
                 raise
             time.sleep(0.01)
         else:
@@ -254,6 +279,7 @@ class SqlStore:
         self._keys = keys
         self.url = usable_url(url)
         self._on_postgresql = self.url.startswith("postgresql")
+        self._path = make_url(self.url).database or ""
         self._engine = engine_for(self.url)
         self._writing = self._engine.execution_options(writing=True)
         self._tokens = engine_for(self.url, durable=False).execution_options(writing=True)
@@ -293,6 +319,7 @@ class SqlStore:
         self._head = head.with_for_update() if self._on_postgresql else head
         self._connection: Any = None
         self._reader: Any = None
+        self._read_from: tuple[int, int] | None = None
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
         self._head_sql = str(self._head.compile(dialect=self._engine.dialect))
         self._decision_sql = self._compiled(insert(decision), [column.name for column in decision.columns])
@@ -320,12 +347,8 @@ class SqlStore:
         Raises SchemaError where the schema is missing or of another version.
         """
         if not self._on_postgresql:
-            database = make_url(self.url).database
-            assert database  # noqa: S101  (checked when the engine was made)
             try:
-                Path(database).parent.mkdir(parents=True, exist_ok=True)
-                if not Path(database).exists():
-                    os.close(os.open(database, os.O_CREAT | os.O_WRONLY, 0o600))
+                Path(self._path).parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreUnavailableError(type(error).__name__) from None
             with self._transaction(writing=True) as connection:
@@ -424,6 +447,8 @@ class SqlStore:
                     if self._on_postgresql:
                         # Transactions begin and end by our own words, as they do in SQLite.
                         self._connection.dbapi_connection.autocommit = True
+                elif not self._on_postgresql and self._connection.info[_FILE] != _file_at(self._path):
+                    raise FileNotFoundError
                 cursor = self._connection.cursor()
                 cursor.execute(begin)
             except (self._driver_error, SQLAlchemyError, OSError) as error:
@@ -502,9 +527,13 @@ class SqlStore:
         if self._on_postgresql:
             return None
         try:
+            if self._reader is not None and self._read_from != _file_at(self._path):
+                self._reader.close()
+                self._reader = None
             if self._reader is None:
                 # Not one of the engine's: opening those may wait for a lock, and everybody waits for this thread.
-                file = f"file:{quote(str(make_url(self.url).database))}?mode=rw"
+                file = f"file:{quote(self._path)}?mode=rw"
+                self._read_from = _file_at(self._path)
                 self._reader = sqlite3.connect(file, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
             found = self._reader.execute(self._of_patient_sql, (patient,)).fetchall()
         except (self._driver_error, SQLAlchemyError, OSError):

@@ -103,29 +103,33 @@ def _read(jwk: Mapping[str, Any]) -> VerificationKey | None:
 
 @dataclass(slots=True)
 class _Held:
-    """A fetched set; ``read_at`` and ``tried_at`` are readings of the clock."""
+    """A fetched set; ``read_at`` and ``tried_at`` are readings of the clock. ``failed`` tells of the last try."""
 
     keys: KeySet | None = None
     read_at: float = 0.0
     tried_at: float | None = None
+    failed: bool = False
 
 
 @dataclass(slots=True)
 class KeyCache:
-    """The JWK sets of the registry's addresses, each read once for all callers who wait for it.
+    """The JWK sets of the registry's addresses, each read once for all callers.
 
-    A set is read again after ``fresh`` seconds, or when a token names a key that is not in it, but never sooner than
-    ``cooldown`` seconds after the last try: made-up key ids cost one request, not one each. If reading fails, the old
-    set serves up to ``stale`` seconds after it was read. A key that left the published set is gone with the next
-    reading.
+    After ``renew`` seconds a set is read again beside the calls, which go on with the one there is. One older than
+    ``fresh`` seconds is waited for, unless the last try failed: then the old one serves on, up to ``stale`` seconds
+    after it was read. So a key that left the published set is accepted for ``fresh`` seconds at most, and for
+    ``stale`` seconds where its address does not give a set. A token that names a key which is not in the set waits for
+    a new one. Nobody is asked sooner than ``cooldown`` seconds after the last try: made-up key ids cost one request,
+    not one each.
     """
 
     fetch: Callable[[str], Awaitable[bytes]]
+    renew: float = 300.0
     fresh: float = 600.0
     stale: float = 3600.0
     cooldown: float = 30.0
     clock: Callable[[], float] = time.monotonic
-    on_failure: Callable[[Exception], None] | None = None
+    on_reading: Callable[[Exception | None], None] | None = None
     _held: dict[str, _Held] = field(default_factory=dict)
     _reading: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -133,41 +137,49 @@ class KeyCache:
         """The key with this id in the set of a registered address; None if there is none, or no usable set."""
         held = self._held.setdefault(jku, _Held())
         found = self._usable(held, kid, algorithm)
-        due = held.keys is None or self.clock() - held.read_at > self.fresh
-        if (found is None or due) and self._may_try(held):
-            await self._read_once(jku, held)
-            found = self._usable(held, kid, algorithm)
-        elif found is None and (reading := self._reading.get(jku)) is not None:
-            await asyncio.shield(reading)
+        age = self.clock() - held.read_at
+        if found is not None and age <= self.renew:
+            return found
+        reading = self._reading.get(jku) or self._begun(jku, held)
+        if reading is not None and (found is None or (age > self.fresh and not held.failed)):
+            await asyncio.shield(reading)  # one caller that goes away does not take the answer from the others
             found = self._usable(held, kid, algorithm)
         return found
 
-    def ready(self, addresses: Iterable[str]) -> bool:
-        """Whether no address has been tried in vain without a set to show for it."""
-        held = [self._held.get(jku) for jku in addresses]
-        return all(one is None or one.tried_at is None or one.keys is not None for one in held)
+    def failing(self, addresses: Iterable[str]) -> int:
+        """How many of these addresses gave no set when they were last asked."""
+        return sum(held.failed for jku in addresses if (held := self._held.get(jku)) is not None)
+
+    async def close(self) -> None:
+        """Give up what is being read."""
+        reading = list(self._reading.values())
+        for one in reading:
+            one.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
 
     def _usable(self, held: _Held, kid: str | None, algorithm: str) -> VerificationKey | None:
         if held.keys is None or self.clock() - held.read_at > self.stale:
             return None
         return held.keys.find(kid, algorithm)
 
-    def _may_try(self, held: _Held) -> bool:
-        return held.tried_at is None or self.clock() - held.tried_at >= self.cooldown
-
-    async def _read_once(self, jku: str, held: _Held) -> None:
-        reading = self._reading.get(jku)
-        if reading is None:
-            held.tried_at = self.clock()
-            reading = self._reading[jku] = asyncio.ensure_future(self._read(jku, held))
-            reading.add_done_callback(lambda _: self._reading.pop(jku, None))
-        await asyncio.shield(reading)  # one caller that goes away does not take the answer from the others
+    def _begun(self, jku: str, held: _Held) -> asyncio.Task[None] | None:
+        """A new reading; None where it is too soon for one."""
+        now = self.clock()
+        if held.tried_at is not None and now - held.tried_at < self.cooldown:
+            return None
+        held.tried_at = now
+        reading = self._reading[jku] = asyncio.ensure_future(self._read(jku, held))
+        reading.add_done_callback(lambda _: self._reading.pop(jku, None))
+        return reading
 
     async def _read(self, jku: str, held: _Held) -> None:
+        began = self.clock()
+        trouble: Exception | None = None
         try:
-            keys = read_keys(orjson.loads(await self.fetch(jku)))
+            held.keys = read_keys(orjson.loads(await self.fetch(jku)))
+            held.read_at = began  # what was withdrawn while the answer was under way may stand in it
         except Exception as error:  # whatever happens out there, the service goes on with what it has
-            if self.on_failure is not None:
-                self.on_failure(error)
-            return
-        held.keys, held.read_at = keys, self.clock()
+            trouble = error
+        held.failed = trouble is not None
+        if self.on_reading is not None:
+            self.on_reading(trouble)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cds_service.record.recorder import Recorder
     from cds_service.reload import Reloadable
     from cds_service.service import CdsService
+    from cds_service.trust.keys import KeyCache
     from cds_service.trust.registry import LiveRegistry
     from cds_service.web.life import Life
 
@@ -40,6 +41,7 @@ class Operations:
 
     library: Callable[[], Library]
     registry: LiveRegistry
+    keys: KeyCache
     services: Iterable[CdsService]
     life: Life
     recorder: Recorder | None = None
@@ -90,7 +92,10 @@ class Operations:
         if self.registry.alarm:
             answer["registry"]["trouble"] = "the file was changed and is broken; the one before serves"
         answer["prefetch"] = {"sha256": prefetch_hash(self.services)}
-        if alarms := [one.alarm for one in self.watched if one.alarm]:
+        alarms = [one.alarm for one in self.watched if one.alarm]
+        if failing := self.keys.failing(known.key_addresses):
+            alarms.append(f"keys: {failing} key set{'s' if failing > 1 else ''} of clients could not be read")
+        if alarms:
             answer["alarms"] = alarms
         return json_answer(answer)
 

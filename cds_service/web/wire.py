@@ -97,6 +97,14 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self.scope[WHOLE] = True  # type: ignore[literal-required]
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """A client that has said all it will say still gets the answer to what it said."""
+        cycle: Any = self.cycle  # the last request; None before the first
+        if cycle is None or cycle.response_complete or cycle.more_body:
+            return False
+        cycle.keep_alive = False
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._end_head()

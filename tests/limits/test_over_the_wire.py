@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -215,3 +216,47 @@ async def test_what_is_no_request_is_refused_like_everything_else(
         found, headers, body, closed = await said(port, said_to_it)
         assert (found, headers["content-type"], closed) == (status, "application/fhir+json", True)
         assert OperationOutcome.model_validate_json(body)
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+async def test_a_client_that_has_said_all_it_will_say_is_answered(calls: int) -> None:
+    async with serving(create_app(Settings.load(record=False))) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write((head(len(BODY)) + BODY) * calls)
+        writer.write_eof()
+        for _ in range(calls):
+            status, _, body = await answered(reader)
+            assert status == 200
+            assert json.loads(body)["cards"]
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_a_client_that_leaves_in_the_middle_of_its_body_is_not_waited_for() -> None:
+    async with serving(create_app(Settings.load(record=False))) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head(len(BODY) + 1) + BODY)
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_who_waits_to_be_let_in_when_listening_ends_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cds_service.server.logs.configure", lambda *_, **__: None)
+    waiting: list[socket.socket] = []
+    async with running(Settings.load(record=False, port=0)) as (server, address):
+        port = int(address.rpartition(":")[2])
+
+        async def told_to_end_while_many_knock(_: int) -> bool:
+            for _number in range(40):
+                waiting.append(socket.create_connection(("127.0.0.1", port)))
+                waiting[-1].sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+            return True
+
+        monkeypatch.setattr(server, "on_tick", told_to_end_while_many_knock)
+    statuses = []
+    for one in waiting:
+        with one:
+            one.settimeout(5)
+            statuses.append(one.recv(12))
+    assert statuses == [b"HTTP/1.1 200"] * 40

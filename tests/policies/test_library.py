@@ -3,6 +3,7 @@
 # ruff: noqa: E501  # passages of a policy file stand here as they are written there
 
 import re
+import shutil
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -18,6 +19,7 @@ from cds_service.policies.diff import diff
 from cds_service.policies.library import SHIPPED, load_library
 from cds_service.policies.load import load_revision
 from cds_service.policies.render import render
+from cds_service.reload import Reloadable
 
 GOOD = Path(__file__).parent / "good"
 SHIPPED_FILE = SHIPPED / "cp_phar_339" / "2022-12-02.yaml"
@@ -430,3 +432,36 @@ def test_a_mounted_config_map_holds_every_policy_once(tmp_path: Path) -> None:
     assert [revision.sha256 for revision in load_library(tmp_path).revisions] == [
         revision.sha256 for revision in load_library().revisions
     ]
+
+
+def test_a_folder_that_is_only_linked_is_named_and_not_left_out(tmp_path: Path) -> None:
+    top, elsewhere = tmp_path / "policies", tmp_path / "elsewhere"
+    for folder in (top, elsewhere):
+        folder.mkdir()
+        shutil.copy(SHIPPED_FILE, folder)
+    (top / "newer").symlink_to(elsewhere)
+    with pytest.raises(PolicyError, match=r"newer:1: is not read; it is a link to a folder"):
+        load_library(top)
+
+
+async def test_a_mounted_config_map_that_is_switched_takes_over_whole(tmp_path: Path) -> None:
+    def switch(text: str) -> None:
+        version = tmp_path / f"..{len(list(tmp_path.iterdir()))}"
+        version.mkdir()
+        (version / SHIPPED_FILE.name).write_text(text)
+        (tmp_path / "..data_tmp").symlink_to(version.name)
+        (tmp_path / "..data_tmp").replace(tmp_path / "..data")
+
+    good = SHIPPED_FILE.read_text()
+    switch(good)
+    (tmp_path / SHIPPED_FILE.name).symlink_to(f"..data/{SHIPPED_FILE.name}")
+    policies = Reloadable("policies", lambda: load_library(tmp_path), tmp_path, load_library(tmp_path))
+    first = policies()
+    switch(good.replace("cite:", "sight:"))
+    assert not await policies.refresh()
+    assert policies() is first
+    assert policies.alarm
+    switch(f"{good}\n# reviewed\n")
+    assert await policies.refresh()
+    assert policies().newest[0].sha256 != first.newest[0].sha256
+    assert policies.alarm == ""

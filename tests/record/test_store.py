@@ -425,3 +425,45 @@ def store_with_one(tmp_path: Path, keys: Keys) -> Iterator[SqlStore]:
     store.append([decision()])
     yield store
     store.close()
+
+
+def test_a_file_that_may_only_be_read_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite3.connect(tmp_path / "record.sqlite").execute("CREATE TABLE one (a)").connection.close()
+    read_only = sqlite3.connect(f"file:{tmp_path}/record.sqlite?mode=ro", uri=True)
+    monkeypatch.setattr("cds_service.record.sql.time.sleep", lambda _: pytest.fail("it is waited for"))
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        sql._turn_to_wal(read_only)
+    read_only.close()
+
+
+@pytest.mark.parametrize("change", ["removed", "replaced", "folder moved"])
+def test_a_file_that_is_gone_takes_no_more_rows_with_it(tmp_path: Path, keys: Keys, change: str) -> None:
+    folder = tmp_path / "data"
+    store = SqlStore(f"sqlite:///{folder}/record.sqlite", keys)
+    store.prepare()
+    before, after = decision(), decision()
+    store.append([before])
+    store.check()
+    assert store.responses_at_once("patient") == ()
+    if change == "removed":
+        for file in folder.iterdir():
+            file.unlink()
+    elif change == "replaced":
+        for file in folder.iterdir():
+            file.rename(file.with_name(f"old-{file.name}"))
+        SqlStore(f"sqlite:///{folder}/record.sqlite", keys).prepare()
+    else:
+        folder.rename(tmp_path / "elsewhere")
+        with pytest.raises(StoreUnavailableError):
+            store.check()
+    with pytest.raises(StoreUnavailableError):
+        store.append([after])
+    store.prepare()
+    store.check()
+    store.append([after])
+    store.append([ResponseRow("key", "patient", NOON, b"sealed")])
+    assert store.responses_at_once("patient") == (b"sealed",)
+    assert [row.decision.id for row in store.decisions()] == [after.id]
+    assert verify(store, keys).problems == ()
+    assert (folder / "record.sqlite").stat().st_mode & 0o077 == 0
+    store.close()

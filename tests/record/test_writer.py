@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import threading
 from typing import TYPE_CHECKING
 
@@ -419,3 +420,50 @@ async def test_whatever_happens_to_the_writer_a_call_gets_its_answer(
         await writer.write((decision(),))
     assert writer.state.spooled == 1
     writer.close()
+
+
+async def test_rows_of_a_spool_that_is_taken_away_are_replayed_all_the_same(
+    moody: Moody, tmp_path: Path, keys: Keys
+) -> None:
+    writer = Writer(moody, Spool(tmp_path / "spool", 1_000_000))
+    moody.away = True
+    rows_kept = [decision() for _ in range(4)]
+    for number, row in enumerate(rows_kept):
+        await writer.write((row,))
+        if number % 2:
+            shutil.rmtree(tmp_path / "spool")
+    moody.away = False
+    await writer.write((last := decision(),))
+    await asyncio.to_thread(writer.close)
+    assert sorted(ids(moody)) == sorted(row.id for row in (*rows_kept, last))
+    assert writer.state.away == ""
+    assert verify(moody, keys).problems == ()
+
+
+def test_a_file_that_cannot_be_removed_is_not_replayed_again(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    spool.keep([decision()])
+    with monkeypatch.context() as read_only:
+        read_only.setattr("pathlib.Path.unlink", refused)
+        for path, _ in spool.waiting():
+            spool.done(path)
+        assert list(spool.waiting()) == []
+    assert spool.size() == 0
+    spool.close()
+
+
+def test_what_cannot_be_read_of_a_file_that_is_gone_holds_up_nobody(spool: Spool, tmp_path: Path) -> None:
+    spool.keep([first := decision()])
+    (file,) = (tmp_path / "spool").glob("*.jsonl")
+    with file.open("ab") as more:
+        more.write(b"no row\n")
+    shutil.rmtree(tmp_path / "spool")
+    ((path, found),) = spool.waiting()
+    assert found == [first]
+    spool.done(path)
+    assert list(spool.waiting()) == []
+    spool.close()

@@ -98,12 +98,43 @@ async def test_while_a_source_fails_the_old_set_serves_for_its_time(trouble: Any
     assert await source.has("ec-1")
 
 
-async def test_a_source_that_never_answered_is_not_ready() -> None:
+async def test_a_source_that_gave_no_set_is_failing_until_it_does() -> None:
     source = Source(ec_key())
-    assert source.cache.ready([JKU])  # not tried yet
+    assert source.cache.failing([JKU]) == 0  # not tried yet
     source.published = OSError("down")
     assert not await source.has("ec-1")
-    assert not source.cache.ready([JKU])
+    assert source.cache.failing([JKU]) == 1
+    assert source.cache.failing([]) == 0  # nobody's any more
+    source.published = public(ec_key())
+    source.time += 30
+    assert await source.has("ec-1")
+    assert source.cache.failing([JKU]) == 0
+
+
+async def test_a_set_that_is_not_old_yet_is_read_again_beside_the_calls() -> None:
+    source = Source(ec_key())
+    assert await source.has("ec-1")
+    source.hold = asyncio.Event()
+    source.published = public(ec_key("ec-2"))
+    source.time += 301
+    for _ in range(5):
+        assert await source.has("ec-1")  # nothing is let go on before it answers
+    source.hold.set()
+    assert await source.has("ec-2")  # a key that is not there waits for what is under way
+    assert not await source.has("ec-1")
+    assert source.reads == 2
+
+
+async def test_what_is_under_way_ends_with_the_cache() -> None:
+    source = Source(ec_key())
+    source.hold = asyncio.Event()
+    before = asyncio.all_tasks()
+    waiting = asyncio.ensure_future(source.has("ec-1"))
+    await asyncio.sleep(0)
+    await source.cache.close()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert asyncio.all_tasks() == before
 
 
 @pytest.mark.parametrize(
