@@ -138,7 +138,8 @@ def policy_list(folder: Folder = None, as_json: AsJson = False) -> None:
         for r in _library(folder).revisions
     ]
     lines = [
-        f"{r['id']}  {r['revision']}  {r['title']}  in force from {r['from']}" + (f" to {r['until']}" if "until" in r else "")
+        f"{r['id']}  {r['revision']}  {r['title']}  in force from {r['from']}"
+        + (f" to {r['until']}" if "until" in r else "")
         for r in revisions
     ]
     _show(revisions, lines, as_json=as_json)
