@@ -79,7 +79,7 @@ def test_the_example_in_the_docs_names_every_member_and_override_reason() -> Non
     ("change", "line", "said"),
     [
         ("name: Upper Case", 2, "lower case letters, digits and hyphens"),
-        ("issuer: ''", 3, "at least 1"),
+        ("issuer: ''", 3, "is empty"),
         ("jku: http://a.example/jwks", 4, "not https"),
         ("jku: ftp://a.example/jwks", 4, "no http(s) address"),
         ("jku: https://user:secret@a.example/jwks", 4, "credentials"),
