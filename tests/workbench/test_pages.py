@@ -386,6 +386,7 @@ def test_markdown_of_a_card_is_inert():
         ("1,500 mg every 4 weeks, section I.A.5", ["1,500 mg", "4 weeks"]),
         ("measured 2026-11-16 (Observation/wt-1)", ["2026-11-16", "Observation/wt-1"]),
         ("<b>5 kg</b>", ["5 kg"]),
+        ("https://a.example/fhir/Questionnaire/CP.PHAR.339", []),
     ],
 )
 def test_amounts_and_dates_stay_on_one_line_and_text_stays_text(text, kept):

@@ -93,9 +93,9 @@ _UNBROKEN = re.compile(
     r"\b\d{4}-\d\d-\d\d\b"
     r"|\(?(?<![\d.,])[+-]?\d[\d.,]* "
     r"(?:%\)?|(?:mg(?:/kg|/mL)?|mL|k?g|lb|hours?|days?|weeks?|wk|months?|years?|cycles?)\b)"
-    r"|\b[A-Z][A-Za-z]+/[\w.-]{1,16}(?![\w.-])"
+    r"|(?<![\w/])[A-Z][A-Za-z]+/[\w.-]{1,16}(?![\w.-])"
 )
-"""A date, an amount with its unit, a reference of a usual length."""
+"""A date, an amount with its unit, a reference of a usual length (not the end of an address)."""
 
 
 def unbroken(text: str) -> Markup:
