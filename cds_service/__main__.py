@@ -35,9 +35,10 @@ app.add_typer(registry, name="registry")
 record_app = typer.Typer(help="Look after the record of decisions (docs/operate.md).", no_args_is_help=True)
 app.add_typer(record_app, name="record")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a readable tree.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Folder = Annotated[Path | None, typer.Option("--folder", help="Folder of policy documents instead of the loaded ones.")]
-File = Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True)]
+Earlier = Annotated[Path, typer.Argument(help="The earlier document.", exists=True, dir_okay=False, readable=True)]
+Later = Annotated[Path, typer.Argument(help="The later document.", exists=True, dir_okay=False, readable=True)]
 
 ANCHOR = re.compile(r"\d+:[0-9a-f]{32}", re.ASCII)
 FAILED = 1
@@ -138,14 +139,20 @@ def policy_list(folder: Folder = None, as_json: AsJson = False) -> None:
         for r in _library(folder).revisions
     ]
     lines = [
-        f"{r['id']}  {r['revision']}  {r['title']}  in force from {r['from']} to {r.get('until', 'further notice')}"
+        f"{r['id']}  {r['revision']}  {r['title']}  in force from {r['from']}"
+        + (f" to {r['until']}" if "until" in r else "")
         for r in revisions
     ]
     _show(revisions, lines, as_json=as_json)
 
 
 @policy.command("show")
-def policy_show(policy_id: str, revision: str | None = None, folder: Folder = None, as_json: AsJson = False) -> None:
+def policy_show(
+    policy_id: Annotated[str, typer.Argument(help="As `policy list` names it: CP.PHAR.339.")],
+    revision: Annotated[str | None, typer.Option(help="Which one; the newest where left out.")] = None,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
     """Show a policy as the page a pharmacist reviews; Markdown where the output is no terminal."""
     from rich.markdown import Markdown
 
@@ -180,7 +187,7 @@ def policy_check(
 
 
 @policy.command("diff")
-def policy_diff(before: File, after: File, as_json: AsJson = False) -> None:
+def policy_diff(before: Earlier, after: Later, as_json: AsJson = False) -> None:
     """Say what changed from one policy document to another."""
     from cds_service import terminal
     from cds_service.policies.diff import diff
@@ -223,6 +230,7 @@ def record_upgrade() -> None:
     if settings.record_url is None:
         settings.data_folder.mkdir(parents=True, exist_ok=True)
     upgrade(_store_of(settings)[0].url)
+    typer.echo("The record has the schema of this program.", err=True)
 
 
 @record_app.command("verify")

@@ -52,6 +52,9 @@ _IN_WORDS = {
     "string_type": "is to be text; one with a colon, a comma or a bracket in it is quoted",
     "tuple_type": "is to be a list: [one, another]",
     "list_type": "is to be a list: [one, another]",
+    "string_too_short": "is empty",
+    "bool_parsing": "is to be yes or no",
+    "bool_type": "is to be yes or no",
     "too_short": "is to have at least one entry",
 }
 """Kinds of problems that pydantic words for programmers."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.finding import Finding, Missing, missing_from
 from cds_service.criteria.outcome import Outcome
+from cds_service.criteria.words import NOT_APPLICABLE
 from cds_service.evidence import Known, Unknown
 from cds_service.facts.derive import add_months
 
@@ -82,7 +83,7 @@ def _label_change(facts: Facts, referral: ReferralWord, *, recent: bool | None) 
             numbers += found
             parts.append(_finding(word, Outcome.UNDOCUMENTED, f"Refer to {', '.join(found)}", facts))
         else:
-            parts.append(_finding(word, Outcome.NOT_MET, "Does not apply", facts))
+            parts.append(_finding(word, Outcome.NOT_MET, NOT_APPLICABLE, facts))
     if recent:
         because = f"The label changed within the last {change.within_months} months; another policy decides"
     elif recent is False:

@@ -147,7 +147,7 @@ def changes(lines: Iterable[str]) -> Iterator[RenderableType]:
 def settings(found: Mapping[str, object]) -> Iterator[RenderableType]:
     """Settings by name, those that are left out dimmed."""
     for name, value in found.items():
-        yield Text.assemble((name, "bold"), " ", ("-", "dim") if value in (None, [], {}) else str(value))
+        yield Text.assemble((name, "bold"), " ", ("-", "dim") if value in (None, "", [], {}) else str(value))
 
 
 def document(value: object) -> RenderableType:

@@ -19,15 +19,16 @@ def passing_card(assessment: Assessment, options: CardOptions) -> Card:
     drug, policy = drug_name(assessment.policy), assessment.policy
     ordered = short_in_words(assessment.dose.ordered)
     todo = "ask the plan, no month of its total is left" if assessment.approval_months == 0 else "no action needed"
+    met = f"plan criteria {assessment.section} are documented as met; {todo}"
     return make_card(
         policy,
         options,
         kind="passing",
         indicator="info",
         summary=fitting(
-            f"{drug} {ordered}: plan criteria {assessment.section} are documented as met; {todo}, "
-            "prior authorization still applies",
-            f"{drug}: plan criteria {assessment.section} are documented as met; {todo}",
+            f"{drug} {ordered}: {met}, prior authorization still applies",
+            f"{drug}: {met}, prior authorization still applies",
+            f"{drug}: {met}",
         ),
         detail=paragraphs([dose_line(assessment)], bullets(remarks_of(assessment)), [footer(assessment)]),
         section=assessment.section,

@@ -26,8 +26,6 @@ _EVERY = re.compile(r"every ([\d.]+) (h|d|wk|mo|a)\b")
 _COUNTED = re.compile(r"(?<![\d.])([\d.]+) \{([a-z]+)\}")
 """Things that are counted, as UCUM writes them: ``3 {vial}``."""
 
-_ONE_CYCLE = re.compile(r"\b1 cycles\b")
-
 _LARGE = re.compile(r"\d{4}(?<![\d.,-]\d{4})\d{0,11}(?=(?:\.\d+)? mg\b)")
 """The digits come first and what must not stand before them second: so the search leaps from digit to digit."""
 
@@ -59,8 +57,6 @@ def in_words(text: str) -> str:
         text = _EVERY.sub(_unit_in_words, text)
     if "{" in text:
         text = _COUNTED.sub(_count_in_words, text)
-    if "1 cycles" in text:
-        text = _ONE_CYCLE.sub("1 cycle", text)
     return _LARGE.sub(_with_thousands, text) if " mg" in text else text
 
 

@@ -12,7 +12,7 @@ from cds_service.criteria.criterion import Attached, DoseWithin
 from cds_service.criteria.finding import Finding, Missing, in_words, union
 from cds_service.criteria.judge import MET, NOT_MET, UNDOCUMENTED, Judge, outcome_found
 from cds_service.criteria.outcome import any_of
-from cds_service.criteria.words import joined
+from cds_service.criteria.words import NOT_APPLICABLE, joined
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +30,9 @@ SETTING, BAND = ("disease",), ("weight_kg",)
 def dose_within(clause: DoseWithin) -> Judge:
     """The rows of one setting as findings; rows that share a citation are one."""
     setting = clause.setting
-    elsewhere = f"Does not apply: the recorded disease is not {setting}"
+    elsewhere = f"{NOT_APPLICABLE}: the recorded disease is not {setting}"
     groups = tuple(
-        (cite, label, rows, f"Does not apply: this row is for body weight {rows[0].band}")
+        (cite, label, rows, f"{NOT_APPLICABLE}: this row is for body weight {rows[0].band}")
         for cite, label, rows in clause.by_citation
     )
 

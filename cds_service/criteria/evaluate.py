@@ -28,7 +28,7 @@ from cds_service.criteria.fact_clauses import accepted_by, attached, companions,
 from cds_service.criteria.finding import Finding, Missing, Reason, alternatives, in_words, union
 from cds_service.criteria.judge import MET, NOT_MET, UNDOCUMENTED, Context, Found, Judge
 from cds_service.criteria.pattern import MOST, is_short, marked, pattern_of
-from cds_service.criteria.words import OR_ELSE, joined
+from cds_service.criteria.words import NOT_APPLICABLE, OR_ELSE, joined
 from cds_service.evidence import Unknown, with_new
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ def _given(clause: Given) -> Judge:
 
 
 def _does_not_apply(reason: Reason) -> str:
-    return f"Does not apply: {in_words(reason).partition(';')[0]}"
+    return f"{NOT_APPLICABLE}: {in_words(reason).partition(';')[0]}"
 
 
 def _both_words(one: Reason, other: Reason) -> str:

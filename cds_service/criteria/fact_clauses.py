@@ -125,7 +125,7 @@ def companions(clause: Companions) -> Judge:
     required = clause.requirement
 
     def absent_words(fact: Unknown) -> str:
-        return f"Companion drugs: {CAUSES[fact.absence]}; {required} must be among them"
+        return f"Companion drugs: {CAUSES[fact.absence]}; must include {required}"
 
     unknown = _unknown("combination_drugs", required, absent_words)
 
@@ -146,11 +146,11 @@ def companions(clause: Companions) -> Judge:
         replaced = {drug for group in lacking for drug in group}
         instead = [drug for drug, place in clause.not_instead if drug in names and place in replaced]
         if instead:
-            because = f"{listed}; {required} must be among them, {instead[0]} does not take its place"
+            because = f"{listed}; must include {required}; {instead[0]} is no substitute"
             return NOT_MET, because, (), fact.evidence, (), ("combination_drugs",)
         wanted = " and ".join(" or ".join(group) for group in lacking)
         if facts.value("regimen_complete"):
-            because = f"{listed}, and the list is complete; {wanted} must be among them"
+            because = f"{listed}, and the list is complete; must include {wanted}"
             return NOT_MET, because, (), fact.evidence, (), ("combination_drugs",)
         missing = (Missing("combination_drugs", Absence.NOT_RECORDED, f"an order or administration of {wanted}"),)
         return UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence, (), ()

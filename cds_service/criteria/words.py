@@ -23,6 +23,9 @@ CAUSES = {
     Absence.NOT_UNDERSTOOD: "recorded in a form that is not understood",
 }
 
+NOT_APPLICABLE = "Does not apply"
+"""How the reason of a branch begins that is for another setting, weight or request."""
+
 OR_ELSE = "; or else "
 """Stands between the reasons of alternatives."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import combinations, groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,4 +136,16 @@ def load_library(folder: Path | None = None) -> Library:
         problems.append(f"{top}: holds no policy file")
     if problems:
         raise PolicyError(problems)
-    return Library(tuple(sorted(revisions, key=lambda r: (r.policy, r.revision))))
+    return Library(tuple(sorted(_each_until_the_next(revisions), key=lambda r: (r.policy, r.revision))))
+
+
+def _each_until_the_next(revisions: list[Revision]) -> Iterator[Revision]:
+    """The revisions, of which one without a last day holds until the next one of its policy begins."""
+    in_order = sorted(revisions, key=lambda r: (r.policy, r.in_force.start))
+    for _, of_policy in groupby(in_order, key=attrgetter("policy")):
+        one, *later = of_policy
+        for following in later:
+            end = one.in_force.end or following.in_force.start - timedelta(days=1)
+            yield replace(one, in_force=replace(one.in_force, end=end))
+            one = following
+        yield one

@@ -244,9 +244,13 @@ def _folded(values: Iterable[str]) -> Iterator[str]:
         yield from run if len(run) < 3 else [f"{run[0]}-{run[-1]}"]
 
 
+def _cycles(count: int | None) -> str:
+    return f", {count} cycle{'s' if count > 1 else ''}" if count else ""
+
+
 def _row(row: RowWord) -> DoseRow:
     shown = f"{row.limit} every {in_weeks(row.every)}"
     if row.phase:
-        shown += f" ({row.phase}{f', {row.cycles} cycles' if row.cycles else ''})"
+        shown += f" ({row.phase}{_cycles(row.cycles)})"
     partner = Partner(row.partner[0], row.partner[1], row.partner_doses) if row.partner else None
     return DoseRow(row.cite, row.weight, row.limit, row.every, shown, row.phase, row.cycles, partner)

@@ -7,6 +7,7 @@ changes nothing.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -56,6 +57,14 @@ def _asymmetric(names: tuple[str, ...]) -> tuple[str, ...]:
             raise ValueError(f"{name!r} is no algorithm that clients may use; one of {', '.join(sorted(ALGORITHMS))}")
     return names
 
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"is to be lower case letters, digits and hyphens, 64 at most: not {value!r}")
+    return value
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 Address = Annotated[str, AfterValidator(normal_base)]
 
@@ -110,7 +119,7 @@ class CardSettings(_Word):
 class Client(_Word):
     """One CDS client. Every member is explained in docs/registry.example.yaml."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    name: Annotated[str, AfterValidator(_name)]
     issuer: Annotated[str, Field(min_length=1)]
     jku: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     jwks: dict[str, Any] | None = None
@@ -246,7 +255,7 @@ def _check_client(client: Client, loc: tuple[int | str, ...], source: Source, *,
             source.problem((*loc, place), str(error))
             continue
         if scheme != "https" and not demo:
-            source.problem((*loc, place), f"{address} is not https")
+            source.problem((*loc, place), f"{address} is not https; only demo mode reads others")
     try:
         keys = client.static_keys
     except KeySetError as error:

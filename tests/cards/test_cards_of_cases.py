@@ -282,3 +282,12 @@ def test_a_request_that_meets_with_no_month_left_is_no_all_clear(months, words):
     (card,) = cards(result, None, CardOptions(show_passing=True))
     assert words in card["summary"]
     assert ("none is left" in card["detail"]) is (months == 12)
+
+
+def test_a_request_that_meets_says_that_prior_authorization_applies_also_where_its_dose_is_too_long_to_name():
+    dose = {"value": 1500, "unit": "mg", "interval_value": 4, "interval_unit": "wk"}
+    doses = [{**dose, "interval_value": 3, "cycles": 4, "phase": "combination", "sequence": 1}]
+    doses.append({**dose, "phase": "maintenance", "sequence": 2})
+    result = judged({"base": "ES-SCLC", "facts": {"dose": None, "doses": doses}})
+    (card,) = cards(result, None, CardOptions(show_passing=True))
+    assert "as met; no action needed, prior authorization still applies" in card["summary"]

@@ -184,7 +184,9 @@ def test_a_record_without_its_secret_is_not_read_with_a_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DURVALUMAB_CDS_DATA_FOLDER", str(tmp_path))
-    assert run("record", "upgrade").exit_code == 0
+    upgraded = run("record", "upgrade")
+    assert (upgraded.exit_code, upgraded.stdout) == (0, "")
+    assert "has the schema of this program" in upgraded.stderr
     (tmp_path / "record.secret").unlink()
     monkeypatch.setattr("sys.argv", ["durvalumab-cds", "record", "verify"])
     with pytest.raises(SystemExit) as ended:

@@ -39,7 +39,7 @@ POLICY = "cds_service/policies/cp_phar_339/2022-12-02.yaml"
 ADDRESS = "http://127.0.0.1:8080"
 
 PROGRAMS = ("durvalumab-cds", "make", "curl", "docker", "kubectl", "python", "python3", "pytest", "ruff", "mypy",
-            "lint-imports", "pip", "npm", "git", "cp", "mkdir")  # fmt: skip
+            "lint-imports", "pip", "npm", "git", "cp", "mkdir", "echo")  # fmt: skip
 """What a text between backticks begins with where it is a command."""
 
 STANDS_FOR = (
@@ -52,7 +52,6 @@ STANDS_FOR = (
 """Names in capitals, and what they stand for here. ``<…>`` is the uuid of a card that was shown and recorded."""
 
 NEEDS = {
-    "durvalumab-cds jwt keys": "more-keys",
     "durvalumab-cds jwt mint": "--key keys/private-key.json --iss https://ehr.example --aud https://cds.example/x",
     "durvalumab-cds record purge": "--days 30",
 }
@@ -293,6 +292,7 @@ RUN: dict[str, Callable[[Desk, str], None]] = {
     "lint-imports": ran,
     "cp": ran,
     "mkdir": ran,
+    "echo": ran,
 }
 
 

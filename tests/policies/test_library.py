@@ -247,6 +247,9 @@ def test_two_revisions_are_never_in_force_on_one_day(
         library = load_library(tmp_path)
         for day, revision in ((date(2023, 5, 31), "2022-12-02"), (date(2023, 6, 1), "2023-06-01")):
             assert library.revision("CP.PHAR.339", day)[0].revision.isoformat() == revision
+        # What says no last day is told to hold until the day before, wherever revisions are listed.
+        assert [r.in_force.end for r in library.revisions] == [date(2023, 5, 31), None]
+        assert library.revision("CP.PHAR.339", date(2022, 12, 1))[1]
     else:
         (problem,) = problems
         assert problem.startswith(f"{tmp_path.name}/new.yaml:1: ")

@@ -78,8 +78,8 @@ def test_the_example_in_the_docs_names_every_member_and_override_reason() -> Non
 @pytest.mark.parametrize(
     ("change", "line", "said"),
     [
-        ("name: Upper Case", 2, "pattern"),
-        ("issuer: ''", 3, "at least 1"),
+        ("name: Upper Case", 2, "lower case letters, digits and hyphens"),
+        ("issuer: ''", 3, "is empty"),
         ("jku: http://a.example/jwks", 4, "not https"),
         ("jku: ftp://a.example/jwks", 4, "no http(s) address"),
         ("jku: https://user:secret@a.example/jwks", 4, "credentials"),
@@ -90,7 +90,8 @@ def test_the_example_in_the_docs_names_every_member_and_override_reason() -> Non
         ("profile: sandbox", 3, "anybody can call in its name"),
         ("deadline: 60", 7, "less than or equal to 30"),
         ("deadline: soon", 7, "a number, in digits"),
-        ("fhir: [{base: http://fhir.a.example}]", 8, "not https"),
+        ("cards: {show_passing: maybe}", 10, "show_passing: is to be yes or no"),
+        ("fhir: [{base: http://fhir.a.example}]", 8, "not https; only demo mode"),
         ("fhir: [{base: 'https://fhir.a.example?x=1'}]", 8, "query"),
         ("unobtainable: 500", 9, "'card' or '412'"),
         ("cards: {show_pasing: yes}", 10, "did you mean show_passing?"),

@@ -290,6 +290,21 @@ def test_without_an_order_the_knobs_have_nothing_to_turn(page):
     assert page.locator("#desk fieldset:disabled").count() == 0
 
 
+def test_a_criterion_stays_folded_only_where_somebody_folded_it(page):
+    dose = page.locator("details[data-key$='I.A.5']")
+    page.goto(WITHIN)
+    settled(page)
+    assert dose.get_attribute("open") is None
+    turned(page, "dose", "1600")
+    assert dose.get_attribute("open") is not None, "what is open or not met is shown"
+    dose.locator("summary").first.click()
+    turned(page, "dose", "1700")
+    assert dose.get_attribute("open") is None
+    page.select_option("#story", "nsclc-unresectable-overdose")
+    page.wait_for_selector("#headline:has-text('Needs documentation') + .arithmetic:has-text('800 mg over')")
+    assert dose.get_attribute("open") is not None, "another story begins anew"
+
+
 def test_a_state_has_a_link_that_leads_back_to_it(page):
     page.goto(WITHIN)
     settled(page)

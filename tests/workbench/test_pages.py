@@ -16,7 +16,7 @@ from cds_service.policies.load import load_revision
 from cds_service.policies.render import render
 from cds_service.settings import Settings
 from cds_service.web.pages import frame, policy
-from cds_service.web.pages.frame import markdown
+from cds_service.web.pages.frame import markdown, unbroken
 from cds_service.web.pages.stories import stories
 
 HTML = {"accept": "text/html"}
@@ -272,6 +272,28 @@ async def answers_to(client, story, given):
     return asked, answer.status_code, answer.text if answer.status_code != 303 else (await client.get(url)).text
 
 
+async def test_a_form_says_how_far_its_answers_reach():
+    app = create_app(Settings.load(record=False))  # what is answered here is nothing that other tests should know
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        story = "nsclc-unresectable-nothing-documented"
+        state = {"story": story, "knobs": {}}
+        url = await form_for(client, story)
+        await client.post(url, data={"resectable": "false"})
+        assert "count in the workbench only" in (await client.get(url)).text
+        evaluated_again = (await client.post("/workbench/evaluate", json=state)).json()
+        assert "resectability" in evaluated_again["response"]["cards"][0]["summary"]
+        answer = (await client.post("/cds-services/durvalumab-order-sign", json=stories()[story].request)).json()
+        (link,) = (one["url"] for one in answer["cards"][0]["links"] if "/attest?" in one["url"])
+        opened = await client.get(link[link.index("/attest") :])
+        url = opened.headers["location"]
+        await client.post(url, data={"resectable": "false"})
+        assert "count whenever an order of this patient is checked" in (await client.get(url)).text
+        again = (await client.post("/cds-services/durvalumab-order-sign", json=stories()[story].request)).json()
+        assert "resectability" in answer["cards"][0]["summary"]
+        assert "resectability" not in again["cards"][0]["summary"]
+
+
 async def test_an_amount_is_asked_with_its_unit(client):
     given = {"dose.value": "1500", "dose.unit": "mg"}
     asked, _, page = await answers_to(client, "dose-in-vials", given)
@@ -357,3 +379,36 @@ def test_markdown_of_a_card_is_inert():
     assert "<script" not in shown
     assert 'href="javascript' not in shown
     assert "<strong>b</strong>" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("700 mg (10 mg/kg x 70 kg)", ["700 mg", "(10 mg/kg", "70 kg"]),
+        ("800 mg over (+114.3 %)", ["800 mg", "(+114.3 %)"]),
+        ("1,500 mg every 4 weeks, section I.A.5", ["1,500 mg", "4 weeks"]),
+        ("measured 2026-11-16 (Observation/wt-1)", ["2026-11-16", "Observation/wt-1"]),
+        ("<b>5 kg</b>", ["5 kg"]),
+        ("https://a.example/fhir/Questionnaire/CP.PHAR.339", []),
+    ],
+)
+def test_amounts_and_dates_stay_on_one_line_and_text_stays_text(text, kept):
+    shown = str(unbroken(text))
+    assert re.findall(r'<span class="unbroken">(.*?)</span>', shown) == kept
+    assert html.unescape(re.sub(r"<[^>]*>", "", shown)) == text
+
+
+def test_of_html_only_what_is_read_is_kept_on_one_line():
+    shown = str(unbroken(markdown("[3 kg](https://a.example/Patient/1?on=2026-11-16)")))
+    assert shown.count("unbroken") == 1
+    assert 'href="https://a.example/Patient/1?on=2026-11-16"' in shown
+
+
+async def test_a_branch_that_does_not_apply_looks_like_no_failure(client):
+    shown = (await evaluated(client, "nsclc-unresectable-overdose"))["html"]
+    aside, failed = (
+        set(re.findall(rf'aria-label="{label}".*?<b>([\w.]+)</b>', shown)) for label in ("does not apply", "not met")
+    )
+    assert {"I.A.5.a.i", "I.A.5.b", "I.A.5.b.i"} <= aside
+    assert "I.A.5.a.ii" in failed
+    assert not aside & failed

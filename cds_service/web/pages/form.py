@@ -157,8 +157,8 @@ class FormPages:
             base=base,
             download=f"{base}/attest/{form.token}/response",
             back=back,
-            kept="The answers are kept in this process for the demonstration. "
-            "Download them as a FHIR QuestionnaireResponse to file them in a chart.",
+            kept=("The answers count in the workbench only. " if form.back is not None else _KEPT)
+            + "Download them as a FHIR QuestionnaireResponse to file them in a chart.",
         )
 
     async def answer(self, request: Request) -> Response:
@@ -180,6 +180,9 @@ class FormPages:
         """``GET /attest/{token}/response``: the QuestionnaireResponse as a file."""
         answered = self.forms.answered(request.path_params["token"])
         return _gone() if answered is None else as_file(answered)
+
+
+_KEPT = "The answers are kept here, and count whenever an order of this patient is checked. "
 
 
 def _gone() -> Response:

@@ -5,6 +5,7 @@ A page is drawn when it is sent, because only then is known where the applicatio
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -63,6 +64,7 @@ def _environment() -> Environment:
     environment.filters["markdown"] = markdown
     environment.filters["inline"] = inline
     environment.filters["in_words"] = in_words
+    environment.filters["unbroken"] = unbroken
     environment.globals["version"] = __version__
     return environment
 
@@ -84,6 +86,29 @@ def inline(text: str) -> Markup:
 def in_words(text: str) -> str:
     """Doses as the cards write them, in text that may quote a record."""
     return text_of_cards.in_words(text_of_cards.one_line(text))
+
+
+_TAG = re.compile(r"(<[^>]*>)")
+_UNBROKEN = re.compile(
+    r"\b\d{4}-\d\d-\d\d\b"
+    r"|\(?(?<![\d.,])[+-]?\d[\d.,]* "
+    r"(?:%\)?|(?:mg(?:/kg|/mL)?|mL|k?g|lb|hours?|days?|weeks?|wk|months?|years?|cycles?)\b)"
+    r"|(?<![\w/])[A-Z][A-Za-z]+/[\w.-]{1,16}(?![\w.-])"
+)
+"""A date, an amount with its unit, a reference of a usual length (not the end of an address)."""
+
+
+def unbroken(text: str) -> Markup:
+    """Text or HTML in which dates, amounts and references stay on one line; what is copied of it is the same.
+
+    >>> print(unbroken("at most 10 mg/kg"))
+    at most <span class="unbroken">10 mg/kg</span>
+    """
+    from markupsafe import Markup, escape  # noqa: PLC0415
+
+    parts = _TAG.split(str(escape(text)))
+    parts[::2] = [_UNBROKEN.sub(r'<span class="unbroken">\g<0></span>', part) for part in parts[::2]]
+    return Markup("".join(parts))  # noqa: S704  (escaped above, unless it was HTML already)
 
 
 def render(template: str, **values: Any) -> str:

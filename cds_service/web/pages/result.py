@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from cds_service.assessment import OrderOutcome
 from cds_service.cards.text import in_kg, in_mg, in_mg_per_kg
+from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
+from cds_service.criteria.words import NOT_APPLICABLE
 from cds_service.dosing import steps
 from cds_service.explanation import to_json
 from cds_service.pharmacy import prepare
@@ -107,7 +109,9 @@ def _full(found: Json) -> Json:
     parts = [_full(part) for part in found.get("parts", ())]
     evidence = [{"path": "", "recorded": "", **item} for item in found.get("evidence", ())]
     missing = [{"looked_for": "", **item} for item in found.get("missing", ())]
-    return {"because": "", **found, "parts": parts, "evidence": evidence, "missing": missing}
+    because = str(found.get("because", ""))
+    aside = found["outcome"] == Outcome.NOT_MET.value and because.startswith(NOT_APPLICABLE)
+    return {**found, "because": because, "aside": aside, "parts": parts, "evidence": evidence, "missing": missing}
 
 
 def _preparations(judged: Judged, revision: Revision) -> list[Json]:
@@ -208,7 +212,7 @@ def _unjudged(looked: Looked) -> tuple[str, str]:
         return "Not evaluated", looked.problem
     if cards := looked.answer["cards"]:
         return "Not judged", str(cards[0]["summary"])
-    return "Nothing to judge", "No order that this call asks about is for a drug of a loaded policy."
+    return "Nothing to judge", "None of the orders in question is for a drug that a loaded policy speaks of."
 
 
 def _strip(assessment: Assessment, looked: Looked) -> Json:

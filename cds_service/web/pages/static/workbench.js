@@ -109,7 +109,6 @@
     state.answers = answer.answers;
     state.profile = answer.profile;
     dismissed.clear();
-    for (const one of $$("details[data-key]", result)) open.set(one.dataset.key, one.open);
     result.innerHTML = answer.html;
     for (const one of $$("details[data-key]", result)) if (open.has(one.dataset.key)) one.open = open.get(one.dataset.key);
     if (answer.case) $("#case").innerHTML = answer.case;
@@ -178,7 +177,7 @@
   desk.addEventListener("submit", (event) => event.preventDefault());
   story.addEventListener("change", () => {
     Object.assign(state, { story: story.value, knobs: {}, answers: "", request: null });
-    open = new Map();
+    open = new Map([...open].filter(([key]) => key.startsWith("raw")));
     evaluate();
   });
   $("#reset").addEventListener("click", () => {
@@ -188,6 +187,10 @@
   });
 
   // --- the result: suggestions, dismissals, the form, profiles, copies
+  result.addEventListener("click", (event) => {  // what somebody folds stays folded, and nothing else does
+    const box = event.target.closest("summary")?.parentElement;
+    if (box?.dataset.key) open.set(box.dataset.key, !box.open);
+  });
   result.addEventListener("click", async (event) => {
     const target = event.target.closest("button, a");
     if (!target) return;
