@@ -353,6 +353,31 @@ def test_a_recurrence_without_days_has_no_months():
     assert not facts(first, procedure(concept(SNOMED, "71273005"), "2026-01-10")).knows("months_since_surgery")
 
 
+LUNG_AGAIN, BILE_AGAIN = "314954002", "314962005"
+
+
+@pytest.mark.parametrize(
+    ("code", "more", "recurrent"),
+    [
+        (BILE_AGAIN, {}, True),
+        (LUNG_AGAIN, {}, False),
+        (BILE_AGAIN, {"clinicalStatus": "resolved"}, False),
+        (BILE_AGAIN, {"abatementDateTime": "2026-09-20"}, False),
+        (BILE_AGAIN, {"verificationStatus": "refuted"}, False),
+        (BILE_AGAIN, {"verificationStatus": "provisional"}, False),
+        (BILE_AGAIN, {"verificationStatus": "entered-in-error"}, False),
+    ],
+)
+def test_a_coded_recurrence_is_that_of_the_tumour_the_order_is_for_and_not_over(code, more, recurrent):
+    again = dx(code, "again", onsetDateTime="2026-09-10", **more)
+    resected = procedure(concept(SNOMED, "71273005"), "2026-01-10")
+    found = facts(dx(BTC), again, resected, reasonReference=[{"reference": "Condition/dx-1"}])
+    assert found.knows("recurrent") is found.knows("months_since_surgery") is recurrent
+    if recurrent:
+        assert value(found["recurrent"]) is True
+        assert value(found["months_since_surgery"]) == 8
+
+
 def test_an_active_diagnosis_is_neither_recurrent_nor_not():
     assert not facts(dx(BTC, clinicalStatus="active")).knows("recurrent")
 
