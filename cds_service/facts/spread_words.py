@@ -147,9 +147,9 @@ def hints_in(said: str) -> bool:
 
 def words_of(about: Subject) -> list[tuple[str, Evidence]]:
     """What the record says of the tumour in words, in lower case."""
-    said = [(cancer.diagnosis.shown, cancer.evidence) for cancer in about.conditions]
+    said = [(cancer.diagnosis.shown, cancer.evidence) for cancer in about.standing]
     said += [(diagnosis.shown, item) for diagnosis, item in about.reasons]
-    for cancer in about.conditions:
+    for cancer in about.standing:
         raw = cancer.resource.raw
         day = cancer.diagnosis.recorded
         for note in objects(raw["note"]) if "note" in raw else ():

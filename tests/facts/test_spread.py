@@ -353,6 +353,26 @@ def test_a_recurrence_without_days_has_no_months():
     assert not facts(first, procedure(concept(SNOMED, "71273005"), "2026-01-10")).knows("months_since_surgery")
 
 
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        *({"verificationStatus": status} for status in ("provisional", "differential", "unconfirmed")),
+        *({"clinicalStatus": status} for status in ("inactive", "remission", "resolved")),
+    ],
+)
+def test_a_diagnosis_that_is_not_established_or_over_says_nothing_beside_one_that_stands(doubt):
+    words = "Metastatic, unresectable, locally advanced recurrent NSCLC"
+    stated = {"stage": [{"summary": {"text": "Stage IV"}}], "note": [{"text": "Liver metastases"}]}
+    names = ("metastatic", "resectable", "locally_advanced", "recurrent", "stage")
+    for first in ({}, {"reasonReference": [{"reference": "Condition/dx-1"}]}):
+        beside = facts(dx(), condition(words, "other", **doubt, **stated), **first)
+        assert not [name for name in names if beside.knows(name)]
+        alike = facts(dx(), condition(words, "other", **stated), **first)
+        assert all(alike.knows(name) for name in names)
+    alone = facts(condition(words, **doubt, **stated))
+    assert all(alone.knows(name) for name in names)  # and the diagnosis itself is asked for
+
+
 LUNG_AGAIN, BILE_AGAIN = "314954002", "314962005"
 
 
