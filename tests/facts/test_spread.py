@@ -190,8 +190,11 @@ def test_no_metastasis_and_a_metastasis_of_the_same_day_are_conflicting():
 def test_a_metastasis_found_later_outranks_an_older_m0():
     older = m_category("1229901006", day="2025-06-01")
     assert value(facts(dx(), older, linked("C79.31"))["metastatic"]) is True
-    later = m_category("1229901006", day="2026-06-01")
-    assert cause(facts(dx(), later, linked("C79.31"))["metastatic"]) is Absence.CONFLICTING
+    for day in ("2026-06-01", None):
+        later = m_category("1229901006", day=day)
+        assert cause(facts(dx(), later, linked("C79.31"))["metastatic"]) is Absence.CONFLICTING
+        both = facts(dx(), later, {**older, "id": "m-0"}, linked("C79.31"))["metastatic"]
+        assert cause(both) is Absence.CONFLICTING
 
 
 def of(identity):
@@ -400,6 +403,11 @@ def test_a_coded_recurrence_is_that_of_the_tumour_the_order_is_for_and_not_over(
 
 def test_an_active_diagnosis_is_neither_recurrent_nor_not():
     assert not facts(dx(BTC, clinicalStatus="active")).knows("recurrent")
+
+
+def test_unclear_words_beside_a_clear_one_of_no_day_are_read():
+    undated = dx(day=None, note=[{"text": "Unresectable"}, {"text": "Possibly resectable", "time": "2026-02-01"}])
+    assert facts(undated)["resectable"].evidence
 
 
 @pytest.mark.parametrize("words", ["with recurrent cholangitis", "recurrent laryngeal nerve palsy"])
