@@ -38,7 +38,10 @@ _COURSE_WORDS = (
         "responding",
     ),
 )
-_NOT_PROGRESSED = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\bprogress\w*|\bprogression[-\s]free\b")
+_NOT_PROGRESSED = re.compile(
+    r"\b(?:no|not|without|non)\b(?:[^.;,]|\b(?:local|regional|nodal|intracranial),)*\bprogress\w*|"
+    r"\bprogression[-\s]free\b"
+)
 _NO_RESPONSE = re.compile(r"\b(?:no|not|without|non)\b[^.;,]*\brespon\w+")
 _UNSURE = doubt(
     *("unsure", "leaning", "softened", "choice", "condition", "open", "plan", "person", "hearsay", "exception"),
@@ -58,9 +61,23 @@ _UNSURE = doubt(
     r"\bfeels?\b|\bfeeling\b|\bpr interval\b|\bmg/dl\b|\d ms\b|\bmean\b|\bpd-?l1\b|\bcreatinine\b",
 )
 _PAST = doubt("past")
-_NO_NEW = re.compile(r"\b(?:no|without)\b[^.;,]{0,30}?\bnew\b[^.;,]*")
-_GROWS = re.compile(r"\bnew\b|\bgrow\w*|\benlarg\w*|\bincreas\w*|\blarger\b")
-"""Something is new or grows, whatever the rest does. "No new lesions" is what stable disease looks like."""
+_NO_NEW = re.compile(
+    r"\b(?:no|without)\b(?:(?! and | with )[^.;,]|, (?=[\w-]+ n?or )){0,60}?\b(?:new|recurr\w*|relaps\w*)\b"
+    r"(?:(?! and | with )[^.;,])*"
+)
+_GROWS = re.compile(
+    r"\bnew\b|\bgrow\w*|\benlarg\w*|\bincreas\w*|\blarger\b|\brecurrences?\b|\brecurred\b|\brelaps\w*|"
+    r"\b(?:additional|another|further|second) (?:\w+ )?(?:lesion|nodule|node|tumou?r|metastas[ei]s|site|focus)s?\b|"
+    r"\bmetastas[ei]s (?:found|seen|detected|identified|appeared|developed)\b"
+)
+"""Something is new, grows or came back, whatever the rest does. "No new lesions" is what stable disease looks like."""
+_IN_PART = re.compile(
+    r"(?<!or )(?<!and )\b(?:local|(?:loco-?)?regional|in-?field|thoracic|pulmonary|hepatic|nodal|distant) progress\w*|"
+    r"\bprogress\w* (?:in|within|of|at) (?:the )?(?:\w+ )?(?:chest|thorax|lungs?|fields?|primary|target|brain|liver|"
+    r"bones?|nodes?|lobe|mediastinum)\b(?! (?:cancer|carcinoma|adenocarcinoma|tumou?r))|"
+    r"\b(?:intra-?cranial\w*|cns|brain|bones?(?! marrow)|adrenals?)\b"
+)
+"""What is said of one place only. The disease may have progressed in another."""
 
 
 def read(reading: Reading) -> list[Claim[str]]:
@@ -98,7 +115,7 @@ def _meaning_of(words: str) -> str | None:
             if _PAST.search(clause_before(rest, match.start())):
                 return None  # of another time; "stable compared to prior" is of this one
             meanings.add(meaning)
-    if meanings != {"progressed"} and _GROWS.search(_NO_NEW.sub(" ", said)):
+    if meanings != {"progressed"} and (_GROWS.search(_NO_NEW.sub(" ", said)) or _IN_PART.search(said)):
         return None
     if not meanings and denied:
         return "stable"

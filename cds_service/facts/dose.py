@@ -91,8 +91,12 @@ def dose_lines(
     if not instructions:
         instructions = [{"text": words}] if words else [{}]
     if len(instructions) == 1:
-        if words and not instructions[0].get("text"):
-            instructions = [{**instructions[0], "text": words}]
+        only = instructions[0]
+        if words and not only.get("text"):
+            instructions = [{**only, "text": words}]
+        elif words and words != text(only.get("text")):  # both are of the one dose, and may contradict each other
+            said = [*as_list(only.get("additionalInstruction")), {"text": words}]
+            instructions = [{**only, "additionalInstruction": said}]
         read = _only_line(instructions[0], name, about)
     else:
         read = tuple(_line(item, f"{name}[{i}]", about) for i, item in enumerate(instructions))
@@ -148,9 +152,10 @@ def _line(instruction: Json, path: str, about: _About, step: Sig | None = None) 
     unread = bool(words) and spoken is None
     dose, lower, shown_dose, missing_dose = _dose(view, spoken_view, notes, unread=unread)
     added = _added(instruction, words)
-    if dose is not None and view is not None and (other := _another_amount(dose, words, spoken, added, about)):
-        missing_dose = Missing("dose.value", Absence.CONFLICTING, "dose (structure and text disagree)")
-        dose, shown_dose = None, f"{view.shown} (text: {other})"
+    if dose is not None and (other := _another_amount(dose, words, spoken, added, about)):
+        what = "structure and text" if view is not None else "two texts"
+        missing_dose = Missing("dose.value", Absence.CONFLICTING, f"dose ({what} disagree)")
+        dose, shown_dose = None, f"{shown_dose} (text: {other})"
     found, missing_interval = _interval(instruction, when, timed, spoken, added, notes)
     if missing_interval == _UNTIMED and (unread or (when.words and timed is None)):
         missing_interval = Missing("dose.interval", Absence.NOT_UNDERSTOOD, "timing (its words are not understood)")
@@ -328,7 +333,7 @@ def _added(instruction: Json, words: str) -> list[Sig]:
 
 
 def _another_amount(dose: Amount, words: str, spoken: Sig | None, added: list[Sig], about: _About) -> str:
-    """Another amount than the structure's, said by an additional instruction; or a larger one, by a later step."""
+    """Another amount than the one used, said by an additional instruction; or a larger one, by a later step."""
     for found in added:
         said = _spoken_view(found, "", about)
         if said is not None and isinstance(said.amount, Amount) and _contradict(dose, said.amount):
@@ -395,6 +400,8 @@ def _interval(
     if when.once or once:
         return None, None
     if told:
+        if any(found.interval is not None and not found.interval.same_rhythm(told[0]) for found in added):
+            return None, Missing("dose.interval", Absence.CONFLICTING, "timing (two texts disagree)")
         if any(found.windowed for found in texts):
             notes.append("The order allows a window around its interval; the shorter end is used.")
         notes.append("The interval is read from text; the order has no structured timing.")

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.cancer import PROVISIONAL, begun_on, recorded_on, site_of
+from cds_service.facts.cancer import PROVISIONAL, begun_on, is_past, recorded_on, site_of
 from cds_service.facts.claims import Claim, Inferred, settle
 from cds_service.facts.derive import months_between
 from cds_service.facts.medications import of_others
 from cds_service.facts.records import coded, evidence, shown, span_of, was_not_done
 from cds_service.facts.spread_words import claims_of_words
-from cds_service.facts.subject import is_for_another, subject
+from cds_service.facts.subject import conditions_of, is_for_another, subject
 from cds_service.fhir.read import code_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ ADJUVANT = "days of the adjuvant therapy and of the recurrence"
 def read(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> dict[str, AnyFact]:
     """Recurrence by status, code or words and, where there is one, the months from surgery and adjuvant therapy."""
     chart = reading.chart
+    coded_again = [resource for resource, _ in coded(chart, "Condition", "local_recurrence")]
+    if coded_again:  # its status and tumour decide what it says, not its words
+        theirs = {resource.reference for resource in coded_again}
+        words = [(said, item) for said, item in words if item.path != "code" or item.reference not in theirs]
     claims, unread = claims_of_words("recurrent", words)
     begun: list[tuple[date, Evidence]] = []
     for cancer in about.conditions:
@@ -45,9 +49,11 @@ def read(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]
             item = evidence(cancer.resource, "clinicalStatus", code_of(raw.get("clinicalStatus")), day)
             claims.append(Claim(True, item))
             begun += [(day, item)] if day else []
-    for resource, _ in coded(chart, "Condition", "local_recurrence"):
+    ours = conditions_of(reading, about)
+    for resource in coded_again:
         raw = resource.raw
-        if code_of(raw.get("verificationStatus")).lower() not in {"refuted", *PROVISIONAL}:
+        certainty = code_of(raw.get("verificationStatus")).lower()
+        if id(raw) in ours and not is_past(raw) and certainty not in {"refuted", *PROVISIONAL}:
             day = begun_on(raw)
             item = evidence(resource, "code", shown(raw.get("code")), day or recorded_on(raw))
             claims.append(Claim(True, item))

@@ -38,10 +38,14 @@ _AFTER = doubt(
     *("unsure", "choice", "alternative", "condition", "open"),
     # Of these words "past", "person" and the rest speak of something else when they follow ("unresectable after prior
     # chemotherapy").
-    also=r"\b(?:excluded|ruled out|absent|resolved|resected|negative|none|no longer|not (?:seen|present|"
-    r"identified|found|detected|evident|visible|demonstrated|known|confirmed|excluded))\b|\A ?/|"
+    also=r"\b(?:excluded|ruled out|absent|resolved|resected|negative|none|no longer|gone|denied|never)\b|\A ?/|"
+    # "Not seen", "not appreciated", "not there": whatever is not said to be so. What is not treated is there.
+    r"\bnot\b(?! (?:an?|previously|amenable|resectable|operable|surgical\w*|eligible|suitable|appropriate|fit|"
+    r"treat\w*|respon\w*|controlled|curable|biops\w*|improv\w*|progress\w*|chang\w*)\b)|"
+    r"\A ?: ?(?:0|no)\b|\A - no\b|\A ?\(-|"
     # Something else that cannot be operated on.
-    r"\A(?: \w+){0,2} (?:hernia|aneurysm|\w*stones?|stenosis|ascites|coronary|valve)\b",
+    r"\A(?: \w+){0,2} (?:hernia|aneurysm|\w*stones?|stenosis|ascites|coronary|valve|cataracts?|\w*fractures?|"
+    r"meningioma|polyps?|goit(?:er|re)|fistula|cysts?|abscess)\b",
 )
 """Within four words after a mention: it is asked, or taken back."""
 _UNVERIFIED = re.compile(r"\b(?:unverified|not (?:yet )?verified|(?:copied|copy|carried)[- ]forward|second opinion)\b")
@@ -52,6 +56,15 @@ _FOLLOWING = re.compile(r"(?:\W*[\w'/-]+){0,4}")
 _EXCEPTION = doubt("exception")
 _UHCC = re.compile(r"\buhcc\b")
 _SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
+
+_OF_A_TUMOUR = (
+    r"(?=\W*\Z|[,;.:)/]| (?:and|or|in|to|at|after|since|within|with|on|following|as|now|despite)\b|"
+    r"[- ](?:(?:advanced|metastatic|unresectable|inoperable|locally|stage|[iv\d]+[a-d]?|non|small|large|cell|squamous|"
+    r"extensive|limited|lung|liver|biliary|tract|bile|duct|gallbladder|hepatic|pulmonary|intrahepatic|extrahepatic|"
+    r"perihilar|hilar|distal|malignant|primary|nonsquamous|hepatocellular|klatskin|bronchogenic)[- ])*"
+    r"(?:\w*carcinoma|cancer|ca|tumou?r|neoplasm|malignan\w+|disease|nsclc|sclc|es-?sclc|hcc|btc|metasta\w+)\b)"
+)
+"""What follows "recurrent" where it is said of a tumour; effusions, infections and much else recur too."""
 
 
 class _Word(NamedTuple):
@@ -126,12 +139,7 @@ _SAYING = (
     _Word(
         "recurrent",
         "re",
-        re.compile(
-            r"(?<!not )(?<!non-)\brecurrent\b(?! (?:pleural|pericardial|effusions?|ascites|laryngeal|nerve|"
-            r"infections?|uti|cholangitis|pneumon\w+|dvt|pe|vte|thromb\w+|bleed\w*|h(?:a)?emoptysis|fevers?|falls|pain|cough|jaundice|nausea|"
-            r"symptoms?|sepsis|bacter\w+|(?:biliary |bile duct )?(?:obstruction|strictures?|stenosis))\b)|"
-            r"(?<!no )\blocal recurrence\b|(?<!no )\brelapsed\b"
-        ),
+        re.compile(rf"(?<!not )(?<!non-)\b(?:recurrent|(?<!no )relapsed)\b{_OF_A_TUMOUR}|(?<!no )\blocal recurrence\b"),
         re.compile(r"\b(?:no|without)(?: \w+){0,4} recurrence\b|\bnon-?recurrent\b"),
         re.compile(r"\b(?:risk of|prevent\w*|possible|suspected)\b[^,.;]*\b(?:recurren|relaps)"),
     ),
@@ -147,9 +155,9 @@ def hints_in(said: str) -> bool:
 
 def words_of(about: Subject) -> list[tuple[str, Evidence]]:
     """What the record says of the tumour in words, in lower case."""
-    said = [(cancer.diagnosis.shown, cancer.evidence) for cancer in about.conditions]
+    said = [(cancer.diagnosis.shown, cancer.evidence) for cancer in about.standing]
     said += [(diagnosis.shown, item) for diagnosis, item in about.reasons]
-    for cancer in about.conditions:
+    for cancer in about.standing:
         raw = cancer.resource.raw
         day = cancer.diagnosis.recorded
         for note in objects(raw["note"]) if "note" in raw else ():

@@ -95,7 +95,7 @@ def within(finer: str, coarser: str) -> bool:
 def _claims(reading: Reading, about: Subject, unread: list[Evidence]) -> Iterator[Claim[str]]:
     """What diagnoses, their stages, the order's reasons and stage groups say; ``unread`` takes what says none."""
     assessed: set[int] = set()
-    for cancer in about.conditions:
+    for cancer in about.standing:
         yield from _of_diagnosis(cancer)
         yield from _of_its_stages(reading.chart, cancer, assessed, unread)
     for diagnosis, said in about.reasons:

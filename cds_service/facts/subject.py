@@ -81,6 +81,13 @@ class Subject:
         """Whether it is a lung tumour."""
         return "lung" in [site_of(diagnosis) for diagnosis in self.diagnoses]
 
+    @property
+    def standing(self) -> tuple[Cancer, ...]:
+        """The Conditions that are established and not over; all of them where none is, since they say what is asked."""
+        if len(self.conditions) < 2:
+            return self.conditions
+        return tuple(c for c in self.conditions if c.diagnosis.status == "confirmed" and not c.past) or self.conditions
+
 
 class _Reason(NamedTuple):
     """A disease that the order names: with the Condition it refers to, or None where it says so itself."""

@@ -192,3 +192,30 @@ def test_a_rendered_instruction_is_the_text_of_the_only_instruction(rendered: st
     structured = {"doseAndRate": [{"doseQuantity": {"value": 640, "unit": "mg"}}], "timing": Q2W}
     (line,) = dose_lines({"dosageInstruction": [structured], "renderedDosageInstruction": rendered})
     assert said(line) == expected
+
+
+@pytest.mark.parametrize(
+    ("rendered", "missing"),
+    [
+        ("1500 mg IV every 4 weeks", []),
+        ("1,500 mg every 28 days for 6 doses", []),
+        ("call the clinic first", []),
+        ("3000 mg IV every 4 weeks", ["dose.value"]),
+        ("1500 mg IV every 2 weeks", ["dose.interval"]),
+        ("1500 mg IV as needed", ["dose.interval"]),
+    ],
+)
+@pytest.mark.parametrize("structured", [True, False])
+def test_a_rendered_instruction_beside_a_text_may_contradict_the_order(rendered, missing, structured):
+    timing = {"repeat": {"period": 4, "periodUnit": "wk"}}
+    instruction = {"text": "1500 mg every 4 weeks", **({"doseAndRate": MG, "timing": timing} if structured else {})}
+    (line,) = dose_lines({"dosageInstruction": [instruction], "renderedDosageInstruction": rendered})
+    assert [item.fact for item in line.missing] == missing
+
+
+def test_numbered_instructions_that_name_their_phases_keep_their_numbers():
+    named = [
+        {"text": "1500 mg every 4 weeks as maintenance", "sequence": 1},
+        {"text": "1500 mg every 3 weeks with chemo"},
+    ]
+    assert [line.sequence for line in dose_lines({"dosageInstruction": named})] == [1, None]

@@ -190,8 +190,11 @@ def test_no_metastasis_and_a_metastasis_of_the_same_day_are_conflicting():
 def test_a_metastasis_found_later_outranks_an_older_m0():
     older = m_category("1229901006", day="2025-06-01")
     assert value(facts(dx(), older, linked("C79.31"))["metastatic"]) is True
-    later = m_category("1229901006", day="2026-06-01")
-    assert cause(facts(dx(), later, linked("C79.31"))["metastatic"]) is Absence.CONFLICTING
+    for day in ("2026-06-01", None):
+        later = m_category("1229901006", day=day)
+        assert cause(facts(dx(), later, linked("C79.31"))["metastatic"]) is Absence.CONFLICTING
+        both = facts(dx(), later, {**older, "id": "m-0"}, linked("C79.31"))["metastatic"]
+        assert cause(both) is Absence.CONFLICTING
 
 
 def of(identity):
@@ -363,8 +366,58 @@ def test_a_recurrence_without_days_has_no_months():
     assert not facts(first, procedure(concept(SNOMED, "71273005"), "2026-01-10")).knows("months_since_surgery")
 
 
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        *({"verificationStatus": status} for status in ("provisional", "differential", "unconfirmed")),
+        *({"clinicalStatus": status} for status in ("inactive", "remission", "resolved")),
+    ],
+)
+def test_a_diagnosis_that_is_not_established_or_over_says_nothing_beside_one_that_stands(doubt):
+    words = "Metastatic, unresectable, locally advanced recurrent NSCLC"
+    stated = {"stage": [{"summary": {"text": "Stage IV"}}], "note": [{"text": "Liver metastases"}]}
+    names = ("metastatic", "resectable", "locally_advanced", "recurrent", "stage")
+    for first in ({}, {"reasonReference": [{"reference": "Condition/dx-1"}]}):
+        beside = facts(dx(), condition(words, "other", **doubt, **stated), **first)
+        assert not [name for name in names if beside.knows(name)]
+        alike = facts(dx(), condition(words, "other", **stated), **first)
+        assert all(alike.knows(name) for name in names)
+    alone = facts(condition(words, **doubt, **stated))
+    assert all(alone.knows(name) for name in names)  # and the diagnosis itself is asked for
+
+
+LUNG_AGAIN, BILE_AGAIN = "314954002", "314962005"
+
+
+@pytest.mark.parametrize(
+    ("code", "more", "recurrent"),
+    [
+        (BILE_AGAIN, {}, True),
+        (LUNG_AGAIN, {}, False),
+        (BILE_AGAIN, {"clinicalStatus": "resolved"}, False),
+        (BILE_AGAIN, {"abatementDateTime": "2026-09-20"}, False),
+        (BILE_AGAIN, {"verificationStatus": "refuted"}, False),
+        (BILE_AGAIN, {"verificationStatus": "provisional"}, False),
+        (BILE_AGAIN, {"verificationStatus": "entered-in-error"}, False),
+    ],
+)
+def test_a_coded_recurrence_is_that_of_the_tumour_the_order_is_for_and_not_over(code, more, recurrent):
+    again = dx(code, "again", onsetDateTime="2026-09-10", **more)
+    resected = procedure(concept(SNOMED, "71273005"), "2026-01-10")
+    found = facts(dx(BTC), again, resected, reasonReference=[{"reference": "Condition/dx-1"}])
+    assert found.knows("recurrent") is found.knows("months_since_surgery") is recurrent
+    if recurrent:
+        assert value(found["recurrent"]) is True
+        assert value(found["months_since_surgery"]) == 8
+
+
 def test_an_active_diagnosis_is_neither_recurrent_nor_not():
     assert not facts(dx(BTC, clinicalStatus="active")).knows("recurrent")
+
+
+def test_unclear_words_beside_a_clear_one_of_no_day_are_read():
+    undated = dx(day=None, note=[{"text": "Unresectable"}, {"text": "Possibly resectable", "time": "2026-02-01"}])
+    assert facts(undated)["resectable"].evidence
 
 
 @pytest.mark.parametrize("words", ["with recurrent cholangitis", "recurrent laryngeal nerve palsy"])

@@ -656,3 +656,11 @@ def test_an_administration_of_nothing_is_no_dose(change):
     given = administered("Imfinzi", "2026-05-04", "d1", 1500)
     assert isinstance(facts(dx(ADENO), given)["therapy_start"].value, date)
     assert cause(facts(dx(ADENO), {**given, **change})["therapy_start"]) is Absence.NOT_RECORDED
+
+
+@pytest.mark.parametrize("status", ["registered", "preliminary", "cancelled", "entered-in-error", "unknown"])
+def test_a_disease_status_that_is_no_result_says_nothing(status):
+    treated = (dx(), radiotherapy("2026-03-02", "2026-04-15"), administered("cisplatin", "2026-03-20", "pt-1"))
+    found = facts(*treated, disease_status(STABLE, "2026-10-01", status=status))
+    assert not found.knows("prior_therapy.progressed")
+    assert facts(*treated, disease_status(STABLE, "2026-10-01", status="amended")).knows("prior_therapy.progressed")

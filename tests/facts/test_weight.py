@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from itertools import permutations
 
 import pytest
 
@@ -328,6 +329,26 @@ def test_nothing_found_has_the_cause_of_the_prefetch_key():
 def test_found_under_any_key_and_for_this_patient_only():
     assert read(usual(), key="site-vitals").value.kg == 70
     assert isinstance(read(usual(subject={"reference": "Patient/p2"})), Unknown)
+
+
+def test_the_order_in_which_weights_come_changes_nothing():
+    morning, evening = ({"effectiveDateTime": f"2026-11-02T{hour}:00:00Z"} for hour in ("08", "18"))
+    sent = [
+        weight(60, "kg", "2026-10-01"),
+        weight(71, "kg", None, **morning),
+        weight(72, "kg", None, **evening),
+        weight(90, "kg", None),
+        weight(99, None, "2026-10-20"),
+    ]
+    found = {(fact := read(*some)).value.kg: fact.value.notes for some in permutations(sent)}
+    assert list(found) == [72]
+    # What is older and cannot be used is no newer weight that was passed over.
+    assert not any("newer" in note for note in found[72])
+
+
+@pytest.mark.parametrize("name", ["Body Weight", "weight", "Body weight measured", "Weight measured", "Patient weight"])
+def test_plain_names_of_a_body_weight_count_without_a_code(name):
+    assert read(usual(code={"text": name})).value.kg == 70
 
 
 def test_given_weights_are_judged_alike():
