@@ -514,6 +514,11 @@ def test_the_suggestion_corrects_the_amount_in_the_unit_of_the_order():
     assert changed["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["code"] == "mg/kg"
     assert changed["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] == 20
 
+    in_mg = replace(too_much, ordered_mg=Decimal(1750))  # the row caps at 1,500 mg, whatever the weight
+    changed = only(only(only(cards(assessment(dose=in_mg), draft, PLAIN))["suggestions"])["actions"])["resource"]
+    assert changed["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["code"] == "mg"
+    assert changed["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] == 1500
+
 
 @pytest.mark.parametrize(
     "spoil",
