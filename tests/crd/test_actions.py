@@ -168,7 +168,9 @@ def test_an_order_that_is_no_part_of_the_text_is_sent_as_it_was_read():
     body = b'{"context": {"draftOrders": []}, "prefetch": {"weight": {"value": 70.12345678901234567}}}'
     fetched = {"resourceType": "MedicationRequest", "id": "rx-1", "value": 1.5}
     assert as_written(fetched, json.loads(body), body) is fetched
-    body = b'{"prefetch": {"weight": {"value": 70.12345678901234567}}, "context": {"order": {"id": "rx-1", "value": 1.5}}}'
+    body = (
+        b'{"prefetch": {"weight": {"value": 70.12345678901234567}}, "context": {"order": {"id": "rx-1", "value": 1.5}}}'
+    )
     assert as_written(fetched, json.loads(body), body) is fetched
 
 

@@ -55,7 +55,9 @@ def test_both_days_of_the_period_count(written, day, found):
 
 
 def test_a_period_may_be_a_single_day(written):
-    one_day = "authorizations:\n  - {member: M-1, drug: durvalumab, number: PA-1, from: 2026-11-22, until: 2026-11-22}\n"
+    one_day = (
+        "authorizations:\n  - {member: M-1, drug: durvalumab, number: PA-1, from: 2026-11-22, until: 2026-11-22}\n"
+    )
     assert number(read_register(written(one_day)), "M-1") == "PA-1"
 
 
