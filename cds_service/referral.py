@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.finding import Finding, Missing, missing_from
 from cds_service.criteria.outcome import Outcome
-from cds_service.criteria.words import NOT_APPLICABLE
+from cds_service.criteria.words import NOT_APPLICABLE, capital
 from cds_service.evidence import Known, Unknown
 from cds_service.facts.derive import add_months
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from cds_service.evidence import Facts
     from cds_service.policies.model import PoliciesWord, ReferralWord
@@ -65,10 +65,13 @@ def refer(facts: Facts, referral: ReferralWord, diagnosis: Diagnosis) -> Routed:
     if recent:
         second = _finding(referral.off_label, Outcome.NOT_MET, f"{referral.label_change.cite} applies", facts)
     else:
-        where = f"refer to {', '.join(refer_to)}" if refer_to else "this line of business has no number in it"
-        because = f"{diagnosis.shown} is not covered by this policy; {where}"
+        because = f"{diagnosis.shown} is not covered by this policy; {_where(refer_to)}"
         second = Finding(referral.off_label.cite, referral.off_label.label, Outcome.UNDOCUMENTED, because, (), evidence)
     return Routed(section, refer_to, (first, second), _missing(facts, referral, recent=recent), notes)
+
+
+def _where(numbers: Sequence[str]) -> str:
+    return f"refer to {', '.join(numbers)}" if numbers else "this line of business has no number in it"
 
 
 def _label_change(facts: Facts, referral: ReferralWord, *, recent: bool | None) -> tuple[Finding, tuple[str, ...]]:
@@ -81,7 +84,7 @@ def _label_change(facts: Facts, referral: ReferralWord, *, recent: bool | None) 
         elif recent and facts.value("formulary") in {None, listed}:
             found = numbers_for(facts, word.policies)
             numbers += found
-            parts.append(_finding(word, Outcome.UNDOCUMENTED, f"Refer to {', '.join(found)}", facts))
+            parts.append(_finding(word, Outcome.UNDOCUMENTED, capital(_where(found)), facts))
         else:
             parts.append(_finding(word, Outcome.NOT_MET, NOT_APPLICABLE, facts))
     if recent:

@@ -410,8 +410,6 @@ def _only_world(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Ques
 
 
 def _worlds(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> Iterator[World]:
-    if not question.steps:
-        return
     if question.weight is not None:
         weights: tuple[Decimal, ...] = (question.weight.kg,)
     else:
@@ -521,8 +519,6 @@ def _world(
         verdict = min([j.verdict for j in judged], key=WORST_FIRST.index)
     partner, because = _partner(band, phases, kg, question)
     dose = Outcome.MET if verdict is Verdict.OK else Outcome.NOT_MET
-    if verdict is Verdict.UNDETERMINED:
-        dose = Outcome.UNDOCUMENTED
     outcome = dose if partner is Outcome.MET else all_of((dose, partner))
     return World(setting, kg, phases, amounts, intervals, judged, verdict, partner, because, outcome)
 

@@ -1,13 +1,15 @@
 """Laws that hold for any facts, over facts drawn at random."""
 
+import re
 from datetime import date
 from decimal import Decimal
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from cds_service.assessment import OrderOutcome, Verdict, assess
 from cds_service.criteria.outcome import Outcome
+from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.given import read_given
 from cds_service.policies.library import load_library
@@ -149,6 +151,16 @@ def test_every_leaf_cites_a_section_and_has_evidence_or_a_missing_fact(record) -
 
 @settings(max_examples=300, deadline=None)
 @given(records)
+@example({"indication": "bladder cancer", "label_change": True, "line_of_business": "medicare"})
+def test_every_reason_is_said_to_its_end(record) -> None:
+    for top in judged(record).findings:
+        for finding in top.walk():
+            assert re.search(r"[\w)%.]\Z", finding.because), finding
+            assert not re.search(r"  | [;,]|; ;|\(\)", finding.because), finding
+
+
+@settings(max_examples=300, deadline=None)
+@given(records)
 def test_no_section_has_two_findings(record) -> None:
     sections = [f.section for top in judged(record).findings for f in top.walk()]
     assert len(sections) == len(set(sections))
@@ -203,3 +215,23 @@ def test_a_verdict_holds_for_each_phase_it_was_reached_without(record, amount, w
         settled = judged({**record, "dose": {**dose, "phase": phase}})
         if result.dose.verdict is not Verdict.UNDETERMINED:
             assert settled.dose.verdict is result.dose.verdict
+
+
+EARLIER_DOSES = {"months_on_therapy", "days_on_therapy", "previously_met_initial", "currently_receiving"}
+
+
+@settings(max_examples=150, deadline=None)
+@given(records)
+def test_which_request_it_is_matters_only_where_both_end_differently(record) -> None:
+    """A first and a continued request are both tried where nobody knows which it is (contract, section 4)."""
+    facts = read_given({k: v for k, v in record.items() if k not in EARLIER_DOSES}, TODAY).facts
+    first, continued, either = (
+        assess(facts.including({"request_type": request}), REVISION)
+        for request in (Known("initial"), Known("continuation"), Unknown(Absence.CONFLICTING))
+    )
+    assume(continued.section == "II.A")
+    asks = "request_type" in {missing.fact for missing in either.missing}
+    if first.outcome is continued.outcome:
+        assert (either.outcome, asks) == (first.outcome, False)
+    else:
+        assert (either.outcome, asks) == (OrderOutcome.NEEDS_DOCUMENTATION, True)

@@ -1,14 +1,17 @@
 """What an assessment asks for, and shows, where something that decides it is not recorded."""
 
+from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 
 import pytest
 
 from cds_service.assessment import OrderOutcome, Verdict, assess
 from cds_service.criteria.outcome import Outcome
-from cds_service.evidence import Absence, Unknown
+from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.given import read_given
 from cds_service.policies.library import load_library
+from cds_service.terminology.diagnosis import Diagnosis
 
 REVISION = load_library().revision("CP.PHAR.339")[0]
 STAGE_III = {"indication": "nsclc", "stage": "IIIB", "resectable": False, "metastatic": False, "weight_kg": 70}
@@ -92,6 +95,35 @@ def test_a_request_that_may_be_continued_says_what_that_one_would_need():
     assert "is recorded in two ways" in note
     assert "goes by II.A, which would need" in note
     assert "responding" in note
+
+
+LUNG, BILIARY = Diagnosis("nsclc", "NSCLC"), Diagnosis("btc", "cholangiocarcinoma")
+
+
+@pytest.mark.parametrize(
+    ("lung", "section"),
+    [
+        (LUNG, None),
+        (replace(LUNG, settled=False), "I.C"),
+        (replace(LUNG, status="provisional"), "I.C"),
+        (replace(LUNG, status="refuted"), "I.C"),
+        (replace(LUNG, status="provisional", named_by_order=True), "I.A"),
+        (replace(LUNG, disease=None, shown="melanoma"), "I.C"),
+        (replace(LUNG, disease=None, shown="melanoma", named_by_order=True), "I.E.2"),
+    ],
+)
+def test_of_several_diagnoses_the_certain_one_counts_and_never_one_of_two_alike(lung, section):
+    for order in ((lung, BILIARY), (BILIARY, lung)):
+        facts = read_given({"request_type": "initial", "label_change": False}, date(2026, 11, 22)).facts
+        assert assess(facts.including({"indication": Known(order)}), REVISION).section == section
+
+
+def test_of_diagnoses_that_are_open_the_less_doubtful_one_counts():
+    facts = read_given({"request_type": "initial"}, date(2026, 11, 22)).facts
+    less = [replace(BILIARY, settled=False), replace(BILIARY, status="provisional"), replace(BILIARY, status="refuted")]
+    for more, fewer in pairwise(less):
+        found = assess(facts.including({"indication": Known((fewer, replace(more, disease="nsclc")))}), REVISION)
+        assert found.section == "I.A"
 
 
 def test_no_months_are_said_to_be_used_up_where_none_are_given():

@@ -514,6 +514,11 @@ def test_the_suggestion_corrects_the_amount_in_the_unit_of_the_order():
     assert changed["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["code"] == "mg/kg"
     assert changed["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] == 20
 
+    in_mg = replace(too_much, ordered_mg=Decimal(1750))  # the row caps at 1,500 mg, whatever the weight
+    changed = only(only(only(cards(assessment(dose=in_mg), draft, PLAIN))["suggestions"])["actions"])["resource"]
+    assert changed["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["code"] == "mg"
+    assert changed["dosageInstruction"][0]["doseAndRate"][0]["doseQuantity"]["value"] == 1500
+
 
 @pytest.mark.parametrize(
     "spoil",
@@ -527,6 +532,10 @@ def test_the_suggestion_corrects_the_amount_in_the_unit_of_the_order():
         lambda raw: raw["dosageInstruction"][0]["doseAndRate"][0].update(doseRange={"high": {"value": 1}}),
         lambda raw: raw["dosageInstruction"][0]["timing"].update(event=["2026-11-20"]),
         lambda raw: raw["dosageInstruction"][0]["timing"]["repeat"].update(dayOfWeek=["mon"]),
+        lambda raw: raw["dosageInstruction"][0]["timing"]["repeat"].update(period=1, periodUnit="mo"),
+        lambda raw: raw["dosageInstruction"][0]["timing"]["repeat"].update(period=True),
+        lambda raw: raw["dosageInstruction"][0]["timing"]["repeat"].update(frequency=2),
+        lambda raw: raw.update(dispenseRequest=[{"quantity": {"value": 1500, "unit": "mg"}}]),
         lambda raw: raw["dosageInstruction"][0].pop("timing"),
         lambda raw: raw.update(dosageInstruction=raw["dosageInstruction"][0]),
         lambda raw: raw.update(modifierExtension=[{"url": "http://example.org/x"}]),

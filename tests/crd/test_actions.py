@@ -163,6 +163,17 @@ def test_without_the_text_of_the_request_the_parsed_numbers_are_sent():
     assert as_written(document["order"], document, b"") is document["order"]
 
 
+def test_an_order_that_is_no_part_of_the_text_is_sent_as_it_was_read():
+    """A dispatched order is read from the client's server; the text of the call may have long numbers of its own."""
+    body = b'{"context": {"draftOrders": []}, "prefetch": {"weight": {"value": 70.12345678901234567}}}'
+    fetched = {"resourceType": "MedicationRequest", "id": "rx-1", "value": 1.5}
+    assert as_written(fetched, json.loads(body), body) is fetched
+    body = (
+        b'{"prefetch": {"weight": {"value": 70.12345678901234567}}, "context": {"order": {"id": "rx-1", "value": 1.5}}}'
+    )
+    assert as_written(fetched, json.loads(body), body) is fetched
+
+
 def test_an_ordinary_document_is_not_read_twice(monkeypatch):
     monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("read again"))
     uuid = "6bb4de8f-5b1c-4c3c-9b41-8e4012345678"

@@ -54,6 +54,13 @@ def test_both_days_of_the_period_count(written, day, found):
     assert number(read_register(written(CSV, "register.csv")), "M-1", day=date.fromisoformat(day)) == found
 
 
+def test_a_period_may_be_a_single_day(written):
+    one_day = (
+        "authorizations:\n  - {member: M-1, drug: durvalumab, number: PA-1, from: 2026-11-22, until: 2026-11-22}\n"
+    )
+    assert number(read_register(written(one_day)), "M-1") == "PA-1"
+
+
 def test_a_table_says_the_same_as_a_document(written):
     register = read_register(written(CSV, "register.csv"))
     assert number(register, "M-2") == "PA-3"

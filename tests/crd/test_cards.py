@@ -5,7 +5,7 @@ import pytest
 from cds_service.crd.cards import at_most
 from cds_service.crd.request import CrdRequest
 from tests.bodies import order
-from tests.crd.calls import Client, crd
+from tests.crd.calls import Client, complete, crd, service_request, within
 
 
 def card(indicator, number):
@@ -29,3 +29,19 @@ async def test_a_client_gets_no_more_cards_than_it_wants():
     one = (await Client().ask(crd(order(mg=1500, weeks=2), configuration={"max-cards": 1})))["cards"]
     assert [shown["indicator"] for shown in every] == ["warning", "info"]
     assert [shown["summary"] for shown in one] == [every[0]["summary"]]
+
+
+async def test_what_speaks_against_the_criteria_is_a_card_off_the_guideline():
+    child = {"resourceType": "Patient", "id": "pt-1", "birthDate": "2012-03-14"}
+    refuted = crd(within(), prefetch=complete(patient=child))
+    (shown,) = (await Client().ask(refuted))["cards"]
+    assert "I.A.3" in shown["summary"]
+    assert shown["source"]["topic"]["code"] == "off-guideline"
+    silenced = crd(within(), prefetch=complete(patient=child), configuration={"off-guideline": False})
+    assert (await Client().ask(silenced))["cards"] == []
+
+
+@pytest.mark.parametrize("status", ["draft", "active", "completed", "stopped", "cancelled", "entered-in-error"])
+async def test_an_order_of_another_kind_is_answered_while_it_is_ordered(status):
+    answer = await Client().ask(crd(service_request(status=status)))
+    assert len(answer["systemActions"]) == (status in {"draft", "active"})

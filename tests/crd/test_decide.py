@@ -145,6 +145,17 @@ def test_does_not_meet_but_evidence_could_carry_it():
     assert "Does not apply" not in decision.reason, "the row of another body weight says nothing of this dose"
 
 
+def test_evidence_could_carry_too_much_of_the_partner_although_the_dose_is_within():
+    partners = [{"name": "tremelimumab", "dose": 80, "unit": "mg"}, {"name": "carboplatin"}, {"name": "nab-paclitaxel"}]
+    negative = {"biomarkers": {"egfr": "negative", "alk": "negative"}, "off_label_evidence": False}
+    dose = {"value": 1500, "unit": "mg", "interval_value": 3, "interval_unit": "wk", "phase": "combination"}
+    metastatic = {"stage": "IV", "metastatic": True, "combination_drugs": partners, "dose": dose, **negative}
+    decision = decided(MEETS | metastatic)
+    assert decision.answer == Conditional(Needed(Documents(FORM)))
+    assert "tremelimumab 80 mg is above 75 mg" in decision.reason
+    assert decision.reason.endswith("Change the order, or attach evidence for the off-label dose.")
+
+
 def test_evidence_for_the_dose_does_not_carry_another_criterion():
     decision = decided(MEETS | {"dose": OVERDOSE, "off_label_evidence": False, "birth_date": "2010-03-14"})
     assert decision.answer == Conditional(Needed())

@@ -13,6 +13,7 @@ from cds_service.criteria.judge import Context
 from cds_service.criteria.outcome import Outcome
 from cds_service.dosing import dose_context, judge_dose, steps
 from cds_service.evidence import Absence, Evidence, Facts, Known, Unknown
+from cds_service.facts.catalogue import FACTS
 from cds_service.facts.given import read_given
 from cds_service.policies.library import load_library
 from tests.assessment.test_laws import judged, records
@@ -40,24 +41,27 @@ def shown(finding):
     return (*told, finding.refuted_by, parts)
 
 
-def seen_by(facts, reader):
-    """The facts with evidence from other resources: another patient's record that says the same."""
+def seen_by(facts, reader, absence):
+    """The facts with evidence from other resources: another patient's record that says the same.
+
+    What is not in it is missing there for a cause of its own.
+    """
 
     def again(fact):
         evidence = tuple(Evidence(f"{e.reference}/{reader}", e.path, e.shown, e.recorded) for e in fact.evidence)
         if isinstance(fact, Known):
             return Known(fact.value, evidence)
-        return Unknown(fact.absence, fact.looked_for, evidence, fact.asks)
+        return Unknown(fact.absence if evidence else absence, fact.looked_for, evidence, fact.asks)
 
-    return Facts({name: again(fact) for name, fact in facts.items()})
+    return Facts({name: again(facts[name]) for name in {**FACTS, **facts}})
 
 
 @settings(max_examples=150, deadline=None)
 @given(records)
 def test_a_finding_from_a_remembered_pattern_is_that_of_the_full_evaluation(record) -> None:
     recorded = derive(read_given(record, date(2026, 11, 22)).facts)
-    for patient in ("one", "another"):
-        mine = seen_by(recorded, patient)
+    for patient, absence in (("one", Absence.NOT_RECORDED), ("another", Absence.UNREACHABLE)):
+        mine = seen_by(recorded, patient, absence)
         for disease in REVISION.document.diseases:
             evidence = (Evidence(f"Condition/{patient}", "code", disease),)
             chosen = {"disease": Known(disease, evidence), "indication": Known(disease, evidence)}

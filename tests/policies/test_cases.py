@@ -126,7 +126,7 @@ def test_case(case):
     result, expected = judged(case), case["expect"]
     dose = result.dose
     missing = {one.fact for one in result.missing}
-    notes = "\n".join([*result.notes, *(dose.weight.notes if dose.weight else ())])
+    notes = "\n".join(result.notes)
     found = {finding.section: finding for root in result.findings for finding in root.walk()}
     shown = {
         "outcome": result.outcome.value,

@@ -344,6 +344,33 @@ def test_the_revision_in_force_on_a_day() -> None:
     assert (revision.revision, notes) == (date(2025, 3, 1), ())
 
 
+@pytest.mark.parametrize(
+    ("limit", "dose", "unit", "said"),
+    [
+        ("200 mg", 200, "mg", "P.3.a: 200 mg every 3 weeks; ordered 200 mg every 3 wk; within the limit"),
+        ("200 mg", 201, "mg", "P.3.a: 200 mg every 3 weeks; ordered 201 mg every 3 wk; above the limit"),
+        ("200 mg", 3, "mg/kg", "Ordered 3 mg/kg every 3 wk; open rows: P.3.a; open: weight_kg (not recorded)"),
+        ("5 mg/kg", 5, "mg/kg", "P.3.a: 5 mg/kg every 3 weeks; ordered 5 mg/kg every 3 wk; within the limit"),
+        ("5 mg/kg", 6, "mg/kg", "P.3.a: 5 mg/kg every 3 weeks; ordered 6 mg/kg every 3 wk; above the limit"),
+        ("5 mg/kg", 200, "mg", "Ordered 200 mg every 3 wk; open rows: P.3.a; open: weight_kg (not recorded)"),
+    ],
+)
+def test_a_table_without_weight_bands_asks_for_a_weight_only_to_compare_units(tmp_path, limit, dose, unit, said):
+    bands = re.search(r"(?m)^ *- \{cite: P.3.a.*\n.*P.3.b.*\n.*P.3.c.*\n", (GOOD / "melanoma.yaml").read_text())[0]
+    one = f"{' ' * 14}- {{cite: P.3.a, limit: {limit}, every: 3 weeks}}\n"
+    path = edited(tmp_path, bands, one, GOOD / "melanoma.yaml")
+    path.write_text(path.read_text().replace("P.3.a, P.3.b, P.3.c", "P.3.a"))
+    day = date(2025, 6, 1)
+    facts = {"indication": "malignant melanoma", "age": 60}
+    facts["dose"] = {"value": dose, "unit": unit, "interval_value": 3, "interval_unit": "wk"}
+    result = assess(read_given(facts, day).facts, load_revision(path))
+    value, in_unit = limit.split()
+    limits = {"mg": result.dose.limit_mg, "mg/kg": result.dose.limit_mg_per_kg}
+    assert (limits.pop(in_unit), limits.popitem()[1]) == (Decimal(value), None)
+    assert result.findings[-1].because == said
+    assert [missing.fact for missing in result.missing] == ([] if unit == in_unit else ["weight_kg"])
+
+
 def test_before_the_first_revision_the_earliest_is_used_with_a_note() -> None:
     revision, notes = load_library().revision("CP.PHAR.339", date(2020, 1, 1))
     assert revision.revision == date(2022, 12, 2)
