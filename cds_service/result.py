@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-    from cds_service.criteria.dose import Verdict
     from cds_service.criteria.finding import Finding, Missing
     from cds_service.criteria.quantity import Weight
+    from cds_service.criteria.verdict import Verdict
     from cds_service.evidence import Facts
     from cds_service.facts.order import DraftOrder
     from cds_service.policies.revision import Revision

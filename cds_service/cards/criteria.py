@@ -33,8 +33,8 @@ from cds_service.cards.text import (
     uncapital,
 )
 from cds_service.cards.words import CAUSES, MEANINGS, in_few_words
-from cds_service.criteria.dose import Verdict
 from cds_service.criteria.outcome import Outcome
+from cds_service.criteria.verdict import Verdict
 from cds_service.criteria.words import OR_ELSE, capital
 from cds_service.evidence import NOT_OBTAINED
 from cds_service.facts.catalogue import FACTS

@@ -25,8 +25,8 @@ from cds_service.cards.text import (
     short_in_words,
 )
 from cds_service.cards.words import VERDICTS
-from cds_service.criteria.dose import Verdict
 from cds_service.criteria.quantity import plain
+from cds_service.criteria.verdict import Verdict
 from cds_service.fhir.quantities import weight_unit, weight_unit_in_words
 from cds_service.values import remembered
 

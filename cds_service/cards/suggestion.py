@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cds_service.cards.text import short_in_words
-from cds_service.criteria.dose import Verdict
+from cds_service.criteria.verdict import Verdict
 from cds_service.facts.dose import dose_lines
 from cds_service.fhir.sig import reworded
 from cds_service.terminology.codes import UCUM

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.cards.text import listed, once
-from cds_service.criteria.dose import Verdict
+from cds_service.criteria.verdict import Verdict
 from cds_service.evidence import Absence
 from cds_service.facts.catalogue import FACTS
 from cds_service.wording import is_part_of, words_for

@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from cds_service.assessment import Assessment, DoseAssessment, OrderOutcome, PhaseDose, PolicyRef
-from cds_service.criteria.dose import Verdict
 from cds_service.criteria.finding import Finding, Missing
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import Weight
+from cds_service.criteria.verdict import Verdict
 from cds_service.evidence import Absence, Evidence, Origin
 from cds_service.explanation import exact_number, to_json
 
