@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from cds_service.record.called import Called
     from cds_service.record.store import Store
     from cds_service.record.writer import Writer
-    from cds_service.result import Judged
+    from cds_service.result import Card, CardKind, Judged
 
-Card = Mapping[str, Any]
+Shown = Mapping[str, Any]
 Json = dict[str, Any]
 
 _MEMORY_BUDGET = 0.5
@@ -69,8 +69,8 @@ class Recorder:
     # --- before the answer is written
 
     async def quieten(
-        self, called: Called, judged: Sequence[Judged], cards: Sequence[Card]
-    ) -> tuple[list[Card], dict[int, list[str]], dict[str, str]]:
+        self, called: Called, judged: Sequence[Judged], cards: Sequence[Shown]
+    ) -> tuple[list[Shown], dict[int, list[str]], dict[str, str]]:
         """Soften what was acknowledged within the site's window.
 
         The cards that are left, notes for the explanation by place in ``judged``, and how each softened card went.
@@ -111,7 +111,7 @@ class Recorder:
         self,
         called: Called,
         judged: Sequence[Judged],
-        cards: Sequence[Card],
+        cards: Sequence[Shown],
         actions: Sequence[Mapping[str, Any]],
         answer: bytes,
         quieted: Mapping[str, str] | None = None,
@@ -125,7 +125,7 @@ class Recorder:
         self,
         called: Called,
         judged: Sequence[Judged],
-        cards: Sequence[Card],
+        cards: Sequence[Shown],
         actions: Sequence[Mapping[str, Any]],
         answer: bytes,
         quieted: Mapping[str, str],
@@ -208,7 +208,7 @@ def _card_of(
 ) -> tuple[CardRow, Json]:
     """A card about a judged order: its row, and what the body says of it. ``remembered`` names what it says."""
     policy, topic, uuid = judged.assessment.policy, card["source"]["topic"]["code"], card["uuid"]
-    sections = _sections(topic, judged)
+    sections = _sections(card.kind, judged)
     named = f"{policy.id}|{policy.revision}|{topic}"
     told = {
         "uuid": uuid,
@@ -222,17 +222,17 @@ def _card_of(
     return CardRow(uuid, decision, client, named[:128], sections[:256], card["indicator"], remembered), told
 
 
-def _other_card(card: Card, decision: str, client: str) -> tuple[CardRow, Json]:
+def _other_card(card: Shown, decision: str, client: str) -> tuple[CardRow, Json]:
     """A card about no order that was judged, in the same way."""
     topic = card.get("source", {}).get("topic", {}).get("code", "other")
     row = CardRow(card["uuid"], decision, client, f"||{topic}"[:128], "", card["indicator"], "")
     return row, {"uuid": card["uuid"], "topic": topic, "indicator": card["indicator"]}
 
 
-def _sections(topic: str, judged: Judged) -> str:
+def _sections(kind: CardKind, judged: Judged) -> str:
     """The sections of the policy that a card speaks of."""
     assessment = judged.assessment
-    if "dose" in topic:
+    if kind.is_of_dose:
         return assessment.dose.row or assessment.section or ""
     return open_sections(assessment, [assessment.section] if assessment.section else [])
 

@@ -666,6 +666,7 @@ def test_every_card_is_complete(card):
     assert card["source"]["label"] == "Centene"
     topic = card["source"]["topic"]
     assert re.fullmatch(r"CPPHAR339[a-z]+", topic["code"])
+    assert topic["code"] == f"CPPHAR339{card.kind}"
     assert topic["system"] == TOPIC_SYSTEM
     assert topic["display"]
     assert 4 <= len(card["overrideReasons"]) <= 6
