@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.cancer import PROVISIONAL, recorded_on, site_of
+from cds_service.facts.cancer import recorded_on, site_of, verification
 from cds_service.facts.claims import Claim, Inferred, settle
 from cds_service.facts.derive import months_between
 from cds_service.facts.medications import of_others
@@ -47,7 +47,7 @@ def read(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]
             begun += [(day, item)] if day else []
     for resource, _ in coded(chart, "Condition", "local_recurrence"):
         raw = resource.raw
-        if code_of(raw.get("verificationStatus")).lower() not in {"refuted", *PROVISIONAL}:
+        if verification(raw) not in {"refuted", "provisional"}:
             day = clinical_date(raw.get("onsetDateTime"))
             item = evidence(resource, "code", shown(raw.get("code")), day or recorded_on(raw))
             claims.append(Claim(True, item))
