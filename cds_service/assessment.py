@@ -11,12 +11,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import FactTest
-from cds_service.criteria.dose import Verdict
 from cds_service.criteria.evaluate import evaluate, outcome_of
 from cds_service.criteria.finding import Finding, missing_from, union
 from cds_service.criteria.judge import Context
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import Between, plain
+from cds_service.criteria.verdict import Verdict
 from cds_service.criteria.words import CAUSES, capital
 from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps, unsettled
 from cds_service.evidence import OUT_OF_REACH, Absence, Known, Unknown

@@ -60,9 +60,14 @@ def refuse_deep(value: object) -> None:
         raise RequestError(f"The body is nested more than {DEPTH_CAP} levels deep.") from None
 
 
+def digit_by_digit(number: Decimal) -> orjson.Fragment:
+    """A JSON number with every digit that the Decimal has, zeros at its end too."""
+    return orjson.Fragment(format(number, "f").encode())
+
+
 def _exact(value: object) -> Any:
     if isinstance(value, Decimal):
-        return orjson.Fragment(format(value, "f").encode())
+        return digit_by_digit(value)
     raise TypeError(f"{type(value).__name__} has no place in an answer")
 
 

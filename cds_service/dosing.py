@@ -6,12 +6,16 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cds_service.criteria.dose import COMBINATION, Question, Verdict, judge, steps_of
+from cds_service.criteria.criterion import COMBINATION
+from cds_service.criteria.dose import judge
+from cds_service.criteria.dose_steps import steps_of
+from cds_service.criteria.dose_worlds import Question
 from cds_service.criteria.evaluate import evaluate, outcome_of
 from cds_service.criteria.finding import Missing, missing_from
 from cds_service.criteria.judge import Context
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import Amount, DoseLine, in_weeks, plain
+from cds_service.criteria.verdict import Verdict
 from cds_service.criteria.words import CAUSES, capital, cited
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.result import DoseAssessment, PhaseDose, Regimen
@@ -21,7 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from cds_service.criteria.criterion import DoseRow
-    from cds_service.criteria.dose import DoseJudgement, Step, StepJudgement, World
+    from cds_service.criteria.dose import DoseJudgement
+    from cds_service.criteria.dose_rows import StepJudgement
+    from cds_service.criteria.dose_steps import Step
+    from cds_service.criteria.dose_worlds import World
     from cds_service.criteria.quantity import Weight
     from cds_service.evidence import Evidence, Facts
     from cds_service.policies.revision import Pathway, Revision

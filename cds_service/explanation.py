@@ -9,9 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from cds_service.criteria.quantity import plain
+from cds_service.numbers import exact_number
 from cds_service.pharmacy import as_json, prepare
 
 if TYPE_CHECKING:
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
     from cds_service.criteria.quantity import Weight
     from cds_service.evidence import Evidence
     from cds_service.terminology.drug import Drug
-
-_LARGEST_INTEGER = 2**63
-"""Beyond this an integer is written as text by :func:`exact_number`: orjson knows 64-bit integers only."""
 
 
 def to_json(assessment: Assessment, *, position: int | None = None, drug: Drug | None = None) -> dict[str, Any]:
@@ -65,20 +60,6 @@ def _exact(value: Any) -> Any:
     if isinstance(value, list):
         return [_exact(member) for member in value]
     return exact_number(value) if isinstance(value, Decimal) else value
-
-
-def exact_number(number: Decimal | None) -> int | float | orjson.Fragment | None:
-    """A JSON number with exactly this value.
-
-    >>> exact_number(Decimal("700.0")), exact_number(Decimal("67.5"))
-    (700, 67.5)
-    """
-    if number is None:
-        return None
-    if number == number.to_integral_value() and abs(number) < _LARGEST_INTEGER:
-        return int(number)
-    near = float(number)
-    return near if Decimal(repr(near)) == number else orjson.Fragment(plain(number))
 
 
 def filled(members: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-    from cds_service.criteria.dose import Verdict
     from cds_service.criteria.finding import Finding, Missing
     from cds_service.criteria.quantity import Weight
+    from cds_service.criteria.verdict import Verdict
     from cds_service.evidence import Facts
     from cds_service.facts.order import DraftOrder
     from cds_service.policies.revision import Revision
@@ -157,6 +157,37 @@ class Assessment:
     referred: bool = False
 
 
+@direct
+class CardKind(StrEnum):
+    """What a card is about. The code of its topic ends with it, and is as stable."""
+
+    DOSE_AMOUNT = "doseamount"
+    DOSE_INTERVAL = "doseinterval"
+    CRITERIA = "criteria"
+    DOCUMENTS = "documents"
+    REFERRAL = "referral"
+    UNCHECKED = "unchecked"
+    PASSING = "passing"
+    OTHER_PATIENT = "otherpatient"
+    NO_DRAFT = "nodraft"
+    DEMO = "demo"
+
+    @property
+    def is_of_dose(self) -> bool:
+        """Whether it is about the dose, rather than about criteria or the call."""
+        return self is CardKind.DOSE_AMOUNT or self is CardKind.DOSE_INTERVAL
+
+
+class Card(dict[str, Any]):
+    """A card as it is written, with its kind, which is none of its members. What is made of it has none."""
+
+    __slots__ = ("kind",)
+
+    def __init__(self, kind: CardKind, members: Mapping[str, Any]) -> None:
+        super().__init__(members)
+        self.kind = kind
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One order of a call with everything it came to: what the record keeps of it."""
@@ -164,4 +195,4 @@ class Judged:
     order: DraftOrder
     facts: Facts
     assessment: Assessment
-    cards: tuple[dict[str, Any], ...]
+    cards: tuple[Card, ...]

@@ -257,8 +257,8 @@ class Settings(BaseSettings):
         """The record as configured; None where a site keeps none. Raises SettingsError."""
         if not self.record:
             return None
+        from cds_service.record.entry import Keeping  # noqa: PLC0415
         from cds_service.record.opening import recorder_in  # noqa: PLC0415  (databases are slow to import)
-        from cds_service.record.recorder import Keeping  # noqa: PLC0415
 
         return recorder_in(
             self.data_folder,

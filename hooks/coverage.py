@@ -12,6 +12,7 @@ from cds_service.crd.coverage import require_one
 from cds_service.crd.decide import Occasion
 from cds_service.crd.request import PRIMARY_HOOKS, CrdRequest, is_crd_call, read_request
 from cds_service.evidence import OUT_OF_REACH
+from cds_service.result import CardKind
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from cds_service.facts.order import DraftOrder
     from cds_service.fhir.chart import Chart, Resource
     from cds_service.policies.revision import Revision
-    from cds_service.result import Judged
+    from cds_service.result import Card, Judged
     from cds_service.service import HookCall
 
 P = ParamSpec("P")
@@ -31,8 +32,8 @@ Json = dict[str, Any]
 
 POSTED = "postedAnswers"
 """The key under which the chart finds the answers that were posted to us."""
-_ASKING = ("documents", "criteria", "unchecked", "referral")
-"""Ends of the topic codes of cards that list missing facts."""
+_ASKING = frozenset({CardKind.DOCUMENTS, CardKind.CRITERIA, CardKind.UNCHECKED, CardKind.REFERRAL})
+"""Kinds of cards that list missing facts."""
 _FORM = "Answer what is missing"
 _UNASKED = CrdRequest()
 
@@ -150,7 +151,7 @@ class OnOrders:
         sent = any(action["resource"].get("id") == order.get("id") for action in self.actions)
         return sent or self._answers.stands_on(order)
 
-    def beside(self, cards: Iterable[Json], drug: str) -> Sequence[Json]:
+    def beside(self, cards: Iterable[Card], drug: str) -> Sequence[Json]:
         """Cards that are about the call rather than an order that was judged, as this call wants them."""
         made = list(cards)
         return crd_cards(made, self.crd.request, None, drug, on_the_order=False) if self.crd.spoken else made
@@ -169,7 +170,7 @@ class OnOrders:
         A SMART link where the client's EHR launches the form, else a plain one (demo mode). The identifier in it tells
         nothing of the patient.
         """
-        asking = next((card for card in judged.cards if card["source"]["topic"]["code"].endswith(_ASKING)), None)
+        asking = next((card for card in judged.cards if card.kind in _ASKING), None)
         try:
             identity = self._answers.form_for(judged) if asking is not None else None
         except Exception as crash:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from cds_service.assessment import PolicyRef
 from cds_service.cards.frame import drug_name, make_card
 from cds_service.cdshooks import CdsResponse, OrderSelectContext
 from cds_service.fhir.read import as_object, objects
+from cds_service.result import CardKind, PolicyRef
 from cds_service.service import CdsService
 from cds_service.terminology.codes import RXNORM, entries
 from hooks.review import card_options, scan
@@ -42,7 +42,7 @@ def _offer(call: HookCall, chart: Chart, revision: Revision) -> Json:
     card = make_card(
         policy,
         card_options(call),
-        kind="demo",
+        kind=CardKind.DEMO,
         indicator="info",
         summary=f"Demonstration: put {drug.name} into this draft to see what the plan's policy says when it is signed",
         detail=(

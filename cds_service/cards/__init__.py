@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cds_service.assessment import OrderOutcome
 from cds_service.cards.criteria import criteria_card
 from cds_service.cards.dose import dose_card
-from cds_service.cards.frame import Card, CardOptions
+from cds_service.cards.frame import CardOptions
 from cds_service.cards.notices import (
     could_not_check_card,
     no_draft_card,
@@ -21,6 +21,7 @@ from cds_service.cards.notices import (
     unknown_order_card,
 )
 from cds_service.cards.sorting import sorted_out
+from cds_service.result import Card
 
 if TYPE_CHECKING:
     from cds_service.assessment import Assessment

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.cards.asked import asked_for
 from cds_service.cards.dose import arithmetic, weight_in_words
-from cds_service.cards.frame import Card, CardOptions, drug_name, footer, further_routes, make_card, remarks_of
+from cds_service.cards.frame import CardOptions, drug_name, footer, further_routes, make_card, remarks_of
 from cds_service.cards.sorting import (
     DOSE_FACTS,
     SETTLES_ROW,
@@ -33,12 +33,12 @@ from cds_service.cards.text import (
     uncapital,
 )
 from cds_service.cards.words import CAUSES, MEANINGS, in_few_words
-from cds_service.criteria.dose import Verdict
 from cds_service.criteria.outcome import Outcome
+from cds_service.criteria.verdict import Verdict
 from cds_service.criteria.words import OR_ELSE, capital
 from cds_service.evidence import NOT_OBTAINED
 from cds_service.facts.catalogue import FACTS
-from cds_service.result import decisive
+from cds_service.result import CardKind, decisive
 from cds_service.values import remembered
 from cds_service.wording import words_for
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from cds_service.cards.sorting import Matter
     from cds_service.criteria.finding import Finding, Missing
     from cds_service.evidence import Absence, Evidence
+    from cds_service.result import Card
 
 
 def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
@@ -61,13 +62,13 @@ def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
     if not (contradicted or missing or open_ or assessment.could_not_check or unread):
         return None
     if contradicted:
-        kind, indicator, summary = "criteria", "warning", _contradiction_summary(assessment, contradicted)
+        kind, indicator, summary = CardKind.CRITERIA, "warning", _contradiction_summary(assessment, contradicted)
     elif assessment.could_not_check:
-        kind, indicator, summary = "unchecked", "warning", _unchecked_summary(assessment)
+        kind, indicator, summary = CardKind.UNCHECKED, "warning", _unchecked_summary(assessment)
     elif assessment.referred and has_no_row(assessment):
-        kind, indicator, summary = "referral", "info", _referral_summary(assessment)
+        kind, indicator, summary = CardKind.REFERRAL, "info", _referral_summary(assessment)
     else:
-        kind, indicator, summary = "documents", "info", _documents_summary(matter, missing, open_)
+        kind, indicator, summary = CardKind.DOCUMENTS, "info", _documents_summary(matter, missing, open_)
     detail = _criteria_detail(matter, missing, open_)
     section = (contradicted or open_ or assessment.findings)[0].section if assessment.findings else assessment.section
     return make_card(

@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cds_service.cards.frame import Card, CardOptions, drug_name, footer, further_routes, make_card, remarks_of
+from cds_service.cards.frame import CardOptions, drug_name, footer, further_routes, make_card, remarks_of
 from cds_service.cards.sorting import evidence_is_attached
 from cds_service.cards.suggestion import cap_mg, dose_suggestion
 from cds_service.cards.text import (
@@ -25,9 +25,10 @@ from cds_service.cards.text import (
     short_in_words,
 )
 from cds_service.cards.words import VERDICTS
-from cds_service.criteria.dose import Verdict
 from cds_service.criteria.quantity import plain
+from cds_service.criteria.verdict import Verdict
 from cds_service.fhir.quantities import weight_unit, weight_unit_in_words
+from cds_service.result import CardKind
 from cds_service.values import remembered
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from cds_service.cards.sorting import Matter
     from cds_service.criteria.quantity import Weight
     from cds_service.facts.order import DraftOrder
+    from cds_service.result import Card
 
 
 def dose_card(matter: Matter, order: DraftOrder | None, options: CardOptions) -> Card | None:
@@ -49,7 +51,7 @@ def dose_card(matter: Matter, order: DraftOrder | None, options: CardOptions) ->
     card = make_card(
         assessment.policy,
         options,
-        kind="doseamount" if dose.verdict is Verdict.EXCEEDS else "doseinterval",
+        kind=CardKind.DOSE_AMOUNT if dose.verdict is Verdict.EXCEEDS else CardKind.DOSE_INTERVAL,
         indicator=_dose_indicator(over, options),
         summary=_dose_summary(assessment, over, options),
         detail=_dose_detail(matter, over, options),

@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cds_service.cards.text import escaped, in_words, once
 from cds_service.cards.words import REASONS, REASONS_ELSE, REASONS_FOR, TOPICS
 from cds_service.criteria.words import capital
+from cds_service.result import Card
 from cds_service.uuids import random_uuid
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from cds_service.assessment import Assessment, PolicyRef
-
-
-Card = dict[str, Any]
+    from cds_service.result import CardKind
 
 TOPIC_SYSTEM = "http://durvalumab-cds.org/CodeSystem/card-topic"
 
@@ -46,18 +45,18 @@ def make_card(
     policy: PolicyRef,
     options: CardOptions,
     *,
-    kind: str,
+    kind: CardKind,
     indicator: str,
     summary: str,
     detail: str,
     section: str | None,
 ) -> Card:
-    """A card with everything that every card has. ``kind`` names the finding (a key of ``words.TOPICS``).
+    """A card with everything that every card has.
 
     The card is the caller's own. Its topic, override reasons and links are shared by all cards of their kind: whoever
     wants others puts them in their place and never changes them.
     """
-    card: Card = {
+    members = {
         "uuid": random_uuid(),
         "summary": summary,
         "indicator": indicator,
@@ -66,12 +65,12 @@ def make_card(
         "overrideReasons": _override_reasons(kind),
     }
     if options.policy_url:
-        card["links"] = _links(options.policy_url, policy.id, section)
-    return card
+        members["links"] = _links(options.policy_url, policy.id, section)
+    return Card(kind, members)
 
 
 @lru_cache(maxsize=256)
-def _topic(policy: str, kind: str) -> dict[str, str]:
+def _topic(policy: str, kind: CardKind) -> dict[str, str]:
     """Stable per policy and kind of finding: an EHR ties a user's acknowledgement to this code."""
     return {
         "system": TOPIC_SYSTEM,
@@ -81,7 +80,7 @@ def _topic(policy: str, kind: str) -> dict[str, str]:
 
 
 @lru_cache(maxsize=256)
-def _override_reasons(kind: str) -> list[dict[str, str]]:
+def _override_reasons(kind: CardKind) -> list[dict[str, str]]:
     return [
         {"code": code, "system": OVERRIDE_SYSTEM, "display": REASONS[code]}
         for code in REASONS_FOR.get(kind, REASONS_ELSE)

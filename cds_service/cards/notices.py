@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.cards.criteria import dose_line
-from cds_service.cards.frame import Card, CardOptions, drug_name, footer, make_card, remarks_of
+from cds_service.cards.frame import CardOptions, drug_name, footer, make_card, remarks_of
 from cds_service.cards.text import bullets, escaped, fitting, paragraphs, short_in_words
+from cds_service.result import CardKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cds_service.assessment import Assessment, PolicyRef
+    from cds_service.result import Card
 
 
 def passing_card(assessment: Assessment, options: CardOptions) -> Card:
@@ -23,7 +25,7 @@ def passing_card(assessment: Assessment, options: CardOptions) -> Card:
     return make_card(
         policy,
         options,
-        kind="passing",
+        kind=CardKind.PASSING,
         indicator="info",
         summary=fitting(
             f"{drug} {ordered}: {met}, prior authorization still applies",
@@ -42,7 +44,7 @@ def other_patient_card(orders: Sequence[str], policy: PolicyRef, options: CardOp
     return make_card(
         policy,
         options,
-        kind="otherpatient",
+        kind=CardKind.OTHER_PATIENT,
         indicator="info",
         summary=f"{drug} order was not checked: it belongs to another patient; check whose order it is",
         detail=paragraphs(["The order's subject is not the patient of this call, so nothing of it was read."], listed),
@@ -55,7 +57,7 @@ def no_draft_card(policy: PolicyRef, options: CardOptions, why: str = "The call 
     return make_card(
         policy,
         options,
-        kind="nodraft",
+        kind=CardKind.NO_DRAFT,
         indicator="info",
         summary=f"{drug_name(policy)} check: no draft order could be read from this call, so nothing was checked",
         detail=escaped(why),
@@ -84,7 +86,7 @@ def unknown_order_card(orders: Sequence[str], policy: PolicyRef, options: CardOp
     return make_card(
         policy,
         options,
-        kind="unchecked",
+        kind=CardKind.UNCHECKED,
         indicator=indicator,
         summary=summary,
         detail=paragraphs([why], bullets(escaped(order) for order in orders)),
@@ -97,7 +99,7 @@ def could_not_check_card(policy: PolicyRef, options: CardOptions, why: str = "",
     return make_card(
         policy,
         options,
-        kind="unchecked",
+        kind=CardKind.UNCHECKED,
         indicator="warning",
         summary=f"{drug_name(policy)} order could not be checked against the plan's policy; check by hand or try again",
         detail=paragraphs(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.assessment import OrderOutcome
-from cds_service.criteria.dose import Verdict
 from cds_service.criteria.finding import union
 from cds_service.criteria.outcome import Outcome
+from cds_service.criteria.verdict import Verdict
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:

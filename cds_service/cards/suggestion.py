@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cds_service.cards.text import short_in_words
-from cds_service.criteria.dose import Verdict
+from cds_service.criteria.verdict import Verdict
 from cds_service.facts.dose import dose_lines
 from cds_service.fhir.sig import reworded
+from cds_service.numbers import near_number
 from cds_service.terminology.codes import UCUM
 from cds_service.uuids import random_uuid
 
@@ -154,7 +155,7 @@ def _plain_repeat(dosage: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def _quantity(regimen: Regimen, weight: Weight | None, ordered: Mapping[str, Any]) -> dict[str, Any] | None:
     if regimen.mg_per_kg is not None and ordered.get("code", ordered.get("unit")) == "mg/kg":
-        return {"value": _json(regimen.mg_per_kg), "unit": "mg/kg", "system": UCUM, "code": "mg/kg"}
+        return {"value": near_number(regimen.mg_per_kg), "unit": "mg/kg", "system": UCUM, "code": "mg/kg"}
     cap = cap_mg(regimen, weight)
     # Whole milligrams can be measured; rounding down keeps the dose within the limit.
     return None if cap is None else {"value": int(cap), "unit": "mg", "system": UCUM, "code": "mg"}
@@ -175,7 +176,3 @@ def _dosage_words(dosage: Mapping[str, Any]) -> tuple[str, str]:
         return words, ""
     repeat = dosage["timing"]["repeat"]
     return words, short_in_words(f"every {repeat['period']} {repeat['periodUnit']}")
-
-
-def _json(number: Decimal) -> int | float:
-    return int(number) if number == number.to_integral_value() else float(number)

@@ -6,9 +6,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.cards.text import listed, once
-from cds_service.criteria.dose import Verdict
+from cds_service.criteria.verdict import Verdict
 from cds_service.evidence import Absence
 from cds_service.facts.catalogue import FACTS
+from cds_service.result import CardKind
 from cds_service.wording import is_part_of, words_for
 
 if TYPE_CHECKING:
@@ -70,16 +71,16 @@ VERDICTS = {
 }
 
 TOPICS = {
-    "doseamount": "Dose above the plan's limit",
-    "doseinterval": "Dose given more often than the plan allows",
-    "criteria": "Recorded facts against the plan's criteria",
-    "documents": "Documentation for the plan",
-    "referral": "Use outside the policy",
-    "unchecked": "Could not be checked",
-    "passing": "Plan criteria met",
-    "otherpatient": "Order of another patient",
-    "nodraft": "No draft order",
-    "demo": "Demonstration",
+    CardKind.DOSE_AMOUNT: "Dose above the plan's limit",
+    CardKind.DOSE_INTERVAL: "Dose given more often than the plan allows",
+    CardKind.CRITERIA: "Recorded facts against the plan's criteria",
+    CardKind.DOCUMENTS: "Documentation for the plan",
+    CardKind.REFERRAL: "Use outside the policy",
+    CardKind.UNCHECKED: "Could not be checked",
+    CardKind.PASSING: "Plan criteria met",
+    CardKind.OTHER_PATIENT: "Order of another patient",
+    CardKind.NO_DRAFT: "No draft order",
+    CardKind.DEMO: "Demonstration",
 }
 
 REASONS = {
@@ -95,9 +96,9 @@ REASONS = {
 }
 
 REASONS_FOR = {
-    "doseamount": ("evidence", "guideline", "rounded", "weight", "trial", "other"),
-    "doseinterval": ("evidence", "guideline", "continued", "trial", "other"),
-    "criteria": ("documented", "record", "guideline", "continued", "trial", "other"),
+    CardKind.DOSE_AMOUNT: ("evidence", "guideline", "rounded", "weight", "trial", "other"),
+    CardKind.DOSE_INTERVAL: ("evidence", "guideline", "continued", "trial", "other"),
+    CardKind.CRITERIA: ("documented", "record", "guideline", "continued", "trial", "other"),
 }
 
 REASONS_ELSE = ("documented", "continued", "trial", "other")

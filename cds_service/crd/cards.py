@@ -1,9 +1,8 @@
 """Cards as CRD wants them: a type for every card, no card that repeats coverage-information, at most a warning.
 
-The cards of the service are sorted by what they are about (the end of their topic's code) and made into CRD's types: a
-dose that can be changed becomes a proposed alternate request, what stands against the policy becomes instructions, and
-a list of missing documents becomes a reference to the policy once coverage-information says what is missing. Pure:
-nothing here looks at an assessment.
+The cards of the service are sorted by their kind and made into CRD's types: a dose that can be changed becomes a
+proposed alternate request, what stands against the policy becomes instructions, and a list of missing documents becomes
+a reference to the policy once coverage-information says what is missing. Pure: nothing here looks at an assessment.
 """
 
 from __future__ import annotations
@@ -14,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 from cds_service.crd.decision import Version
 from cds_service.crd.render import TEMPORARY
 from cds_service.crd.request import CARD_TYPES
+from cds_service.result import CardKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cds_service.crd.request import CrdRequest
+    from cds_service.result import Card
 
-Card = dict[str, Any]
+Json = dict[str, Any]
 
 CARD_TYPE_SYSTEM = {
     Version.STU_2_0: TEMPORARY,
@@ -29,22 +30,22 @@ CARD_TYPE_SYSTEM = {
 ASSOCIATED = "davinci-crd.associated-resource"
 
 _TYPES = {
-    "doseamount": "off-guideline",
-    "doseinterval": "off-guideline",
-    "criteria": "off-guideline",
-    "documents": "claim",
-    "referral": "guideline",
-    "passing": "guideline",
+    CardKind.DOSE_AMOUNT: "off-guideline",
+    CardKind.DOSE_INTERVAL: "off-guideline",
+    CardKind.CRITERIA: "off-guideline",
+    CardKind.DOCUMENTS: "claim",
+    CardKind.REFERRAL: "guideline",
+    CardKind.PASSING: "guideline",
 }
 _PROPOSAL = "therapy-alternatives-opt"
-_SAID_ON_THE_ORDER = frozenset({"documents", "referral", "passing"})
+_SAID_ON_THE_ORDER = frozenset({CardKind.DOCUMENTS, CardKind.REFERRAL, CardKind.PASSING})
 """Kinds of cards that say what coverage-information on the order says. What could not be checked is said on a card too:
 whoever sees cards only would take an answer without any for an all-clear."""
 
 
 def crd_cards(
     cards: Sequence[Card], request: CrdRequest, order: str | None, drug: str, *, on_the_order: bool
-) -> list[Card]:
+) -> list[Json]:
     """The cards of one order for a drug as CRD's types.
 
     ``on_the_order``: coverage-information for it is sent beside them, or is on it already.
@@ -53,7 +54,7 @@ def crd_cards(
     return [card for card in shaped if card is not None and _type_of(card) not in request.silenced]
 
 
-def at_most(cards: Sequence[Card], request: CrdRequest) -> list[Card]:
+def at_most(cards: Sequence[Json], request: CrdRequest) -> list[Json]:
     """The cards of an answer, no more than the client wants: the most urgent are kept, in their order."""
     if request.max_cards is None or len(cards) <= request.max_cards:
         return list(cards)
@@ -62,15 +63,15 @@ def at_most(cards: Sequence[Card], request: CrdRequest) -> list[Card]:
     return [card for card in cards if id(card) in kept]
 
 
-def _shaped(card: Card, request: CrdRequest, order: str | None, drug: str, *, on_the_order: bool) -> Card | None:
-    kind = _kind_of(card["source"]["topic"]["code"])
+def _shaped(card: Card, request: CrdRequest, order: str | None, drug: str, *, on_the_order: bool) -> Json | None:
+    kind = card.kind
     said = on_the_order and kind in _SAID_ON_THE_ORDER
     if said and not card.get("links"):
         return None
     shaped = {**card, "indicator": "warning" if card["indicator"] == "critical" else card["indicator"]}
     if said:
         shaped = _reference(shaped)
-    elif kind not in {"passing", "referral"}:  # a card with links and nothing to do is an external reference as it is
+    elif kind not in {CardKind.PASSING, CardKind.REFERRAL}:  # those stay references to the policy as they are
         shaped.pop("links", None)
     about, detail = f"This is about the {drug} order.", shaped.get("detail")
     shaped["detail"] = f"{detail}\n\n{about}" if detail else about
@@ -96,7 +97,7 @@ def _topic(version: Version, code: str) -> dict[str, str]:
     return {"system": CARD_TYPE_SYSTEM[version], "code": code, "display": _DISPLAYS[code]}
 
 
-def _reference(card: Card) -> Card:
+def _reference(card: Json) -> Json:
     """The policy's section behind a link: what is asked for stands on the order already."""
     label = card["links"][0]["label"]
     summary = (
@@ -105,12 +106,6 @@ def _reference(card: Card) -> Card:
     detail = f"What the plan asks for is on the order as coverage information; {label} has the criteria and the doses."
     footer = card.get("detail", "").rpartition("\n\n")[2]
     return {**card, "indicator": "info", "summary": summary, "detail": f"{detail}\n\n{footer}".strip()}
-
-
-@lru_cache(maxsize=1024)
-def _kind_of(topic: str) -> str:
-    """What a card of ours is about, by the end of its topic's code."""
-    return next((kind for kind in (*_TYPES, "unchecked") if topic.endswith(kind)), "")
 
 
 def _type_of(card: Mapping[str, Any]) -> str:

@@ -25,10 +25,9 @@ from cds_service.crd.decision import (
     Undecided,
     Version,
 )
+from cds_service.numbers import exact_quantity
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from cds_service.crd.decision import Answer, Contact, Detail
 
 Json = dict[str, Any]
@@ -134,7 +133,7 @@ def _detail(detail: Detail, *, newer: bool) -> list[Json]:
         period = {"start": detail.start.isoformat(), "end": detail.end.isoformat()}
         parts.append({"url": "value", "valuePeriod": period})
     else:
-        quantity = {"value": _number(detail.value), "unit": detail.unit}
+        quantity = {"value": exact_quantity(detail.value), "unit": detail.unit}
         parts.append({"url": "value", "valueQuantity": quantity})
     if isinstance(detail, _LIMITS) and detail.qualification:
         parts.append({"url": "qualification", "valueString": detail.qualification})
@@ -156,8 +155,3 @@ def _contact(contact: Contact, *, newer: bool) -> Json:
 @cache
 def _code(url: str, code: str) -> Json:
     return {"url": url, "valueCode": code}
-
-
-def _number(value: Decimal) -> int | Decimal:
-    """A whole number as such; anything else exactly (the web writes Decimals as exact JSON numbers)."""
-    return int(value) if value == value.to_integral_value() else value

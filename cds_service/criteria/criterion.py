@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from cds_service.criteria.evaluate import Prepared
     from cds_service.criteria.quantity import Amount
 
+COMBINATION, MAINTENANCE = "combination", "maintenance"
+"""The phases that rows of a dose table may be for."""
+
 
 @dataclass(frozen=True, slots=True)
 class FactTest:
@@ -145,10 +148,7 @@ class Partner:
 
 @dataclass(frozen=True, slots=True)
 class DoseRow:
-    """One row of a dose table: a cap per administration and the shortest interval, for a weight band and a phase.
-
-    ``partner_doses`` bounds the partner's doses over the whole regimen, also in rows that ask for no partner.
-    """
+    """One row of a dose table: a cap per administration and the shortest interval, for a weight band and a phase."""
 
     cite: str
     band: Band

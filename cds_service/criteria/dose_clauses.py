@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from cds_service.criteria.criterion import AnyOf, DoseRow
-    from cds_service.criteria.dose import DoseJudgement, World
+    from cds_service.criteria.dose import DoseJudgement
+    from cds_service.criteria.dose_worlds import World
     from cds_service.criteria.judge import Context, Found
     from cds_service.criteria.outcome import Outcome
 

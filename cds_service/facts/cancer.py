@@ -37,6 +37,7 @@ from cds_service.fhir.read import (
 )
 from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of, is_secondary, organs
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
+from cds_service.terminology.diagnosis import RECORDED_NOT_ESTABLISHED
 from cds_service.terminology.diseases import NO_TUMOUR_OF_ITS_OWN
 from cds_service.values import dataclass, replace
 
@@ -63,8 +64,6 @@ NO_PRIMARY = NO_TUMOUR_OF_ITS_OWN | {"disease_extent_finding"}
 """Value sets whose codes name no primary tumour: they neither make a diagnosis nor speak against one."""
 
 PAST = frozenset({"inactive", "remission", "resolved"})
-PROVISIONAL = frozenset({"provisional", "differential", "unconfirmed", "unknown", "suspected", "possible", "probable"})
-"""Verification statuses of what is not established; "unknown" is one of DSTU2's."""
 SITES = {"nsclc": "lung", "es-sclc": "lung", "btc": "liver", "hcc": "liver"}
 
 
@@ -237,6 +236,12 @@ def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = 
     return diagnosis
 
 
+def verification(raw: Json) -> str:
+    """How far a Condition is verified: ``provisional`` for all that is not established, else as its status says."""
+    status = code_of(raw.get("verificationStatus")).lower()
+    return "provisional" if status in RECORDED_NOT_ESTABLISHED else status
+
+
 def _cancer(
     resource: Resource, plain: Diagnosis, about: Sequence[Claim[Histology]], reports: _Told, *, disagrees: bool
 ) -> Cancer:
@@ -244,8 +249,7 @@ def _cancer(
     raw = resource.raw
     histology = (*_own_histology(resource), *about) if _HISTOLOGY & raw.keys() else tuple(about)
     diagnosis = _with_histology(raw, plain, _told(histology, reports) if histology else reports)
-    certainty = code_of(raw.get("verificationStatus")).lower()
-    status = "provisional" if certainty in PROVISIONAL else certainty
+    status = verification(raw)
     day = recorded_on(raw)
     return Cancer(
         resource=resource,

@@ -14,7 +14,7 @@ from decimal import ROUND_UP, Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cds_service.criteria.dose import steps_of
+from cds_service.criteria.dose_steps import steps_of
 from cds_service.criteria.quantity import Between
 from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
@@ -25,7 +25,7 @@ from cds_service.values import remembered
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cds_service.criteria.dose import Step
+    from cds_service.criteria.dose_steps import Step
     from cds_service.criteria.quantity import DoseLine, PartialDate
     from cds_service.evidence import AnyFact, Evidence
 

@@ -20,6 +20,7 @@ from cds_service.facts.coverage import line_of_business
 from cds_service.facts.subject import merged, names_no_disease
 from cds_service.fhir.read import clinical_date, decimal, partial_date, whole
 from cds_service.terminology import Diagnosis, diagnosis_from_codings, histology_kind, histology_of, stage_from_text
+from cds_service.terminology.diagnosis import NOT_ESTABLISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 UNKNOWN_WORDS = frozenset({"", "?", "unknown", "not known", "not recorded", "undetermined", "n/a", "unspecified"})
 STATUSES = {
     "confirmed": "confirmed",
-    **dict.fromkeys(("provisional", "differential", "unconfirmed", "suspected"), "provisional"),
+    **dict.fromkeys(NOT_ESTABLISHED, "provisional"),
     **dict.fromkeys(("refuted", "ruled-out"), "refuted"),
     "entered-in-error": "entered-in-error",
 }

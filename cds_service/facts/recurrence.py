@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.cancer import PROVISIONAL, begun_on, is_past, recorded_on, site_of
+from cds_service.facts.cancer import begun_on, is_past, recorded_on, site_of, verification
 from cds_service.facts.claims import Claim, Inferred, settle
 from cds_service.facts.derive import months_between
 from cds_service.facts.medications import of_others
@@ -52,8 +52,7 @@ def read(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]
     ours = conditions_of(reading, about)
     for resource in coded_again:
         raw = resource.raw
-        certainty = code_of(raw.get("verificationStatus")).lower()
-        if id(raw) in ours and not is_past(raw) and certainty not in {"refuted", *PROVISIONAL}:
+        if id(raw) in ours and not is_past(raw) and verification(raw) not in {"refuted", "provisional"}:
             day = begun_on(raw)
             item = evidence(resource, "code", shown(raw.get("code")), day or recorded_on(raw))
             claims.append(Claim(True, item))

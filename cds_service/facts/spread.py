@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts import recurrence
-from cds_service.facts.cancer import PROVISIONAL, by_resource, is_past, names_absent_condition, recorded_on, site_of
+from cds_service.facts.cancer import by_resource, is_past, names_absent_condition, recorded_on, site_of, verification
 from cds_service.facts.claims import Claim, conflicting, known
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
@@ -32,7 +32,7 @@ from cds_service.facts.records import (
 )
 from cds_service.facts.spread_words import WORDS, claims_of_words, fact_of_words, hints_in, unclear_since, words_of
 from cds_service.facts.subject import concerns, conditions_of, is_of_another, subject
-from cds_service.fhir.read import code_of, codings, entries_of, objects
+from cds_service.fhir.read import codings, entries_of, objects
 from cds_service.terminology import is_unassessed_category, metastatic_by_category
 from cds_service.terminology.codes import ICD10, canonical_code
 from cds_service.terminology.doubt import plain
@@ -260,12 +260,12 @@ def _metastasis_in_words(concept: Concept) -> bool:
 
 def _set_aside(raw: Json) -> bool:
     """Whether a Condition is refuted or over."""
-    return code_of(raw.get("verificationStatus")).lower() == "refuted" or is_past(raw)
+    return verification(raw) == "refuted" or is_past(raw)
 
 
 def _is_open(reading: Reading, raw: Json, about: Subject) -> bool:
     """Whether a Condition is not confirmed, or linked to a tumour that did not come."""
-    if code_of(raw.get("verificationStatus")).lower() in PROVISIONAL:
+    if verification(raw) == "provisional":
         return True
     links = [item.get("valueReference") for item in objects(raw.get("extension")) if item.get("url") in LINKS]
     return bool(about.conditions) and names_absent_condition(reading.chart, raw, links)

@@ -18,9 +18,9 @@ from cds_service.criteria.criterion import (
 from cds_service.criteria.quantity import in_weeks, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from cds_service.policies.model import PoliciesWord, ReferralWord
+    from cds_service.policies.model import LineOfBusinessWord, PoliciesWord, PolicyWord, ReferralWord
     from cds_service.policies.revision import Pathway, Revision
 
 
@@ -45,6 +45,30 @@ def render(revision: Revision) -> str:
 
 
 def _page(revision: Revision) -> Iterator[str]:
+    yield from _head(revision)
+    yield "## Dose tables"
+    yield ""
+    yield "An administration may not be above the limit, nor come sooner than the interval."
+    yield ""
+    for pathway in revision.pathways:
+        yield from _dose_table(pathway)
+    yield "## Criteria"
+    yield ""
+    for pathway in revision.pathways:
+        yield from _criteria(pathway)
+    for referral in revision.document.referrals:
+        yield from _referral(referral, revision.document.lines_of_business)
+    yield from _other_policies(revision.document)
+    yield "## Settings"
+    yield ""
+    for name, criterion in revision.settings.items():
+        yield f"- **{name}**: {_inline(criterion)}"
+    yield ""
+    yield from _remarks(revision.document)
+
+
+def _head(revision: Revision) -> Iterator[str]:
+    """What the document is, the drug, and the lines of business."""
     document = revision.document
     until = revision.in_force.end
     yield f"# {revision.policy}: {revision.title}"
@@ -65,32 +89,33 @@ def _page(revision: Revision) -> Iterator[str]:
     for line in lines_of_business(revision):
         yield f"- {line}"
     yield ""
-    yield "## Dose tables"
+
+
+def _criteria(pathway: Pathway) -> Iterator[str]:
+    yield f"### {pathway.section} {pathway.label}"
     yield ""
-    yield "An administration may not be above the limit, nor come sooner than the interval."
+    yield f"All of these; approval {approval(pathway)}."
     yield ""
-    for pathway in revision.pathways:
-        yield from _dose_table(pathway)
-    yield "## Criteria"
+    for criterion in pathway.criteria:
+        yield from _criterion(criterion, 0)
     yield ""
-    for pathway in revision.pathways:
-        yield f"### {pathway.section} {pathway.label}"
-        yield ""
-        yield f"All of these; approval {approval(pathway)}."
-        yield ""
-        for criterion in pathway.criteria:
-            yield from _criterion(criterion, 0)
-        yield ""
-    for referral in document.referrals:
-        yield f"### {referral.section} {referral.label}"
-        yield ""
-        yield f"{referral.label_change.cite}: {referral.label_change.label}."
-        yield ""
-        yield f"| section | when | {' | '.join(w.title for w in document.lines_of_business.values())} |"
-        yield f"|---|---|{'---|' * len(document.lines_of_business)}"
-        for word, when in routes(referral):
-            yield f"| {word.cite} | {when} | {' | '.join(word.policies[k] for k in document.lines_of_business)} |"
-        yield ""
+
+
+def _referral(referral: ReferralWord, lines: Mapping[str, LineOfBusinessWord]) -> Iterator[str]:
+    """The policies that a request is referred to, by line of business."""
+    yield f"### {referral.section} {referral.label}"
+    yield ""
+    yield f"{referral.label_change.cite}: {referral.label_change.label}."
+    yield ""
+    yield f"| section | when | {' | '.join(w.title for w in lines.values())} |"
+    yield f"|---|---|{'---|' * len(lines)}"
+    for word, when in routes(referral):
+        yield f"| {word.cite} | {when} | {' | '.join(word.policies[line] for line in lines)} |"
+    yield ""
+
+
+def _other_policies(document: PolicyWord) -> Iterator[str]:
+    """What is said elsewhere: the purpose of other policies, and the partners that the document lists."""
     if document.other_policies:
         yield "What these policies are for, as cards say it:"
         yield ""
@@ -104,11 +129,10 @@ def _page(revision: Revision) -> Iterator[str]:
         for histology, partners in listed.histology.items():
             yield f"- {histology}: {' or '.join(partners)}"
         yield ""
-    yield "## Settings"
-    yield ""
-    for name, criterion in revision.settings.items():
-        yield f"- **{name}**: {_inline(criterion)}"
-    yield ""
+
+
+def _remarks(document: PolicyWord) -> Iterator[str]:
+    """How unclear places are read, what is left out, and what goes with answers."""
     yield "## Readings of unclear places"
     yield ""
     yield "| section | trouble | reading |"

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from cds_service.cdshooks import digit_by_digit
 from cds_service.criteria.outcome import Outcome
-from cds_service.criteria.quantity import Amount, Between, Companion, DoseLine, PartialDate, Weight, plain
+from cds_service.criteria.quantity import Amount, Between, Companion, DoseLine, PartialDate, Weight
 from cds_service.evidence import AnyFact, Known
 from cds_service.facts.catalogue import FACTS
+from cds_service.numbers import exact_number
 from cds_service.terminology.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def dumps(value: object) -> bytes:
 
 def _default(value: object) -> Any:
     if isinstance(value, Decimal):
-        return orjson.Fragment(format(value, "f").encode()) if value.is_finite() else str(value)
+        return digit_by_digit(value) if value.is_finite() else str(value)
     if isinstance(value, tuple):
         return list(value)
     if isinstance(value, Mapping):
@@ -107,10 +109,6 @@ _WORDS = frozenset(word for definition in FACTS.values() for word in definition.
 """Texts that say nothing about who the patient is. Any other text may be a chart's, so it becomes a pseudonym."""
 
 
-def _number(value: Decimal) -> Any:
-    return int(value) if value == value.to_integral_value() and abs(value) < 2**53 else orjson.Fragment(plain(value))
-
-
 def _amount(amount: Amount | None) -> str | None:
     return str(amount) if amount else None
 
@@ -127,12 +125,12 @@ class Minimiser:
         self._by_type: dict[type, Callable[[Any], Any]] = {
             bool: lambda value: value,
             int: lambda value: value,
-            Decimal: _number,
+            Decimal: exact_number,
             str: self.text,
             date: date.isoformat,
             PartialDate: lambda value: {"year": value.earliest.year},
-            Between: lambda value: [_number(value.low), _number(value.high)],
-            Weight: lambda value: _filled({"kg": _number(value.kg), "observed_on": value.observed_on}),
+            Between: lambda value: [exact_number(value.low), exact_number(value.high)],
+            Weight: lambda value: _filled({"kg": exact_number(value.kg), "observed_on": value.observed_on}),
             Diagnosis: self._diagnosis,
             DoseLine: self._dose,
             Companion: lambda value: _filled({"drug": self.text(value.name), "amount": _amount(value.amount)}),
@@ -179,7 +177,7 @@ class Minimiser:
                 "amount": _amount(line.amount),
                 "at_least": _amount(line.at_least),
                 "ceiling": _amount(line.ceiling),
-                "days": _number(interval.days) if interval else None,
+                "days": exact_number(interval.days) if interval else None,
                 "times": interval.times if interval else None,
                 "once": line.once or None,
                 "cycles": line.cycles,

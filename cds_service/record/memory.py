@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cds_service.record.pseudonyms import Keys
-    from cds_service.result import Assessment, Judged
+    from cds_service.result import Assessment, Card, Judged
 
 Mode = Literal["downgrade", "drop"]
-Card = dict[str, Any]
+Json = dict[str, Any]
 
 _VOLATILE = frozenset(
     {"id", "meta", "implicitRules", "language", "text", "identifier", "status", "authoredOn", "encounter", "recorder"}
@@ -39,7 +39,7 @@ def finding_of(card: Card, assessment: Assessment) -> str:
     """The name of what a card says."""
     dose = assessment.dose
     about: list[object] = [card["source"]["topic"]["code"], assessment.section, assessment.outcome]
-    if "dose" in about[0]:  # type: ignore[operator]
+    if card.kind.is_of_dose:
         about += [dose.verdict, dose.limit_mg, dose.row]
     else:
         about += [finding_outcomes(assessment), [missing.fact for missing in assessment.missing]]
@@ -51,7 +51,7 @@ def memory_key(client: str, patient: str, order: str, card: Card, judged: Judged
     return keys.pseudonym("memory", client, patient, order, finding_of(card, judged.assessment))
 
 
-def soften(card: Card, acknowledged_at: int, mode: Mode) -> tuple[Card | None, str]:
+def soften(card: Json, acknowledged_at: int, mode: Mode) -> tuple[Json | None, str]:
     """A card that was acknowledged before, softened (None: dropped), and the note that explains it."""
     day = datetime.fromtimestamp(acknowledged_at / 1_000_000, UTC).date().isoformat()
     topic = card["source"]["topic"]
@@ -70,10 +70,10 @@ def soften(card: Card, acknowledged_at: int, mode: Mode) -> tuple[Card | None, s
 
 
 def apply(
-    cards: Sequence[Card], keys: Mapping[str, str], acknowledged: Mapping[str, int], mode: Mode
-) -> tuple[list[Card], dict[str, str]]:
+    cards: Sequence[Json], keys: Mapping[str, str], acknowledged: Mapping[str, int], mode: Mode
+) -> tuple[list[Json], dict[str, str]]:
     """The cards that are left, and a note by uuid of each that was softened. ``keys`` names the memory of a card."""
-    left: list[Card] = []
+    left: list[Json] = []
     notes: dict[str, str] = {}
     for card in cards:
         at = acknowledged.get(keys.get(card["uuid"], ""))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.errors import SettingsError
 from cds_service.record.pseudonyms import keys_from
-from cds_service.record.recorder import Keeping, Recorder
+from cds_service.record.recorder import Recorder
 from cds_service.record.spool import Spool
 from cds_service.record.sql import SqlStore
 from cds_service.record.writer import WhenAway, Writer
@@ -14,6 +14,7 @@ from cds_service.record.writer import WhenAway, Writer
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cds_service.record.entry import Keeping
     from cds_service.record.pseudonyms import Keys
 
 

@@ -159,40 +159,9 @@ def _rate(events: int, of: int) -> float | None:
 
 
 def _described(rates: Rates) -> dict[str, Any]:
-    orders, orders_by_day = rates.total("orders"), rates.per_day("orders")
-    cards, cards_by_day = rates.total("card"), rates.per_day("card")
-
-    def fired(kind: str, name: str, count: int) -> dict[str, Any]:
-        limits = control(rates.daily[kind, name], orders_by_day)
-        return {"count": count, "rate": _rate(count, orders), **({"control": limits} if limits else {})}
-
-    findings: dict[str, dict[str, Any]] = {}
-    for name, count in rates.named("finding"):
-        section, _, outcome = name.rpartition(" ")
-        findings.setdefault(section, {})[outcome] = fired("finding", name, count)
-    for name, count in rates.named("section"):
-        section, _, what = name.rpartition(" ")
-        findings.setdefault(section, {}).setdefault("cards", {})[what] = count
-    for finding in findings.values():
-        if told := finding.get("cards"):
-            told["override_rate"] = _rate(told.get("overridden", 0), told.get("shown", 0))
-            told["acceptance_rate"] = _rate(told.get("accepted", 0), told.get("shown", 0))
-    topics: dict[str, Any] = {}
-    for topic, shown in rates.named("card"):
-        by_day = rates.daily["card", topic]
-        topics[topic] = {"shown": shown, "firing_rate": _rate(shown, orders)}
-        for outcome, rate in (("accepted", "acceptance_rate"), ("overridden", "override_rate")):
-            count = rates.counts[outcome, topic]
-            limits = control(rates.daily[outcome, topic], by_day)
-            topics[topic] |= {outcome: count, rate: _rate(count, shown)}
-            if limits:
-                topics[topic][f"{rate}_control"] = limits
-        reasons = {
-            name.partition(" ")[2]: count for name, count in rates.named("reason") if name.startswith(f"{topic} ")
-        }
-        if reasons:
-            topics[topic]["reasons"] = reasons
-    firing = control(cards_by_day, orders_by_day) if cards <= orders else {}
+    by_day = rates.per_day("orders")
+    orders, cards = by_day.total(), rates.total("card")
+    firing = control(rates.per_day("card"), by_day) if cards <= orders else {}
     return {
         "calls": rates.total("calls"),
         "silent": rates.total("silent"),
@@ -204,12 +173,51 @@ def _described(rates: Rates) -> dict[str, Any]:
         "accepted": rates.total("accepted"),
         "overridden": rates.total("overridden"),
         "feedback_for_unknown_cards": rates.total("unknown"),
-        "outcomes": {name: fired("outcome", name, count) for name, count in rates.named("outcome")},
-        "missing": {name: fired("missing", name, count) for name, count in rates.named("missing")},
+        "outcomes": {
+            name: _fired(rates.daily["outcome", name], count, by_day) for name, count in rates.named("outcome")
+        },
+        "missing": {
+            name: _fired(rates.daily["missing", name], count, by_day) for name, count in rates.named("missing")
+        },
         "absence": dict(rates.named("absence")),
-        "findings": dict(sorted(findings.items())),
-        "topics": topics,
+        "findings": dict(sorted(_findings(rates, by_day).items())),
+        "topics": {topic: _topic(rates, topic, shown, orders) for topic, shown in rates.named("card")},
     }
+
+
+def _fired(daily: Counter[str], count: int, orders: Counter[str]) -> dict[str, Any]:
+    """How often something was said of the orders; both by day."""
+    limits = control(daily, orders)
+    return {"count": count, "rate": _rate(count, orders.total()), **({"control": limits} if limits else {})}
+
+
+def _findings(rates: Rates, orders: Counter[str]) -> dict[str, dict[str, Any]]:
+    """By section of the policy: its outcomes, and what became of the cards that speak of it."""
+    findings: dict[str, dict[str, Any]] = {}
+    for name, count in rates.named("finding"):
+        section, _, outcome = name.rpartition(" ")
+        findings.setdefault(section, {})[outcome] = _fired(rates.daily["finding", name], count, orders)
+    for name, count in rates.named("section"):
+        section, _, what = name.rpartition(" ")
+        findings.setdefault(section, {}).setdefault("cards", {})[what] = count
+    for finding in findings.values():
+        if told := finding.get("cards"):
+            told["override_rate"] = _rate(told.get("overridden", 0), told.get("shown", 0))
+            told["acceptance_rate"] = _rate(told.get("accepted", 0), told.get("shown", 0))
+    return findings
+
+
+def _topic(rates: Rates, topic: str, shown: int, orders: int) -> dict[str, Any]:
+    """How often cards of a topic were shown, and what became of them."""
+    told: dict[str, Any] = {"shown": shown, "firing_rate": _rate(shown, orders)}
+    for outcome, rate in (("accepted", "acceptance_rate"), ("overridden", "override_rate")):
+        count = rates.counts[outcome, topic]
+        limits = control(rates.daily[outcome, topic], rates.daily["card", topic])
+        told |= {outcome: count, rate: _rate(count, shown)}
+        if limits:
+            told[f"{rate}_control"] = limits
+    reasons = {name.partition(" ")[2]: count for name, count in rates.named("reason") if name.startswith(f"{topic} ")}
+    return {**told, "reasons": reasons} if reasons else told
 
 
 def counts_of(store: Store, *, since: int | None = None, until: int | None = None) -> Counter[Key]:

@@ -9,6 +9,11 @@ from cds_service.values import dataclass
 if TYPE_CHECKING:
     from datetime import date
 
+NOT_ESTABLISHED = frozenset({"provisional", "differential", "unconfirmed", "suspected"})
+"""Statuses of a diagnosis that is provisional, in a chart as in what is given."""
+RECORDED_NOT_ESTABLISHED = NOT_ESTABLISHED | {"unknown", "possible", "probable"}
+"""What charts say besides; "unknown" is one of DSTU2's. Given, it is no status, but that somebody does not know one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:

@@ -65,7 +65,8 @@ class Journal:
             prefetched=tuple(request.prefetch),
             token_sent=request.fhir_authorization is not None,
         )
-        cards, notes, quieted = await self.recorder.quieten(called, judged, answer.cards)
+        entry = self.recorder.entry(called, judged)
+        cards, notes, quieted = await entry.quieten(answer.cards)
         if quieted:
             answer = replace(answer, cards=cards, extension=_explained(answer.extension, judged, notes))
             for mode in quieted.values():
@@ -74,7 +75,7 @@ class Journal:
         _counted(service, judged, answer.cards, silent=silent)
         if judged or answer.cards or answer.system_actions or self.every_call:
             try:
-                await self.recorder.keep(called, judged, answer.cards, answer.system_actions, sent, quieted)
+                await entry.keep(answer.cards, answer.system_actions, sent, quieted)
             except RecordUnavailableError:
                 raise BusyError("The answer could not be recorded.", retry_after=_AGAIN_IN) from None
         return (_silence(answer), 0) if silent else (sent, len(answer.cards))

@@ -23,10 +23,10 @@ from cds_service.cards import (
 from cds_service.cards.frame import TOPIC_SYSTEM
 from cds_service.cards.text import escaped, fitting, in_kg, in_words
 from cds_service.cards.words import in_few_words
-from cds_service.criteria.dose import Verdict
 from cds_service.criteria.finding import Finding, Missing
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import Weight
+from cds_service.criteria.verdict import Verdict
 from cds_service.evidence import Absence, Evidence
 from cds_service.facts.catalogue import FACTS
 from cds_service.wording import words_for
@@ -675,6 +675,7 @@ def test_every_card_is_complete(card):
     assert card["source"]["label"] == "Centene"
     topic = card["source"]["topic"]
     assert re.fullmatch(r"CPPHAR339[a-z]+", topic["code"])
+    assert topic["code"] == f"CPPHAR339{card.kind}"
     assert topic["system"] == TOPIC_SYSTEM
     assert topic["display"]
     assert 4 <= len(card["overrideReasons"]) <= 6

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from cds_service.criteria.dose import steps_of
+from cds_service.criteria.dose_steps import steps_of
 from cds_service.criteria.quantity import Amount, DoseLine, Interval
 
 

@@ -11,10 +11,11 @@ import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
 
 from cds_service.cdshooks import write_json
+from cds_service.record.entry import Keeping
 from cds_service.record.evaluations import StoredEvaluations
 from cds_service.record.export import audit_event
 from cds_service.record.pseudonyms import Keys, keys_from
-from cds_service.record.recorder import Keeping, Recorder
+from cds_service.record.recorder import Recorder
 from cds_service.record.replay import SharedReplay
 from cds_service.record.spool import Spool
 from cds_service.record.sql import SqlStore
@@ -79,7 +80,7 @@ async def test_a_row_tells_what_was_judged_and_answered(
     keeper = recorder()
     called, found = judged()
     cards, answer = answered(found)
-    identity = await keeper.keep(called, found, cards, [], answer)
+    identity = await keeper.entry(called, found).keep(cards, [], answer)
     stored = store.decision(identity)
     assert stored is not None
     body = orjson.loads(stored.decision.body)
@@ -111,7 +112,7 @@ async def test_free_text_and_identifiers_of_a_chart_are_nowhere_in_the_store(
     keeper = recorder()
     called, found = judged(with_canaries())
     cards, answer = answered(found)
-    await keeper.keep(called, found, cards, [], answer)
+    await keeper.entry(called, found).keep(cards, [], answer)
     await keeper.take(
         entries(feedback_body(cards[0]["uuid"], overrideReason={"userComment": CANARY, "reason": {"code": CANARY}})),
         service="durvalumab-order-sign",
@@ -132,7 +133,7 @@ async def test_identifiers_are_kept_where_a_site_wants_them(recorder: Callable[.
     keeper = recorder(identifiers=True, answers=False)
     called, found = judged()
     cards, answer = answered(found)
-    stored = store.decision(await keeper.keep(called, found, cards, [], answer))
+    stored = store.decision(await keeper.entry(called, found).keep(cards, [], answer))
     assert stored is not None
     assert orjson.loads(stored.decision.body)["identifiers"]["patient"] == "pt-1"
     assert stored.decision.sealed is None
@@ -141,7 +142,7 @@ async def test_identifiers_are_kept_where_a_site_wants_them(recorder: Callable[.
 
 async def acknowledge(keeper: Recorder, called: Any, found: list[Judged]) -> None:
     cards, answer = answered(found)
-    await keeper.keep(called, found, cards, [], answer)
+    await keeper.entry(called, found).keep(cards, [], answer)
     now = datetime.now(UTC).date().isoformat()
     for card in cards:
         body = feedback_body(card["uuid"], at=f"{now}T23:59:59Z")
@@ -155,7 +156,7 @@ async def test_an_acknowledged_finding_is_softer_for_the_same_patient_and_order(
     await acknowledge(keeper, *judged())
     redrafted = call(order("rx-2", authoredOn="2026-11-02"))
     called, found = judged(redrafted)
-    cards, notes, quieted = await keeper.quieten(called, found, found[0].cards)
+    cards, notes, quieted = await keeper.entry(called, found).quieten(found[0].cards)
     assert [card["indicator"] for card in cards] == ["info"] * len(cards)
     assert set(quieted) == {card["uuid"] for card in cards}
     assert "acknowledged" in notes[0][0]
@@ -167,7 +168,7 @@ async def test_an_acknowledged_finding_can_be_left_out(recorder: Callable[..., R
     keeper = recorder(memory_hours=48, memory_mode="drop")
     called, found = judged()
     await acknowledge(keeper, called, found)
-    cards, notes, quieted = await keeper.quieten(called, found, found[0].cards)
+    cards, notes, quieted = await keeper.entry(called, found).quieten(found[0].cards)
     assert cards == []
     assert len(notes[0]) == len(quieted) == len(found[0].cards)
     keeper.close()
@@ -199,8 +200,30 @@ async def test_whatever_changes_is_said_again(recorder: Callable[..., Recorder],
     await acknowledge(keeper, *judged())
     called, found = judged(changed())
     dose = [card for card in found[0].cards if "dose" in card["source"]["topic"]["code"]]
-    cards, _, quieted = await keeper.quieten(called, found, dose)
+    cards, _, quieted = await keeper.entry(called, found).quieten(dose)
     assert (cards, quieted) == (dose, {})
+    keeper.close()
+
+
+async def test_what_names_a_call_is_made_once_for_memory_and_row(
+    recorder: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[str, ...]] = []
+    plainly = Keys.pseudonym
+
+    def counted(keys: Keys, *parts: str) -> str:
+        made.append(parts)
+        return plainly(keys, *parts)
+
+    keeper = recorder(memory_hours=48)
+    called, found = judged()
+    monkeypatch.setattr(Keys, "pseudonym", counted)
+    entry = keeper.entry(called, found)
+    cards, _, _ = await entry.quieten(found[0].cards)
+    await entry.keep(cards, [], b"{}")
+    named = [parts for parts in made if parts[0] in {"patient", "order", "memory"}]
+    assert {parts[0] for parts in named} == {"patient", "order", "memory"}
+    assert len(named) == len(set(named))
     keeper.close()
 
 
@@ -208,7 +231,7 @@ async def test_without_a_window_nothing_is_remembered(recorder: Callable[..., Re
     keeper = recorder()
     called, found = judged()
     await acknowledge(keeper, called, found)
-    assert (await keeper.quieten(called, found, found[0].cards))[2] == {}
+    assert (await keeper.entry(called, found).quieten(found[0].cards))[2] == {}
     keeper.close()
 
 
@@ -219,7 +242,7 @@ async def test_a_critical_card_is_never_softened(recorder: Callable[..., Recorde
     grave["indicator"] = "critical"
     found = [Judged(found[0].order, found[0].facts, found[0].assessment, (grave,))]
     await acknowledge(keeper, called, found)
-    assert (await keeper.quieten(called, found, [grave]))[0] == [grave]
+    assert (await keeper.entry(called, found).quieten([grave]))[0] == [grave]
     keeper.close()
 
 
@@ -227,7 +250,7 @@ async def test_audit_events_are_valid_fhir(recorder: Callable[..., Recorder], st
     keeper = recorder()
     called, found = judged()
     cards, answer = answered(found)
-    await keeper.keep(called, found, cards, [], answer)
+    await keeper.entry(called, found).keep(cards, [], answer)
     keeper.close()
     (stored,) = store.decisions()
     event = audit_event(stored)
@@ -258,7 +281,7 @@ async def test_evaluations_are_shared_between_replicas(
     )
     StoredEvaluations(store, keeper.writer, keys).put("clinic", kept)
     called, again = judged()
-    await keeper.keep(called, again, *answered(again)[:1], [], b"{}")
+    await keeper.entry(called, again).keep(*answered(again)[:1], [], b"{}")
     other = StoredEvaluations(store, keeper.writer, keys)
     got = await other.get("clinic", "a-1")
     assert (got.patient, got.facts.value("stage"), got.on) == ("pt-1", "IIIB", date(2026, 11, 2))

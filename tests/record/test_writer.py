@@ -13,9 +13,10 @@ import pytest
 
 from cds_service.record.called import RecordUnavailableError
 from cds_service.record.decision import Decision
+from cds_service.record.entry import Keeping
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.feedback import rows
-from cds_service.record.recorder import Keeping, Recorder
+from cds_service.record.recorder import Recorder
 from cds_service.record.responses import ResponseRow
 from cds_service.record.spool import Spool, SpoolFullError
 from cds_service.record.sql import SqlStore

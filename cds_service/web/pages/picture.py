@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from cds_service.assessment import as_judged
 from cds_service.cards.text import in_mg, in_words
-from cds_service.criteria.dose import COMBINATION, MAINTENANCE, NEVER, Verdict
+from cds_service.criteria.criterion import COMBINATION, MAINTENANCE
+from cds_service.criteria.dose_steps import NEVER
 from cds_service.criteria.quantity import in_weeks, plain
+from cds_service.criteria.verdict import Verdict
 from cds_service.dosing import judge_dose, steps
 from cds_service.web.pages import frame
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 
     from cds_service.assessment import DoseAssessment
     from cds_service.criteria.criterion import DoseRow
-    from cds_service.criteria.dose import DoseJudgement, Step, World
+    from cds_service.criteria.dose import DoseJudgement
+    from cds_service.criteria.dose_steps import Step
+    from cds_service.criteria.dose_worlds import World
     from cds_service.policies.revision import Revision
     from cds_service.result import Judged
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from cds_service.criteria.dose import COMBINATION
+from cds_service.criteria.criterion import COMBINATION
 from cds_service.criteria.quantity import in_weeks, plain
 from cds_service.policies.describe import KNOWN_LIMITS, source_attributes
 from cds_service.policies.diff import diff

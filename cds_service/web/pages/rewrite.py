@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cds_service.fhir.read import as_object, codings, objects, text
+from cds_service.numbers import near_number
 from cds_service.terminology.codes import LOINC, RXNORM, SNOMED, UCUM, lookup
 from cds_service.web.pages.knobs import ATTESTED, COMPANIONS, COVERAGES, DISEASES, HISTOLOGIES, SCHEDULE, SPECIALTIES
 from cds_service.web.pages.positions import entries_of, order_of, read
@@ -409,7 +410,4 @@ def _answer(value: str) -> Json:
 
 
 def _json_number(value: str) -> int | float | None:
-    if not value:
-        return None
-    number = Decimal(value)
-    return int(number) if number == number.to_integral_value() else float(number)
+    return near_number(Decimal(value)) if value else None

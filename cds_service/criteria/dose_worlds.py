@@ -1,0 +1,227 @@
+"""Every way in which what is not known could turn out, and what the dose table says in each of these *worlds*.
+
+Weight, phase, setting, amount and interval are tried in every way that could make a difference; within one world
+nothing is open, and the drug that a row is tied to is all that may be.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import pairwise, product
+from typing import TYPE_CHECKING
+
+from cds_service.criteria.criterion import COMBINATION, MAINTENANCE
+from cds_service.criteria.dose_rows import combination_row, judge_step
+from cds_service.criteria.dose_steps import HUGE
+from cds_service.criteria.outcome import Outcome, all_of
+from cds_service.criteria.quantity import plain
+from cds_service.criteria.verdict import WORST_FIRST, Verdict
+from cds_service.values import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from cds_service.criteria.criterion import DoseRow
+    from cds_service.criteria.dose_rows import StepJudgement
+    from cds_service.criteria.dose_steps import Step
+    from cds_service.criteria.quantity import Amount, Companion, Interval, Weight
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Everything the dose rows are asked about. ``settings`` are the possible ones; None where the table has none.
+
+    ``combination_completed`` settles the phase where it is known; else ``combination_now``, that the companions of the
+    combination are ordered beside it. ``companions`` None means the list is unknown; ``companions_closed`` that nothing
+    else is given. ``partner_dose_number`` says which dose of the partner drug is ordered.
+    """
+
+    steps: tuple[Step, ...]
+    weight: Weight | None
+    settings: tuple[str | None, ...]
+    combination_completed: bool | None = None
+    combination_now: bool = False
+    companions: tuple[Companion, ...] | None = None
+    companions_closed: bool = False
+    partner_dose_number: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One way the unknowns could turn out, and what the table says then.
+
+    ``phases``, ``amounts``, ``intervals`` and ``steps`` go by the steps of the order. ``outcome`` joins ``verdict``,
+    the worst of all steps, with ``partner``, whether the drug that the row is tied to is given as the row has it.
+    """
+
+    setting: str | None
+    kg: Decimal
+    phases: tuple[str | None, ...]
+    amounts: tuple[Amount, ...]
+    intervals: tuple[Interval, ...]
+    steps: tuple[StepJudgement, ...]
+    verdict: Verdict
+    partner: Outcome
+    partner_because: str
+    outcome: Outcome
+
+
+def worlds_of(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> tuple[World, ...]:
+    """Every world of an order, with the tables' rows by setting; none where no row could apply."""
+    alone = _only_world(tables, question)
+    return (alone,) if alone is not None else tuple(_worlds(tables, question))
+
+
+def _only_world(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> World | None:
+    """The world of the usual order, one known step at a known weight in a known setting and phase; else None.
+
+    The same that :func:`_worlds` finds, without trying combinations of possibilities.
+    """
+    if question.weight is None or len(question.settings) != 1 or len(question.steps) != 1:
+        return None
+    step, setting, kg = question.steps[0], question.settings[0], question.weight.kg
+    band = tuple([r for r in tables.get(setting, ()) if r.band.holds(kg)])
+    if not band or len(step.amounts) != 1 or len(step.intervals) != 1:
+        return None
+    paths = _phase_paths(band, question)
+    return _world(setting, kg, band, paths[0], step.amounts, step.intervals, question) if len(paths) == 1 else None
+
+
+def _worlds(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> Iterator[World]:
+    if question.weight is not None:
+        weights: tuple[Decimal, ...] = (question.weight.kg,)
+    else:
+        weights = _weights([r for setting in question.settings for r in tables.get(setting, ())], question)
+    amounts = tuple(product(*[step.amounts for step in question.steps]))
+    intervals = tuple(product(*[step.intervals for step in question.steps]))
+    for setting in question.settings:
+        rows = tables.get(setting, ())
+        for kg in weights:
+            band = tuple([r for r in rows if r.band.holds(kg)])
+            if not band:
+                continue
+            for phases in _phase_paths(band, question):
+                for each in amounts:
+                    for rhythm in intervals:
+                        yield _world(setting, kg, band, phases, each, rhythm, question)
+
+
+def _weights(rows: Iterable[DoseRow], question: Question) -> tuple[Decimal, ...]:
+    """One body weight for every stretch between the weights at which anything changes."""
+    points: set[Decimal] = set()
+    partners = {c.name: c.amount for c in question.companions or () if c.amount is not None}
+    for row in rows:
+        points.update(p for p in (row.band.at_least, row.band.below) if p is not None)
+        for step in question.steps:
+            points.update(_crossing(amount, row.cap) for amount in step.amounts if amount is not HUGE)
+        if row.partner is not None and row.partner.cap is not None and row.partner.drug in partners:
+            points.add(_crossing(partners[row.partner.drug], row.partner.cap))
+    marks = sorted(p for p in points if p > 0)
+    if not marks:
+        return (Decimal(70),)  # nothing changes at any weight, so that one is as good as another
+    between = [(a + b) / 2 for a, b in pairwise(marks)]
+    return tuple(sorted({marks[0] / 2, *marks, *between, marks[-1] * 2}))
+
+
+def _crossing(amount: Amount, cap: Amount) -> Decimal:
+    """The body weight at which the amount equals the cap, or 0 if there is none."""
+    slope = amount.mg_per_kg - cap.mg_per_kg
+    return (cap.mg - amount.mg) / slope if slope else Decimal(0)
+
+
+def _phase_paths(band: tuple[DoseRow, ...], question: Question) -> tuple[tuple[str | None, ...], ...]:
+    """The phases the steps of the order may be in, one path for each possibility."""
+    phased = {r.phase for r in band}
+    if phased == {None}:
+        return ((None,) * len(question.steps),)
+    options = [_phases(step, combination_row(band), question) for step in question.steps]
+    if len(options) > 1 and any(len(o) > 1 for o in options):
+        # Steps in sequence follow the regimen: the first open one starts with the combination, the rest maintain.
+        options = [o if len(o) == 1 else (COMBINATION,) if i == 0 else (MAINTENANCE,) for i, o in enumerate(options)]
+    return tuple(
+        product(*(tuple(p for p in o if p in phased) or tuple(sorted(p for p in phased if p)) for o in options))
+    )
+
+
+def _phases(step: Step, combined: DoseRow | None, question: Question) -> tuple[str, ...]:
+    """The phases a step may be in: as recorded, else as its number or week says, else both.
+
+    A step that begins beyond the combination's last cycle is maintenance, whatever it is called.
+    """
+    if combined is not None and combined.cycles is not None and step.first is not None:
+        if step.first > combined.cycles:
+            return (MAINTENANCE,)
+        if step.phase is None:
+            return (COMBINATION,)
+    if step.phase is not None:
+        return (COMBINATION,) if step.phase == COMBINATION else (MAINTENANCE,)
+    if combined is not None and combined.cycles is not None and combined.cycles > 1 and step.week is not None:
+        if step.week * 7 >= combined.every_days * combined.cycles:
+            return (MAINTENANCE,)
+        if step.week * 7 <= combined.every_days * (combined.cycles - 1):
+            return (COMBINATION,)
+    if question.combination_completed is not None and len(question.steps) == 1:
+        return (MAINTENANCE,) if question.combination_completed else (COMBINATION,)
+    if question.combination_completed:
+        return (MAINTENANCE,)
+    if question.combination_now and len(question.steps) == 1:
+        return (COMBINATION,)
+    return (COMBINATION, MAINTENANCE)
+
+
+def _world(
+    setting: str | None,
+    kg: Decimal,
+    band: tuple[DoseRow, ...],
+    phases: tuple[str | None, ...],
+    amounts: tuple[Amount, ...],
+    intervals: tuple[Interval, ...],
+    question: Question,
+) -> World:
+    judged: tuple[StepJudgement, ...]
+    if len(question.steps) == 1:
+        judged = (judge_step(question.steps[0], phases[0], amounts[0], intervals[0], band, kg),)
+        verdict = judged[0].verdict
+    else:
+        judged = tuple(
+            [
+                judge_step(step, phase, amount, interval, band, kg)
+                for step, phase, amount, interval in zip(question.steps, phases, amounts, intervals, strict=True)
+            ]
+        )
+        verdict = min([j.verdict for j in judged], key=WORST_FIRST.index)
+    partner, because = _partner(band, phases, kg, question)
+    dose = Outcome.MET if verdict is Verdict.OK else Outcome.NOT_MET  # with nothing open there is nothing undetermined
+    outcome = dose if partner is Outcome.MET else all_of((dose, partner))
+    return World(setting, kg, phases, amounts, intervals, judged, verdict, partner, because, outcome)
+
+
+def _partner(
+    band: tuple[DoseRow, ...], phases: tuple[str | None, ...], kg: Decimal, question: Question
+) -> tuple[Outcome, str]:
+    """Whether the drug that the row is tied to is given with it, in an amount and number the row has."""
+    partners = {r.phase: r.partner for r in band if r.partner is not None}
+    if not partners:
+        return Outcome.MET, ""
+    doses = next((p.doses for p in partners.values() if p.doses is not None), None)
+    number = question.partner_dose_number
+    if doses is not None and number is not None and number > doses:
+        drug = next(iter(partners.values())).drug
+        return Outcome.NOT_MET, f"{drug} dose {plain(number)} is ordered; the regimen has {doses}"
+    partner = next((partners[p] for p in phases if p in partners), None)
+    if partner is None:
+        return Outcome.MET, ""
+    found = next((c for c in question.companions or () if c.name == partner.drug), None)
+    if found is None:
+        if question.companions is not None and question.companions_closed:
+            return Outcome.NOT_MET, f"the regimen is recorded without {partner.drug}"
+        return Outcome.UNDOCUMENTED, f"no {partner.drug} is recorded with it"
+    if partner.cap is None:
+        return Outcome.MET, f"given with {partner.drug}"
+    if found.amount is None:
+        return Outcome.UNDOCUMENTED, f"the amount of {partner.drug} is not recorded"
+    given, cap = found.amount.at(kg), partner.cap.at(kg)
+    if given > cap:
+        return Outcome.NOT_MET, f"{partner.drug} {found.amount} is above {partner.cap}"
+    less = f", less than {partner.cap}" if given < cap else ""
+    return Outcome.MET, f"given with {partner.drug} {found.amount}{less}"

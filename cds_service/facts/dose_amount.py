@@ -1,0 +1,238 @@
+"""The amount of a dosage instruction: one view of several, and its text where the structure is silent.
+
+Several ``doseAndRate`` entries are views of one dose and never added; the view is chosen by its unit. Text that
+contradicts the structure makes the amount conflicting.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cds_service.criteria.finding import Missing
+from cds_service.criteria.quantity import Amount
+from cds_service.evidence import Absence
+from cds_service.fhir import sig as sigs
+from cds_service.fhir.quantities import amount, dose_quantity, dose_range, unit_of
+from cds_service.fhir.read import as_object, code_of, concept_text, extensions, objects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from cds_service.facts.dosage import About, Dosage
+    from cds_service.fhir.read import Json
+    from cds_service.fhir.sig import Sig
+
+EPIC_ORDERED = "https://open.epic.com/fhir/extensions/ordered-dose"
+EPIC_ADMINISTERED = "https://open.epic.com/fhir/extensions/admin-amount"
+
+
+class View(NamedTuple):
+    """One view of the dose: what it comes to, its words, where it stands, and how binding its kind is."""
+
+    amount: Amount | Missing
+    lower: Amount | None
+    shown: str
+    path: str
+    type: str = ""
+    remark: str = ""
+
+
+class Dose(NamedTuple):
+    """The dose of an instruction: its amount, or its lower end alone, or neither; ``missing`` says why.
+
+    ``view`` is what it was read from, ``structured`` tells that this is no text.
+    """
+
+    view: View | None
+    shown: str
+    amount: Amount | None = None
+    lower: Amount | None = None
+    missing: Missing | None = None
+    remarks: tuple[str, ...] = ()
+    structured: bool = True
+
+
+def dose_of(said: Dosage) -> Dose:
+    """The dose of an instruction: structure first, text where it is silent."""
+    view = _chosen(_views(said))
+    spoken = _spoken_view(said.spoken or said.timed, f"{said.path}.text", said.about)
+    if view is None:
+        return _dose_in_text(said, spoken)
+    remarks = (view.remark,) if view.remark else ()
+    if isinstance(view.amount, Missing):
+        return Dose(view, view.shown, None, view.lower, view.amount, remarks)
+    if other := _another_amount(view.amount, spoken, said):
+        missing = _open(Absence.CONFLICTING, "dose (structure and text disagree)")
+        return Dose(view, f"{view.shown} (text: {other})", missing=missing, remarks=remarks)
+    return Dose(view, view.shown, view.amount, remarks=remarks)
+
+
+def ceiling_of(said: Dosage) -> Amount | None:
+    """The maximum per administration that the instruction sets, in structure or in words."""
+    limit = said.raw.get("maxDosePerAdministration")
+    found = dose_quantity(limit, said.about.product, said.about.drug) if limit is not None else None
+    if found is not None:
+        return found[0] if isinstance(found[0], Amount) else None
+    course = said.course
+    if course is not None and course.ceiling is not None:
+        spoken = amount(*course.ceiling, said.about.product, said.about.drug)
+        return spoken if isinstance(spoken, Amount) else None
+    return None
+
+
+def _open(absence: Absence, looked_for: str) -> Missing:
+    return Missing("dose.value", absence, looked_for)
+
+
+# --- structure -----------------------------------------------------------------------------------------------------
+
+
+def _views(said: Dosage) -> list[View]:
+    """Every element that can carry the dose. Old shapes have it on the instruction itself."""
+    raw, path, about = said.raw, said.path, said.about
+    entries = objects(raw.get("doseAndRate"))
+    views: list[View] = []
+    for i, entry in enumerate(entries):
+        kind = code_of(entry["type"]) or concept_text(entry["type"]) if "type" in entry else ""
+        views += _dose_elements(entry, f"{path}.doseAndRate[{i}]", about, kind.lower())
+    views += _dose_elements(raw, path, about, "")
+    for holder in (raw, *entries):
+        if "extension" in holder:
+            views += _extension_views(holder, f"{path}.extension", about)
+    return views
+
+
+def _extension_views(holder: Json, path: str, about: About) -> list[View]:
+    """What Epic sends as ordered dose and administered amount."""
+    return [
+        view
+        for url, kind in ((EPIC_ORDERED, "ordered"), (EPIC_ADMINISTERED, "admin-amount"))
+        for extension in extensions(holder, url)
+        for view in _dose_elements({"doseQuantity": extension.get("valueQuantity")}, path, about, kind)
+    ]
+
+
+def _dose_elements(holder: Json, path: str, about: About, kind: str) -> list[View]:
+    views = []
+    for name in ("doseQuantity", "doseSimpleQuantity", "dose"):
+        found = dose_quantity(holder.get(name), about.product, about.drug) if holder.get(name) is not None else None
+        if found is not None:
+            views.append(View(found[0], None, found[1], f"{path}.{name}", kind))
+    bounds = as_object(holder.get("doseRange"))
+    if bounds:
+        upper, lower, shown = dose_range(bounds, about.product, about.drug)
+        views.append(View(upper, lower, shown, f"{path}.doseRange", kind))
+    if not views and holder.get("rateQuantity") is not None:
+        # A rate without any time in its unit is the dose in the wrong element (seen in published examples).
+        found = dose_quantity(holder.get("rateQuantity"), about.product, about.drug)
+        if found is not None and isinstance(found[0], Amount):
+            views.append(View(found[0], None, found[1], f"{path}.rateQuantity", kind))
+    return views
+
+
+_NOTHING = 4
+
+
+def _rank(view: View) -> int:
+    """Masses first, then mg/kg, then vials (opened whole), then a lower end; the rest names what is missing."""
+    if isinstance(view.amount, Amount):
+        return 1 if view.amount.mg_per_kg else 2 if "vial" in view.shown.lower() else 0
+    return 3 if view.lower is not None else _NOTHING
+
+
+def _chosen(views: list[View]) -> View | None:
+    """One view of the dose. Views of the same kind must agree; where they do not, the one typed "ordered" counts."""
+    if not views:
+        return None
+    best = min(map(_rank, views))
+    alike = [view for view in views if _rank(view) == best]
+    if best == _NOTHING:
+        # The most telling reason: a contradiction, then an amount of unknown content, then its unit.
+        order = {"dose.value": 1, "dose.unit": 2}
+        return min(alike, key=lambda view: _severity(view, order))
+    first = alike[0]
+    if all((view.amount, view.lower) == (first.amount, first.lower) for view in alike):
+        return first
+    ordered = [view for view in alike if view.type == "ordered"]
+    if ordered and all(view.amount == ordered[0].amount for view in ordered) and len(ordered) < len(alike):
+        remark = "The order carries several views of its dose; the one marked as ordered is used."
+        return ordered[0]._replace(remark=remark)
+    missing = _open(Absence.CONFLICTING, "doseAndRate (its views disagree)")
+    return View(missing, None, " / ".join(dict.fromkeys(view.shown for view in alike)), first.path)
+
+
+def _severity(view: View, order: Mapping[str, int]) -> int:
+    missing = view.amount
+    if not isinstance(missing, Missing):
+        return 9
+    return 0 if missing.absence is Absence.CONFLICTING else order.get(missing.fact, 3)
+
+
+# --- text ----------------------------------------------------------------------------------------------------------
+
+
+def _dose_in_text(said: Dosage, spoken: View | None) -> Dose:
+    """The dose of an instruction whose structure has none."""
+    if spoken is None and said.is_unread:
+        missing = _open(Absence.NOT_UNDERSTOOD, "dosageInstruction.text (not understood as a whole)")
+        return Dose(None, "dose not understood", missing=missing, structured=False)
+    if spoken is None:
+        missing = _open(Absence.NOT_RECORDED, "dosageInstruction (doseAndRate, text)")
+        return Dose(None, "", missing=missing, structured=False)
+    if isinstance(spoken.amount, Missing):
+        return Dose(spoken, spoken.shown, missing=spoken.amount, structured=False)
+    if other := _another_amount(spoken.amount, spoken, said):
+        missing = _open(Absence.CONFLICTING, "dose (two texts disagree)")
+        return Dose(spoken, f"{spoken.shown} (text: {other})", missing=missing, structured=False)
+    remark = "The dose is read from the text of the instruction; the order has no structured dose."
+    return Dose(spoken, spoken.shown, spoken.amount, remarks=(remark,), structured=False)
+
+
+def _spoken_view(spoken: Sig | None, path: str, about: About) -> View | None:
+    if spoken is None or not spoken.amounts:
+        return None
+    views = []
+    for low, high, unit in spoken.amounts:
+        shown = f"{high:f} {unit}" if low is None else f"{low:f} - {high:f} {unit}"
+        upper = amount(high, unit, about.product, about.drug)
+        if low is not None and low > high:
+            upper = Missing("dose.value", Absence.NOT_UNDERSTOOD, "dose range in the text")
+        views.append(View(upper, None, shown, path))
+    best = min(views, key=_rank)
+    mg = best.amount.mg if isinstance(best.amount, Amount) else None
+    if mg and any(_may_be_of_each(mg, count, unit, about) for _, count, unit in spoken.amounts):
+        words = Missing("dose.value", Absence.NOT_UNDERSTOOD, "dose in the text (of each, or of all together)")
+        return View(words, None, ", ".join(view.shown for view in views), path)
+    return best
+
+
+def _may_be_of_each(mg: Decimal, count: Decimal, unit: str, about: About) -> bool:
+    """Whether an amount may be what each of several vials or units holds: 3 vials of 500 mg, 10 mg 150 units."""
+    kind, _ = unit_of(unit) or ("", None)
+    if count <= 1 or kind in {"mg", "mg/kg", "mL"} or "/" in unit:
+        return False
+    if kind == "vial":
+        return about.drug is None or mg in [vial.mg for vial in about.drug.vials]
+    each = about.drug.billing_unit_mg if about.drug is not None else None
+    return each is None or mg != count * each
+
+
+def _another_amount(dose: Amount, spoken: View | None, said: Dosage) -> str:
+    """Another amount than the one used, said by the text or an additional instruction; or a larger one of a step."""
+    beside = [_spoken_view(found, "", said.about) for found in said.added]
+    for view in (spoken, *beside):
+        if view is not None and isinstance(view.amount, Amount) and _contradict(dose, view.amount):
+            return view.shown
+    for step in sigs.parse_steps(said.words) if said.is_unread else ():
+        view = _spoken_view(step, "", said.about)
+        more = view.amount if view is not None and isinstance(view.amount, Amount) else dose
+        if view is not None and _contradict(dose, more) and (more.mg, more.mg_per_kg) > (dose.mg, dose.mg_per_kg):
+            return view.shown
+    return ""
+
+
+def _contradict(one: Amount, other: Amount) -> bool:
+    """Two amounts of the same kind that differ. Milligrams and mg/kg cannot be compared without a weight."""
+    alike = bool(one.mg_per_kg) == bool(other.mg_per_kg)
+    return alike and one != other
