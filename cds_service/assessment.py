@@ -340,7 +340,8 @@ def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
     indication: AnyFact = of_disease
     if not diagnosis.settled:
         looked_for = diagnosis.why or f"a diagnosis more exact than {diagnosis.shown}"
-        indication = Unknown(Absence.NOT_RECORDED, looked_for, evidence, diagnosis.ask)
+        absence = Absence.CONFLICTING if diagnosis.contradictory else Absence.NOT_RECORDED
+        indication = Unknown(absence, looked_for, evidence, diagnosis.ask)
     status = _status(facts, diagnosis, evidence)
     more: dict[str, AnyFact] = {"disease": of_disease, "indication": indication, "diagnosis_status": status}
     if diagnosis.stage or diagnosis.histology:
@@ -361,11 +362,15 @@ def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
     return derive_for_disease(facts.including(more))
 
 
+_OPEN_STATUS = frozenset({Absence.CONFLICTING, Absence.NOT_UNDERSTOOD})
+"""A status that is there and says nothing, or two things."""
+
+
 def _status(facts: Facts, diagnosis: Diagnosis, evidence: tuple[Evidence, ...]) -> AnyFact:
     """How certain the diagnosis is: that of the diagnosis itself where several are recorded, or nothing else is."""
     recorded = facts["diagnosis_status"]
     several = len(facts.value("indication") or ()) > 1
-    if not several and (isinstance(recorded, Known) or recorded.absence is Absence.CONFLICTING):
+    if not several and (isinstance(recorded, Known) or recorded.absence in _OPEN_STATUS):
         return recorded
     return Known(diagnosis.status, evidence)
 

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.facts.claims import Claim
+from cds_service.facts.condition_status import PROVISIONAL, REFUTED, is_past, verification
 from cds_service.facts.records import (
     NO_RESULT,
     coded,
@@ -28,7 +29,6 @@ from cds_service.fhir.read import (
     as_list,
     as_object,
     clinical_date,
-    code_of,
     codings,
     concept_text,
     entries_of,
@@ -37,7 +37,6 @@ from cds_service.fhir.read import (
 )
 from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of, is_secondary, organs
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
-from cds_service.terminology.diagnosis import RECORDED_NOT_ESTABLISHED
 from cds_service.terminology.diseases import NO_TUMOUR_OF_ITS_OWN
 from cds_service.values import dataclass, replace
 
@@ -63,7 +62,6 @@ _HISTOLOGY = frozenset({"extension", "evidence"})
 NO_PRIMARY = NO_TUMOUR_OF_ITS_OWN | {"disease_extent_finding"}
 """Value sets whose codes name no primary tumour: they neither make a diagnosis nor speak against one."""
 
-PAST = frozenset({"inactive", "remission", "resolved"})
 SITES = {"nsclc": "lung", "es-sclc": "lung", "btc": "liver", "hcc": "liver"}
 
 
@@ -85,7 +83,7 @@ class Cancer:
     @property
     def refuted(self) -> bool:
         """Whether the record itself says that the patient does not have it."""
-        return self.diagnosis.status == "refuted"
+        return self.diagnosis.status == REFUTED
 
     @property
     def site(self) -> str | None:
@@ -236,12 +234,6 @@ def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = 
     return diagnosis
 
 
-def verification(raw: Json) -> str:
-    """How far a Condition is verified: ``provisional`` for all that is not established, else as its status says."""
-    status = code_of(raw.get("verificationStatus")).lower()
-    return "provisional" if status in RECORDED_NOT_ESTABLISHED else status
-
-
 def _cancer(
     resource: Resource, plain: Diagnosis, about: Sequence[Claim[Histology]], reports: _Told, *, disagrees: bool
 ) -> Cancer:
@@ -255,7 +247,7 @@ def _cancer(
         resource=resource,
         diagnosis=replace(
             diagnosis,
-            status=status if status in {"provisional", "refuted"} else diagnosis.status,
+            status=status if status in {PROVISIONAL, REFUTED} else diagnosis.status,
             recorded=day,
             reference=resource.reference,
         ),
@@ -278,12 +270,6 @@ def recorded_on(raw: Json) -> date | None:
 def begun_on(raw: Json) -> date | None:
     """The day a Condition began, or the first of the period in which it did."""
     return clinical_date(raw.get("onsetDateTime")) or clinical_date(as_object(raw.get("onsetPeriod")).get("start"))
-
-
-def is_past(raw: Json) -> bool:
-    """Whether a Condition is over: by its clinical status, else by an abatement."""
-    status = code_of(raw.get("clinicalStatus")).lower()
-    return status in PAST if status else any(name.startswith("abatement") for name in raw)
 
 
 def _own_histology(resource: Resource) -> Iterator[Claim[Histology]]:

@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Evidence, Known, Origin, Unknown
+from cds_service.facts.cancer import recorded_on
 from cds_service.facts.claims import conflicting
+from cds_service.facts.condition_status import PROVISIONAL, shown_status, verified
 from cds_service.facts.read import PATIENT, FactSource
+from cds_service.facts.records import evidence
 from cds_service.facts.subject import subject
 
 if TYPE_CHECKING:
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import Reading
+    from cds_service.facts.subject import Subject
 
+STATUS = "how certain the diagnosis is (Condition.verificationStatus)"
 LOOKED_FOR = "the order's reason and the active cancer diagnoses (Condition)"
 
 
@@ -27,7 +32,8 @@ def read(reading: Reading) -> dict[str, AnyFact]:
         facts["indication"] = Known(found.diagnoses, found.evidence)
         statuses = {diagnosis.status for diagnosis in found.diagnoses}
         if len(statuses) == 1:
-            facts["diagnosis_status"] = Known(statuses.pop(), found.evidence)
+            status = statuses.pop()
+            facts["diagnosis_status"] = _unclear(found) if status == PROVISIONAL else Known(status, found.evidence)
     elif found.unread:
         # A reason that only refers to a diagnosis is not at fault where the diagnoses did not come.
         apart = found.unfound and not reading.chart.answered("conditions")
@@ -39,6 +45,20 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     named = Evidence(order.named, "reasonCode", "none", order.authored_on, Origin.CONTEXT)
     facts["reason_linked"] = Known(found.linked, said or (named,))
     return facts
+
+
+def _unclear(found: Subject) -> AnyFact:
+    """A provisional diagnosis: that it is, or why its own status is open where that is all that makes it so."""
+    unclear: list[tuple[Absence, Evidence]] = []
+    for cancer in found.conditions:
+        cause = verified(cancer.resource.raw).cause
+        if cause is None:
+            return Known(PROVISIONAL, found.evidence)
+        said = shown_status(cancer.resource.raw)
+        unclear.append((cause, evidence(cancer.resource, "verificationStatus", said, recorded_on(cancer.resource.raw))))
+    if not unclear:
+        return Known(PROVISIONAL, found.evidence)
+    return Unknown(unclear[0][0], STATUS, tuple(item for _, item in unclear))
 
 
 SOURCE = FactSource(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.evidence import Evidence
+from cds_service.facts.condition_status import ERROR, verification
 from cds_service.facts.read import PATIENT
 from cds_service.fhir.read import (
     as_list,
@@ -113,7 +114,9 @@ def was_not_done(raw: Mapping[str, Any]) -> bool:
 
 def entered_in_error(resource: Resource) -> bool:
     """Whether the resource says of itself that it is no record."""
-    status = resource.raw.get("verificationStatus" if resource.type == "Condition" else "status")
+    if resource.type == "Condition":
+        return verification(resource.raw) == ERROR
+    status = resource.raw.get("status")
     if type(status) is str:
         return status.strip().lower() == "entered-in-error"
     return status is not None and code_of(status).lower() == "entered-in-error"

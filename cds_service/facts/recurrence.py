@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts.cancer import begun_on, is_past, recorded_on, site_of, verification
+from cds_service.facts.cancer import begun_on, recorded_on, site_of
 from cds_service.facts.claims import Claim, Inferred, settle
+from cds_service.facts.condition_status import PROVISIONAL, REFUTED, course, is_past, verification
 from cds_service.facts.derive import months_between
 from cds_service.facts.medications import of_others
 from cds_service.facts.records import coded, evidence, shown, span_of, was_not_done
 from cds_service.facts.spread_words import claims_of_words
 from cds_service.facts.subject import conditions_of, is_for_another, subject
-from cds_service.fhir.read import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,15 +46,18 @@ def read(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]
         raw = cancer.resource.raw
         if came_back_by_status(cancer):
             day = begun_on(raw)
-            item = evidence(cancer.resource, "clinicalStatus", code_of(raw.get("clinicalStatus")), day)
+            item = evidence(cancer.resource, "clinicalStatus", " ".join(course(raw).said), day)
             claims.append(Claim(True, item))
             begun += [(day, item)] if day else []
     ours = conditions_of(reading, about)
     for resource in coded_again:
         raw = resource.raw
-        if id(raw) in ours and not is_past(raw) and verification(raw) not in {"refuted", "provisional"}:
+        if id(raw) in ours and not is_past(raw) and verification(raw) not in {REFUTED, PROVISIONAL}:
             day = begun_on(raw)
             item = evidence(resource, "code", shown(raw.get("code")), day or recorded_on(raw))
+            if course(raw).contradictory:
+                unread = [*unread, item]
+                continue
             claims.append(Claim(True, item))
             begun += [(day, item)] if day else []
     absence = Absence.NOT_UNDERSTOOD if unread else chart.absence("conditions")
@@ -72,7 +75,7 @@ def read(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]
 
 def came_back_by_status(cancer: Cancer) -> bool:
     """Whether the clinical status of a diagnosis says that it came back."""
-    return code_of(cancer.resource.raw.get("clinicalStatus")).lower() in {"recurrence", "relapse"}
+    return course(cancer.resource.raw).came_back
 
 
 def _came_back(

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts import recurrence
-from cds_service.facts.cancer import by_resource, is_past, names_absent_condition, recorded_on, site_of, verification
+from cds_service.facts.cancer import by_resource, names_absent_condition, recorded_on, site_of
 from cds_service.facts.claims import Claim, conflicting, known
+from cds_service.facts.condition_status import PROVISIONAL, REFUTED, course, is_past, verification
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
     NO_RESULT,
@@ -260,12 +261,12 @@ def _metastasis_in_words(concept: Concept) -> bool:
 
 def _set_aside(raw: Json) -> bool:
     """Whether a Condition is refuted or over."""
-    return verification(raw) == "refuted" or is_past(raw)
+    return verification(raw) == REFUTED or is_past(raw)
 
 
 def _is_open(reading: Reading, raw: Json, about: Subject) -> bool:
-    """Whether a Condition is not confirmed, or linked to a tumour that did not come."""
-    if verification(raw) == "provisional":
+    """Whether a Condition is not confirmed, both over and not, or linked to a tumour that did not come."""
+    if verification(raw) == PROVISIONAL or course(raw).contradictory:
         return True
     links = [item.get("valueReference") for item in objects(raw.get("extension")) if item.get("url") in LINKS]
     return bool(about.conditions) and names_absent_condition(reading.chart, raw, links)

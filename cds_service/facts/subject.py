@@ -23,14 +23,15 @@ from cds_service.facts.cancer import (
     recorded_on,
     site_of,
 )
+from cds_service.facts.condition_status import PROVISIONAL, course
 from cds_service.facts.records import entered_in_error, evidence, references, shown
-from cds_service.fhir.read import as_list, as_object, code_of, codings, concept_of, concept_text, objects, text
+from cds_service.fhir.read import as_list, as_object, codings, concept_of, concept_text, objects, text
 from cds_service.terminology import Diagnosis
 from cds_service.terminology.codes import ICD10, canonical_code
 from cds_service.values import dataclass, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from cds_service.facts.cancer import Cancer
     from cds_service.facts.order import DraftOrder
@@ -240,6 +241,11 @@ def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
             if id(cancer.resource.raw) not in conditions:
                 conditions[id(cancer.resource.raw)] = cancer
                 found.append(_asked_if_past(cancer).diagnosis)
+    doubted = _doubted_on_chart([one.diagnosis for one in reasons.named if one.condition is None], conditions.values())
+    found = [
+        replace(d, status=PROVISIONAL) if d.status == "confirmed" and (d.disease, d.settled) in doubted else d
+        for d in found
+    ]
     diagnoses = tuple(replace(d, named_by_order=True) for d in merged(found))
     said = tuple((one.diagnosis, one.evidence) for one in reasons.named if one.condition is None)
     disagreeing = list(reasons.disagreeing)
@@ -274,6 +280,18 @@ def _refuted_on_chart(said: Sequence[tuple[Diagnosis, Evidence]], on_chart: Sequ
     return [item for _, item in disputed] + [item for disease in diseases for item in refuted[disease]]
 
 
+def _doubted_on_chart(said: Sequence[Diagnosis], conditions: Collection[Cancer]) -> set[tuple[str | None, bool]]:
+    """The reasons whose tumour the chart has and nowhere confirms: a reason has no status to say that it is certain."""
+    kinds = {(diagnosis.disease, diagnosis.settled): diagnosis for diagnosis in said}
+    recorded = {(c.diagnosis.disease, c.diagnosis.settled, c.diagnosis.status): c.diagnosis for c in conditions}
+    doubted = set()
+    for kind, diagnosis in kinds.items():
+        statuses = {other.status for other in recorded.values() if _same_tumour(diagnosis, other)}
+        if statuses and "confirmed" not in statuses:
+            doubted.add(kind)
+    return doubted
+
+
 def _morphology_of_another(
     said: Sequence[tuple[Diagnosis, Evidence]], diagnoses: Sequence[Diagnosis]
 ) -> list[Evidence]:
@@ -306,10 +324,13 @@ def _unnamed(on_chart: Sequence[Cancer]) -> list[Cancer]:
 
 
 def _asked_if_past(cancer: Cancer) -> Cancer:
-    if not cancer.past:
+    """A tumour that is over, or said to be over and not to be: it is asked for."""
+    found = course(cancer.resource.raw)
+    if not cancer.past and not found.contradictory:
         return cancer
-    why = f"recorded as {code_of(cancer.resource.raw.get('clinicalStatus')).lower() or 'abated'}"
-    return replace(cancer, diagnosis=replace(cancer.diagnosis, settled=False, why=why, ask=("indication",)))
+    why = f"recorded as {' and '.join(found.said) or 'abated'}"
+    asked = replace(cancer.diagnosis, settled=False, why=why, ask=("indication",), contradictory=found.contradictory)
+    return replace(cancer, diagnosis=asked)
 
 
 def _merged(chosen: Iterable[Cancer]) -> tuple[Diagnosis, ...]:

@@ -64,15 +64,6 @@ def text(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-STATUSES = frozenset(
-    {
-        *("active", "recurrence", "relapse", "inactive", "remission", "resolved"),
-        *("confirmed", "unconfirmed", "provisional", "differential", "refuted", "entered-in-error", "unknown"),
-        *("suspected", "possible", "probable"),
-    }
-)
-"""What the clinical and the verification status of a Condition can say."""
-
 _RUN_ON = re.compile(r"[^.;,]{500}")
 _MOST_WORDS = 4000
 
@@ -193,10 +184,9 @@ def concept_text(concept: object) -> str:
 
 
 def code_of(concept: object) -> str:
-    """The code of a concept with one required binding (``clinicalStatus``), or the bare code of old shapes.
+    """The first code of a concept with one required binding (``status``), or the bare code of old shapes.
 
-    A coding that says a status goes before those of a site's own list, in whatever order they stand; so do the words
-    of a concept without any such code: ``{"text": "Entered in Error"}``. Else it is the first code.
+    A concept without any code may have it as its text: ``{"text": "Entered in Error"}``.
     """
     if isinstance(concept, str):
         return concept.strip()
@@ -205,19 +195,12 @@ def code_of(concept: object) -> str:
             code = concept["coding"][0]["code"]  # as nearly everybody sends it
         except (KeyError, IndexError, TypeError):
             code = None
-        if type(code) is str and (code := code.strip()).lower() in STATUSES:
-            return code
-    found = codings(concept)
-    said = text(concept.get("text")) if isinstance(concept, dict) else ""
-    names = (*(coding.code for coding in found), *(_hyphened(words) for words in (said, *(c.display for c in found))))
-    for name in names:
-        if name.lower() in STATUSES:
-            return name
-    return next((coding.code for coding in found if coding.code), _hyphened(said))
-
-
-def _hyphened(words: str) -> str:
-    return words.replace(" ", "-")[:LONGEST]
+        if type(code) is str and (code := code.strip()):
+            return code[:LONGEST]
+    for coding in codings(concept):
+        if coding.code:
+            return coding.code
+    return text(concept.get("text")).replace(" ", "-")[:LONGEST] if isinstance(concept, dict) else ""
 
 
 def reference_of(value: object) -> str:

@@ -93,15 +93,6 @@ def test_code_of_a_status():
     assert code_of(None) == ""
 
 
-def test_a_status_is_found_beside_the_codes_of_a_site():
-    own = {"system": "urn:oid:1.2.3", "code": "4711"}
-    said = {"system": "http://terminology.hl7.org/CodeSystem/condition-ver-status", "code": "refuted"}
-    assert code_of({"coding": [own, said]}) == code_of({"coding": [said, own]}) == "refuted"
-    assert code_of({"coding": [own], "text": "Entered in error"}).lower() == "entered-in-error"
-    assert code_of({"coding": [{**own, "display": "Refuted"}]}).lower() == "refuted"
-    assert code_of({"coding": [own], "text": "see note"}) == "4711"
-
-
 def test_reference():
     assert reference_of({"reference": "Patient/1"}) == "Patient/1"
     assert reference_of("Patient/1") == "Patient/1"
