@@ -69,6 +69,8 @@ def months_between(start: date, end: date) -> Decimal:
 
     >>> months_between(date(2025, 1, 15), date(2026, 1, 15)), months_between(date(2025, 1, 15), date(2026, 1, 16))
     (Decimal('12'), Decimal('12.04'))
+    >>> months_between(date(2025, 2, 15), date(2025, 4, 10))
+    Decimal('1.84')
     """
     full = (end.year - start.year) * 12 + end.month - start.month
     if add_months(start, full) > end:
