@@ -32,6 +32,8 @@ jwt = typer.Typer(help="Make keys and client tokens, to try a protected service.
 app.add_typer(jwt, name="jwt")
 registry = typer.Typer(help="Look at a registry of clients.", no_args_is_help=True)
 app.add_typer(registry, name="registry")
+authorizations = typer.Typer(help="Look at a register of prior authorizations.", no_args_is_help=True)
+app.add_typer(authorizations, name="authorizations")
 record_app = typer.Typer(help="Look after the record of decisions (docs/operate.md).", no_args_is_help=True)
 app.add_typer(record_app, name="record")
 
@@ -352,6 +354,17 @@ def registry_check(
     except RegistryError as error:
         problems = error.problems
     _found(problems, "No problems.", as_json=as_json)
+
+
+@authorizations.command("check")
+def authorizations_check(
+    file: Annotated[Path, typer.Argument(help="The register, YAML or CSV (docs/integrate-crd.md).")],
+    as_json: AsJson = False,
+) -> None:
+    """Check a register of prior authorizations. Problems are named with file and line, and no member with them."""
+    from cds_service.crd.authorizations import problems_of
+
+    _found(problems_of(file), "No problems.", as_json=as_json)
 
 
 @jwt.command("keys")

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gc
 import logging
-import select
 import signal
 import sys
 import tempfile
@@ -164,13 +163,18 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, let open connections finish, then end."""
         self.life.draining = True
-        until = time.monotonic() + LINGER
-        quiet = 0  # turns of the loop; who is let in is a connection, and not cut off, after two
-        while quiet < 3 and time.monotonic() < until:
-            quiet = 0 if _knocks(sockets or ()) else quiet + 1
-            await asyncio.sleep(0)
+        doors = [one.dup() for one in sockets or ()]
+        let_in = _let_in(doors)
+        await asyncio.sleep(0)  # whom the loop itself let in is a connection, and not cut off, after a turn
         for server in self.servers:
             server.close()
+        let_in += _let_in(doors)
+        for door in doors:
+            door.close()
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(
+            *(loop.connect_accepted_socket(self._protocol, one) for one in let_in), return_exceptions=True
+        )
         until = time.monotonic() + LINGER
         await asyncio.sleep(0.02)  # who was let in last is among the connections by then
         while self.server_state.connections and time.monotonic() < until:  # noqa: ASYNC110  (it has no event to wait for)
@@ -178,13 +182,22 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         logs.event(log, logging.INFO, "ended")
 
+    def _protocol(self) -> asyncio.Protocol:
+        return LimitedProtocol(self.config, self.server_state, self.lifespan.state)
 
-def _knocks(listening: Iterable[socket.socket]) -> bool:
-    """Whether somebody waits to be let in; whoever does when listening ends is cut off."""
-    asked = select.poll()
-    for one in listening:
-        asked.register(one, select.POLLIN)
-    return bool(asked.poll(0))
+
+def _let_in(doors: Iterable[socket.socket]) -> list[socket.socket]:
+    """Whoever waits to be let in, all at once: who still waits when listening ends is cut off.
+
+    The loop lets in one a turn, and a turn is long where much is to do: that may take longer than anybody has.
+    """
+    let_in: list[socket.socket] = []
+    for door in doors:
+        door.setblocking(False)
+        with contextlib.suppress(OSError):  # nobody waits any more, or there is no room for more
+            while True:
+                let_in.append(door.accept()[0])
+    return let_in
 
 
 def _collect_rarely() -> None:

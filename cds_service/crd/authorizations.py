@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 COLUMNS = ("member", "drug", "number", "from", "until")
+_WORDS = frozenset({*COLUMNS, "authorizations", "members"})
+_QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
 
 _Text = Annotated[str, BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value)]
 _Day = Annotated[date | None, BeforeValidator(lambda value: value or None)]
@@ -89,6 +92,20 @@ def read_register(path: Path) -> Register:
         by_member.setdefault(one.member, []).append(one)
     members = None if document.members is None else frozenset(document.members) | by_member.keys()
     return Register({member: tuple(held) for member, held in by_member.items()}, members)
+
+
+def problems_of(path: Path) -> list[str]:
+    """What is wrong with a register, by file and line. What is quoted of the file is left out: it may name a member."""
+    try:
+        read_register(path)
+    except DocumentError as error:
+        return [_QUOTED.sub(_without_values, problem) for problem in error.problems]
+    return []
+
+
+def _without_values(quoted: re.Match[str]) -> str:
+    word = quoted[0][1:-1]
+    return quoted[0] if word in _WORDS or not re.search(r"\w", word) else "'…'"
 
 
 def _from_yaml(raw: bytes, name: str) -> _Document:

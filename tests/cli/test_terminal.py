@@ -68,6 +68,7 @@ def test_every_command_with_a_result_prints_json_when_asked() -> None:
         ("stats",),
         ("prefetch",),
         ("registry", "check", ROOT / "docs" / "registry.example.yaml"),
+        ("authorizations", "check", ROOT / "docs" / "authorizations.example.yaml"),
         ("record", "verify"),
         ("record", "purge", "--days", "30"),
     ],

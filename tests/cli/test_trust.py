@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import httpx
+import pytest
 
 from cds_service import __main__ as cli
 from cds_service.app import create_app
@@ -50,6 +51,34 @@ def test_a_registry_is_checked_with_file_and_line(tmp_path: Path) -> None:
     assert result.exit_code == cli.FAILED
     assert "registry.yaml:4: http://a.example is not https" in result.output
     assert run("registry", "check", broken, "--demo").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problem"),
+    [
+        ("r.yaml", "authorizations:\n- {member: M-SECRET, drug: d, until: 1}\n", "r.yaml:2: number: is missing"),
+        ("r.yaml", "members: [*M-SECRET]\n", "r.yaml:1: "),
+        ("r.yaml", 'authorizations: []\n"M-SECRET\'s": x\n', "r.yaml:2: '…' is no word of this place"),
+        ("r.yaml", "M-SECRET: x\nM-SECRET: y\n", "r.yaml:2: '…' is given twice"),
+        ("r.yaml", "authorisations: []\n", "r.yaml:1: '…' is no word of this place; did you mean authorizations?"),
+        ("r.yaml", "members: [\n", "(did not find expected node content"),
+        ("r.csv", "member,drug\nM-SECRET,d\n", "r.csv:1: the columns are member, drug, number, from, until"),
+        ("r.csv", "member,drug,number,from,until\nM-SECRET,d,N,,soon\n", "r.csv:2: until: is to be a "),
+        ("none.yaml", "", "none.yaml:1: cannot be read"),
+    ],
+)
+def test_a_register_of_authorizations_is_checked_with_file_and_line_and_shows_no_member(
+    tmp_path: Path, name: str, text: str, problem: str
+) -> None:
+    file = tmp_path / name
+    if text:
+        file.write_text(text)
+    result, as_json = (run("authorizations", "check", file, *more) for more in ((), ("--json",)))
+    assert (result.exit_code, as_json.exit_code) == (cli.FAILED, cli.FAILED)
+    told = json.loads(as_json.stdout)
+    assert any(problem in one for one in told), told
+    assert all(one in result.output for one in told)
+    assert "SECRET" not in result.output + as_json.output
 
 
 async def test_prefetch_settings_are_those_of_discovery_with_the_hash_of_readiness() -> None:

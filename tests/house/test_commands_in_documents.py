@@ -44,6 +44,7 @@ PROGRAMS = ("durvalumab-cds", "make", "curl", "docker", "kubectl", "python", "py
 
 STANDS_FOR = (
     (r"(?<=registry check )FILE", "docs/registry.example.yaml"),
+    (r"(?<=authorizations check )FILE", "docs/authorizations.example.yaml"),
     (r"\bFILE\b", STORY),
     (r"\bFOLDER\b", "cds_service/policies/cp_phar_339"),
     (r"(?<=--days )N\b", "30"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import uvicorn
+import uvloop
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 
 from cds_service.app import create_app
@@ -259,4 +261,38 @@ async def test_who_waits_to_be_let_in_when_listening_ends_is_answered(monkeypatc
         with one:
             one.settimeout(5)
             statuses.append(one.recv(12))
+    assert statuses == [b"HTTP/1.1 200"] * 40
+
+
+def test_who_waits_to_be_let_in_is_answered_however_much_there_is_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop of the service lets in one a turn, and here a turn takes a tenth of a second."""
+    monkeypatch.setattr("cds_service.server.logs.configure", lambda *_, **__: None)
+    statuses: list[bytes] = []
+
+    async def told_to_end_while_many_knock_and_much_is_to_do() -> None:
+        waiting: list[socket.socket] = []
+        turns = iter(range(15))
+        async with running(Settings.load(record=False, port=0)) as (server, address):
+            port = int(address.rpartition(":")[2])
+            loop = asyncio.get_running_loop()
+
+            def much() -> None:
+                time.sleep(0.1)
+                if next(turns, None) is not None:
+                    loop.call_soon(much)
+
+            async def told_to_end(_: int) -> bool:
+                for _number in range(40):
+                    waiting.append(socket.create_connection(("127.0.0.1", port)))
+                    waiting[-1].sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+                loop.call_soon(much)
+                return True
+
+            monkeypatch.setattr(server, "on_tick", told_to_end)
+        for one in waiting:
+            with one:
+                one.settimeout(5)
+                statuses.append(one.recv(12))
+
+    uvloop.run(told_to_end_while_many_knock_and_much_is_to_do())
     assert statuses == [b"HTTP/1.1 200"] * 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from copy import deepcopy
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CANARY = "Zanzibar Quux"
+
+
+@pytest.fixture(autouse=True)
+def _time_to_remember(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered does not hang on how busy the machine is."""
+    monkeypatch.setattr("cds_service.record.entry._MEMORY_BUDGET", 60)
 
 
 @pytest.fixture
@@ -171,6 +178,29 @@ async def test_an_acknowledged_finding_can_be_left_out(recorder: Callable[..., R
     cards, notes, quieted = await keeper.entry(called, found).quieten(found[0].cards)
     assert cards == []
     assert len(notes[0]) == len(quieted) == len(found[0].cards)
+    keeper.close()
+
+
+@pytest.mark.parametrize("mode", ["downgrade", "drop"])
+async def test_a_store_that_is_slow_to_remember_leaves_the_card_as_it_is(
+    recorder: Callable[..., Recorder], monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    keeper = recorder(memory_hours=48, memory_mode=mode)
+    called, found = judged()
+    await acknowledge(keeper, called, found)
+    shown = found[0].cards
+    assert (await keeper.entry(called, found).quieten(shown))[0] != list(shown)
+    remembered = threading.Event()
+
+    def slowly(*_: Any) -> dict[str, int]:
+        remembered.wait(60)
+        return {}
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlStore, "acknowledged", slowly)
+        patched.setattr("cds_service.record.entry._MEMORY_BUDGET", 0.01)
+        assert await keeper.entry(called, found).quieten(shown) == (list(shown), {}, {})
+        remembered.set()
     keeper.close()
 
 

@@ -166,6 +166,48 @@ def test_a_story_is_told_and_synthetic(story):
     assert names == ["Durvatest"], "patients are obviously invented"
 
 
+def test_every_story_has_a_patient_of_its_own():
+    """What is kept of a patient, as the answers to a form, counts in every later call about that patient."""
+    tellers = {}
+    for path in STORIES:
+        request = read(path / "request.json")
+        (name,) = request["prefetch"]["patient"]["name"]
+        told = {request["context"]["patientId"], request["prefetch"]["patient"]["id"], *name["given"]}
+        told |= set(re.findall(r'"Patient/([^"]+)"', json.dumps(request)))
+        for one in told:
+            tellers.setdefault(one, []).append(path.name)
+    assert {one: names for one, names in tellers.items() if len(names) > 1} == {}
+
+
+async def test_answers_of_one_story_reach_no_other():
+    answered = FOLDER / "nsclc-unresectable-overdose"
+    settings = Settings.load(plans=PLANS, record=False)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=create_app(settings)), base_url="http://cds.example.org"
+    ) as client:
+
+        async def told():
+            said = {}
+            for path in STORIES:
+                request = read(path / "request.json")
+                answer = (await client.post(f"/cds-services/{SERVICES[request['hook']]}", json=request)).json()
+                said[path.name] = [card["summary"] for card in answer["cards"]], list(map(outline, assessments(answer)))
+            return said
+
+        before = await told()
+        answers = {
+            "resourceType": "QuestionnaireResponse",
+            "status": "completed",
+            "questionnaire": "http://cds.example.org/fhir/Questionnaire/CP.PHAR.339",
+            "authored": "2026-11-20T08:00:00Z",
+            "subject": {"reference": f"Patient/{read(answered / 'request.json')['context']['patientId']}"},
+            "item": [{"linkId": "prior_therapy.progressed", "answer": [{"valueBoolean": True}]}],
+        }
+        assert (await client.post("/fhir/QuestionnaireResponse", json=answers)).status_code == 201
+        after = await told()
+    assert [name for name in before if before[name] != after[name]] == [answered.name]
+
+
 def test_the_stories_cover_the_policy():
     told = "\n".join((story / "case.md").read_text() for story in STORIES)
     rows = {
