@@ -77,15 +77,16 @@ _MENTION = re.compile(
 _OF_EGFR = re.compile(r"\b(?:l858r|t790m|g719\w|l861q|s768i)\b")
 _EXON = re.compile(r"\b(?:exons?|ex)[- ]?\d{1,2}(?:(?: ?(?:-|to|,|/|&|and|or))+ ?\d{1,2}\b)*")
 _NAMING = re.compile(
-    r"egfr|alk|eml4(?:-alk)?|gene|point|missense|in-?frame|activating|sensiti[sz]ing|pathogenic|driver|hotspot|type|tier|"
+    r"egfr|alk|eml4(?:-alk)?|gene|point|missense|in-?frame|activating|sensiti[sz]ing|pathogenic|somatic|driver|hotspot|type|tier|yes|"
     r"mutations?|variants?|substitutions?|alterations?|fusions?|rearrangements?|translocations?|deletions?|insertions?|indel|"
     r"\d*(?:del|ins|dup)[\w-]*|ex(?:on)?s?-?(?:\d\w*)?|[pcg]|[pcg]\.\S*|nm_[\d.]+|[a-z]{1,3}\d{2,4}(?:_?[a-z]\w*|\*)|v\d\w?|"
-    r"vaf|allele|frequency|fraction|in|of|with|and|the|an?|at|(?:[1-9]\d*(?:\.\d+)?|0\.\d*[1-9]\d*)%?|i{1,3}|"
+    r"vaf|allele|frequency|fraction|in|of|with|and|the|an?|at|(?:[1-9]\d*(?:\.\d+)?|0\.\d*[1-9]\d*)%?|i{1,3}[ab]?|"
 )
-"""A word that names a mutation, or says how much there is of it; empty for a hyphen between two of them."""
+"""A word that names a mutation, affirms it, or says how much there is of it; empty for a hyphen between two of them."""
 _CHANGED = re.compile(
     r"[a-z]\d{2,4}_?[a-z]|\b[pcg]\.|mutation|variant|del|ins|dup|substit|alterat|fusion|rearr|transloc|eml4"
 )
+_RESULT = re.compile(r"\Aresult ?: ?")
 _TOKENS = re.compile(r"[^\s,;:/()+=]+")
 _GENE = re.compile(
     r"\b(?:ALK|EGFR|[KNH]RAS|ROS-?1|BRAF|MET|RET|NTRK\d?|HER-?2|ERBB2|PD-?L1|TP53|STK11|KEAP1|PIK3CA|FGFR\d?|NRG1)\b"
@@ -384,7 +385,7 @@ def result_of_words(words: str) -> str | None:
 
 def _only_names_it(said: str) -> bool:
     """Whether a result consists of the name of a mutation and says nothing else of it, which might deny it."""
-    tokens = [token.strip("-.") for token in _TOKENS.findall(said)]
+    tokens = [token.strip("-.") for token in _TOKENS.findall(_RESULT.sub("", said))]
     return tokens[-1] != "" and _CHANGED.search(said) is not None and all(map(_NAMING.fullmatch, tokens))
 
 
