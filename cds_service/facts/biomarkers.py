@@ -77,15 +77,21 @@ _MENTION = re.compile(
 _OF_EGFR = re.compile(r"\b(?:l858r|t790m|g719\w|l861q|s768i)\b")
 _EXON = re.compile(r"\b(?:exons?|ex)[- ]?\d{1,2}(?:(?: ?(?:-|to|,|/|&|and|or))+ ?\d{1,2}\b)*")
 _NAMING = re.compile(
-    r"egfr|alk|eml4(?:-alk)?|gene|point|missense|in-?frame|activating|sensiti[sz]ing|pathogenic|driver|hotspot|type|tier|"
+    r"egfr|alk|eml4(?:-alk)?|gene|point|missense|in-?frame|activating|sensiti[sz]ing|pathogenic|somatic|driver|hotspot|type|tier|yes|"
     r"mutations?|variants?|substitutions?|alterations?|fusions?|rearrangements?|translocations?|deletions?|insertions?|indel|"
     r"\d*(?:del|ins|dup)[\w-]*|ex(?:on)?s?-?(?:\d\w*)?|[pcg]|[pcg]\.\S*|nm_[\d.]+|[a-z]{1,3}\d{2,4}(?:_?[a-z]\w*|\*)|v\d\w?|"
-    r"vaf|allele|frequency|fraction|in|of|with|and|the|an?|at|(?:[1-9]\d*(?:\.\d+)?|0\.\d*[1-9]\d*)%?|i{1,3}|"
+    r"vaf|allele|frequency|fraction|in|of|with|and|the|an?|at|(?:[1-9]\d*(?:\.\d+)?|0\.\d*[1-9]\d*)%?|i{1,3}[ab]?|"
 )
-"""A word that names a mutation, or says how much there is of it; empty for a hyphen between two of them."""
+"""A word that names a mutation, affirms it, or says how much there is of it; empty for a hyphen between two of them."""
 _CHANGED = re.compile(
     r"[a-z]\d{2,4}_?[a-z]|\b[pcg]\.|mutation|variant|del|ins|dup|substit|alterat|fusion|rearr|transloc|eml4"
 )
+_DENYING = re.compile(
+    r"\b(?:no|not|never|none|nor|neither|without|ruled out|exclu\w+|absen\w+|lack\w*|undetected|wild|see|report|"
+    r"tested for|analy[sz]ed|panel)\b"
+)
+"""Words after which a mutation that is named may well not be there, or is only what was looked for."""
+_RESULT = re.compile(r"\Aresult ?: ?")
 _TOKENS = re.compile(r"[^\s,;:/()+=]+")
 _GENE = re.compile(
     r"\b(?:ALK|EGFR|[KNH]RAS|ROS-?1|BRAF|MET|RET|NTRK\d?|HER-?2|ERBB2|PD-?L1|TP53|STK11|KEAP1|PIK3CA|FGFR\d?|NRG1)\b"
@@ -150,6 +156,8 @@ class _Result(NamedTuple):
     mutation: str = ""
     single: bool = False
     inferred: bool = False
+    maybe: bool = False
+    """Whether a result that is not understood names a mutation and denies nothing: it may be there."""
 
 
 def read(reading: Reading) -> dict[str, AnyFact]:
@@ -183,6 +191,9 @@ def _settled(results: Sequence[_Result], absence: Absence, looked_for: str) -> A
     if claims:
         if len({claim.value for claim in claims}) > 1:
             return conflicting((claim.evidence for claim in claims), looked_for)
+        perhaps = [r.said for r in results if r.maybe]
+        if perhaps and claims[0].value == "negative":
+            return Unknown(Absence.NOT_UNDERSTOOD, looked_for, tuple(perhaps))
         return known(claims)
     untested = [Claim("not-tested", r.said, r.inferred) for r in results if r.result == "not-tested"]
     if untested:
@@ -291,10 +302,12 @@ def _lab(resource: Resource, gene: str, single: str) -> Iterator[_Result]:
     genes = _GENE.findall(words)
     if (genes and gene.upper() not in genes) or _is_no_finding_of(gene, words):
         result = None  # words about another gene, or another finding
+        words = ""
     mutation = single or (_mutation_in(words) if result == "positive" and gene == "egfr" else "")
     if result == "negative" and gene == "egfr" and not single:
         single = mutation = _denied_alone(words)
-    yield _Result(gene, result, said, mutation, single=bool(single), inferred=not found)
+    maybe = result is None and _may_be_found(words)
+    yield _Result(gene, result, said, mutation, single=bool(single), inferred=not found, maybe=maybe)
 
 
 def _is_no_finding_of(gene: str, words: str) -> bool:
@@ -384,8 +397,15 @@ def result_of_words(words: str) -> str | None:
 
 def _only_names_it(said: str) -> bool:
     """Whether a result consists of the name of a mutation and says nothing else of it, which might deny it."""
-    tokens = [token.strip("-.") for token in _TOKENS.findall(said)]
+    tokens = [token.strip("-.") for token in _TOKENS.findall(_RESULT.sub("", said))]
     return tokens[-1] != "" and _CHANGED.search(said) is not None and all(map(_NAMING.fullmatch, tokens))
+
+
+def _may_be_found(words: str) -> bool:
+    """Whether words name a mutation beside more than is understood, none of which asks or denies."""
+    said = plain(words)
+    unclear = (_UNSURE, _UNTESTED, _OPEN, _NEGATIVE, _POSITIVE, _DENYING)
+    return _MENTION.search(said) is not None and not any(pattern.search(said) for pattern in unclear)
 
 
 def _affirmed_of_denied(clause: str) -> bool:

@@ -78,6 +78,11 @@ _IN_PART = re.compile(
     r"\b(?:intra-?cranial\w*|cns|brain|bones?(?! marrow)|adrenals?)\b"
 )
 """What is said of one place only. The disease may have progressed in another."""
+_NO_METASTASES = re.compile(
+    r"\b(?:no|without)(?: (?:any|evidence of|distant|brain|cns|intracranial|bone|adrenal|liver))* metastas[ei]s\b"
+    r"(?: (?:found|seen|detected|identified|appeared|developed)\b)?"
+)
+"""Names a place, or something found, only to deny it."""
 
 
 def read(reading: Reading) -> list[Claim[str]]:
@@ -115,8 +120,10 @@ def _meaning_of(words: str) -> str | None:
             if _PAST.search(clause_before(rest, match.start())):
                 return None  # of another time; "stable compared to prior" is of this one
             meanings.add(meaning)
-    if meanings != {"progressed"} and (_GROWS.search(_NO_NEW.sub(" ", said)) or _IN_PART.search(said)):
-        return None
+    if meanings != {"progressed"}:
+        there = _NO_METASTASES.sub(" ", said)
+        if _GROWS.search(_NO_NEW.sub(" ", there)) or _IN_PART.search(there):
+            return None
     if not meanings and denied:
         return "stable"
     return meanings.pop() if len(meanings) == 1 else None

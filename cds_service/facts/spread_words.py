@@ -38,11 +38,13 @@ _AFTER = doubt(
     *("unsure", "choice", "alternative", "condition", "open"),
     # Of these words "past", "person" and the rest speak of something else when they follow ("unresectable after prior
     # chemotherapy").
-    also=r"\b(?:excluded|ruled out|absent|resolved|resected|negative|none|no longer|gone|denied|never)\b|\A ?/|"
+    also=r"\b(?:excluded|ruled out|absent|resolved|resected|negative|none|no longer|gone|denied)\b|\A ?/|"
+    r"\bnever\b(?![- ](?:smok\w*|drink\w*|treat\w*|received|previously treated)\b)|"
     # "Not seen", "not appreciated", "not there": whatever is not said to be so. What is not treated is there.
     r"\bnot\b(?! (?:an?|previously|amenable|resectable|operable|surgical\w*|eligible|suitable|appropriate|fit|"
-    r"treat\w*|respon\w*|controlled|curable|biops\w*|improv\w*|progress\w*|chang\w*)\b)|"
-    r"\A ?: ?(?:0|no)\b|\A - no\b|\A ?\(-|"
+    r"(?:yet )?(?:treat\w*|biops\w*)|respon\w*|controlled|curable|curative|improv\w*|progress\w*|chang\w*|candidates?|"
+    r"metastatic|involving)\b)|"
+    r"\A ?: ?0\b|\A(?: ?:| -) ?no\b(?! (?:prior|previous|chemo\w*|systemic|therapy|treatment)\b)|\A ?\(-|"
     # Something else that cannot be operated on.
     r"\A(?: \w+){0,2} (?:hernia|aneurysm|\w*stones?|stenosis|ascites|coronary|valve|cataracts?|\w*fractures?|"
     r"meningioma|polyps?|goit(?:er|re)|fistula|cysts?|abscess)\b",
@@ -58,11 +60,18 @@ _UHCC = re.compile(r"\buhcc\b")
 _SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
 
 _OF_A_TUMOUR = (
-    r"(?=\W*\Z|[,;.:)/]| (?:and|or|in|to|at|after|since|within|with|on|following|as|now|despite)\b|"
+    r"(?=\W*\Z|[,;.:)/]| /| (?:and|or|in|to|at|after|since|within|with|on|following|as|now|despite|per|shortly)\b|"
+    # When it came back: "2 months after", "(> 6 months after", "2026-05-01".
+    r" \(?(?:(?:about|approximately|almost|more than|less than|over|under|at least) |[<>~≥≤]=? ?)?\d+(?:\.\d+)? ?"
+    r"(?:days?|weeks?|months?|mos?|years?|yrs?)"
+    r"(?= (?:after|from|post|since|following|later|ago|out)\b|\W*\Z|[,;.)])| \(?\d{4}-\d\d\b|"
+    r" (?:unresectable|inoperable|metastatic)(?=\W*\Z|[,;.])|"
     r"[- ](?:(?:advanced|metastatic|unresectable|inoperable|locally|stage|[iv\d]+[a-d]?|non|small|large|cell|squamous|"
     r"extensive|limited|lung|liver|biliary|tract|bile|duct|gallbladder|hepatic|pulmonary|intrahepatic|extrahepatic|"
-    r"perihilar|hilar|distal|malignant|primary|nonsquamous|hepatocellular|klatskin|bronchogenic)[- ])*"
-    r"(?:\w*carcinoma|cancer|ca|tumou?r|neoplasm|malignan\w+|disease|nsclc|sclc|es-?sclc|hcc|btc|metasta\w+)\b)"
+    r"perihilar|hilar|distal|malignant|primary|nonsquamous|hepatocellular|klatskin|bronchogenic|ampullary|nodal|high|low|"
+    r"grade|poorly|moderately|well|differentiated)[- ])*"
+    r"(?:\w*carcinoma|adenoca|cancer|ca|tumou?r|neoplasm|malignan\w+|disease|nsclc|sclc|es-?sclc|hcc|btc|icc|cca|"
+    r"metasta\w+|(?<=liver )lesions?|(?<=hepatic )lesions?)\b)"
 )
 """What follows "recurrent" where it is said of a tumour; effusions, infections and much else recur too."""
 
@@ -218,7 +227,7 @@ def _in_doubt(said: str, mention: re.Match[str]) -> bool:
     return bool(
         _BEFORE.search(_TREATED.sub(" ", before))
         or "?" in after
-        or (following and _AFTER.search(following[0]))
+        or (following and any(found.end() <= following.end() for found in _AFTER.finditer(after)))
         or OTHER_TUMOUR.search(before + mention[0] + after)
         or _UNVERIFIED.search(said)
     )

@@ -241,7 +241,10 @@ def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
             if id(cancer.resource.raw) not in conditions:
                 conditions[id(cancer.resource.raw)] = cancer
                 found.append(_asked_if_past(cancer).diagnosis)
-    doubted = _doubted_on_chart([one.diagnosis for one in reasons.named if one.condition is None], conditions.values())
+    # Of several diseases that an order names, a doubt of one does not decide for the other.
+    several = len({d.disease for d in found} - {None}) > 1
+    unconfirmed = [one.diagnosis for one in reasons.named if one.condition is None and not several]
+    doubted = _doubted_on_chart(unconfirmed, conditions.values())
     found = [
         replace(d, status=PROVISIONAL) if d.status == "confirmed" and (d.disease, d.settled) in doubted else d
         for d in found

@@ -351,3 +351,20 @@ def test_the_absence_of_both_sensitizing_mutations_does():
 def test_a_germline_finding_in_words_is_passed_over():
     source = {"code": concept(LOINC, "48002-0"), "valueCodeableConcept": {"text": "Germline"}}
     assert results(facts(dx(), variant(EGFR, value=ABSENT, extra=[source]))) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "words", ["Exon 19 deletion, strong clinical significance", "L858R (sensitive to osimertinib)"]
+)
+def test_a_mutation_that_may_be_there_keeps_an_absent_one_from_counting(words):
+    found = facts(dx(), variant(EGFR, value=ABSENT), lab("21665-5", words, "o1"))["biomarkers.egfr"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert [item.shown for item in found.evidence] == [f"EGFR gene mutations found: {words}"]
+
+
+@pytest.mark.parametrize(
+    "words", ["L858R not observed", "Exon 19 deletion ruled out", "L858R: see report", "KRAS G12C, x"]
+)
+def test_what_names_a_mutation_and_denies_it_leaves_an_absent_one(words):
+    found = facts(dx(), variant(EGFR, value=ABSENT), lab("21665-5", words, "o1"))
+    assert found.value("biomarkers.egfr") == "negative"

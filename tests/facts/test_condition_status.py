@@ -121,6 +121,14 @@ def test_the_order_that_names_a_disease_does_not_say_that_it_is_confirmed(status
     assert (cause(found) if isinstance(expected, Absence) else value(found)) == expected
 
 
+@pytest.mark.parametrize("status", ["provisional", "confirmed"])
+def test_a_doubt_of_one_disease_does_not_decide_for_another_that_the_order_names(status):
+    lung, liver = dx(NSCLC, "dx-1", verificationStatus=status), dx(HCC, "dx-2")
+    named = {"reasonCode": [concept(SNOMED, NSCLC)], "reasonReference": [{"reference": "Condition/dx-2"}]}
+    found = value(facts(lung, liver, **named)["indication"])
+    assert {(one.disease, one.status) for one in found} == {("nsclc", "confirmed"), ("hcc", "confirmed")}
+
+
 @pytest.mark.parametrize("said", [("active", "resolved"), ("remission", "active"), ("recurrence", "inactive")])
 def test_a_diagnosis_that_is_over_and_is_not_is_asked_for(said):
     for order in permutations(said):
