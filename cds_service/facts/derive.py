@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.dose_steps import steps_of
-from cds_service.criteria.quantity import Between
+from cds_service.criteria.quantity import OLDEST, Between
 from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import Inferred, conflicting, newer
@@ -109,10 +109,11 @@ def _age_on(day: date, born: Known[PartialDate]) -> AnyFact:
     birth = born.value
     if birth.earliest > day:
         return Unknown(Absence.NOT_UNDERSTOOD, "a birth date before the order", born.evidence)
-    oldest = years_between(birth.earliest, day)
+    oldest, youngest = years_between(birth.earliest, day), years_between(min(birth.latest, day), day)
+    if youngest > OLDEST:
+        return Unknown(Absence.NOT_UNDERSTOOD, f"a birth date within {OLDEST} years of the order", born.evidence)
     if birth.latest == birth.earliest:
         return Known(Decimal(oldest), born.evidence)
-    youngest = years_between(min(birth.latest, day), day)
     age = Decimal(oldest) if youngest == oldest else Between(Decimal(youngest), Decimal(oldest))
     return Known(age, born.evidence)
 
