@@ -17,6 +17,7 @@ from cds_service.facts.cancer import site_of
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import Inferred, conflicting, newer
 from cds_service.facts.dose import NO_DOSE
+from cds_service.facts.dose_interval import AS_NEEDED
 from cds_service.facts.given import by_name, read_values
 from cds_service.facts.given_values import Place
 from cds_service.facts.read import PATIENT, FactSource
@@ -40,6 +41,7 @@ NOT_ASKED = frozenset({"order_date", "label_change", "label_change_date"})
 """The order's own day, and the payer's configuration: no answer changes them."""
 
 LINE_MEMBERS = ("phase", "cycles", "cycle_number", "dose_number", "week", "count", "sequence")
+_OTHER_TIMING = "timing (order and answers disagree)"
 _DEPTH = 12
 
 
@@ -277,7 +279,7 @@ def _complete_members(line: DoseLine, said: DoseLine, changes: dict[str, Any], *
 
 
 def _complete_amount(line: DoseLine, said: DoseLine, changes: dict[str, Any], missing: dict[str, Missing]) -> None:
-    if said.amount is None:
+    if said.amount is None or _contradicts_itself(missing, "dose.value"):
         return
     if line.amount is None and line.at_least is None:
         changes["amount"] = said.amount
@@ -289,16 +291,28 @@ def _complete_amount(line: DoseLine, said: DoseLine, changes: dict[str, Any], mi
 
 
 def _complete_timing(line: DoseLine, said: DoseLine, changes: dict[str, Any], missing: dict[str, Missing]) -> None:
-    if said.interval is None:
+    needed, told = (_is_as_needed(one) for one in (line, said))
+    if (said.interval is None and not told) or _contradicts_itself(missing, "dose.interval"):
         return
     if line.interval is None:
-        if not line.once:
+        if needed and not told:
+            missing["dose.interval"] = Missing("dose.interval", Absence.CONFLICTING, _OTHER_TIMING)
+            changes["interval"] = None
+        elif not (line.once or told):
             changes["interval"] = said.interval
             missing.pop("dose.interval", None)
-    elif not said.interval.same_rhythm(line.interval):
+    elif said.interval is None or not said.interval.same_rhythm(line.interval):
         changes["interval"] = None
-        looked_for = "timing (order and answers disagree)"
-        missing["dose.interval"] = Missing("dose.interval", Absence.CONFLICTING, looked_for)
+        missing["dose.interval"] = Missing("dose.interval", Absence.CONFLICTING, _OTHER_TIMING)
+
+
+def _contradicts_itself(missing: dict[str, Missing], fact: str) -> bool:
+    """Whether the order says this part in two ways: no answer replaces what it says."""
+    return fact in missing and missing[fact].absence is Absence.CONFLICTING
+
+
+def _is_as_needed(line: DoseLine) -> bool:
+    return any(item.looked_for == AS_NEEDED for item in line.missing)
 
 
 _JOIN: dict[str, Callable[[Known[Any], Known[Any]], AnyFact]] = {

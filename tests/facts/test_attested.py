@@ -202,6 +202,37 @@ def test_a_dose_that_contradicts_the_order_is_conflicting_and_never_replaces_it(
     assert [(m.fact, m.absence) for m in line.missing] == [("dose.value", Absence.CONFLICTING)]
 
 
+def every_4_weeks(*mg, **more):
+    timing = {"repeat": {"frequency": 1, "period": 4, "periodUnit": "wk"}}
+    rates = [{"doseQuantity": {"value": value, "unit": "mg"}} for value in mg]
+    return [{"doseAndRate": rates, "timing": timing, **more}]
+
+
+@pytest.mark.parametrize(
+    ("instruction", "fact"),
+    [
+        (every_4_weeks(1500, 700), "dose.value"),
+        (every_4_weeks(1500, text="700 mg IV every 4 weeks"), "dose.value"),
+        (every_4_weeks(1500, text="1500 mg IV every 2 weeks"), "dose.interval"),
+        (every_4_weeks(1500, asNeededBoolean=True), "dose.interval"),
+        ([{"text": "1500 mg IV every 4 weeks as needed"}], "dose.interval"),
+    ],
+)
+def test_an_order_that_contradicts_itself_is_not_settled_by_an_answer(instruction, fact):
+    answers = answered(dose__value=1500, dose__unit="mg", dose__interval_value=4, dose__interval_unit="wk")
+    (line,) = value(facts(answers, dosageInstruction=instruction)["dose"])
+    assert [(m.fact, m.absence) for m in line.missing] == [(fact, Absence.CONFLICTING)]
+    assert (line.amount if fact == "dose.value" else line.interval) is None
+
+
+def test_as_needed_is_a_contradiction_only_where_the_order_says_otherwise():
+    answers = answered(dose__as_needed=True)
+    (line,) = value(facts(answers, dosageInstruction=every_4_weeks(1500))["dose"])
+    assert [(m.fact, m.absence) for m in line.missing] == [("dose.interval", Absence.CONFLICTING)]
+    (line,) = value(facts(answers, dosageInstruction=every_4_weeks(1500, asNeededBoolean=True))["dose"])
+    assert [(m.fact, m.absence) for m in line.missing] == [("dose.interval", Absence.NOT_RECORDED)]
+
+
 @pytest.mark.parametrize(("day", "kg"), [("2026-11-10", 72), ("2026-10-01", 70)])
 def test_of_two_weights_the_newer_counts(day, kg):
     found = facts(weight(70, day="2026-11-02"), answered(day=day, weight_kg=72))
