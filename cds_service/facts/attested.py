@@ -19,7 +19,7 @@ from cds_service.facts.claims import Inferred, conflicting, newer
 from cds_service.facts.dose import NO_DOSE
 from cds_service.facts.dose_interval import AS_NEEDED
 from cds_service.facts.given import by_name, read_values
-from cds_service.facts.given_values import Place
+from cds_service.facts.given_values import UNKNOWN_WORDS, Place
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
 from cds_service.facts.stage import within
@@ -132,6 +132,8 @@ def _merged(name: str, chart: AnyFact | None, answer: AnyFact) -> AnyFact:
     if chart is None:
         return answer
     if isinstance(answer, Unknown):
+        if isinstance(chart, Known) and (absence := _disputed(name, answer)):
+            return replace(answer, absence=absence, evidence=(*chart.evidence, *answer.evidence))
         return chart if isinstance(chart, Known) else answer
     if isinstance(chart, Unknown):
         if name == "therapy_start" and any(item.recorded and item.recorded < answer.value for item in chart.evidence):
@@ -143,6 +145,22 @@ def _merged(name: str, chart: AnyFact | None, answer: AnyFact) -> AnyFact:
     if _same(name, chart, answer):
         return Known(chart.value, (*chart.evidence, *answer.evidence))
     return _contradicted(name, chart, answer)
+
+
+def _disputed(name: str, answer: Unknown) -> Absence | None:
+    """As what an answer without one usable value leaves open what the chart says; None where it says nothing.
+
+    Two answers of one time cannot both be what the chart says. One about the status of the diagnosis that is not
+    understood may deny it, and one that calls it entered in error does; that nobody knows it says nothing.
+    """
+    if answer.absence is Absence.CONFLICTING:
+        return None if name in _JOIN else Absence.CONFLICTING
+    if name != "diagnosis_status" or not answer.evidence:
+        return None
+    said = answer.evidence[0].shown.partition(" (by ")[0].lower()
+    if answer.absence is Absence.NOT_UNDERSTOOD:
+        return None if said in UNKNOWN_WORDS else Absence.NOT_UNDERSTOOD
+    return Absence.CONFLICTING
 
 
 def _contradicted(name: str, chart: Known[Any], answer: Known[Any]) -> AnyFact:
