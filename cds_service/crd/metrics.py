@@ -120,7 +120,9 @@ def _orders(body: Mapping[str, Any], prefetched: Iterable[Json]) -> list[Json]:
     context = as_object(body.get("context"))
     if "draftOrders" in context:
         return list(_prefetched({"draftOrders": context["draftOrders"]}))
-    named = {short_reference(str(reference)).rpartition("/")[2] for reference in as_list(context.get("dispatchedOrders"))}
+    named = {
+        short_reference(str(reference)).rpartition("/")[2] for reference in as_list(context.get("dispatchedOrders"))
+    }
     return [one for one in prefetched if _type(one) in _FOCAL and one.get("id") in named]
 
 
@@ -149,7 +151,11 @@ def _is_payer(resource: Json, among: Iterable[Json]) -> bool:
     """Whether a resource is the payor of a coverage: no group that somebody practises in."""
     named = f"Organization/{text(resource.get('id'))}"
     coverages = (one for one in among if _type(one) == "Coverage")
-    return any(short_reference(text(payor.get("reference"))) == named for one in coverages for payor in objects(one.get("payor")))
+    return any(
+        short_reference(text(payor.get("reference"))) == named
+        for one in coverages
+        for payor in objects(one.get("payor"))
+    )
 
 
 def _coding(coding: Json) -> Json:

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 METASTATIC_STAGES = frozenset({"IV", "IVB", "IVC"})
 EARLIER_STAGES = re.compile(r"0|I{1,3}([ABCD][123]?)?")
+_NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph", re.IGNORECASE)
+_ORGANS = re.compile(
+    r"\b(?:liver|hepatic|brain|cerebral|bones?|osseous|spin(?:e|al)|adrenal|pleura\w*|skin|distant|contralateral)\b",
+    re.IGNORECASE,
+)
 SENSITIZING = re.compile(
     r"l858r|leu858arg|e746_a750|(exon|ex)[ -]?19[ -]?del|del(etion)?s?[ -]*(in |of )?(exon|ex)[ -]?19"
     r"|sensiti[sz]ing|activating"
@@ -428,6 +433,7 @@ def derive_for_disease(facts: Facts) -> Facts:
 def _metastatic(facts: Facts) -> AnyFact | None:
     """Stage IV implies metastatic; stages I-III imply that it is not; metastatic now outranks an older stage.
 
+    A finding of metastases that is doubtful and newer than an early stage leaves open whether that still holds.
     None where nothing follows beyond what is recorded.
     """
     stage, metastatic = facts.get("stage"), facts.get("metastatic", NOT_IN_RECORD)
@@ -443,11 +449,26 @@ def _metastatic(facts: Facts) -> AnyFact | None:
                 return Unknown(Absence.CONFLICTING, "stage IV, yet no metastases", evidence)
             return None
         if implied is not None and metastatic.absence is not Absence.CONFLICTING:
+            if implied is False and _in_doubt_since(stage, metastatic):
+                return None
             return Known(implied, stage.evidence)
     confined = facts.get("liver_confined")
     if isinstance(metastatic, Unknown) and isinstance(confined, Known) and confined.value:
         return Known(False, confined.evidence) if facts.value("disease") == "hcc" else None
     return None
+
+
+def _in_doubt_since(stage: Known[str], metastatic: Unknown) -> bool:
+    """Whether something newer than the staging may be a metastasis. Nodes alone are none."""
+    days = [item.recorded for item in stage.evidence if item.recorded is not None]
+    if metastatic.absence is not Absence.NOT_UNDERSTOOD or not days or len(days) < len(stage.evidence):
+        return False
+    return any(
+        item.recorded is not None
+        and item.recorded > max(days)
+        and (_NODES.search(item.shown) is None or _ORGANS.search(item.shown) is not None)
+        for item in metastatic.evidence
+    )
 
 
 # Each adds to the record, which is not yet anybody's, what follows from it; later ones see what earlier ones added.

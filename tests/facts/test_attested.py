@@ -205,7 +205,11 @@ def test_a_dose_that_contradicts_the_order_is_conflicting_and_never_replaces_it(
 
 @pytest.mark.parametrize("unseen", ["\u200b", "\ufeff", "\u2060", "\u00ad"])
 def test_answers_are_read_past_characters_that_nobody_sees(unseen):
-    told = {"biomarkers__egfr": f"nega{unseen}tive", "line_of_therapy": f"first{unseen}", "resectable": f"{unseen}false"}
+    told = {
+        "biomarkers__egfr": f"nega{unseen}tive",
+        "line_of_therapy": f"first{unseen}",
+        "resectable": f"{unseen}false",
+    }
     found = facts(answered(**told, combination_drugs=[f"carbo{unseen}platin", "pemetrexed"]))
     assert (found.value("biomarkers.egfr"), found.value("line_of_therapy")) == ("negative", "first")
     assert found.value("resectable") is False
