@@ -111,7 +111,7 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
     among = chart.drafts
     context = call.request.context
     if isinstance(context, OrderDispatchContext):
-        named = (chart.resolve(reference) for reference in context.dispatched_orders)
+        named = (chart.resolve(name) or chart.set_aside(name) for name in context.dispatched_orders)
         among = tuple({id(order.raw): order for order in named if order is not None}.values())  # each once
     orders: list[InScope] = []
     foreign: dict[int, Resource] = {}

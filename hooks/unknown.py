@@ -103,7 +103,15 @@ def _gone(call: HookCall, chart: Chart) -> list[str]:
     if not isinstance(context, OrderDispatchContext):
         return []
     named = dict.fromkeys(context.dispatched_orders)
-    return [name for name in named if _may_be_medication(name) and chart.resolve(name) is None]
+    return [name for name in named if _may_be_medication(name) and _is_open(chart, name)]
+
+
+def _is_open(chart: Chart, reference: str) -> bool:
+    """Whether a named order did not come, or came as another patient's and does not say what it is for."""
+    if chart.resolve(reference) is not None:
+        return False
+    other = chart.set_aside(reference)
+    return other is None or may_be_in_scope(other, chart) is not None
 
 
 def _may_be_medication(reference: str) -> bool:

@@ -196,4 +196,4 @@ def _values(found: object) -> Iterable[str]:
 
 def _type_of(payor: object) -> str:
     held = as_object(payor)
-    return text(held.get("type")) or text(held.get("reference")).rpartition("/")[0].rpartition("/")[2]
+    return text(held.get("type")) or short_reference(text(held.get("reference"))).rpartition("/")[0]

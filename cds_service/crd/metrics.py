@@ -15,6 +15,7 @@ import orjson
 from cds_service.crd.cards import ASSOCIATED
 from cds_service.crd.render import COVERAGE_INFORMATION
 from cds_service.crd.request import CARD_TYPES
+from cds_service.fhir.chart import short_reference
 from cds_service.fhir.read import as_list, as_object, extensions, objects, text
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ def _orders(body: Mapping[str, Any], prefetched: Iterable[Json]) -> list[Json]:
     context = as_object(body.get("context"))
     if "draftOrders" in context:
         return list(_prefetched({"draftOrders": context["draftOrders"]}))
-    named = {str(reference).rpartition("/")[2] for reference in as_list(context.get("dispatchedOrders"))}
+    named = {
+        short_reference(str(reference)).rpartition("/")[2] for reference in as_list(context.get("dispatchedOrders"))
+    }
     return [one for one in prefetched if _type(one) in _FOCAL and one.get("id") in named]
 
 
@@ -135,8 +138,7 @@ def _prefetched(prefetch: object) -> Iterator[Json]:
 
 def _npi(resources: Iterable[Json], reference: str) -> Json | None:
     """The NPI of the resource a reference names (a bare type: of the only one of that type), where it was sent."""
-    kind, _, identity = reference.rpartition("/") if "/" in reference else (reference, "", "")
-    kind = kind.rpartition("/")[2]
+    kind, _, identity = short_reference(reference).partition("/")
     held = [one for one in resources if _type(one) == kind and (not identity or one.get("id") == identity)]
     if len(held) == 1:
         for identifier in objects(held[0].get("identifier")):
@@ -149,7 +151,11 @@ def _is_payer(resource: Json, among: Iterable[Json]) -> bool:
     """Whether a resource is the payor of a coverage: no group that somebody practises in."""
     named = f"Organization/{text(resource.get('id'))}"
     coverages = (one for one in among if _type(one) == "Coverage")
-    return any(text(payor.get("reference")).endswith(named) for one in coverages for payor in objects(one.get("payor")))
+    return any(
+        short_reference(text(payor.get("reference"))) == named
+        for one in coverages
+        for payor in objects(one.get("payor"))
+    )
 
 
 def _coding(coding: Json) -> Json:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cds_service.evidence import Evidence
 
 ZERO = Decimal(0)
+OLDEST = 130
+"""Years that nobody lives beyond."""
 
 
 def plain(number: Decimal) -> str:

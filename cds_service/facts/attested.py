@@ -17,8 +17,9 @@ from cds_service.facts.cancer import site_of
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import Inferred, conflicting, newer
 from cds_service.facts.dose import NO_DOSE
+from cds_service.facts.dose_interval import AS_NEEDED
 from cds_service.facts.given import by_name, read_values
-from cds_service.facts.given_values import Place
+from cds_service.facts.given_values import UNKNOWN_WORDS, Place
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
 from cds_service.facts.stage import within
@@ -40,6 +41,7 @@ NOT_ASKED = frozenset({"order_date", "label_change", "label_change_date"})
 """The order's own day, and the payer's configuration: no answer changes them."""
 
 LINE_MEMBERS = ("phase", "cycles", "cycle_number", "dose_number", "week", "count", "sequence")
+_OTHER_TIMING = "timing (order and answers disagree)"
 _DEPTH = 12
 
 
@@ -130,6 +132,8 @@ def _merged(name: str, chart: AnyFact | None, answer: AnyFact) -> AnyFact:
     if chart is None:
         return answer
     if isinstance(answer, Unknown):
+        if isinstance(chart, Known) and (absence := _disputed(name, answer)):
+            return replace(answer, absence=absence, evidence=(*chart.evidence, *answer.evidence))
         return chart if isinstance(chart, Known) else answer
     if isinstance(chart, Unknown):
         if name == "therapy_start" and any(item.recorded and item.recorded < answer.value for item in chart.evidence):
@@ -141,6 +145,22 @@ def _merged(name: str, chart: AnyFact | None, answer: AnyFact) -> AnyFact:
     if _same(name, chart, answer):
         return Known(chart.value, (*chart.evidence, *answer.evidence))
     return _contradicted(name, chart, answer)
+
+
+def _disputed(name: str, answer: Unknown) -> Absence | None:
+    """As what an answer without one usable value leaves open what the chart says; None where it says nothing.
+
+    Two answers of one time cannot both be what the chart says. One about the status of the diagnosis that is not
+    understood may deny it, and one that calls it entered in error does; that nobody knows it says nothing.
+    """
+    if answer.absence is Absence.CONFLICTING:
+        return None if name in _JOIN else Absence.CONFLICTING
+    if name != "diagnosis_status" or not answer.evidence:
+        return None
+    said = answer.evidence[0].shown.partition(" (by ")[0].lower()
+    if answer.absence is Absence.NOT_UNDERSTOOD:
+        return None if said in UNKNOWN_WORDS else Absence.NOT_UNDERSTOOD
+    return Absence.CONFLICTING
 
 
 def _contradicted(name: str, chart: Known[Any], answer: Known[Any]) -> AnyFact:
@@ -277,7 +297,7 @@ def _complete_members(line: DoseLine, said: DoseLine, changes: dict[str, Any], *
 
 
 def _complete_amount(line: DoseLine, said: DoseLine, changes: dict[str, Any], missing: dict[str, Missing]) -> None:
-    if said.amount is None:
+    if said.amount is None or _contradicts_itself(missing, "dose.value"):
         return
     if line.amount is None and line.at_least is None:
         changes["amount"] = said.amount
@@ -289,16 +309,28 @@ def _complete_amount(line: DoseLine, said: DoseLine, changes: dict[str, Any], mi
 
 
 def _complete_timing(line: DoseLine, said: DoseLine, changes: dict[str, Any], missing: dict[str, Missing]) -> None:
-    if said.interval is None:
+    needed, told = (_is_as_needed(one) for one in (line, said))
+    if (said.interval is None and not told) or _contradicts_itself(missing, "dose.interval"):
         return
     if line.interval is None:
-        if not line.once:
+        if needed and not told:
+            missing["dose.interval"] = Missing("dose.interval", Absence.CONFLICTING, _OTHER_TIMING)
+            changes["interval"] = None
+        elif not (line.once or told):
             changes["interval"] = said.interval
             missing.pop("dose.interval", None)
-    elif not said.interval.same_rhythm(line.interval):
+    elif said.interval is None or not said.interval.same_rhythm(line.interval):
         changes["interval"] = None
-        looked_for = "timing (order and answers disagree)"
-        missing["dose.interval"] = Missing("dose.interval", Absence.CONFLICTING, looked_for)
+        missing["dose.interval"] = Missing("dose.interval", Absence.CONFLICTING, _OTHER_TIMING)
+
+
+def _contradicts_itself(missing: dict[str, Missing], fact: str) -> bool:
+    """Whether the order says this part in two ways: no answer replaces what it says."""
+    return fact in missing and missing[fact].absence is Absence.CONFLICTING
+
+
+def _is_as_needed(line: DoseLine) -> bool:
+    return any(item.looked_for == AS_NEEDED for item in line.missing)
 
 
 _JOIN: dict[str, Callable[[Known[Any], Known[Any]], AnyFact]] = {

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.dose_steps import steps_of
-from cds_service.criteria.quantity import Between
+from cds_service.criteria.quantity import OLDEST, Between
 from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import Inferred, conflicting, newer
@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 METASTATIC_STAGES = frozenset({"IV", "IVB", "IVC"})
 EARLIER_STAGES = re.compile(r"0|I{1,3}([ABCD][123]?)?")
+_NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph", re.IGNORECASE)
+_ORGANS = re.compile(
+    r"\b(?:liver|hepatic|brain|cerebral|bones?|osseous|spin(?:e|al)|adrenal|pleura\w*|skin|distant|contralateral)\b",
+    re.IGNORECASE,
+)
 SENSITIZING = re.compile(
     r"l858r|leu858arg|e746_a750|(exon|ex)[ -]?19[ -]?del|del(etion)?s?[ -]*(in |of )?(exon|ex)[ -]?19"
     r"|sensiti[sz]ing|activating"
@@ -111,10 +116,11 @@ def _age_on(day: date, born: Known[PartialDate]) -> AnyFact:
     birth = born.value
     if birth.earliest > day:
         return Unknown(Absence.NOT_UNDERSTOOD, "a birth date before the order", born.evidence)
-    oldest = years_between(birth.earliest, day)
+    oldest, youngest = years_between(birth.earliest, day), years_between(min(birth.latest, day), day)
+    if youngest > OLDEST:
+        return Unknown(Absence.NOT_UNDERSTOOD, f"a birth date within {OLDEST} years of the order", born.evidence)
     if birth.latest == birth.earliest:
         return Known(Decimal(oldest), born.evidence)
-    youngest = years_between(min(birth.latest, day), day)
     age = Decimal(oldest) if youngest == oldest else Between(Decimal(youngest), Decimal(oldest))
     return Known(age, born.evidence)
 
@@ -429,6 +435,7 @@ def derive_for_disease(facts: Facts) -> Facts:
 def _metastatic(facts: Facts) -> AnyFact | None:
     """Stage IV implies metastatic; stages I-III imply that it is not; metastatic now outranks an older stage.
 
+    A finding of metastases that is doubtful and newer than an early stage leaves open whether that still holds.
     None where nothing follows beyond what is recorded.
     """
     stage, metastatic = facts.get("stage"), facts.get("metastatic", NOT_IN_RECORD)
@@ -444,11 +451,26 @@ def _metastatic(facts: Facts) -> AnyFact | None:
                 return Unknown(Absence.CONFLICTING, "stage IV, yet no metastases", evidence)
             return None
         if implied is not None and metastatic.absence is not Absence.CONFLICTING:
+            if implied is False and _in_doubt_since(stage, metastatic):
+                return None
             return Known(implied, stage.evidence)
     confined = facts.get("liver_confined")
     if isinstance(metastatic, Unknown) and isinstance(confined, Known) and confined.value:
         return Known(False, confined.evidence) if facts.value("disease") == "hcc" else None
     return None
+
+
+def _in_doubt_since(stage: Known[str], metastatic: Unknown) -> bool:
+    """Whether something newer than the staging may be a metastasis. Nodes alone are none."""
+    days = [item.recorded for item in stage.evidence if item.recorded is not None]
+    if metastatic.absence is not Absence.NOT_UNDERSTOOD or not days or len(days) < len(stage.evidence):
+        return False
+    return any(
+        item.recorded is not None
+        and item.recorded > max(days)
+        and (_NODES.search(item.shown) is None or _ORGANS.search(item.shown) is not None)
+        for item in metastatic.evidence
+    )
 
 
 # Each adds to the record, which is not yet anybody's, what follows from it; later ones see what earlier ones added.

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from cds_service.facts.dosage import Dosage
     from cds_service.fhir.read import Json
 
+AS_NEEDED = "timing (given as needed)"
+
 
 class Rhythm(NamedTuple):
     """The interval of an instruction, or why there is none; with neither it is given once."""
@@ -31,14 +33,14 @@ class Rhythm(NamedTuple):
     @property
     def as_needed(self) -> bool:
         """Whether nobody can tell how often, for it is given as needed."""
-        return self.missing is not None and "as needed" in self.missing.looked_for
+        return self.missing is not None and self.missing.looked_for == AS_NEEDED
 
 
 def rhythm_of(said: Dosage) -> Rhythm:
     """How often an instruction is given. What its words say must not contradict its structure."""
     when, texts = said.when, said.texts
     if _as_needed(said.raw) or any(found.as_needed for found in (*texts, *said.added)):
-        return _open(Absence.NOT_RECORDED, "given as needed")
+        return Rhythm(missing=Missing("dose.interval", Absence.NOT_RECORDED, AS_NEEDED))
     if when.missing is not None:
         return Rhythm(missing=when.missing)
     told = [found.interval for found in texts if found.interval is not None]

@@ -84,7 +84,8 @@ def by_name(raw: Mapping[str, object], notes: list[str]) -> dict[str, list[objec
     """The values given for each fact, nested and dotted names alike. Null is left out, an unknown name is noted."""
     given: dict[str, list[object]] = {}
     members: dict[str, dict[str, object]] = {}
-    for key, value in raw.items():
+    for key, written in raw.items():
+        value = _visible(written)
         root, dot, rest = str(key).partition(".")
         if root in GROUPS and root not in OBJECTS:
             for name, inner in (
@@ -99,6 +100,21 @@ def by_name(raw: Mapping[str, object], notes: list[str]) -> dict[str, list[objec
     for name, added in members.items():
         given[name] = [_with_members(value, added) for value in given.get(name) or [{}]]
     return given
+
+
+_UNSEEN = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
+_DEEPEST = 3
+
+
+def _visible(value: object, depth: int = 0) -> object:
+    """A value as a reader sees it: texts without characters that nobody sees, and with one kind of blank."""
+    if isinstance(value, str):
+        return value if value.isascii() else " ".join(_UNSEEN.sub("", value).split())
+    if depth < _DEEPEST and isinstance(value, list):
+        return [_visible(item, depth + 1) for item in value]
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        return {name: _visible(item, depth + 1) for name, item in value.items()}
+    return value
 
 
 def _file(given: dict[str, list[object]], name: str, value: object, notes: list[str]) -> None:

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cds_service.criteria.quantity import PartialDate
+from cds_service.criteria.quantity import OLDEST, PartialDate
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.coverage import line_of_business
@@ -42,6 +42,8 @@ LINES_OF_THERAPY = {
 _LINE = re.compile(r"(?<![-\s])[-\s]*line(?: of)?(?: therapy| treatment)?$")
 """What follows the number of a line. It begins where a run of hyphens does: from each of them would take for ever."""
 _LONGEST = 120
+_LIFETIME = {"days": 366 * OLDEST, "months": 12 * OLDEST, "years": OLDEST}
+"""More than anybody's life holds: an age or a time beyond it is a slip of the pen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ def _truth(value: object) -> bool:
 
 def _number(value: object, reading: Given) -> AnyFact:
     number = decimal(value)
-    if number is None or number < 0:
+    unit = next((unit for unit in _LIFETIME if unit in reading.name), "years")
+    if number is None or not 0 <= number <= _LIFETIME[unit]:
         raise UnusableError
     return Known(number, reading.evidence(value))
 

@@ -104,6 +104,7 @@ class Chart:
     _answers: dict[str, Answer] = field(default_factory=dict)
     _causes: dict[str, Absence] = field(default_factory=dict)
     _others: frozenset[int] = frozenset()
+    _set_aside: dict[str, Resource] = field(default_factory=dict)
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What readers work out of this chart once and share (an index by code, the cancers)."""
 
@@ -137,6 +138,10 @@ class Chart:
     def is_foreign(self, draft: Resource) -> bool:
         """Whether a draft order belongs to another patient than that of the call."""
         return id(draft.raw) in self._others
+
+    def set_aside(self, reference: str) -> Resource | None:
+        """The resource of another patient that a reference names: to say so, never to read it."""
+        return self._set_aside.get(reference) or self._set_aside.get(short_reference(reference))
 
     def resolve(self, reference: object, within: Mapping[str, Any] | None = None) -> Resource | None:
         """The resource a Reference (or its string) points to; None if it did not come with the call.
@@ -250,6 +255,7 @@ class _Builder:
         self.by_type: dict[str, list[Resource]] = {}
         self.by_reference: dict[str, Resource] = {}
         self.others: set[int] = set()
+        self.set_aside: dict[str, Resource] = {}
         self.unnamed = 0
         self.answers: dict[str, Answer] = {}
         self.causes: dict[str, Absence] = {}
@@ -279,6 +285,7 @@ class _Builder:
             answers,
             causes,
             frozenset(self.others),
+            self.set_aside,
         )
 
     def _take_prefetch(
@@ -407,7 +414,7 @@ class _Builder:
             self.others.add(id(resource.raw))
             for name in (resource.reference, resource.full_url):
                 if self.by_reference.get(name) is resource:
-                    del self.by_reference[name]
+                    self.set_aside[name] = self.by_reference.pop(name)
         named = [resource.reference for resource in foreign[:_MOST_NAMED]]
         self.notes += [f"{name} belongs to another patient and was set aside" for name in named]
         if len(foreign) > len(named):

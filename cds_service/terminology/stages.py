@@ -30,6 +30,8 @@ _STAGE = re.compile(
     rf"{_BEFORE}(?:{_TNM}[ ,;:-]*)?{_BEFORE}(?:stage|stg\.?)?[ :,-]*(?:group(?:ing)?[ :,-]*)?(?:is )?[cpy]{{0,2}}"
     rf"{_GROUP}{_AFTER}[ ,;:-]*(?:\(?{_TNM}\)?)?{_AFTER}\.?"
 )
+_NEGATIVE = re.compile(r"-+ ?\d")
+"""A number below zero is no stage."""
 _EXTENT = re.compile(
     r"(?:small cell )?(?:lung cancer[ ,-]*)?(?P<extent>extensive|limited)(?:[ -](?:stage|disease|stage disease))?"
 )
@@ -85,7 +87,7 @@ def stage_from_text(text: str) -> str | None:
     ('IIIB', 'IIIA', None)
     """
     words = plain(text)
-    if len(words) > LONGEST:
+    if len(words) > LONGEST or _NEGATIVE.match(words):
         return None
     if extent := _EXTENT.fullmatch(words.removesuffix(" (finding)")):
         return extent["extent"]

@@ -114,6 +114,8 @@ def test_the_payer_is_known_by_identifier_or_name(payor, known_as):
     [
         [{"reference": "Patient/pt-1"}],
         [{"reference": "RelatedPerson/1"}],
+        [{"reference": "Patient/pt-1/_history/2"}],
+        [{"reference": "https://ehr.example/fhir/RelatedPerson/1/_history/2"}],
         [{"type": "Patient", "display": "self"}],
         [{"display": "Plan A"}, {"display": "Plan B"}],
     ],

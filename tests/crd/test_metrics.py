@@ -34,6 +34,9 @@ def test_national_identifiers_are_taken_from_what_was_sent():
     assert "groupId" not in measured(crd(prefetch=chart(coverage=searchset(coverage(), payer)))), "a payer is no group"
     beside = measured(crd(prefetch=chart(organizations=searchset(group, payer))))
     assert beside["groupId"] == {"system": NPI, "value": "1993999998"}
+    versioned = coverage(payor=[{"reference": f"Organization/{ORGANIZATION['id']}/_history/2"}])
+    beside = measured(crd(prefetch=chart(coverage=searchset(versioned), organizations=searchset(group, payer))))
+    assert beside["groupId"] == {"system": NPI, "value": "1993999998"}, "a payer by its version is one too"
     two = measured(crd(prefetch=chart(organizations=searchset(group, {**group, "id": "h"}))))
     assert "groupId" not in two, "which of several is the user's is not known"
 
@@ -53,6 +56,12 @@ def test_answers_are_told_by_order():
     first, second = measured(crd(order("rx-1"), order("rx-2")), {"cards": cards})["request"]
     assert [one.get("type") for one in first["response"]] == ["off-guideline", None]
     assert [one.get("type") for one in second["response"]] == ["guideline", None]
+
+
+def test_an_order_that_was_dispatched_by_its_version_is_told():
+    body = crd(prefetch=chart(orders=searchset(order("rx-1"))))
+    body["context"] = {"patientId": "pt-1", "dispatchedOrders": ["MedicationRequest/rx-1/_history/3"]}
+    assert len(measured(body)["request"]) == 1
 
 
 def test_broken_calls_are_measured_too():

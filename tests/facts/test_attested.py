@@ -25,6 +25,7 @@ from tests.facts.charts import (
     dx,
     facts,
     icd,
+    lab,
     mg_every,
     prefetch,
     procedure,
@@ -200,6 +201,72 @@ def test_a_dose_that_contradicts_the_order_is_conflicting_and_never_replaces_it(
     (line,) = value(facts(answers, dosageInstruction=mg_every(1500, 4))["dose"])
     assert line.amount is None
     assert [(m.fact, m.absence) for m in line.missing] == [("dose.value", Absence.CONFLICTING)]
+
+
+@pytest.mark.parametrize("unseen", ["\u200b", "\ufeff", "\u2060", "\u00ad"])
+def test_answers_are_read_past_characters_that_nobody_sees(unseen):
+    told = {
+        "biomarkers__egfr": f"nega{unseen}tive",
+        "line_of_therapy": f"first{unseen}",
+        "resectable": f"{unseen}false",
+    }
+    found = facts(answered(**told, combination_drugs=[f"carbo{unseen}platin", "pemetrexed"]))
+    assert (found.value("biomarkers.egfr"), found.value("line_of_therapy")) == ("negative", "first")
+    assert found.value("resectable") is False
+    assert [one.name for one in found.value("combination_drugs")] == ["carboplatin", "pemetrexed"]
+
+
+def test_a_blank_that_does_not_break_is_a_blank():
+    found = facts(answered(biomarkers__alk="not\u00a0tested", responding="stable\u00a0"))
+    assert (found.value("biomarkers.alk"), found.value("responding")) == ("not-tested", "stable")
+
+
+def test_an_answer_to_the_status_that_is_not_understood_leaves_a_diagnosis_of_the_chart_open():
+    for said, absence in (
+        ("definitely maybe", Absence.NOT_UNDERSTOOD),
+        ("entered-in-error", Absence.CONFLICTING),
+    ):
+        assert cause(facts(dx(ADENO), answered(diagnosis_status=said))["diagnosis_status"]) is absence
+    for nobody_knows in ("unknown", "?"):
+        assert value(facts(dx(ADENO), answered(diagnosis_status=nobody_knows))["diagnosis_status"]) == "confirmed"
+
+
+def test_two_answers_of_one_time_leave_open_what_the_chart_says_too():
+    told = (answered("qr-1", stage="IIIA", metastatic=False), answered("qr-2", stage="IIIA", metastatic=True))
+    charted = facts(dx(ADENO), lab("21907-1", "M0"), *told)
+    assert cause(charted["metastatic"]) is Absence.CONFLICTING
+    assert charted.value("stage") == "IIIA"
+
+
+def every_4_weeks(*mg, **more):
+    timing = {"repeat": {"frequency": 1, "period": 4, "periodUnit": "wk"}}
+    rates = [{"doseQuantity": {"value": value, "unit": "mg"}} for value in mg]
+    return [{"doseAndRate": rates, "timing": timing, **more}]
+
+
+@pytest.mark.parametrize(
+    ("instruction", "fact"),
+    [
+        (every_4_weeks(1500, 700), "dose.value"),
+        (every_4_weeks(1500, text="700 mg IV every 4 weeks"), "dose.value"),
+        (every_4_weeks(1500, text="1500 mg IV every 2 weeks"), "dose.interval"),
+        (every_4_weeks(1500, asNeededBoolean=True), "dose.interval"),
+        ([{"text": "1500 mg IV every 4 weeks as needed"}], "dose.interval"),
+    ],
+)
+def test_an_order_that_contradicts_itself_is_not_settled_by_an_answer(instruction, fact):
+    answers = answered(dose__value=1500, dose__unit="mg", dose__interval_value=4, dose__interval_unit="wk")
+    (line,) = value(facts(answers, dosageInstruction=instruction)["dose"])
+    assert [(m.fact, m.absence) for m in line.missing] == [(fact, Absence.CONFLICTING)]
+    assert (line.amount if fact == "dose.value" else line.interval) is None
+
+
+def test_as_needed_is_a_contradiction_only_where_the_order_says_otherwise():
+    answers = answered(dose__as_needed=True)
+    (line,) = value(facts(answers, dosageInstruction=every_4_weeks(1500))["dose"])
+    assert [(m.fact, m.absence) for m in line.missing] == [("dose.interval", Absence.CONFLICTING)]
+    (line,) = value(facts(answers, dosageInstruction=every_4_weeks(1500, asNeededBoolean=True))["dose"])
+    assert [(m.fact, m.absence) for m in line.missing] == [("dose.interval", Absence.NOT_RECORDED)]
 
 
 @pytest.mark.parametrize(("day", "kg"), [("2026-11-10", 72), ("2026-10-01", 70)])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cds_service.criteria.quantity import Amount
 from cds_service.evidence import Absence, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
+from cds_service.facts.derive import derive
 from cds_service.facts.given import read_given
 
 TODAY = date(2026, 11, 22)
@@ -601,3 +602,25 @@ def test_nothing_is_refused_and_nothing_raised(raw):
         assert isinstance(fact, Known | Unknown)
         assert all(item.origin is Origin.GIVEN for item in fact.evidence)
         assert fact.evidence, name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("stage", said) for said in ("-3", "- 3", -3, "--2")],
+        *[("age", age) for age in (1500, 200, "131", -1)],
+        *[("months_since_surgery", -3), ("months_since_surgery", 100000), ("days_on_therapy", 100000)],
+    ],
+)
+def test_a_number_that_nobody_can_have_is_not_understood(name, value):
+    assert one(name, value) is Absence.NOT_UNDERSTOOD
+
+
+def test_numbers_that_somebody_can_have_are_read():
+    assert (one("age", 104), one("months_since_surgery", 240), one("stage", "Stage - IIIB")) == (104, 240, "IIIB")
+
+
+@pytest.mark.parametrize(("born", "understood"), [("1500-01-01", False), ("1850", False), ("1922", True)])
+def test_a_birth_before_any_lifetime_gives_no_age(born, understood):
+    age = derive(read(birth_date=born))["age"]
+    assert isinstance(age, Known) if understood else age.absence is Absence.NOT_UNDERSTOOD

@@ -9,6 +9,7 @@ import pytest
 from cds_service.evidence import Absence, Known
 from cds_service.facts.cancer import RELATED_CONDITION
 from cds_service.facts.claims import Inferred
+from cds_service.facts.derive import derive_for_disease
 from tests.facts.charts import (
     ADENO,
     BTC,
@@ -452,3 +453,39 @@ def test_unclear_words_that_are_newer_than_a_denial_leave_it_open(day, open_agai
     notes = [{"text": "Unresectable", "time": "2026-02-01"}, {"text": "Possibly resectable after all", "time": day}]
     found = facts(dx(note=notes))["resectable"]
     assert (found.value if not open_again else cause(found)) is (Absence.NOT_UNDERSTOOD if open_again else False)
+
+
+def after_stage_iii(*found, staged="2026-02-01"):
+    known = facts(dx(ADENO), stage("IIIB", day=staged), *found)
+    return derive_for_disease(known.including({"disease": Known("nsclc")}))["metastatic"]
+
+
+PROVISIONAL_SECONDARY = {"verificationStatus": {"coding": [{"code": "provisional"}]}}
+
+
+@pytest.mark.parametrize(
+    "doubtful",
+    [
+        lambda day: condition("possible liver metastasis", "c2", day),
+        lambda day: condition("suspected brain metastases", "c2", day),
+        lambda day: icd("C78.7", "c2", day=day, **PROVISIONAL_SECONDARY),
+        lambda day: lab("21907-1", "perhaps M1", "m-1", day=day),
+    ],
+)
+def test_a_doubtful_metastasis_after_an_early_staging_leaves_it_open(doubtful):
+    assert cause(after_stage_iii(doubtful("2026-05-01"))) is Absence.NOT_UNDERSTOOD
+    for older in ("2026-01-15", "2026-02-01", None):
+        assert value(after_stage_iii(doubtful(older))) is False, older
+
+
+@pytest.mark.parametrize(
+    ("words", "is_open"),
+    [
+        ("metastatic to mediastinal lymph nodes", False),
+        ("possible metastases in liver and lymph nodes", True),
+    ],
+)
+def test_nodes_alone_after_an_early_staging_ask_for_nothing(words, is_open):
+    known = facts(dx(ADENO, note=[{"text": words, "time": "2026-05-01"}]), stage("IIIB"))
+    found = derive_for_disease(known.including({"disease": Known("nsclc")}))["metastatic"]
+    assert isinstance(found, Known) is not is_open

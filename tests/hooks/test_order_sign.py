@@ -347,6 +347,23 @@ async def test_an_order_that_is_named_twice_in_a_dispatch_is_judged_once(posted:
     assert not any("same call" in note for note in assessments(answer)[0].get("notes", []))
 
 
+@pytest.mark.parametrize("version", ["", "/_history/2"])
+async def test_a_dispatched_order_of_another_patient_is_named_as_such(posted: Callable[..., Any], version: str) -> None:
+    context = {"patientId": "pt-1", "dispatchedOrders": [f"MedicationRequest/rx-1{version}"], "performer": "x/y"}
+    body = {**call(), "hook": "order-dispatch", "context": context}
+    theirs = order(subject={"reference": "Patient/pt-2"})
+    body["prefetch"]["medicationRequests"] = searchset(theirs)
+    answer = await posted(body, "/cds-services/durvalumab-order-dispatch")
+    (card,) = answer["cards"]
+    assert "belongs to another patient" in card["summary"]
+    assert "MedicationRequest/rx-1" in card["detail"]
+    del theirs["medicationCodeableConcept"]
+    theirs["medicationReference"] = {"reference": "Medication/unknown"}
+    body["prefetch"]["medicationRequests"] = searchset(theirs)
+    (unknown,) = (await posted(body, "/cds-services/durvalumab-order-dispatch"))["cards"]
+    assert "was not checked" in unknown["summary"], "an order that may be for the drug is not passed over"
+
+
 @pytest.mark.parametrize("told", ["refuted", "provisional"])
 async def test_an_answer_that_contradicts_a_confirmed_diagnosis_leaves_it_open(posted: Callable[..., Any], told: str):
     body = call()
