@@ -127,7 +127,10 @@ _FINDING = re.compile(
     r"mutat|mutant|variant|rearrang|fusion|alterat|transloc|aberrat|delet|insert|wild|\bwt\b|\bexons?\b|"
     r"(?<!dna )\b(?:pos|neg)(?:itive|ative)?\b"
 )
-_FRACTION = re.compile(r"\btumou?r fraction\b")
+_FRACTION = re.compile(
+    r"\btumou?r fraction\b|\b(?:ct|cf)dna: (?:not detected|undetected|absent)|"
+    r"\b(?:reports?|testing|results?) (?:(?:was|is|were) )?(?:not|absent|found)\b"
+)
 _CLAUSES = re.compile(r"[;,.\n]|\band\b|\bbut\b")
 _NO_DRIVER = re.compile(r"\bbenign\b|\b(?:uncertain|unknown) significance\b|\bvus\b", re.IGNORECASE)
 _MUTATIONS = (

@@ -88,16 +88,16 @@ _KNOWN_WORDS = frozenset(
         "stable sd responding responds respond responded response remission improved improvement regression regressed "
         "regressing ned cr pr complete partial near good very excellent major metabolic radiographic radiographically "
         "radiologic radiological radiologically objective overall durable ongoing continued continuing continues "
-        "remains remain remained currently now today still best unchanged no not non without never has have had is "
-        "are was been and or nor of the a an in on by per at to with from for as since after following during "
+        "remains remain remained currently now today still best unchanged no not non without has have is "
+        "are been and or nor of the a an in on by per at to with from for as since after following during "
         "compared prior previous last evidence sign signs disease dz diseases cancer carcinoma adenocarcinoma nsclc "
-        "sclc hcc cholangiocarcinoma btc bilc lung tumor tumour tumors tumours lesion lesions all metastatic "
+        "sclc hcc cholangiocarcinoma btc bilc lung tumor tumour tumors tumours lesions all metastatic "
         "recurrent malignant malignancy neoplasm local locally regional locoregional distant nodal progress "
         "progressed progresses progressing progression progressive free recist irecist mrecist criteria assessment "
         "assessed status restaging staging imaging scan scans ct pet mri cap study exam examination interval "
-        "comparison baseline treatment therapy chemoradiation chemoradiotherapy crt ccrt concurrent radiation "
+        "comparison treatment therapy chemoradiation chemoradiotherapy crt ccrt concurrent radiation "
         "radiotherapy chemotherapy chemo immunotherapy durvalumab imfinzi definitive completion completed cycle "
-        "cycles dose doses week weeks month months day days year years patient pt shows show showed showing "
+        "cycles doses week weeks month months day days years patient pt shows show showed showing "
         "demonstrates demonstrated confirms confirmed result results impression conclusion see report seen detected "
         "identified found noted recurrence relapse jan feb mar apr may jun jul aug sep oct nov dec january february "
         "march april june july august september october november december significant v well marked burden appearance "
@@ -107,6 +107,10 @@ _KNOWN_WORDS = frozenset(
 )
 """The words of plain statements. A course that stands beside any other ("stable, CEA rising", "NED in chest") may be
 that of one place, of the patient or of something else."""
+_LEFT_OVER = re.compile(
+    r"\b(?:no(?! evidence of disease)|not|without|local(?:ly)?|regional|locoregional|nodal|distant)\b"
+)
+"""A denial that is not one of progression or of what is new ("no CR"), or a place beside a course."""
 _OF_THE_PATIENT = re.compile(
     r"\b(?:patient|pt)\b(?! (?:has|with|had|shows|showed|in (?:complete |partial )?remission)\b)|"
     r"(?<!no )\blocal(?:ly)? (?:response|remission|regression)|\b(?:stable|ned) local"
@@ -149,6 +153,8 @@ def _meaning_of(words: str) -> str | None:
                 return None  # of another time; "stable compared to prior" is of this one
             meanings.add(meaning)
     if meanings != {"progressed"} and (_GROWS.search(_NO_NEW.sub(" ", said)) or _IN_PART.search(said)):
+        return None
+    if meanings != {"progressed"} and _LEFT_OVER.search(_NO_NEW.sub(" ", rest)):
         return None
     if meanings != {"progressed"} and (_OF_THE_PATIENT.search(said) or not _is_plain(said)):
         return None
