@@ -123,6 +123,20 @@ _EXCEPTION = doubt("exception")
 _STILL_DENIED = re.compile(r"\b(?:no|not|never|nor|without|nothing)\b")
 _OTHER_METHOD = re.compile(r"\bihc\b|immuno|expres|protein|amplif|copy number|polysomy|\bfish\b")
 """What is found of EGFR by another method than sequencing is no mutation; ALK is tested by them."""
+_MATERIAL = re.compile(
+    r"\b(?:(?:ct|cf)?[dr]na|tumou?rs?|cells?|malignan\w*|cancer|carcinoma|disease|lesions?|specimens?|samples?|tissue|"
+    r"blocks?|slides?|reports?|results?)\b"
+)
+"""What a test looks at, or is reported in. That it is there or not says nothing of a mutation."""
+_LOOKED_IN = re.compile(r"\b(?:in|on|from|by|using|via|see|per)\b[^.;,:]*")
+_FINDING = re.compile(
+    r"mutat|mutant|variant|rearrang|fusion|alterat|transloc|aberrat|delet|insert|wild|\bwt\b|\bexons?\b|"
+    r"(?<!dna )\b(?:pos|neg)(?:itive|ative)?\b"
+)
+_FRACTION = re.compile(
+    r"\btumou?r fraction\b|\b(?:ct|cf)dna: (?:not detected|undetected|absent)|"
+    r"\b(?:reports?|testing|results?) (?:(?:was|is|were) )?(?:not|absent|found)\b"
+)
 _CLAUSES = re.compile(r"[;,.\n]|\band\b|\bbut\b")
 _NO_DRIVER = re.compile(r"\bbenign\b|\b(?:uncertain|unknown) significance\b|\bvus\b", re.IGNORECASE)
 _MUTATIONS = (
@@ -379,7 +393,7 @@ def result_of_words(words: str) -> str | None:
         return None
     if _UNTESTED.search(said):
         return "not-tested"
-    if _OPEN.search(said):
+    if _OPEN.search(said) or _is_of_material(said):
         return None
     rest, denied = _NEGATIVE.subn(" ", said)
     if any(_affirmed_of_denied(clause) for clause in _CLAUSES.split(rest)):
@@ -393,6 +407,20 @@ def result_of_words(words: str) -> str | None:
     if _POSITIVE.search(said):
         return "positive"
     return "positive" if _MENTION.search(said) and _only_names_it(said) else None
+
+
+def _is_of_material(said: str) -> bool:
+    """Whether a result tells what the specimen held and not what its genes are: "ctDNA not detected"."""
+    if _FRACTION.search(said):
+        return True
+    clauses = (_LOOKED_IN.sub(" ", clause) for clause in re.split(r"[;:,.]", said))
+    return any(
+        _MATERIAL.search(clause)
+        and not _FINDING.search(clause)
+        and not _MENTION.search(clause)
+        and (_NEGATIVE.search(clause) or _POSITIVE.search(clause))
+        for clause in clauses
+    )
 
 
 def _only_names_it(said: str) -> bool:

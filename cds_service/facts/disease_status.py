@@ -83,6 +83,43 @@ _NO_METASTASES = re.compile(
     r"(?: (?:found|seen|detected|identified|appeared|developed)\b)?"
 )
 """Names a place, or something found, only to deny it."""
+_WHOLE = re.compile(
+    r"\b(?:non-small[- ]cell )?lung (?:cancer|carcinoma|adenocarcinoma|ca)\b|\bbone marrow adequate\b|"
+    r"\bchest,?(?:/| and | )? ?abdomen,?(?:/| and | )? ?(?:and )?pelvis\b|\bstage i{1,3}v?[abc]?\d?\b|\bdoing well\b"
+)
+_WORD = re.compile(r"[^\W\d_]+")
+_KNOWN_WORDS = frozenset(
+    _WORD.findall(
+        "stable sd responding responds respond responded response remission improved improvement regression regressed "
+        "regressing ned cr pr complete partial near good very excellent major metabolic radiographic radiographically "
+        "radiologic radiological radiologically objective overall durable ongoing continued continuing continues "
+        "remains remain remained currently now today still best unchanged no not non without has have is "
+        "are been and or nor of the a an in on by per at to with from for as since after following during "
+        "compared prior previous last evidence sign signs disease dz diseases cancer carcinoma adenocarcinoma nsclc "
+        "sclc hcc cholangiocarcinoma btc bilc lung tumor tumour tumors tumours lesions all metastatic "
+        "recurrent malignant malignancy neoplasm local locally regional locoregional distant nodal progress "
+        "progressed progresses progressing progression progressive free recist irecist mrecist criteria assessment "
+        "assessed status restaging staging imaging scan scans ct pet mri cap study exam examination interval "
+        "comparison treatment therapy chemoradiation chemoradiotherapy crt ccrt concurrent radiation "
+        "radiotherapy chemotherapy chemo immunotherapy durvalumab imfinzi definitive completion completed cycle "
+        "cycles doses week weeks month months day days years patient pt shows show showed showing "
+        "demonstrates demonstrated confirms confirmed result results impression conclusion see report seen detected "
+        "identified found noted recurrence relapse jan feb mar apr may jun jul aug sep oct nov dec january february "
+        "march april june july august september october november december significant v well marked burden appearance "
+        "controlled decrease decreased size platinum based cisplatin carboplatin paclitaxel etoposide "
+        "pemetrexed rt also "
+    )
+)
+"""The words of plain statements. A course that stands beside any other ("stable, CEA rising", "NED in chest") may be
+that of one place, of the patient or of something else."""
+_LEFT_OVER = re.compile(
+    r"\b(?:no(?! evidence of disease)|not|without|local(?:ly)?|regional|locoregional|nodal|distant)\b"
+)
+"""A denial that is not one of progression or of what is new ("no CR"), or a place beside a course."""
+_OF_THE_PATIENT = re.compile(
+    r"\b(?:patient|pt)\b(?! (?:has|with|had|shows|showed|in (?:complete |partial )?remission)\b)|"
+    r"(?<!no )\blocal(?:ly)? (?:response|remission|regression)|\b(?:stable|ned) local"
+)
 
 
 def read(reading: Reading) -> list[Claim[str]]:
@@ -124,9 +161,19 @@ def _meaning_of(words: str) -> str | None:
         there = _NO_METASTASES.sub(" ", said)
         if _GROWS.search(_NO_NEW.sub(" ", there)) or _IN_PART.search(there):
             return None
+        beside = _NO_NEW.sub(" ", _NO_METASTASES.sub(" ", rest))
+        if _LEFT_OVER.search(beside) or _OF_THE_PATIENT.search(there) or not _is_plain(there):
+            return None
     if not meanings and denied:
         return "stable"
     return meanings.pop() if len(meanings) == 1 else None
+
+
+def _is_plain(said: str) -> bool:
+    """Whether a favourable course stands among words that are all known here; what is denied as new may be anything."""
+    rest = _WHOLE.sub(" ", _NO_NEW.sub(" ", said))
+    words = _WORD.findall(rest)
+    return "lung" not in words and _KNOWN_WORDS.issuperset(words)
 
 
 def response(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -> dict[str, AnyFact]:
