@@ -64,6 +64,12 @@ OWN_ORGAN = {"lung": ("C780",), "liver": ("C787",)}
 _PRESENT = frozenset({"present", "yes", "true", "positive", "detected", "found"})
 _ABSENT = frozenset({"absent", "no", "none", "false", "negative", "not present", "not detected", "not found"})
 _NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph")
+_BEYOND_NODES = re.compile(
+    r"\b(?:distant|brain|cerebral|cerebell\w+|cns|intracranial|leptomening\w+|bones?|osseous|skelet\w+|spin(?:e|al)|liver|"
+    r"hepatic|adrenals?|peritone\w+|omental|pleura\w*|contralateral lung|kidneys?|renal|skin|cutaneous|visceral)\b"
+    r"(?! (?:hil\w+|lymph|nod))"
+)
+"""Where a metastasis is none of lymph nodes, also where those are named beside it."""
 
 
 def read(reading: Reading) -> Mapping[str, AnyFact]:
@@ -254,9 +260,9 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
 
 @lru_cache(maxsize=4096)
 def _metastasis_in_words(concept: Concept) -> bool:
-    """Whether a concept's words mention a metastasis other than one of lymph nodes."""
+    """Whether a concept's words mention a metastasis other than one of lymph nodes alone."""
     words = concept.words.lower()
-    return "metasta" in words and not _NODES.search(words)
+    return "metasta" in words and not (_NODES.search(words) and not _BEYOND_NODES.search(words))
 
 
 def _set_aside(raw: Json) -> bool:

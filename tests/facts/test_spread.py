@@ -433,7 +433,15 @@ def test_a_feared_recurrence_is_not_understood():
     )
 
 
-@pytest.mark.parametrize(("words", "metastatic"), [("Brain metastases", True), ("Metastasis to lymph nodes", None)])
+@pytest.mark.parametrize(
+    ("words", "metastatic"),
+    [
+        ("Brain metastases", True),
+        ("Brain metastases and nodal spread", True),
+        ("Metastasis to lymph nodes", None),
+        ("Metastasis to hepatic hilar lymph nodes", None),
+    ],
+)
 def test_a_secondary_tumour_in_words(words, metastatic):
     found = facts(dx(), condition(words, "sec-1"))["metastatic"]
     assert (found.value if isinstance(found, Inferred) else None) is metastatic
@@ -468,6 +476,7 @@ PROVISIONAL_SECONDARY = {"verificationStatus": {"coding": [{"code": "provisional
     [
         lambda day: condition("possible liver metastasis", "c2", day),
         lambda day: condition("suspected brain metastases", "c2", day),
+        lambda day: condition("Suspected brain metastases and nodal spread", "c2", day),
         lambda day: icd("C78.7", "c2", day=day, **PROVISIONAL_SECONDARY),
         lambda day: lab("21907-1", "perhaps M1", "m-1", day=day),
     ],
