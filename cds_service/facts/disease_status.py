@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import cache
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Unknown
@@ -15,6 +16,7 @@ from cds_service.facts.claims import Claim, conflicting, known, newest, with_val
 from cds_service.facts.records import NO_RESULT, coded, evidence, in_words, observed_on, status_of, value_of
 from cds_service.facts.subject import concerns
 from cds_service.fhir.read import entries_of, runs_on
+from cds_service.terminology.codes import entries
 from cds_service.terminology.doubt import clause_before, doubt, plain
 from cds_service.values import remembered
 
@@ -79,13 +81,15 @@ _IN_PART = re.compile(
 )
 """What is said of one place only. The disease may have progressed in another."""
 _NO_METASTASES = re.compile(
-    r"\b(?:no|without)(?: (?:any|evidence of|distant|brain|cns|intracranial|bone|adrenal|liver))* metastas[ei]s\b"
+    r"\b(?:no|without)(?: (?:any|evidence of|distant|brain|cns|intracranial|bone|adrenal|liver|pleural|pericardial|"
+    r"mediastinal|hilar))* (?:metastas[ei]s|effusions?|(?:lymph)?adenopathy|pneumonitis)\b"
     r"(?: (?:found|seen|detected|identified|appeared|developed)\b)?"
 )
 """Names a place, or something found, only to deny it."""
 _WHOLE = re.compile(
     r"\b(?:non-small[- ]cell )?lung (?:cancer|carcinoma|adenocarcinoma|ca)\b|\bbone marrow adequate\b|"
-    r"\bchest,?(?:/| and | )? ?abdomen,?(?:/| and | )? ?(?:and )?pelvis\b|\bstage i{1,3}v?[abc]?\d?\b|\bdoing well\b"
+    r"\bchest,?(?:/| and | )? ?abdomen,?(?:/| and | )? ?(?:and )?pelvis\b|\bstage i{1,3}v?[abc]?\d?\b|\bdoing well\b|"
+    r"\btolerat\w+ (?:it |treatment |therapy )?well\b|\becog \d\b"
 )
 _WORD = re.compile(r"[^\W\d_]+")
 _KNOWN_WORDS = frozenset(
@@ -147,6 +151,8 @@ def read(reading: Reading) -> list[Claim[str]]:
 def _meaning_of(words: str) -> str | None:
     """What a disease status says in words; None where it says several things or none."""
     said = plain(words)
+    if published := _published().get(_FINDING.sub("", said)):
+        return published
     if runs_on(said) or _UNSURE.search(said):
         return None
     rest, denied = _NOT_PROGRESSED.subn(" ", said)
@@ -167,6 +173,19 @@ def _meaning_of(words: str) -> str | None:
     if not meanings and denied:
         return "stable"
     return meanings.pop() if len(meanings) == 1 else None
+
+
+_FINDING = re.compile(r"'s\b|\Athe | \(finding\)\Z|\.\Z")
+
+
+@cache
+def _published() -> dict[str, str]:
+    """What the displays of codes mean where they are sent as words alone."""
+    return {
+        _FINDING.sub("", plain(entry.display)): entry.attributes["means"]
+        for entry in entries("disease_status_value")
+        if entry.display.startswith("Patient condition")  # other displays are plain statements as any
+    }
 
 
 def _is_plain(said: str) -> bool:
