@@ -89,7 +89,9 @@ _NO_METASTASES = re.compile(
 _WHOLE = re.compile(
     r"\b(?:non-small[- ]cell )?lung (?:cancer|carcinoma|adenocarcinoma|ca)\b|\bbone marrow adequate\b|"
     r"\bchest,?(?:/| and | )? ?abdomen,?(?:/| and | )? ?(?:and )?pelvis\b|\bstage i{1,3}v?[abc]?\d?\b|\bdoing well\b|"
-    r"\btolerat\w+ (?:it |treatment |therapy )?well\b|\becog \d\b"
+    r"\btolerat\w+ (?:it |treatment |therapy )?well\b|\becog \d\b|"
+    r"\bdecreased? in size of the (?:rul|rml|rll|lul|lll|primary|lung) (?:mass|tumou?r|lesion|nodule)\b|"
+    r"\bremission phase\b"
 )
 _WORD = re.compile(r"[^\W\d_]+")
 _KNOWN_WORDS = frozenset(
