@@ -112,7 +112,7 @@ _KNOWN_WORDS = frozenset(
         "demonstrates demonstrated confirms confirmed result results impression conclusion see report seen detected "
         "identified found noted recurrence relapse jan feb mar apr may jun jul aug sep oct nov dec january february "
         "march april june july august september october november december significant v well marked burden appearance "
-        "controlled decrease decreased size platinum based cisplatin carboplatin paclitaxel etoposide "
+        "controlled full decrease decreased size platinum based cisplatin carboplatin paclitaxel etoposide "
         "pemetrexed rt also "
     )
 )
