@@ -24,6 +24,6 @@ VOLUME /app/data
 USER 10001:10001
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s \
-    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8080/health', timeout=2)"]
+    CMD ["python", "-c", "import http.client, os; to = http.client.HTTPConnection('127.0.0.1', int(os.environ['DURVALUMAB_CDS_PORT']), timeout=2); to.request('GET', '/health'); assert to.getresponse().status == 200"]
 ENTRYPOINT ["durvalumab-cds"]
 CMD ["serve"]

@@ -59,6 +59,9 @@ def top(version: Annotated[bool, typer.Option("--version", help="Print the versi
         raise typer.Exit
 
 
+# --- serving, and judging one request or some facts -------------------------------------------------------------------
+
+
 @app.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
@@ -125,6 +128,9 @@ def check(
     from cds_service.offline import check_body, read_body
 
     _found(check_body(read_body(file)), "The request is valid.", as_json=as_json)
+
+
+# --- policies ---------------------------------------------------------------------------------------------------------
 
 
 @policy.command("list")
@@ -199,6 +205,9 @@ def policy_diff(before: Earlier, after: Later, as_json: AsJson = False) -> None:
     _show(lines, terminal.changes(lines), as_json=as_json)
 
 
+# --- the settings, and what the record tells --------------------------------------------------------------------------
+
+
 @app.command()
 def config(as_json: AsJson = False) -> None:
     """Print the settings in force; of secrets only whether they are set."""
@@ -221,6 +230,9 @@ def stats(
     with _store() as (store, _):
         found = rates(store, since=_micros(since), until=_micros(until))
     _show(found, terminal.rates(found), as_json=as_json)
+
+
+# --- the record -------------------------------------------------------------------------------------------------------
 
 
 @record_app.command("upgrade")
@@ -311,31 +323,7 @@ def record_show(
     _show(told, [terminal.document(told)], as_json=as_json)
 
 
-@contextmanager
-def _store() -> Iterator[tuple[Any, Any]]:
-    from cds_service.record.store import StoreUnavailableError
-
-    store, keys = _store_of(_settings())
-    try:
-        store.prepare()
-        yield store, keys
-    except StoreUnavailableError as error:
-        raise ServiceError(f"The database of the record cannot be reached, or refuses: {error}") from None
-    finally:
-        store.close()
-
-
-def _store_of(settings: Any) -> tuple[Any, Any]:
-    from cds_service.record.opening import store_in
-
-    url, secret = (
-        value.get_secret_value() if value else None for value in (settings.record_url, settings.record_secret)
-    )
-    return store_in(settings.data_folder, url, secret)
-
-
-def _micros(day: datetime | None) -> int | None:
-    return int(day.replace(tzinfo=UTC).timestamp() * 1_000_000) if day else None
+# --- registries, registers, keys and passwords ------------------------------------------------------------------------
 
 
 @registry.command("check")
@@ -431,6 +419,9 @@ def operator(
     _show({"password": password, "line": line}, [f"password, told once: {password}", line], as_json=as_json)
 
 
+# --- prefetch ---------------------------------------------------------------------------------------------------------
+
+
 @app.command()
 def prefetch(
     profile: Annotated[str, typer.Option(help="For whom: generic, crd, epic, cerner.")] = "generic",
@@ -444,8 +435,7 @@ def prefetch(
     _show(told, [*lines[1:], "", f"sha256 {told['sha256']}"], as_json=as_json)
 
 
-def _rows(templates: dict[str, str]) -> list[str]:
-    return [f"  {key}: {query}" for key, query in templates.items()]
+# --- what commands share ----------------------------------------------------------------------------------------------
 
 
 def _settings(**overrides: object) -> Any:
@@ -460,6 +450,37 @@ def _library(folder: Path | None) -> Any:
     return load_library(folder or _settings().policy_folder)
 
 
+@contextmanager
+def _store() -> Iterator[tuple[Any, Any]]:
+    from cds_service.record.store import StoreUnavailableError
+
+    store, keys = _store_of(_settings())
+    try:
+        store.prepare()
+        yield store, keys
+    except StoreUnavailableError as error:
+        raise ServiceError(f"The database of the record cannot be reached, or refuses: {error}") from None
+    finally:
+        store.close()
+
+
+def _store_of(settings: Any) -> tuple[Any, Any]:
+    from cds_service.record.opening import store_in
+
+    url, secret = (
+        value.get_secret_value() if value else None for value in (settings.record_url, settings.record_secret)
+    )
+    return store_in(settings.data_folder, url, secret)
+
+
+def _micros(day: datetime | None) -> int | None:
+    return int(day.replace(tzinfo=UTC).timestamp() * 1_000_000) if day else None
+
+
+def _rows(templates: dict[str, str]) -> list[str]:
+    return [f"  {key}: {query}" for key, query in templates.items()]
+
+
 def _found(problems: list[str], none: str, *, as_json: bool) -> None:
     """Show what a check found, and end with its exit code."""
     from cds_service import terminal
@@ -470,6 +491,7 @@ def _found(problems: list[str], none: str, *, as_json: bool) -> None:
 
 
 def _show(value: object, readable: Iterable[RenderableType], *, as_json: bool = False) -> None:
+    """Print a value as one JSON document, or what a reader at a terminal is to see of it."""
     if as_json:
         from cds_service.cdshooks import write_json
 

@@ -47,7 +47,8 @@ from cds_service.web.sealed import Sealed
 from hooks import chart_review, demo_draft, order_dispatch, order_select, order_sign
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -90,7 +91,7 @@ class Files:
     def read(cls, settings: Settings) -> Files:
         """Read all, so that a wrong one keeps the service from starting. Raises ServiceError, naming every problem."""
         folder = settings.policy_folder
-        policies = Reloadable("policies", lambda: load_library(folder), folder, load_library(folder))
+        policies = Reloadable("policies", lambda: load_library(folder), folder)
         return cls(policies, _registry(settings), _operators(settings), settings.site())
 
     @property
@@ -112,17 +113,21 @@ def create_app(
     """The ASGI application. Raises PolicyError, RegistryError or SettingsError, each naming every problem."""
     settings = settings or Settings.load()
     files = files or Files.read(settings)
-    policies, registry, operators, watched = files.policies, files.registry, files.operators, files.watched
-    site = files.site
+    policies, registry, operators = files.policies, files.registry, files.operators
+
+    # what is kept from one call to the next
     recorder = settings.recorder()
-    life = Life(recorder=recorder, watched=watched)
     evaluations: Evaluations = InMemory() if recorder is None else recorder.evaluations
     responses: Responses = ResponsesInMemory() if recorder is None else recorder.responses
-    site = replace(site, crd=replace(site.crd, evaluations=evaluations, responses=responses))
+    site = replace(files.site, crd=replace(files.site.crd, evaluations=evaluations, responses=responses))
+    life = Life(recorder=recorder, watched=files.watched)
+
+    # who may call, and whom the service calls
     outbound = Outbound(registry, demo=settings.demo_mode, more=settings.fhir_servers)
     replay = _replay(settings, recorder)
     keys = KeyCache(outbound.read_keys, on_reading=_keys_read)
     door = Door(registry, Verifier(keys, replay), base=settings.public_base_url, demo=settings.demo_mode)
+
     calls = Calls(
         services={service.id: service for service in services if settings.demo_mode or not service.demo_only},
         library=policies,
@@ -133,6 +138,60 @@ def create_app(
         journal=Journal(recorder, settings.record_every_call),
         measures=_measures(settings),
     )
+    operations = Operations(
+        library=policies,
+        registry=registry,
+        keys=keys,
+        services=tuple(calls.services.values()),
+        life=life,
+        recorder=recorder,
+        watched=files.watched,
+        tokens_in_store=isinstance(replay, SharedReplay) and not settings.demo_mode,
+    )
+    fhir = Fhir(policies, settings.today, site.public_base_url, evaluations, responses, settings.body_limit, _owner)
+    launch = LaunchPages(
+        library=policies,
+        evaluations=evaluations,
+        responses=responses,
+        today=settings.today,
+        registry=registry,
+        outbound=outbound,
+        replay=replay,
+        sealed=_sealed(recorder),
+        public_base=site.public_base_url,
+    )
+
+    api = FastAPI(
+        title="Durvalumab CDS",
+        version=__version__,
+        description="Checks orders against a payer's medical policy. It informs; it never approves or denies.",
+        exception_handlers=dict.fromkeys((RequestError, HTTPException, Exception), _answered),
+        lifespan=_lifespan(settings, life, keys, outbound, replay),
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
+    api.state.running = frame.Running(
+        demo=settings.demo_mode, workbench=settings.demo_mode or bool(operators), library=policies
+    )
+    api.router.routes.extend([*calls.routes(), *operations.routes(), *fhir.routes()])
+    api.include_router(policy_routes(policies, site, settings.today, settings.body_limit))
+    api.router.routes.extend(launch.routes())
+    if settings.demo_mode:
+        api.router.routes.extend(_workbench(calls, settings, evaluations, responses, registry))
+    elif operators:
+        pages = Workbench(calls.services, policies, site, settings.today, settings.body_limit)
+        api.router.routes.extend(pages.routes())
+
+    # from the outside inwards: every request is answered, limited, let in; the usual calls go past the framework
+    gate = Gate(Shortcut(api, calls), door, settings.calls_per_second, Operators(operators) if operators else None)
+    return Edge(Limits(gate, most_calls=settings.most_calls, body_seconds=settings.body_seconds), life)
+
+
+def _lifespan(
+    settings: Settings, life: Life, keys: KeyCache, outbound: Outbound, replay: ReplayStore
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What begins before the first request and ends after the last one."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -146,44 +205,7 @@ def create_app(
         await outbound.close()
         replay.close()
 
-    api = FastAPI(
-        title="Durvalumab CDS",
-        version=__version__,
-        description="Checks orders against a payer's medical policy. It informs; it never approves or denies.",
-        exception_handlers=dict.fromkeys((RequestError, HTTPException, Exception), _answered),
-        lifespan=lifespan,
-        redirect_slashes=False,
-        docs_url=None,
-        redoc_url=None,
-    )
-    api.state.running = frame.Running(
-        demo=settings.demo_mode, workbench=settings.demo_mode or bool(operators), library=policies
-    )
-    needed = isinstance(replay, SharedReplay) and not settings.demo_mode
-    operations = Operations(policies, registry, keys, tuple(calls.services.values()), life, recorder, watched, needed)
-    api.router.routes.extend([*calls.routes(), *operations.routes()])
-    fhir = Fhir(policies, settings.today, site.public_base_url, evaluations, responses, settings.body_limit, _owner)
-    api.router.routes.extend(fhir.routes())
-    api.include_router(policy_routes(policies, site, settings.today, settings.body_limit))
-    launch = LaunchPages(
-        policies,
-        evaluations,
-        responses,
-        settings.today,
-        registry,
-        outbound,
-        replay,
-        _sealed(recorder),
-        site.public_base_url,
-    )
-    api.router.routes.extend(launch.routes())
-    if settings.demo_mode:
-        api.router.routes.extend(_workbench(calls, settings, evaluations, responses, registry))
-    elif operators:
-        pages = Workbench(calls.services, policies, site, settings.today, settings.body_limit)
-        api.router.routes.extend(pages.routes())
-    gate = Gate(Shortcut(api, calls), door, settings.calls_per_second, Operators(operators) if operators else None)
-    return Edge(Limits(gate, most_calls=settings.most_calls, body_seconds=settings.body_seconds), life)
+    return lifespan
 
 
 def _owner(request: Request) -> str:
@@ -233,7 +255,7 @@ def _operators(settings: Settings) -> Reloadable[dict[str, str]] | None:
     path = settings.operators
     if path is None or settings.demo_mode:
         return None
-    return Reloadable("operators", lambda: load_operators(path), path, load_operators(path))
+    return Reloadable("operators", lambda: load_operators(path), path)
 
 
 def _registry(settings: Settings) -> LiveRegistry:

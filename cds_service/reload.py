@@ -31,13 +31,14 @@ _REFUSED = (ServiceError, OSError, ValueError)
 class Reloadable(Generic[T]):
     """A value read from files, and the newest version of it that is in order."""
 
-    def __init__(self, what: str, load: Callable[[], T], folder_or_file: Path | None, current: T) -> None:
+    def __init__(self, what: str, load: Callable[[], T], folder_or_file: Path | None, current: T | None = None) -> None:
+        """Without ``current`` the files are read now, and what is wrong with them is raised."""
         self.what = what
-        self.current = current
         self.alarm = ""
         self._load = load
         self._path = folder_or_file
-        self._stamp = self._stamped()
+        self._stamp = self._stamped()  # first: what changes while it is read is read again
+        self.current = load() if current is None else current
 
     def __call__(self) -> T:
         """The version in use."""

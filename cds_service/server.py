@@ -38,6 +38,15 @@ if TYPE_CHECKING:
 log = logging.getLogger("cds_service.server")
 
 BANNER = "DEMO MODE: anybody may call without a token; not for patient data"
+LONGEST_ANSWER = 10
+"""Seconds that requests in flight may still take when the service ends."""
+LINGER = 1.0
+"""Seconds for which open connections may bring one more request after listening has ended."""
+TURN = 0.001
+"""Seconds after which a thread that computes lets another one go on (Python's own: 0.005).
+
+The record's writer needs Python's lock back after each of its statements, and a call waits for its row.
+"""
 
 
 def serve(settings: Settings) -> int:
@@ -99,19 +108,6 @@ async def _demo(settings: Settings, story: Path, *, once: bool, show: Callable[.
         if not once:
             show(None, [f"Serving on at {address}/cds-services (Ctrl-C ends)."])
             await server.wait()
-
-
-LONGEST_ANSWER = 10
-"""Seconds that requests in flight may still take when the service ends."""
-LINGER = 1.0
-"""Seconds for which open connections may bring one more request after listening has ended."""
-
-
-TURN = 0.001
-"""Seconds after which a thread that computes lets another one go on (Python's own: 0.005).
-
-The record's writer needs Python's lock back after each of its statements, and a call waits for its row.
-"""
 
 
 class Server(uvicorn.Server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from datetime import UTC, date, datetime, tzinfo
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,6 +28,7 @@ from cds_service.crd.coverage import Payer
 from cds_service.crd.decision import Contact
 from cds_service.errors import SettingsError
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
+from cds_service.files import read_file
 from cds_service.otel import installed
 from cds_service.service import Site
 from cds_service.trust.addresses import is_loopback, normal_base
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from cds_service.record.recorder import Recorder
 
 PREFIX = "DURVALUMAB_CDS_"
+_PATHS = ("registry", "operators", "replay_file", "policy_folder", "crd_metrics", "authorizations", "data_folder")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 MEBIBYTE = 1024 * 1024
 
 
@@ -51,7 +55,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", use_attribute_docstrings=True)
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", min_length=1)
     """Address to listen on."""
     port: int = Field(8080, ge=0, le=65535)
     """Port to listen on; 0 takes any free one."""
@@ -82,7 +86,7 @@ class Settings(BaseSettings):
     """Calls that are worked on at once; above this, 503."""
     calls_per_second: int | None = Field(None, gt=0)
     """Calls a second of one client, where its registration names no others; above this, 429. Left out: no limit."""
-    body_seconds: float = Field(10, gt=0)
+    body_seconds: float = Field(10, gt=0, le=3600)
     """Seconds in which the body of a request has to arrive; above this, 408."""
     body_limit: int = Field(8 * MEBIBYTE, gt=0)
     """Largest request body in bytes."""
@@ -177,9 +181,40 @@ class Settings(BaseSettings):
                 raise ValueError("no such time zone") from None
         return name
 
-    @field_validator("public_base_url")
+    @model_validator(mode="before")
     @classmethod
-    def _no_trailing_slash(cls, url: str | None) -> str | None:
+    def _is_text(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name, value in values.items():
+            try:
+                json.dumps(value, ensure_ascii=False, default=str).encode()
+            except UnicodeEncodeError:  # it quotes the value
+                raise ValueError(f"{PREFIX}{name.upper()}: is no text in UTF-8") from None
+        return values
+
+    @field_validator(*_PATHS, "record_url", "record_secret", mode="before")
+    @classmethod
+    def _names_something(cls, value: object) -> object:
+        """An empty path is the working directory, and an empty secret would be replaced by one of our own."""
+        if isinstance(value, str) and not value.strip():
+            raise ValueError("is empty; leave it out where it is not meant")
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_end_of_line(cls, value: object, info: ValidationInfo) -> object:
+        """A secret stays as it is: rows may have been written under it."""
+        return value.strip() if isinstance(value, str) and info.field_name != "record_secret" else value
+
+    @field_validator("policy_date", "label_change_date", mode="before")
+    @classmethod
+    def _day(cls, day: object) -> object:
+        if isinstance(day, str | int) and not _DAY.fullmatch(str(day).strip()):  # else a count of seconds since 1970
+            raise ValueError("is to be a date, written as 2022-12-02")
+        return day
+
+    @field_validator("public_base_url", "otlp_endpoint")
+    @classmethod
+    def _is_address(cls, url: str | None) -> str | None:
         if not url:
             return None
         if not url.startswith(("https://", "http://")):
@@ -188,6 +223,8 @@ class Settings(BaseSettings):
             normal_base(url)
         except ValueError:  # it quotes the address
             raise ValueError("an address names a host, and has no credentials, query or fragment") from None
+        if re.search(r'[\s<>"]', url):
+            raise ValueError("an address has no blanks, brackets or quotation marks in it")
         return url.rstrip("/")
 
     @model_validator(mode="before")
@@ -236,6 +273,7 @@ class Settings(BaseSettings):
         if folder := os.environ.get(f"{PREFIX}SECRETS_FOLDER"):
             if not Path(folder).is_dir():
                 raise SettingsError(f"{PREFIX}SECRETS_FOLDER: {folder} is no folder")
+            _check_secrets(Path(folder), settings_cls)
             sources.append(SecretsSettingsSource(settings_cls, secrets_dir=folder, env_prefix=""))
         if file := os.environ.get(f"{PREFIX}CONFIG_FILE"):
             if not Path(file).is_file():
@@ -333,6 +371,24 @@ class Settings(BaseSettings):
             for name, value in values.items()
             if value is not None
         }
+
+
+def _check_secrets(folder: Path, settings_cls: type[BaseSettings]) -> None:
+    """Raise SettingsError for a secret that cannot be read: it would be left out, and another one made in its place."""
+    for file in sorted(folder.iterdir()):
+        if file.name.lower() not in settings_cls.model_fields:
+            continue
+        trouble = ""
+        try:
+            read_file(file).decode()
+            if folder.resolve() not in file.resolve().parents:
+                trouble = "a link that leads out of the folder"
+        except OSError as error:
+            trouble = f"cannot be read ({error.strerror})"
+        except UnicodeDecodeError:
+            trouble = "no text in UTF-8"
+        if trouble:
+            raise SettingsError(f"{PREFIX}SECRETS_FOLDER: {file}: {trouble}")
 
 
 def _in_words(place: tuple[int | str, ...], trouble: str) -> str:

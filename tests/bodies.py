@@ -78,6 +78,11 @@ def searchset(*resources: Json) -> Json:
     return {"resourceType": "Bundle", "type": "searchset", "entry": [{"resource": one} for one in resources]}
 
 
+def outcome(code: str) -> Json:
+    """An OperationOutcome, as sent under a prefetch key that was not filled: "timeout", "forbidden" and the like."""
+    return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code}]}
+
+
 def call(
     *orders: Json, hook: str = "order-sign", prefetch: Json | None = None, explain: bool = True, **more: Any
 ) -> Json:

@@ -25,6 +25,7 @@ from cds_service.criteria.quantity import in_weeks, plain
 from cds_service.documents import Source, closest, read_document
 from cds_service.errors import PolicyError
 from cds_service.facts.catalogue import FACTS
+from cds_service.files import read_file
 from cds_service.policies.consistency import problems_of
 from cds_service.policies.model import CriterionWord, PolicyWord
 from cds_service.policies.revision import InForce, Pathway, Revision
@@ -47,7 +48,7 @@ def load_revision(path: Path) -> Revision:
     """Load, type and check one policy file. PolicyError lists every problem with file and line."""
     source = Source("/".join(filter(None, (path.parent.name, path.name))), PolicyError)
     try:
-        raw = path.read_bytes()
+        raw = read_file(path)
     except OSError as error:
         raise PolicyError([f"{source.name}:1: cannot be read ({error.strerror})"]) from None
     word = read_document(raw, PolicyWord, source)

@@ -1,167 +1,34 @@
 """A policy document as written: the closed vocabulary of its YAML, typed.
 
-Everything is text until a model here types it; unknown words are errors. :mod:`.load` turns a document into a
-:class:`~cds_service.policies.revision.Revision`.
+Unknown words are errors, and :mod:`.scalars` says how numbers, amounts and dates are written. :mod:`.load` turns a
+document into a :class:`~cds_service.policies.revision.Revision`.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import date  # pydantic reads the annotations
-from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cds_service.criteria.criterion import Band
-from cds_service.criteria.quantity import Amount
-from cds_service.terminology.drug import Vial
+from cds_service.policies.scalars import (  # pydantic reads the annotations
+    AmountText,
+    BandText,
+    BillingUnitText,
+    DateText,
+    IntervalText,
+    MonthsText,
+    NumberText,
+    PartnerText,
+    PolicyNumberText,
+    Sha256Text,
+    StrengthText,
+    Text,
+    VialText,
+    WholeText,
+)
 
 Phase = Literal["combination", "maintenance"]
-DAYS = {"day": 1, "days": 1, "week": 7, "weeks": 7}
-
-
-_THOUSAND_OR_DECIMAL = re.compile(r"([1-9]\d{0,2})\.(\d{3})", re.ASCII)
-
-
-def _number(text: str) -> Decimal:
-    if match := _THOUSAND_OR_DECIMAL.fullmatch(text):
-        # In much of the world a point parts thousands: a limit of 1.5 mg would be taken from "1.500 mg".
-        decimal = text.rstrip("0").rstrip(".") if text.endswith("0") else f"{text}0"
-        msg = f"{text!r} may be a thousand or a decimal number; write {match[1]}{match[2]} or {decimal}"
-        raise ValueError(msg)
-    if not re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII):
-        msg = f"{text!r} is not a number; write it in digits without a comma, as 1500 or 67.5"
-        raise ValueError(msg)
-    return Decimal(text)
-
-
-def _more_than_0(text: str) -> Decimal:
-    number = _number(text)
-    if not number:
-        msg = f"{text!r} cannot be right; it has to be more than 0"
-        raise ValueError(msg)
-    return number
-
-
-def _amount(text: str) -> Amount:
-    """``10 mg/kg`` or ``1500 mg``."""
-    match str(text).split():
-        case [number, "mg"]:
-            return Amount(mg=_more_than_0(number))
-        case [number, "mg/kg"]:
-            return Amount(mg_per_kg=_more_than_0(number))
-    msg = f"{text!r} is no amount; write it as '1500 mg' or '10 mg/kg'"
-    raise ValueError(msg)
-
-
-def _figure(text: object) -> str:
-    """A number for pydantic to type; without shapes that only programmers know, as ``1_8`` and ``1e1``."""
-    if not re.fullmatch(r"-?\d+(\.\d+)?", str(text), re.ASCII):
-        msg = "is to be a number, in digits and without a unit"
-        raise ValueError(msg)
-    return str(text)
-
-
-def _whole(text: object) -> str:
-    if not re.fullmatch(r"-?\d+", str(text), re.ASCII):
-        msg = "is to be a whole number, written in digits"
-        raise ValueError(msg)
-    return str(text)
-
-
-def _date(text: object) -> object:
-    """A day for pydantic to type; without numbers that it would take for seconds, and without a time of day."""
-    if isinstance(text, str) and not re.fullmatch(r"\d{4}-\d\d-\d\d", text, re.ASCII):
-        msg = "is to be a date, written as 2022-12-02"
-        raise ValueError(msg)
-    return text
-
-
-def _filled(text: object) -> object:
-    if text == "":
-        msg = "is empty"
-        raise ValueError(msg)
-    return text
-
-
-def _policy_number(text: str) -> str:
-    """The policy's number is part of addresses, and the id of its form."""
-    if not re.fullmatch(r"[A-Za-z0-9.-]{1,64}", str(text), re.ASCII):
-        msg = f"{text!r} is no policy number; it has letters, digits, points and hyphens, 64 at most"
-        raise ValueError(msg)
-    return str(text)
-
-
-def _days(text: str) -> Decimal:
-    """``4 weeks`` as days."""
-    match str(text).split():
-        case [number, unit] if unit in DAYS:
-            return _more_than_0(number) * DAYS[unit]
-    msg = f"{text!r} is no interval; write it as '4 weeks' or '28 days'"
-    raise ValueError(msg)
-
-
-def _band(text: str) -> Band:
-    """``< 30 kg``, ``>= 30 kg`` or ``>= 30 kg and < 50 kg``."""
-    low = high = None
-    for part in str(text).split(" and "):
-        match part.split():
-            case ["<", number, "kg"]:
-                high = _number(number)
-            case [">=", number, "kg"]:
-                low = _number(number)
-            case _:
-                msg = f"{text!r} is no weight band; write it as '< 30 kg', '>= 30 kg' or '>= 30 kg and < 50 kg'"
-                raise ValueError(msg)
-    return Band(low, high)
-
-
-def _billing_unit(text: str) -> Amount:
-    amount = _amount(text)
-    if not amount.mg:
-        msg = f"{text!r} is no billing unit; write it as '10 mg'"
-        raise ValueError(msg)
-    return amount
-
-
-def _vial(text: str) -> Vial:
-    match str(text).replace("/", " ").split():
-        case [mg, "mg", ml, "mL"]:
-            return Vial(_more_than_0(mg), _more_than_0(ml))
-    msg = f"{text!r} is no vial; write it as '500 mg/10 mL'"
-    raise ValueError(msg)
-
-
-def _strength(text: str) -> Decimal:
-    match str(text).split():
-        case [number, "mg/mL"]:
-            return _more_than_0(number)
-    msg = f"{text!r} is no strength; write it as '50 mg/mL'"
-    raise ValueError(msg)
-
-
-def _partner(text: str) -> tuple[str, Amount | None]:
-    """``tremelimumab 75 mg`` or, without an amount, ``tremelimumab``."""
-    name, _, amount = str(text).partition(" ")
-    return name, _amount(amount) if amount else None
-
-
-def _sha256(text: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{64}", str(text)):
-        msg = "a SHA-256 has 64 characters, digits and the letters a to f; `sha256sum` prints that of a file"
-        raise ValueError(msg)
-    return str(text)
-
-
-AmountText = Annotated[InstanceOf[Amount], BeforeValidator(_amount)]
-DaysText = Annotated[Decimal, BeforeValidator(_days)]
-PartnerText = Annotated[tuple[str, InstanceOf[Amount] | None], BeforeValidator(_partner)]
-NumberText = Annotated[Decimal, Field(ge=0), BeforeValidator(_figure)]
-WholeText = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
-DayText = Annotated[date, BeforeValidator(_date)]
-Text = Annotated[str, BeforeValidator(_filled)]
-BandText = Annotated[InstanceOf[Band], BeforeValidator(_band)]
 
 
 class Word(BaseModel):
@@ -178,7 +45,7 @@ class RowWord(Word):
     phase: Phase | None = None
     cycles: WholeText | None = None
     limit: AmountText
-    every: DaysText
+    every: IntervalText
     partner: PartnerText | None = Field(default=None, alias="with")
     partner_doses: WholeText | None = None
 
@@ -248,7 +115,7 @@ def _yaml_name(name: str) -> str:
 class ApprovalWord(Word):
     """How long the policy would approve: months, less the months of a fact, for one disease or for the rest."""
 
-    months: Annotated[Decimal, Field(gt=0), BeforeValidator(_figure)]
+    months: MonthsText
     disease: str | None = None
     less: str | None = None
 
@@ -335,7 +202,7 @@ class BillingWord(Word):
     """The billing code and the amount of one unit."""
 
     code: str
-    unit: Annotated[InstanceOf[Amount], BeforeValidator(_billing_unit)]
+    unit: BillingUnitText
 
 
 class CodeWord(Word):
@@ -353,23 +220,23 @@ class DrugWord(Word):
     names: tuple[Text, ...] = Field(min_length=1)
     value_set: str | None = None
     codes: tuple[CodeWord, ...] = ()
-    strength: Annotated[Decimal, BeforeValidator(_strength)] | None = None
-    vials: tuple[Annotated[InstanceOf[Vial], BeforeValidator(_vial)], ...] = ()
+    strength: StrengthText | None = None
+    vials: tuple[VialText, ...] = ()
     billing: BillingWord | None = None
 
 
 class InForceWord(Word):
     """The days on which the revision is in force, both included."""
 
-    start: DayText = Field(alias="from")
-    until: DayText | None = None
+    start: DateText = Field(alias="from")
+    until: DateText | None = None
 
 
 class SourceWord(Word):
     """The document the facts come from and the hash of its text."""
 
     document: str
-    sha256: Annotated[str, BeforeValidator(_sha256)]
+    sha256: Sha256Text
 
 
 class LineOfBusinessWord(Word):
@@ -389,10 +256,10 @@ class DiseaseWord(Word):
 class PolicyWord(Word):
     """The whole document."""
 
-    policy: Annotated[str, BeforeValidator(_policy_number)]
+    policy: PolicyNumberText
     title: Text
     payer: Text
-    revision: DayText
+    revision: DateText
     in_force: InForceWord
     source: SourceWord
     reviewed_by: str = ""

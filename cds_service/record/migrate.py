@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy.exc import SQLAlchemyError
 
-from cds_service.record.sql import engine_for
+from cds_service.record.engine import engine_for
 from cds_service.record.store import StoreUnavailableError
 
 

@@ -18,6 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from cds_service.errors import SettingsError
+from cds_service.files import read_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +76,7 @@ def keys_from(secret: str | None, file: Path) -> Keys:
 
     Raises SettingsError where the file can be neither read nor made.
     """
-    if secret:
+    if secret is not None:
         return Keys(secret)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -89,6 +90,8 @@ def keys_from(secret: str | None, file: Path) -> Keys:
                     os.fsync(out.fileno())
                 os.link(draft, file)
         draft.unlink(missing_ok=True)
-        return Keys(file.read_text().strip())
+        return Keys(read_file(file).decode().strip())
     except OSError as error:
         raise SettingsError(f"{file}: the secret of the record cannot be read or made ({error.strerror}).") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{file}: the secret of the record is no text in UTF-8.") from None

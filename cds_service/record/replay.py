@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 2.0
 """Seconds to wait for the database, which may have many to answer."""
+_SPARE = 3660
+"""Seconds for which a mark is kept beyond its token, for clocks that are ahead (see ``cds_service.trust.replay``)."""
 
 
 class SharedReplay:
@@ -28,8 +30,9 @@ class SharedReplay:
     async def first_use(self, mark: bytes, until: float) -> bool:
         """Whether no replica has seen the mark. Raises OSError where the database cannot tell."""
         try:
+            forget = int(self._now()) - _SPARE
             async with asyncio.timeout(_PATIENCE):  # what is raised at its end is an OSError
-                return await asyncio.to_thread(self._store.use_token, mark.hex()[:64], int(until) + 1, int(self._now()))
+                return await asyncio.to_thread(self._store.use_token, mark.hex()[:64], int(until) + 1, forget)
         except (StoreUnavailableError, SchemaError) as error:
             raise OSError(str(error)) from None
 

@@ -25,7 +25,7 @@ from cds_service.record.decision import CardRow, Decision
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.feedback import FeedbackRow
 from cds_service.record.responses import ResponseRow
-from cds_service.record.sql import storable
+from cds_service.record.schema import storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

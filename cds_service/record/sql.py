@@ -7,269 +7,44 @@ without gaps, however many write at once.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    bindparam,
-    create_engine,
-    delete,
-    event,
-    func,
-    insert,
-    inspect,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import delete, func, insert, inspect, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from cds_service.errors import SettingsError
 from cds_service.record.decision import GENESIS, CardRow, Decision, chain
+from cds_service.record.engine import FILE, engine_for, file_at, usable_url
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.feedback import FeedbackRow
-from cds_service.record.responses import KEPT_DAYS, MOST_OF_A_PATIENT, ResponseRow
+from cds_service.record.responses import KEPT_DAYS, ResponseRow
+from cds_service.record.schema import (
+    SCHEMA_VERSION,
+    card,
+    chain_head,
+    decision,
+    evaluation,
+    feedback,
+    metadata,
+    purge,
+    response,
+    tally,
+    used_token,
+)
+from cds_service.record.statements import FORGET_OLDEST_RESPONSES, RESPONSES_OF_PATIENT, Statements
 from cds_service.record.store import Purge, SchemaError, Stored, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection
 
     from cds_service.record.pseudonyms import Keys
     from cds_service.record.store import Row
-
-SCHEMA_VERSION = "0002"
-"""The migration that this code needs (cds_service/record/migrations/versions)."""
-
-_ID = String(64)
-metadata = MetaData()
-
-decision = Table(
-    "decision",
-    metadata,
-    # In SQLite only an INTEGER key is the row's own address; any other is one more index to write.
-    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
-    Column("id", _ID, nullable=False, unique=True),
-    Column("at", BigInteger, nullable=False),
-    Column("client", String(128), nullable=False),
-    Column("service", String(64), nullable=False),
-    Column("patient", _ID, nullable=False),
-    Column("body", Text, nullable=False),
-    Column("sealed", LargeBinary),
-    Column("link", LargeBinary, nullable=False),
-    Index("decision_at", "at"),
-)
-card = Table(
-    "card",
-    metadata,
-    Column("uuid", _ID, primary_key=True),
-    Column("decision", _ID, nullable=False),
-    Column("client", String(128), nullable=False),
-    Column("topic", String(128), nullable=False),
-    Column("sections", String(256), nullable=False),
-    Column("indicator", String(16), nullable=False),
-    Column("memory", _ID, nullable=False),
-    Index("card_memory", "memory", sqlite_where=text("memory <> ''"), postgresql_where=text("memory <> ''")),
-    sqlite_with_rowid=False,
-)
-feedback = Table(
-    "feedback",
-    metadata,
-    Column("id", _ID, primary_key=True),
-    Column("at", BigInteger, nullable=False),
-    Column("client", String(128), nullable=False),
-    Column("service", String(64), nullable=False),
-    Column("card", _ID, nullable=False),
-    Column("outcome", String(16), nullable=False),
-    Column("outcome_at", BigInteger, nullable=False),
-    Column("details", Text, nullable=False),
-    Column("comment", LargeBinary),
-    Index("feedback_card", "card"),
-)
-evaluation = Table(
-    "evaluation",
-    metadata,
-    Column("key", _ID, primary_key=True),
-    Column("at", BigInteger, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),
-    Index("evaluation_at", "at"),
-)
-response = Table(
-    "response",
-    metadata,
-    Column("key", _ID, primary_key=True),
-    Column("patient", _ID, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),
-    Index("response_patient", "patient"),
-    Index("response_at", "at"),
-)
-chain_head = Table(
-    "chain_head",
-    metadata,
-    Column("one", BigInteger, primary_key=True, autoincrement=False),
-    Column("seq", BigInteger, nullable=False),
-    Column("link", LargeBinary, nullable=False),
-)
-purge = Table(
-    "purge",
-    metadata,
-    Column("through", BigInteger, primary_key=True, autoincrement=False),
-    Column("link", LargeBinary, nullable=False),
-    Column("rows", BigInteger, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("seal", LargeBinary, nullable=False),
-)
-tally = Table(
-    "tally",
-    metadata,
-    Column("day", String(10), primary_key=True),
-    Column("client", String(128), primary_key=True),
-    Column("policy", String(64), primary_key=True),
-    Column("revision", String(10), primary_key=True),
-    Column("kind", String(16), primary_key=True),
-    Column("name", String(128), primary_key=True),
-    Column("count", BigInteger, nullable=False),
-)
-used_token = Table(
-    "used_token",
-    metadata,
-    Column("token", _ID, primary_key=True),
-    Column("until", BigInteger, nullable=False),
-    Index("used_token_until", "until"),
-)
-
-_TABLES: Mapping[type, Table] = {
-    Decision: decision,
-    CardRow: card,
-    FeedbackRow: feedback,
-    EvaluationRow: evaluation,
-    ResponseRow: response,
-}
-
-_HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
-"""What SQLite says of a file that another process holds: in a moment it may be free."""
-_PATIENCE = 5
-"""Seconds to wait for a connection or a lock before the store counts as unavailable."""
-
-
-def usable_url(url: str) -> str:
-    """A database URL with the driver of this project. Raises SettingsError for other databases, never quoting it."""
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter quotes what should have been a port
-        raise SettingsError("The URL of the record is no database URL.") from None
-    if parsed.get_backend_name() == "sqlite":
-        return str(parsed)
-    if parsed.get_backend_name() in {"postgresql", "postgres"}:
-        return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    raise SettingsError("The record is kept in SQLite or PostgreSQL.")
-
-
-def engine_for(url: str, *, durable: bool = True) -> Engine:
-    """An engine. ``durable`` false lets a commit be lost with the machine, never torn: for what may be forgotten."""
-    url = usable_url(url)
-    if url.startswith("postgresql"):
-        from cds_service.record.patience import connecting  # noqa: PLC0415  (SQLite needs no other driver)
-
-        options = f"-c statement_timeout={_PATIENCE * 1000} -c lock_timeout={_PATIENCE * 1000}"
-        if not durable:
-            options += " -c synchronous_commit=off"
-        connect = {
-            "connect_timeout": 2,
-            "options": options,
-            "tcp_user_timeout": _PATIENCE * 1000,
-            "application_name": "durvalumab-cds",
-        }
-        engine = create_engine(
-            url,
-            paramstyle="format",
-            connect_args=connect,
-            pool_size=2,
-            max_overflow=2,
-            pool_timeout=_PATIENCE,
-            pool_pre_ping=True,
-        )
-        event.listen(engine, "do_connect", connecting(_PATIENCE + 1))  # the server's own limit comes first
-        return engine
-    path = make_url(url).database
-    if not path or path == ":memory:":
-        raise SettingsError("The record needs a file: sqlite:///path/to/record.sqlite")
-    engine = create_engine(url, connect_args={"timeout": _PATIENCE, "check_same_thread": False}, pool_size=4)
-
-    def connecting_to_file(*_: object) -> None:
-        if not Path(path).exists():  # SQLite would let others read what it makes
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
-
-    def connected(connection: Any, record: Any) -> None:
-        record.info[_FILE] = _file_at(path)
-        connection.isolation_level = None
-        connection.text_factory = _text
-        # WAL lets readers go on while a row is written; FULL makes every commit reach the disk before it is answered.
-        _turn_to_wal(connection)
-        connection.execute("PRAGMA wal_autocheckpoint=4000")
-        connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-
-    def begin(connection: Connection) -> None:
-        writing = connection.get_execution_options().get("writing", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-    def taken(_: object, record: Any, __: object) -> None:
-        if record.info[_FILE] != _file_at(path):
-            raise DisconnectionError
-
-    event.listen(engine, "do_connect", connecting_to_file)
-    event.listen(engine, "connect", connected)
-    event.listen(engine, "checkout", taken)
-    event.listen(engine, "begin", begin)
-    return engine
-
-
-_FILE = "file"
-
-
-def _file_at(path: str) -> tuple[int, int] | None:
-    """Which file has this name now. What is written to another one is lost with the process."""
-    try:
-        status = Path(path).stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _turn_to_wal(connection: sqlite3.Connection) -> None:
-    """Turn a file to write-ahead logging.
-
-    The workers of a service start at one moment, and SQLite does not wait where another process turns the file, so we
-    do.
-    """
-    end = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in _HELD or time.monotonic() > end:
-                raise
-            time.sleep(0.01)
-        else:
-            return
 
 
 class SqlStore:
@@ -283,52 +58,11 @@ class SqlStore:
         self._engine = engine_for(self.url)
         self._writing = self._engine.execution_options(writing=True)
         self._tokens = engine_for(self.url, durable=False).execution_options(writing=True)
-        upsert = postgresql.insert if self._on_postgresql else sqlite.insert
-        self._insert_feedback = upsert(feedback).on_conflict_do_nothing()
-        self._insert_token = upsert(used_token).on_conflict_do_nothing().returning(used_token.c.token)
-        put = upsert(evaluation)
-        put_evaluation = put.on_conflict_do_update(
-            index_elements=["key"],
-            set_={"at": put.excluded.at, "sealed": put.excluded.sealed},
-            where=put.excluded.at >= evaluation.c.at,  # one that waited in the spool may be older
-        )
-        told = upsert(response)
-        put_response = told.on_conflict_do_update(
-            index_elements=["key"],
-            set_={name: getattr(told.excluded, name) for name in ("patient", "at", "sealed")},
-        )
-        newest = (
-            select(response.c.key)
-            .where(response.c.patient == bindparam("of"))
-            .order_by(response.c.at.desc(), response.c.key)
-            .limit(MOST_OF_A_PATIENT)
-        )
-        self._forget_more = delete(response).where(
-            response.c.patient == bindparam("patient"), response.c.key.not_in(newest)
-        )
-        tallied = upsert(tally)
-        self._add_tally = tallied.on_conflict_do_update(
-            index_elements=list(tally.primary_key.columns), set_={"count": tally.c.count + tallied.excluded.count}
-        )
-        self._of_patient = (
-            select(response.c.sealed)
-            .where(response.c.patient == bindparam("patient"))
-            .order_by(response.c.at, response.c.key)
-        )
-        head = select(chain_head.c.seq, chain_head.c.link)
-        self._head = head.with_for_update() if self._on_postgresql else head
-        self._connection: Any = None
-        self._reader: Any = None
-        self._read_from: tuple[int, int] | None = None
+        self._statements = Statements(self._engine.dialect)
         self._driver_error: type[Exception] = self._engine.dialect.loaded_dbapi.Error
-        self._head_sql = str(self._head.compile(dialect=self._engine.dialect))
-        self._decision_sql = self._compiled(insert(decision), [column.name for column in decision.columns])
-        self._card_sql = self._compiled(insert(card), CardRow._fields)
-        self._feedback_sql = self._compiled(self._insert_feedback, FeedbackRow._fields)
-        self._evaluation_sql = self._compiled(put_evaluation, EvaluationRow._fields)
-        self._response_sql = self._compiled(put_response, ResponseRow._fields)
-        self._of_patient_sql = str(self._of_patient.compile(dialect=self._engine.dialect))
-        self._move_sql = self._compiled(update(chain_head), ["seq", "link"])
+        self._connection: Any = None  # what `append` writes on, kept from group to group
+        self._reader: Any = None  # what `responses_at_once` reads on, and the file that it opened
+        self._read_from: tuple[int, int] | None = None
 
     # --- transactions
 
@@ -378,7 +112,7 @@ class SqlStore:
     def check(self) -> None:
         """Take the head of the chain as a writer would, and leave everything as it was."""
         with self._transaction(writing=True) as connection:
-            if connection.execute(self._head).first() is None:
+            if connection.execute(self._statements.head).first() is None:
                 raise SchemaError("The record has no chain: run `durvalumab-cds record upgrade`.")
             if not self._on_postgresql:  # whose row lock is written; here the lock alone knows of no disk that is full
                 connection.execute(insert(used_token), {"token": "", "until": 0})
@@ -390,6 +124,7 @@ class SqlStore:
         Statements are compiled once and run on the driver's own cursor: this is the one place where SQLAlchemy's work
         for each statement would be most of the cost.
         """
+        sql = self._statements
         decisions = [row for row in rows if isinstance(row, Decision)]
         feedbacks = [row for row in rows if isinstance(row, FeedbackRow)]
         evaluations = [row for row in rows if isinstance(row, EvaluationRow)]
@@ -397,7 +132,7 @@ class SqlStore:
         with self._cursor() as cursor:
             if decisions:
                 # The lock first: what another writer stored meanwhile has to be seen.
-                cursor.execute(self._head_sql)
+                cursor.execute(sql.head_sql)
                 head = cursor.fetchone()
                 if head is None:
                     raise SchemaError("The record has no chain: run `durvalumab-cds record upgrade`.")
@@ -410,16 +145,16 @@ class SqlStore:
                     (place, row.id, row.at, row.client, row.service, row.patient, row.body, row.sealed, its_link)
                     for place, (row, its_link) in enumerate(zip(decisions, links, strict=True), seq + 1)
                 ]
-                cursor.executemany(self._decision_sql, linked)
+                cursor.executemany(sql.decision_sql, linked)
                 if cards := [one for row in decisions for one in row.cards]:
-                    cursor.executemany(self._card_sql, cards)
-                cursor.execute(self._move_sql, (seq + len(linked), links[-1]))
+                    cursor.executemany(sql.card_sql, cards)
+                cursor.execute(sql.move_head_sql, (seq + len(linked), links[-1]))
             if feedbacks:
-                cursor.executemany(self._feedback_sql, feedbacks)
+                cursor.executemany(sql.feedback_sql, feedbacks)
             if evaluations:
-                cursor.executemany(self._evaluation_sql, evaluations)
+                cursor.executemany(sql.evaluation_sql, evaluations)
             if responses:
-                cursor.executemany(self._response_sql, responses)
+                cursor.executemany(sql.response_sql, responses)
         if responses:
             self._forget_responses(responses)
 
@@ -447,7 +182,7 @@ class SqlStore:
                     if self._on_postgresql:
                         # Transactions begin and end by our own words, as they do in SQLite.
                         self._connection.dbapi_connection.autocommit = True
-                elif not self._on_postgresql and self._connection.info[_FILE] != _file_at(self._path):
+                elif not self._on_postgresql and self._connection.info[FILE] != file_at(self._path):
                     raise FileNotFoundError
                 cursor = self._connection.cursor()
                 cursor.execute(begin)
@@ -464,12 +199,6 @@ class SqlStore:
         self._connection = None
         connection.invalidate()
         connection.close()
-
-    def _compiled(self, statement: Any, columns: Sequence[str]) -> str:
-        """The SQL of a statement whose parameters come in this order."""
-        compiled = statement.compile(dialect=self._engine.dialect, column_keys=list(columns))
-        assert compiled.positiontup == list(columns)  # noqa: S101  (or rows would land in the wrong columns)
-        return str(compiled)
 
     def _new(self, cursor: Any, decisions: Sequence[Decision]) -> list[Decision]:
         """Those that are not stored yet, each once."""
@@ -498,7 +227,7 @@ class SqlStore:
         """Whether the token is new; forgets the expired ones."""
         with self._transaction(tokens=True) as connection:
             connection.execute(delete(used_token).where(used_token.c.until < now))
-            row = connection.execute(self._insert_token, {"token": token, "until": until}).first()
+            row = connection.execute(self._statements.use_token, {"token": token, "until": until}).first()
         return row is not None
 
     def evaluation(self, key: str) -> bytes | None:
@@ -516,7 +245,7 @@ class SqlStore:
     def responses(self, patient: str) -> tuple[bytes, ...]:
         """The sealed responses about a patient, oldest first."""
         with self._transaction() as connection:
-            found = connection.execute(self._of_patient, {"patient": patient}).scalars().all()
+            found = connection.execute(RESPONSES_OF_PATIENT, {"patient": patient}).scalars().all()
         return tuple(bytes(sealed) for sealed in found)
 
     def responses_at_once(self, patient: str) -> tuple[bytes, ...] | None:
@@ -527,15 +256,15 @@ class SqlStore:
         if self._on_postgresql:
             return None
         try:
-            if self._reader is not None and self._read_from != _file_at(self._path):
+            if self._reader is not None and self._read_from != file_at(self._path):
                 self._reader.close()
                 self._reader = None
             if self._reader is None:
                 # Not one of the engine's: opening those may wait for a lock, and everybody waits for this thread.
                 file = f"file:{quote(self._path)}?mode=rw"
-                self._read_from = _file_at(self._path)
+                self._read_from = file_at(self._path)
                 self._reader = sqlite3.connect(file, uri=True, timeout=0, isolation_level=None, check_same_thread=False)
-            found = self._reader.execute(self._of_patient_sql, (patient,)).fetchall()
+            found = self._reader.execute(self._statements.responses_of_patient_sql, (patient,)).fetchall()
         except (self._driver_error, SQLAlchemyError, OSError):
             return None
         return tuple(sealed for (sealed,) in found)
@@ -546,7 +275,7 @@ class SqlStore:
         with self._transaction(writing=True) as connection:
             connection.execute(delete(response).where(response.c.at < due))
             for patient in {row.patient for row in new}:
-                connection.execute(self._forget_more, {"patient": patient, "of": patient})
+                connection.execute(FORGET_OLDEST_RESPONSES, {"patient": patient, "of": patient})
 
     def forget(self, before: int) -> None:
         """Remove evaluations and responses from before a time (microseconds since 1970)."""
@@ -626,9 +355,9 @@ class SqlStore:
         names = ("day", "client", "policy", "revision", "kind", "name")
         rows = [{**dict(zip(names, key, strict=True)), "count": count} for key, count in counts]
         with self._transaction(writing=True) as connection:
-            connection.execute(self._head).one()
+            connection.execute(self._statements.head).one()
             if rows:
-                connection.execute(self._add_tally, rows)
+                connection.execute(self._statements.add_tally, rows)
             for start in range(0, len(cards), 500):
                 some = cards[start : start + 500]
                 connection.execute(delete(feedback).where(feedback.c.card.in_(some)))
@@ -658,31 +387,9 @@ def _stored(row: Any) -> Stored:
     return Stored(row.seq, kept, _octets(row.link))
 
 
-def storable(row: Row | CardRow) -> bool:
-    """Whether each column can take its value, so that a row which somebody else wrote holds up no other."""
-    table = _TABLES[type(row)]
-    return all(_fits(column, getattr(row, column.name)) for column in table.columns if hasattr(row, column.name))
-
-
-def _fits(column: Column[Any], value: object) -> bool:
-    if value is None:
-        return bool(column.nullable)
-    if type(value) is not column.type.python_type:
-        return False
-    if isinstance(value, str):
-        longest = getattr(column.type, "length", None)
-        return "\0" not in value and (longest is None or len(value) <= longest)
-    return not isinstance(value, int) or 0 <= value < 1 << 63
-
-
 def _octets(value: Any) -> bytes:
     """Bytes of a column; none where somebody put something else there, which SQLite lets anybody do."""
     return bytes(value) if isinstance(value, bytes | bytearray | memoryview) else b""
-
-
-def _text(raw: bytes) -> str:
-    """A text of SQLite, also where it is none any more: verification names the row."""
-    return raw.decode("utf-8", "surrogateescape")
 
 
 def _trouble(error: Exception) -> StoreUnavailableError | SchemaError:

@@ -29,11 +29,27 @@ def normal_base(url: str) -> str:
 def origin_of(url: str) -> str:
     """Scheme, host and port of an address in one spelling; the default port is left out. Raises ValueError."""
     parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
+    host = ascii_host(parts.hostname or "")
     host = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}.get(parts.scheme)
     port = f":{parts.port}" if parts.port is not None and parts.port != default else ""
     return f"{parts.scheme}://{host}{port}"
+
+
+def ascii_host(host: str) -> str:
+    """A host name as it goes over the wire, and as requests are checked where they leave. Raises ValueError.
+
+    >>> ascii_host("Klinik-München.example")
+    'xn--klinik-mnchen-3ob.example'
+    """
+    if host.isascii():
+        return host.lower()
+    import httpx  # noqa: PLC0415  (slow to import, and hardly ever needed)
+
+    try:
+        return httpx.URL(scheme="https", host=host.lower()).raw_host.decode()
+    except httpx.InvalidURL:
+        raise ValueError(f"{host!r} is no name of a host") from None
 
 
 def is_loopback(host: str) -> bool:

@@ -12,11 +12,13 @@ import hmac
 import logging
 import re
 from base64 import b64decode
+from contextlib import suppress
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from cds_service import logs, telemetry
 from cds_service.errors import DocumentError, OperatorError
+from cds_service.files import read_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,7 +42,7 @@ def new_operator(name: str) -> tuple[str, str]:
 def load_operators(path: Path) -> dict[str, str]:
     """The hash of each operator's password by name. Raises DocumentError with file and line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_file(path).decode().splitlines()
     except (OSError, UnicodeDecodeError):
         raise DocumentError([f"{path}: cannot be read"]) from None
     operators: dict[str, str] = {}
@@ -72,10 +74,8 @@ class Operators:
         scheme, _, value = (authorization or "").partition(" ")
         name = password = ""
         if scheme.lower() == "basic":
-            try:
+            with suppress(ValueError):
                 name, _, password = b64decode(value, validate=True).decode().partition(":")
-            except ValueError:
-                name = ""
         known = self._current().get(name, _NOBODY)
         if not hmac.compare_digest(known, _digest(password)):
             if authorization:  # a browser asks without one first, every time

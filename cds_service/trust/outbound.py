@@ -55,7 +55,7 @@ class Rules:
         """What a registry allows. ``more`` are further base addresses, for demonstrations."""
         addresses = [*registry.key_addresses, *(s.base for c in registry.clients for s in c.fhir), *more]
         addresses += (origin for client in registry.clients if client.smart for origin in client.smart.origins)
-        private = {host.lower() for client in registry.clients for host in client.private_hosts}
+        private = {host for client in registry.clients for host in client.private_hosts}
         return cls(frozenset(map(origin_of, addresses)), frozenset(private), loopback=demo, plain_http=demo)
 
     def check(self, url: str) -> None:

@@ -21,8 +21,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from cds_service.documents import Source, read_document
 from cds_service.errors import RegistryError
+from cds_service.files import read_file
 from cds_service.reload import WATCHED_EVERY, Reloadable
-from cds_service.trust.addresses import normal_base, origin_of
+from cds_service.trust.addresses import ascii_host, normal_base, origin_of
 from cds_service.trust.keys import ALGORITHMS, KeySet, KeySetError, read_keys
 
 SANDBOX_ISSUER = "https://sandbox.cds-hooks.org"
@@ -128,7 +129,7 @@ class Client(_Word):
     subject: str | None = None
     fhir: Annotated[tuple[Annotated[FhirServer, BeforeValidator(_base)], ...], BeforeValidator(_listed)] = ()
     smart: SmartApp | None = None
-    private_hosts: tuple[str, ...] = ()
+    private_hosts: tuple[Annotated[str, AfterValidator(ascii_host)], ...] = ()
     profile: Profile = "generic"
     payer: str | None = None
     plans: dict[str, str] = {}
@@ -213,7 +214,7 @@ def load_registry(path: Path, *, demo: bool = False) -> Registry:
     """
     source = Source(path.name, RegistryError)
     try:
-        raw = path.read_bytes()
+        raw = read_file(path)
     except OSError as error:
         raise RegistryError([f"{path.name}:1: {error.strerror}"]) from error
     document = read_document(raw, _Document, source)
@@ -294,7 +295,7 @@ class LiveRegistry(Reloadable[Registry]):
     """
 
     def __init__(
-        self, current: Registry, path: Path | None = None, *, demo: bool = False, every: float = WATCHED_EVERY
+        self, current: Registry | None, path: Path | None = None, *, demo: bool = False, every: float = WATCHED_EVERY
     ) -> None:
         super().__init__("registry", lambda: load_registry(path or Path(), demo=demo), path, current)
         self._every = every
@@ -303,7 +304,7 @@ class LiveRegistry(Reloadable[Registry]):
     @classmethod
     def of(cls, path: Path, *, demo: bool = False, every: float = WATCHED_EVERY) -> LiveRegistry:
         """The registry in a file. Raises RegistryError if it cannot be used to begin with."""
-        return cls(load_registry(path, demo=demo), path, demo=demo, every=every)
+        return cls(None, path, demo=demo, every=every)
 
     async def fresh(self) -> Registry:
         """The registry as it is now."""

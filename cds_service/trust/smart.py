@@ -22,6 +22,7 @@ import orjson
 from cds_service.cdshooks import write_json
 from cds_service.errors import ServiceError
 from cds_service.fhir.client import Scopes
+from cds_service.files import read_file
 from cds_service.trust.addresses import origin_of
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class App:
         assert smart is not None  # noqa: S101  (the registry says where we are launched from)
         try:
             secret = os.environ[smart.secret_env] if smart.secret_env else None
-            secret = smart.secret_file.read_text().strip() if smart.secret_file else secret
+            secret = read_file(smart.secret_file).decode().strip() if smart.secret_file else secret
         except (KeyError, OSError, ValueError):
             raise SmartError(Trouble.SECRET) from None
         return cls(base, client.name, smart.client_id, frozenset({origin_of(base), *smart.origins}), secret)

@@ -88,7 +88,7 @@ class Edge:
                 message["headers"] = [*message["headers"], *added]
             await send(message)
 
-        started = scope["started"] = perf_counter()
+        scope["started"] = perf_counter()
         facts = scope["log"] = {}
         try:
             if preflight and scope["method"] == "OPTIONS":
@@ -106,28 +106,34 @@ class Edge:
                 await answer(scope, receive, send_with_headers)
         finally:
             self.life.in_flight -= 1
-            endpoint = getattr(scope.get("endpoint"), "__name__", "none")
-            if endpoint == "call":
-                timed(scope["path_params"]["id"] if status not in {404, 405} else "unknown", status, started)
-            else:
-                telemetry.count("cds_requests", endpoint, str(status))
-            if trace.span is not None:
-                failed = str(status) if status >= 500 else ""
-                end(trace, _SPANS.get(endpoint, "cds-services"), failed, {**facts, "status": status})
-            level = logging.WARNING if status >= 500 else logging.DEBUG if facts.get("quiet") else logging.INFO
-            if log.isEnabledFor(level):
-                logs.event(
-                    log,
-                    level,
-                    "request",
-                    request_id=named,
-                    trace_id=trace.trace_id,
-                    method=scope["method"],
-                    endpoint=endpoint,
-                    status=status,
-                    ms=round((perf_counter() - started) * 1000, 2),
-                    **facts,
-                )
+            _tell(scope, status, named)
+
+
+def _tell(scope: Scope, status: int, request_id: str) -> None:
+    """Metrics, span and log line of a request that has ended; status 0 where nothing could be sent."""
+    trace, started, facts = scope["trace"], scope["started"], scope["log"]
+    endpoint = getattr(scope.get("endpoint"), "__name__", "none")
+    if endpoint == "call":
+        timed(scope["path_params"]["id"] if status not in {404, 405} else "unknown", status, started)
+    else:
+        telemetry.count("cds_requests", endpoint, str(status))
+    if trace.span is not None:
+        failed = str(status) if status >= 500 else ""
+        end(trace, _SPANS.get(endpoint, "cds-services"), failed, {**facts, "status": status})
+    level = logging.WARNING if status >= 500 else logging.DEBUG if facts.get("quiet") else logging.INFO
+    if log.isEnabledFor(level):
+        logs.event(
+            log,
+            level,
+            "request",
+            request_id=request_id,
+            trace_id=trace.trace_id,
+            method=scope["method"],
+            endpoint=endpoint,
+            status=status,
+            ms=round((perf_counter() - started) * 1000, 2),
+            **facts,
+        )
 
 
 def _read(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, bool, bytes]:

@@ -84,15 +84,16 @@ class Operations:
             "status": "ready",
             "policies": [{"id": r.policy, "revision": r.revision, "sha256": r.sha256} for r in revisions],
         }
+        alarms = [one.alarm for one in self.watched if one.alarm]
         if self.recorder is not None:
-            away = bool(self.recorder.writer.state.away)
+            away = self.recorder.writer.state.away
             answer["record"] = "spooling" if away else "written"
+            alarms += [f"record: {away}"] if away else []
         known = self.registry.current
         answer["registry"] = {"clients": len(known.clients), **({"sha256": known.sha256} if known.sha256 else {})}
         if self.registry.alarm:
             answer["registry"]["trouble"] = "the file was changed and is broken; the one before serves"
         answer["prefetch"] = {"sha256": prefetch_hash(self.services)}
-        alarms = [one.alarm for one in self.watched if one.alarm]
         if failing := self.keys.failing(known.key_addresses):
             alarms.append(f"keys: {failing} key set{'s' if failing > 1 else ''} of clients could not be read")
         if alarms:

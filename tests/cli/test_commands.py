@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
 
 from cds_service import __main__ as cli
 from cds_service.policies.library import SHIPPED
 from cds_service.record.opening import store_in
 from tests.bodies import call, order
+from tests.cli.running import run
 from tests.record.cases import decision
 
 SHIPPED_POLICY = SHIPPED / "cp_phar_339" / "2022-12-02.yaml"
@@ -25,10 +25,6 @@ FACTS: dict[str, Any] = {
     "order_date": "2026-11-02",
     "dose": {"value": 600, "unit": "mg", "interval_value": 2, "interval_unit": "wk"},
 }
-
-
-def run(*words: str | Path) -> Result:
-    return CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(cli.app, [str(word) for word in words])
 
 
 def answered(*words: str | Path) -> Any:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 from rich.console import Console
-from typer.testing import CliRunner, Result
 
 from cds_service import __main__ as cli
 from cds_service import terminal
 from cds_service.policies.library import SHIPPED
+from tests.cli.running import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +28,6 @@ OVERDOSE = ROOT / "fixtures" / "fhir" / "nsclc-unresectable-overdose"
 POLICY = SHIPPED / "cp_phar_339" / "2022-12-02.yaml"
 WITHOUT_RESULT = {("serve",), ("record", "upgrade"), ("record", "export")}
 """They serve, change the schema, or write JSON lines anyway."""
-
-
-def run(*words: str | Path) -> Result:
-    return CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(cli.app, [str(word) for word in words])
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.bodies import DURVALUMAB, ETOPOSIDE, nsclc, order, searchset, weight
+from tests.bodies import DURVALUMAB, ETOPOSIDE, nsclc, order, outcome, searchset, weight
 
 Json = dict[str, Any]
 
@@ -96,11 +96,6 @@ def answer_to(kind: str, rest: str, query: dict[str, list[str]]) -> Json:
     if kind == "PractitionerRole":
         found = [o for o in found if o["practitioner"]["reference"].endswith(f"/{query['practitioner'][0]}")]
     return {**searchset(*found), "total": len(found)}
-
-
-def outcome(code: str) -> Json:
-    """An OperationOutcome."""
-    return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code}]}
 
 
 def paged(value: Json, base: str, target: str) -> Json:

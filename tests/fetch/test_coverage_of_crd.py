@@ -11,7 +11,7 @@ import pytest
 
 from cds_service.app import create_app
 from cds_service.settings import Settings
-from tests.bodies import ETOPOSIDE, SIGN, order, searchset
+from tests.bodies import ETOPOSIDE, SIGN, order, outcome, searchset
 from tests.crd.calls import BASE, VERSIONS, chart, coverage, crd, parts, said_on
 from tests.crd.checker import answer_complaints
 from tests.fetch.test_calls import granted
@@ -132,7 +132,7 @@ async def test_a_coverage_outside_the_scopes_is_not_asked_for(site: httpx.AsyncC
     [
         (None, 400),
         (searchset(), 400),
-        ({"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}, 200),
+        (outcome("exception"), 200),
     ],
 )
 async def test_an_answer_in_prefetch_is_not_asked_for_again(

@@ -54,6 +54,32 @@ def test_registered_origins_are_open(url: str) -> None:
     RULES.check(url)
 
 
+async def test_a_host_with_letters_beyond_ascii_is_reached_by_either_of_its_names() -> None:
+    base, asked = "https://klinik-münchen.example", "xn--klinik-mnchen-3ob.example"
+    word = {
+        "name": "a",
+        "issuer": "i",
+        "jku": "https://k.example",
+        "fhir": base,
+        "private_hosts": ["Klinik-München.example"],
+    }
+    client = Client.model_validate(word)
+    rules = Rules.of(Registry.of((client,)), demo=False)
+    resolved: list[str] = []
+
+    async def nowhere(host: str, port: int) -> list[str]:
+        resolved.append(host)
+        raise OSError
+
+    async with http_client(GuardedTransport(lambda: rules, nowhere)) as http:
+        for url in (f"{base}/Patient/1", f"https://{asked}/Patient/1"):
+            assert client.server(url.removesuffix("/Patient/1")) == client.fhir[0]
+            with pytest.raises(httpx.TransportError, match="ConnectError"):
+                await http.get(url)
+    assert resolved == [asked, asked]
+    rules.check_resolved(asked, ["10.0.0.1"])
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -123,7 +149,12 @@ def test_and_from_nowhere_else(url: str) -> None:
         ("::ffff:10.0.0.1", False),
         ("::ffff:93.184.215.14", True),
         ("64:ff9b::a00:1", False),
+        ("64:ff9b::5db8:d70e", True),
         ("2002:a00:1::", False),
+        ("2002:5db8:d70e::1", True),
+        ("2001:0:5db8:d70e::f5ff:fffe", False),
+        ("240.0.0.1", False),
+        ("ff02::1", False),
     ],
 )
 def test_which_addresses_are_public(address: str, public: bool) -> None:

@@ -262,6 +262,13 @@ async def test_what_the_scopes_do_not_permit_is_not_asked(reader: Reader, fhir: 
     }
 
 
+async def test_a_further_page_names_no_type_so_that_the_server_decides(reader: Reader, fhir: FhirServer) -> None:
+    further = {"conditions": f"{fhir.base()}/?_getpages=7&_page=2"}
+    values = await read(reader, fhir.base(), wanted=further, scope="user/Patient.r")
+    assert states(values) == {"conditions": KeyState.NOTHING}
+    assert [request["target"] for request in fhir.seen()] == ["/ok/?_getpages=7&_page=2"]
+
+
 # Templates
 
 

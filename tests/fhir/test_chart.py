@@ -9,8 +9,9 @@ import pytest
 from cds_service.evidence import Absence, Origin
 from cds_service.fhir.chart import Chart, short_reference
 from cds_service.fhir.prefetch import RESOURCE_TYPES, KeyState, read_value
+from tests.bodies import outcome
 
-OUTCOME = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}
+OUTCOME = outcome("exception")
 EMPTY = {"resourceType": "Bundle", "type": "searchset", "total": 0}
 
 
@@ -58,7 +59,7 @@ def test_answers_are_kept_apart(prefetch, state, absence, answered):
 
 @pytest.mark.parametrize("code", ["forbidden", "security", "login"])
 def test_refusal_is_its_own_cause(code):
-    refused = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code}]}
+    refused = outcome(code)
     assert chart({"weight": refused}).absence("weight") is Absence.NOT_PERMITTED
 
 

@@ -324,6 +324,9 @@ async def test_replicas_share_used_tokens(url: str, store: SqlStore, keys: Keys)
     one, other = SharedReplay(store, lambda: 100.0), SharedReplay(second, lambda: 100.0)
     assert await one.first_use(b"mark", 400.0)
     assert not await other.first_use(b"mark", 400.0)
+    ahead = SharedReplay(second, lambda: 3100.0)  # its clock is wrong; what it forgets is forgotten for all
+    assert await ahead.first_use(b"another", 4000.0)
+    assert not await one.first_use(b"mark", 400.0)
     second.close()
 
 

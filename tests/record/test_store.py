@@ -16,15 +16,16 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from cds_service.errors import SettingsError
-from cds_service.record import sql
+from cds_service.record.engine import _turn_to_wal, engine_for
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.export import ndjson
 from cds_service.record.migrate import upgrade
 from cds_service.record.pseudonyms import Keys
 from cds_service.record.responses import MOST_OF_A_PATIENT, ResponseRow
 from cds_service.record.retention import purge
+from cds_service.record.schema import metadata
 from cds_service.record.spool import Spool
-from cds_service.record.sql import SqlStore, engine_for, metadata
+from cds_service.record.sql import SqlStore
 from cds_service.record.stats import stats
 from cds_service.record.store import SchemaError, StoreUnavailableError, UnreadableRowError
 from cds_service.record.verify import verify
@@ -258,7 +259,7 @@ def test_a_database_that_stands_still_is_unavailable_and_goes_on_afterwards(
     keys: Keys,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sql, "_PATIENCE", 0)  # and a second for the server's own limit
+    monkeypatch.setattr("cds_service.record.engine.PATIENCE", 0)  # and a second for the server's own limit
     url = url_of("postgresql", tmp_path, request)
     upgrade(url)
     store = SqlStore(url, keys)
@@ -326,7 +327,7 @@ def test_a_file_that_another_process_is_about_to_open_is_waited_for(
         if len(waits) == 3:
             other.execute("COMMIT")
 
-    monkeypatch.setattr("cds_service.record.sql.time.sleep", wait)
+    monkeypatch.setattr("cds_service.record.engine.time.sleep", wait)
     store = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys)
     store.prepare()
     assert len(waits) == 3
@@ -341,8 +342,8 @@ def test_a_file_that_stays_locked_is_not_waited_for_without_end(
     other = sqlite3.connect(tmp_path / "record.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     now = [0.0]
-    monkeypatch.setattr("cds_service.record.sql.time.sleep", lambda _: now.append(now[-1] + 1))
-    monkeypatch.setattr("cds_service.record.sql.time.monotonic", lambda: now[-1])
+    monkeypatch.setattr("cds_service.record.engine.time.sleep", lambda _: now.append(now[-1] + 1))
+    monkeypatch.setattr("cds_service.record.engine.time.monotonic", lambda: now[-1])
     store = SqlStore(f"sqlite:///{tmp_path}/record.sqlite", keys)
     with pytest.raises(StoreUnavailableError):
         store.prepare()
@@ -430,9 +431,9 @@ def store_with_one(tmp_path: Path, keys: Keys) -> Iterator[SqlStore]:
 def test_a_file_that_may_only_be_read_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sqlite3.connect(tmp_path / "record.sqlite").execute("CREATE TABLE one (a)").connection.close()
     read_only = sqlite3.connect(f"file:{tmp_path}/record.sqlite?mode=ro", uri=True)
-    monkeypatch.setattr("cds_service.record.sql.time.sleep", lambda _: pytest.fail("it is waited for"))
+    monkeypatch.setattr("cds_service.record.engine.time.sleep", lambda _: pytest.fail("it is waited for"))
     with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        sql._turn_to_wal(read_only)
+        _turn_to_wal(read_only)
     read_only.close()
 
 

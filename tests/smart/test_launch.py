@@ -344,22 +344,25 @@ async def test_a_launch_that_is_denied_says_so(cds: httpx.AsyncClient, ehr: Ehr,
 
 
 @pytest.mark.parametrize(
-    "token",
+    ("token", "said"),
     [
-        (b'{"error": "invalid_grant"}', 400),
-        (b"{}", 200),
-        (b'{"access_token": 7, "token_type": "bearer"}', 200),
-        (b'{"access_token": "x", "token_type": "mac"}', 200),
-        (b"<html>", 200),
-        (b"", 503),
+        ((b'{"error": "invalid_grant"}', 400), "did not accept the launch"),
+        ((b"{}", 200), "permission could not be read"),
+        ((b'{"access_token": 7, "token_type": "bearer"}', 200), "permission could not be read"),
+        ((b'{"access_token": "x", "token_type": "mac"}', 200), "permission could not be read"),
+        ((b"<html>", 200), "did not accept the launch"),
+        ((b"", 503), "could not be reached"),
+        ((b'{"access_token": "x", "token_type": "bearer"}', 500), "could not be reached"),
+        ((b'{"access_token": "x", "token_type": "bearer"}', 499), "did not accept the launch"),
     ],
 )
 async def test_a_token_that_does_not_come_is_told_in_plain_words(
-    cds: httpx.AsyncClient, ehr: Ehr, token: tuple[bytes, int]
+    cds: httpx.AsyncClient, ehr: Ehr, token: tuple[bytes, int], said: str
 ) -> None:
     ehr.ways["token"] = token
     refused = await launched(cds, ehr, ehr.opens(await assertion(cds)))
     assert refused.status_code == 502
+    assert said in refused.text
     assert NOTHING in refused.text
 
 

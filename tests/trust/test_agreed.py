@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from cds_service.app import create_app
+from cds_service.web.limits import Rates
 from tests.bodies import SIGN, call, order
 from tests.crd.calls import chart, crd
 from tests.minting import BASE as PUBLIC
@@ -52,6 +54,35 @@ async def test_coverage_information_may_be_agreed_with_a_client_of_any_profile(
         client.auth = Signing()
         answer = (await client.post(SIGN, json=call(order(), prefetch=chart()))).json()
     assert ("systemActions" in answer) is (common if agreed is None else agreed)
+
+
+@pytest.mark.parametrize(("agreed", "common", "passing"), [(1, 100, 2), (3, 1, 6), (None, 2, 4), (1, None, 2)])
+async def test_a_rate_is_the_clients_own_and_the_log_names_who_called(
+    client_of: Callable[[ASGIApp], httpx.AsyncClient],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    agreed: int | None,
+    common: int | None,
+    passing: int,
+) -> None:
+    caplog.set_level("INFO", "cds_service.access")
+    monkeypatch.setattr("cds_service.web.gate.Rates", lambda: Rates(lambda: 100.0))  # no time goes by
+    settings = production(tmp_path, settings={"calls_per_second": common}, calls_per_second=agreed)
+    assert settings.registry is not None
+    registered = json.loads(settings.registry.read_text())["clients"]
+    another = {**registered[0], "name": "another", "issuer": "https://another.example", "calls_per_second": 50}
+    settings.registry.write_text(json.dumps({"clients": [*registered, another]}))
+    async with client_of(create_app(settings)) as client:
+
+        async def status(**sender: str) -> int:
+            header = {"authorization": f"Bearer {token(aud=f'{PUBLIC}/cds-services', **sender)}"}
+            return (await client.get("/cds-services", headers=header)).status_code
+
+        assert [await status() for _ in range(passing + 2)] == [200] * passing + [429] * 2
+        assert await status(iss="https://another.example") == 200  # from the same address
+    lines = [record.cds_fields for record in caplog.records if record.name == "cds_service.access"]  # type: ignore[attr-defined]
+    assert [line["client"] for line in lines] == ["hospital"] * (passing + 2) + ["another"]
 
 
 async def test_a_silent_client_gets_an_empty_answer_of_its_own_kind(

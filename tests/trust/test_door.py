@@ -68,10 +68,13 @@ async def test_a_token_for_another_address_is_refused(path: str, audience: str) 
         await door().admit(f"Bearer {token(aud=audience)}", path, "http://inside:8080")
 
 
-async def test_outside_demo_mode_a_token_is_needed() -> None:
+async def test_outside_demo_mode_a_token_is_needed_and_the_log_warns_of_who_has_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     for header in (None, "", "Bearer x"):
         with pytest.raises(TokenError):
             await door().admit(header, PATH, BASE)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
 
 
 async def test_in_demo_mode_anybody_comes_in_and_a_bad_token_is_named_in_the_log(

@@ -208,13 +208,16 @@ def test_demo_mode_may_use_http_and_pins_the_sandbox(tmp_path: Path) -> None:
         ("http://a.example:80", "http://a.example"),
         ("https://a.example:8443/X", "https://a.example:8443/X"),
         ("https://[::1]:9/x", "https://[::1]:9/x"),
+        ("https://Klinik-München.example/x", "https://xn--klinik-mnchen-3ob.example/x"),
     ],
 )
 def test_addresses_have_one_spelling(url: str, normal: str) -> None:
     assert normal_base(url) == normal
 
 
-@pytest.mark.parametrize("url", ["", "a.example", "file:///etc", "https://", "https://a.example:port", "https://a\\@b"])
+@pytest.mark.parametrize(
+    "url", ["", "a.example", "file:///etc", "https://", "https://a.example:port", "https://a\\@b", "https://①"]
+)
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         normal_base(url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -41,9 +42,24 @@ async def test_marks_are_forgotten_when_their_tokens_have_expired(make: Callable
     time[0] = 1299.0
     await store.first_use(b"b", 2000)
     assert not await store.first_use(b"a", 1300)
-    time[0] = 1400.0
-    await store.first_use(b"c", 2000)
-    assert await store.first_use(b"a", 1700)
+    time[0] += 3700
+    await store.first_use(b"c", 9000)
+    assert await store.first_use(b"a", 9000)
+    store.close()
+
+
+async def test_a_clock_that_leaps_ahead_and_back_forgets_no_token_that_is_still_good(
+    make: Callable[..., ReplayStore],
+) -> None:
+    """While it is ahead by 50 minutes a token of an hour is still let in, and others look expired."""
+    time = [1000.0]
+    store = make(lambda: time[0])
+    assert await store.first_use(b"a", 1300)
+    time[0] += 3000
+    assert await store.first_use(b"b", 4600)
+    time[0] -= 2990
+    assert not await store.first_use(b"a", 1300)
+    assert not await store.first_use(b"b", 4600)
     store.close()
 
 
@@ -53,9 +69,9 @@ async def test_marks_are_forgotten_also_after_a_clock_that_was_years_ahead(make:
     assert await store.first_use(b"a", 3e9 + 60)
     time[0] = 2e9
     assert await store.first_use(b"b", 2e9 + 60)
-    time[0] += 200
-    await store.first_use(b"c", 2e9 + 300)
-    assert await store.first_use(b"b", 2e9 + 300)
+    time[0] += 3800
+    await store.first_use(b"c", 2e9 + 4000)
+    assert await store.first_use(b"b", 2e9 + 4000)
     store.close()
 
 
@@ -125,6 +141,17 @@ async def test_a_file_held_by_another_is_waited_for_beside_the_event_loop(tmp_pa
     assert not waiting.done()
     other._quick.execute("COMMIT")
     assert await waiting
+
+
+def test_a_file_that_another_never_lets_go_of_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = sqlite3.connect(tmp_path / "replay.db", isolation_level=None)
+    held.execute("BEGIN EXCLUSIVE")
+    pauses = iter(range(100))
+    monkeypatch.setattr("cds_service.trust.replay._PATIENCE", 0.05)
+    monkeypatch.setattr("cds_service.trust.replay.time.sleep", lambda _: next(pauses))
+    with pytest.raises(OSError, match=r"replay\.db"):
+        SharedFile(tmp_path / "replay.db")
+    held.close()
 
 
 async def test_a_store_that_cannot_tell_says_so(tmp_path: Path) -> None:

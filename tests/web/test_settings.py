@@ -103,7 +103,20 @@ def test_a_bad_value_is_named(name: str, value: object) -> None:
         ({"PUBLIC_BASE_URL": "https://cds.example/?a=1"}, "DURVALUMAB_CDS_PUBLIC_BASE_URL: an address names a host"),
         ({"PUBLIC_BASE_URL": "https://"}, "DURVALUMAB_CDS_PUBLIC_BASE_URL: an address names a host"),
         ({"PUBLIC_BASE_URL": "https://[::1"}, "DURVALUMAB_CDS_PUBLIC_BASE_URL: an address names a host"),
+        ({"PUBLIC_BASE_URL": "https://cds .example"}, "DURVALUMAB_CDS_PUBLIC_BASE_URL: an address has no blanks"),
         ({"HOST": "0.0.0.0"}, "demo mode listens on a loopback address only"),
+        ({"HOST": ""}, "DURVALUMAB_CDS_HOST: "),
+        ({"REGISTRY": ""}, "DURVALUMAB_CDS_REGISTRY: is empty"),
+        ({"POLICY_FOLDER": " "}, "DURVALUMAB_CDS_POLICY_FOLDER: is empty"),
+        ({"DATA_FOLDER": ""}, "DURVALUMAB_CDS_DATA_FOLDER: is empty"),
+        ({"RECORD_URL": ""}, "DURVALUMAB_CDS_RECORD_URL: is empty"),
+        ({"RECORD_SECRET": ""}, "DURVALUMAB_CDS_RECORD_SECRET: is empty"),
+        ({"RECORD_SECRET": "\udcff" * 40}, "DURVALUMAB_CDS_RECORD_SECRET: is no text in UTF-8"),
+        ({"PLANS": '{"\udcff": "him"}'}, "DURVALUMAB_CDS_PLANS: is no text in UTF-8"),
+        ({"POLICY_DATE": "0"}, "DURVALUMAB_CDS_POLICY_DATE: is to be a date, written as 2022-12-02"),
+        ({"LABEL_CHANGE_DATE": "86400"}, "DURVALUMAB_CDS_LABEL_CHANGE_DATE: is to be a date, written as 2022-12-02"),
+        ({"BODY_SECONDS": "inf"}, "DURVALUMAB_CDS_BODY_SECONDS: "),
+        ({"OTLP_ENDPOINT": "collector:4318"}, "DURVALUMAB_CDS_OTLP_ENDPOINT: "),
     ],
 )
 def test_what_is_wrong_with_the_configuration_is_told_in_one_line(
@@ -119,6 +132,29 @@ def test_what_is_wrong_with_the_configuration_is_told_in_one_line(
         Settings.load()
     assert str(error.value).startswith(told.replace("{folder}", str(tmp_path)))
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_the_end_of_a_line_is_no_part_of_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As files of variables bring it that were written on another system."""
+    told = {
+        "PUBLIC_BASE_URL": "https://cds.example/",
+        "PAYER_LABEL": "Ambetter",
+        "DATA_FOLDER": "/srv/cds",
+        "RECORD_URL": "postgresql://cds@db/record",
+        "CRD_CONTACT": " ",
+        "RECORD_SECRET": "s" * 40,
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(f"DURVALUMAB_CDS_{name}", f"{value}\r\n")
+    settings = Settings.load()
+    assert settings.public_base_url == "https://cds.example"
+    assert settings.payer_label == "Ambetter"
+    assert settings.data_folder == Path("/srv/cds")
+    assert settings.record_url is not None
+    assert settings.record_url.get_secret_value() == told["RECORD_URL"]
+    assert settings.site().crd.contact is None
+    assert settings.record_secret is not None
+    assert settings.record_secret.get_secret_value() == f"{told['RECORD_SECRET']}\r\n"  # rows were written under it
 
 
 def test_the_day_of_the_call_is_that_of_the_configured_zone() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from cds_service.record.sql import metadata
+from cds_service.record.schema import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, render_as_batch=connection.dialect.name == "sqlite")
