@@ -20,7 +20,8 @@ from cds_service.criteria.verdict import Verdict
 from cds_service.criteria.words import CAUSES, capital
 from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps, unsettled
 from cds_service.evidence import OUT_OF_REACH, Absence, Known, Unknown
-from cds_service.facts.derive import derive, derive_for_disease, is_earlier_stage
+from cds_service.facts.derive import derive, is_earlier_stage
+from cds_service.indication import choose, with_diagnosis
 from cds_service.referral import numbers_for, refer
 from cds_service.result import (
     Assessment,
@@ -30,14 +31,13 @@ from cds_service.result import (
     PolicyRef,
     Regimen,
 )
-from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cds_service.criteria.dose import DoseJudgement
     from cds_service.criteria.finding import Missing
-    from cds_service.evidence import AnyFact, Evidence, Facts
+    from cds_service.evidence import AnyFact, Facts
     from cds_service.policies.revision import Pathway, Revision
     from cds_service.terminology.diagnosis import Diagnosis
 
@@ -49,18 +49,6 @@ ADULT_LIGHT_KG = 30
 HEAVY_KG = 300
 """From this weight on a weighing is more likely a slip of the unit or the decimal point than a patient."""
 _absence_of = attrgetter("absence")
-RECEIVED_FOR_IT = Known(value=True)
-SMALL_CELL = "es-sclc"
-"""The disease that is limited or extensive; of any other such a stage says nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """The diagnosis an order is judged for: a disease of the policy, another one, or none that is usable."""
-
-    disease: str | None
-    diagnosis: Diagnosis | None
-    other: Diagnosis | None = None
 
 
 def assess(facts: Facts, revision: Revision, *, order: str | None = None, notes: tuple[str, ...] = ()) -> Assessment:
@@ -70,7 +58,7 @@ def assess(facts: Facts, revision: Revision, *, order: str | None = None, notes:
     the order is the fact ``order_date``. Raises nothing for any facts.
     """
     facts = derive(facts)
-    choice = _choose(facts, revision)
+    choice = choose(facts, revision)
     if choice.disease is not None and choice.diagnosis is not None:
         return _Judging(facts, revision, order, notes).covered(choice.disease, choice.diagnosis)
     if choice.other is not None:
@@ -81,39 +69,10 @@ def assess(facts: Facts, revision: Revision, *, order: str | None = None, notes:
 def as_judged(facts: Facts, revision: Revision) -> Facts:
     """The facts with all that follows from them, as :func:`assess` judges by: for pages that show the dose itself."""
     facts = derive(facts)
-    choice = _choose(facts, revision)
+    choice = choose(facts, revision)
     if choice.disease is None or choice.diagnosis is None:
         return facts
-    return _with_diagnosis(facts, choice.disease, choice.diagnosis)
-
-
-def _choose(facts: Facts, revision: Revision) -> _Choice:
-    """Which of the recorded diagnoses the order is judged for; never one of several covered ones picked."""
-    found: tuple[Diagnosis, ...] = facts.value("indication") or ()
-    diseases, titles = revision.document.diseases, revision.disease_titles
-    candidates = [(d.disease if d.disease in diseases else titles.get(d.shown.lower()), d) for d in found]
-    if len(candidates) == 1 and candidates[0][0] is not None:
-        return _Choice(*candidates[0])
-    if any(d.named_by_order for _, d in candidates):
-        candidates = [(key, d) for key, d in candidates if d.named_by_order]
-    covered = [(key, d) for key, d in candidates if key is not None]
-    ranked = sorted(covered, key=lambda pair: _rank(pair[1]))
-    if ranked:
-        best = {key for key, d in ranked if _rank(d) == _rank(ranked[0][1])}
-        if len(best) > 1:
-            return _Choice(None, None)
-        return _Choice(*ranked[0])
-    others = [d for key, d in candidates if key is None and d.status != "refuted"]
-    return _Choice(None, None, others[0] if others else None)
-
-
-def _rank(diagnosis: Diagnosis) -> int:
-    """How much a diagnosis counts beside others: settled and confirmed first, refuted last."""
-    if diagnosis.status == "refuted":
-        return 3
-    if diagnosis.status != "confirmed":
-        return 2
-    return 0 if diagnosis.settled else 1
+    return with_diagnosis(facts, choice.disease, choice.diagnosis)
 
 
 class _Judging:
@@ -136,7 +95,7 @@ class _Judging:
 
     def covered(self, disease: str, diagnosis: Diagnosis) -> Assessment:
         """A disease the policy has criteria for."""
-        self.facts = _with_diagnosis(self.facts, disease, diagnosis)
+        self.facts = with_diagnosis(self.facts, disease, diagnosis)
         self._remarks(diagnosis)
         request = self.facts["request_type"]
         if isinstance(request, Known):
@@ -329,76 +288,6 @@ def _root(outcomes: Iterable[Outcome]) -> OrderOutcome:
     if outcome is Outcome.MET:
         return OrderOutcome.MEETS
     return OrderOutcome.DOES_NOT_MEET if outcome is Outcome.NOT_MET else OrderOutcome.NEEDS_DOCUMENTATION
-
-
-def _with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
-    """The facts of the chosen diagnosis: what it settles, what it leaves open, what its code already says."""
-    evidence = facts["indication"].evidence
-    if diagnosis.reference:
-        evidence = tuple([e for e in evidence if e.reference == diagnosis.reference]) or evidence
-    of_disease = Known(disease, evidence)
-    indication: AnyFact = of_disease
-    if not diagnosis.settled:
-        looked_for = diagnosis.why or f"a diagnosis more exact than {diagnosis.shown}"
-        absence = Absence.CONFLICTING if diagnosis.contradictory else Absence.NOT_RECORDED
-        indication = Unknown(absence, looked_for, evidence, diagnosis.ask)
-    status = _status(facts, diagnosis, evidence)
-    more: dict[str, AnyFact] = {"disease": of_disease, "indication": indication, "diagnosis_status": status}
-    if diagnosis.stage or diagnosis.histology:
-        for name, said in (("stage", diagnosis.stage), ("histology", diagnosis.histology)):
-            fact = facts[name]
-            if said and isinstance(fact, Unknown) and fact.absence is not Absence.CONFLICTING:
-                more[name] = Known(said, evidence)
-    extent = _extent(more.get("stage") or facts.get("stage"), diagnosis, evidence)
-    if extent is None:
-        extent = facts.get("sclc_extent")
-    else:
-        more["sclc_extent"] = extent
-    limited = disease == SMALL_CELL and isinstance(extent, Known) and extent.value == "limited"
-    more["diagnosis_covered"] = _covered(diagnosis, status, indication, evidence, limited=limited)
-    if not facts.knows("covered_indication"):
-        # Receiving it for this diagnosis is receiving it for a covered indication, as far as that one is covered.
-        more["covered_indication"] = RECEIVED_FOR_IT
-    return derive_for_disease(facts.including(more))
-
-
-_OPEN_STATUS = frozenset({Absence.CONFLICTING, Absence.NOT_UNDERSTOOD})
-"""A status that is there and says nothing, or two things."""
-
-
-def _status(facts: Facts, diagnosis: Diagnosis, evidence: tuple[Evidence, ...]) -> AnyFact:
-    """How certain the diagnosis is: that of the diagnosis itself where several are recorded, or nothing else is."""
-    recorded = facts["diagnosis_status"]
-    several = len(facts.value("indication") or ()) > 1
-    if not several and (isinstance(recorded, Known) or recorded.absence in _OPEN_STATUS):
-        return recorded
-    return Known(diagnosis.status, evidence)
-
-
-def _extent(stage: AnyFact | None, diagnosis: Diagnosis, evidence: tuple[Evidence, ...]) -> AnyFact | None:
-    """The extent of small cell disease: as its stage, else as the diagnosis says; None where neither says anything."""
-    if isinstance(stage, Known) and stage.value in {"extensive", "limited"}:
-        return stage
-    conflicting = isinstance(stage, Unknown) and stage.absence is Absence.CONFLICTING
-    if diagnosis.extent is not None and not conflicting:
-        return Known(diagnosis.extent, evidence)
-    return stage if isinstance(stage, Unknown) else None
-
-
-def _covered(
-    diagnosis: Diagnosis, status: AnyFact, indication: AnyFact, evidence: tuple[Evidence, ...], *, limited: bool
-) -> AnyFact:
-    """Whether the diagnosis is one of section I: settled, confirmed and, where it has an extent, in scope."""
-    said = status.value if isinstance(status, Known) else None
-    if said == "refuted" or limited:
-        return Known(False, evidence)
-    if not diagnosis.settled:
-        return indication
-    if isinstance(status, Unknown):
-        return Unknown(status.absence, status.looked_for, status.evidence, ("diagnosis_status",))
-    if said != "confirmed":
-        return Unknown(Absence.NOT_RECORDED, "a confirmed diagnosis", evidence, ("diagnosis_status",))
-    return Known(True, evidence)
 
 
 def _indication(unknown: Unknown) -> tuple[Missing, ...]:

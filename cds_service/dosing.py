@@ -18,8 +18,10 @@ from cds_service.criteria.quantity import Amount, DoseLine, in_weeks, plain
 from cds_service.criteria.verdict import Verdict
 from cds_service.criteria.words import CAUSES, capital, cited
 from cds_service.evidence import Absence, Known, Unknown
+from cds_service.facts.dose import NO_DOSE
 from cds_service.result import DoseAssessment, PhaseDose, Regimen
 from cds_service.values import LONGEST
+from cds_service.wording import percent
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -179,22 +181,22 @@ def _calculation(rows: tuple[_Numbers, ...], amount: Amount | None, shown: str, 
 
 def _ordered_against(limits: list[Amount], amount: Amount | None, shown: str, kg: Decimal | None) -> str:
     """The order in mg, and how far it is over the limit if that is one number."""
-    text = f"ordered {shown or 'dose not stated'}"
+    text = f"ordered {shown or NO_DOSE}"
     if amount is not None and kg is not None:
         mg, caps = amount.at(kg), {limit.at(kg) for limit in limits}
         if amount.mg_per_kg:
             text += f" ({amount} x {plain(kg)} kg = {plain(mg)} mg)"
         cap = caps.pop()
         if mg > cap and cap and not caps:
-            over = ((mg - cap) / cap * 100).quantize(Decimal("0.1"))
-            text += f", {plain(mg - cap)} mg over (+{plain(over)} %)"
+            over = percent((mg - cap) / cap * 100)
+            text += f", {plain(mg - cap)} mg over ({over if over.startswith('less') else f'+{over}'})"
     return text
 
 
 def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...]) -> str:
     """The sentence behind the dose criterion: arithmetic, weight with its date, the row, and the verdict."""
     question = judgement.question
-    shown = _shown(question.steps) or "dose not stated"
+    shown = _shown(question.steps) or NO_DOSE
     if not judgement.worlds:
         if question.settings:
             return f"Ordered {shown}; no row of the dose table could be chosen"

@@ -16,7 +16,7 @@ from cds_service.evidence import Absence, Known, Origin, Unknown
 from cds_service.facts.cancer import site_of
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import Inferred, conflicting, newer
-from cds_service.facts.dose import NO_DOSE
+from cds_service.facts.dose import NO_AMOUNT
 from cds_service.facts.dose_interval import AS_NEEDED
 from cds_service.facts.given import by_name, read_values
 from cds_service.facts.given_values import UNKNOWN_WORDS, Place
@@ -270,10 +270,11 @@ def _completed(line: DoseLine, said: DoseLine, evidence: tuple[Evidence, ...], *
     if alone:
         _complete_amount(line, said, changes, missing)
         _complete_timing(line, said, changes, missing)
-    if not changes:
+        notes += _unused_amount(line, said)
+    if not changes and not notes:
         return line
     if changes.keys() & {"amount", "interval"} and said.shown:
-        changes["shown"] = f"{line.shown} (answered: {said.shown.removeprefix(NO_DOSE).strip()})"
+        changes["shown"] = f"{line.shown} (answered: {said.shown.removesuffix(NO_AMOUNT).strip()})"
     return replace(
         line,
         **changes,
@@ -306,6 +307,18 @@ def _complete_amount(line: DoseLine, said: DoseLine, changes: dict[str, Any], mi
     elif line.amount not in (None, said.amount):
         changes["amount"] = None
         missing["dose.value"] = Missing("dose.value", Absence.CONFLICTING, "dose (order and answers disagree)")
+
+
+def _unused_amount(line: DoseLine, said: DoseLine) -> Iterator[str]:
+    """A remark on an answered amount that says nothing, as a number without its unit does: it takes no other's unit."""
+    unread = next((one for one in said.missing if one.fact in {"dose.value", "dose.unit"}), None)
+    if unread is None or (unread.fact == "dose.value" and unread.absence is Absence.NOT_RECORDED):
+        return
+    answered = said.shown.removesuffix(f" {said.interval}")
+    why = "has no unit" if unread.absence is Absence.NOT_RECORDED else "cannot be read"
+    own = line.amount is not None or line.at_least is not None
+    instead = "the order's own amount is judged" if own else "the amount stays open"
+    yield f"The answered amount ({answered}) {why} and is not used: {instead}."
 
 
 def _complete_timing(line: DoseLine, said: DoseLine, changes: dict[str, Any], missing: dict[str, Missing]) -> None:

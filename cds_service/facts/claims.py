@@ -27,12 +27,24 @@ class Inferred(Known[T_co]):
 
 
 @dataclass(frozen=True, slots=True)
+class Contested(Unknown):
+    """A fact of which something is said that is not understood: the opposite may not be concluded in its place."""
+
+    value: object = None
+    """What it seems to say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim(Generic[T]):
-    """One place's value with its evidence. ``inferred`` marks text and conclusions, as against a code or a number."""
+    """One place's value with its evidence. ``inferred`` marks text and conclusions, as against a code or a number.
+
+    One that is not ``understood`` as a whole can contradict the others, and never decides.
+    """
 
     value: T
     evidence: Evidence
     inferred: bool = False
+    understood: bool = True
 
     @property
     def day(self) -> date | None:
@@ -72,8 +84,19 @@ def settle(claims: Sequence[Claim[T]], nothing: Unknown) -> Fact[T]:
     if not claims:
         return nothing
     if len(claims) == 1 or all(claim.value == claims[0].value for claim in claims):
-        return known(claims)
+        return known_or_open(claims, nothing.looked_for)
     return conflicting((claim.evidence for claim in claims), nothing.looked_for)
+
+
+def known_or_open(claims: Sequence[Claim[T]], looked_for: str) -> Fact[T]:
+    """The value these claims share, if one of them is understood."""
+    if all(claim.understood for claim in claims):
+        return known(claims)
+    understood = [claim for claim in claims if claim.understood]
+    if understood:
+        return known(understood)
+    evidence = tuple(dict.fromkeys(claim.evidence for claim in claims))
+    return Contested(Absence.NOT_UNDERSTOOD, looked_for, evidence, value=claims[0].value)
 
 
 def newest(claims: Sequence[Claim[T]]) -> Sequence[Claim[T]]:

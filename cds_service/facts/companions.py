@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import Companion
-from cds_service.evidence import Absence, Known, Unknown
+from cds_service.evidence import Absence, Known, Origin, Unknown
 from cds_service.facts.claims import Inferred
 from cds_service.facts.dose import dose_lines
 from cds_service.facts.medications import (
@@ -25,6 +25,7 @@ from cds_service.facts.medications import (
     unresolved,
 )
 from cds_service.facts.read import PATIENT, FactSource
+from cds_service.facts.records import status_of
 from cds_service.facts.subject import is_for_another
 from cds_service.fhir.chart import short_reference
 
@@ -72,7 +73,7 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     chemotherapy = [use for use in found if use.name in CHEMOTHERAPY and _ordered_now(use, reading)]
     if chemotherapy:
         facts["combination_ordered_now"] = Known(value=True, evidence=tuple(use.evidence for use in chemotherapy))
-    facts |= _completed(reading, found, since)
+    facts |= _completed(reading, found, others, since)
     facts |= _number(reading, others)
     return facts
 
@@ -88,12 +89,19 @@ def _belongs(use: Use, reading: Reading, since: date) -> bool:
     if use.kind is Kind.DRAFTED:
         return use.status not in {"cancelled", "stopped", "completed"}
     if use.kind is Kind.ORDERED:
+        if use.status == "draft" and not _is_draft_of_the_chart(reading):
+            return False  # nobody signs it with this order
         if use.status in ACTIVE:
             return use.resource.raw.get("intent") != "proposal" and not _reported(use)
         return use.status == "completed" and use.last is not None and since <= use.last <= reading.order_day
     if use.kind is Kind.STATED and use.status == "active":
         return True
     return use.last is not None and since <= use.last <= reading.order_day
+
+
+def _is_draft_of_the_chart(reading: Reading) -> bool:
+    """Whether the order that is judged is itself a draft among the chart's orders, as others beside it may be."""
+    return reading.order.origin is not Origin.CONTEXT and status_of(reading.order.raw) == "draft"
 
 
 def _ordered_now(use: Use, reading: Reading) -> bool:
@@ -130,9 +138,11 @@ def _amount(use: Use) -> Amount | None:
     return amounts[0] if amounts and all(amount == amounts[0] for amount in amounts) else None
 
 
-def _completed(reading: Reading, found: Sequence[Use], since: date) -> dict[str, AnyFact]:
-    """The combination was completed if its chemotherapy orders are, and none is ordered or active any more."""
+def _completed(reading: Reading, found: Sequence[Use], others: Sequence[Use], since: date) -> dict[str, AnyFact]:
+    """The combination was completed if its chemotherapy orders are, and none is drafted, ordered or active any more."""
     chemotherapy = [use for use in found if use.name in CHEMOTHERAPY]
+    if any(use.name in CHEMOTHERAPY and use.kind is Kind.ORDERED and use.status == "draft" for use in others):
+        return {}
     if any(use.kind is Kind.DRAFTED or (use.kind is Kind.ORDERED and use.status in ACTIVE) for use in chemotherapy):
         return {}
     done = [use for use in chemotherapy if use.kind is Kind.ORDERED and use.status == "completed"]

@@ -44,6 +44,13 @@ _COURSE = {
     **dict.fromkeys(("in remission", "remission phase"), "remission"),
     **dict.fromkeys(("problem resolved", "resolved problem"), "resolved"),
     **{f"{name} problem": name for name in ("active", "inactive")},
+    **dict.fromkeys(("current", "currently active", "ongoing", "chronic", "persistent", "present", "open"), "active"),
+    **dict.fromkeys(("stable", "improving", "worsening", "under treatment", "newly diagnosed"), "active"),
+    "recurrent": "recurrence",
+    "relapsed": "relapse",
+    **dict.fromkeys(("no longer active", "not active", "historical", "past", "closed"), "inactive"),
+    **dict.fromkeys(("complete remission", "partial remission"), "remission"),
+    "cured": "resolved",
 }
 _PAST = frozenset({"inactive", "remission", "resolved"})
 _AGAIN = frozenset({"recurrence", "relapse"})
@@ -67,9 +74,13 @@ class Verification(NamedTuple):
 
 
 class Course(NamedTuple):
-    """Where the course of a Condition stands: ``said`` is what its clinical status says, in the order it stands."""
+    """Where the course of a Condition stands: ``said`` is what its clinical status says, in the order it stands.
+
+    ``unread`` is all it says where nobody here understands any of it.
+    """
 
     said: tuple[str, ...] = ()
+    unread: str = ""
 
     @property
     def past(self) -> bool:
@@ -99,7 +110,10 @@ def verification(raw: Json) -> str:
 
 def shown_status(raw: Json) -> str:
     """All that a verification status says, in its own codes and words."""
-    concept = raw.get("verificationStatus")
+    return _shown(raw.get("verificationStatus"))
+
+
+def _shown(concept: object) -> str:
     words = [*(coding.code or coding.display for coding in codings(concept)), concept_text(concept)]
     return ", ".join(dict.fromkeys(filter(None, words)))
 
@@ -128,7 +142,8 @@ def _verification(concept: object) -> Verification:
 
 @by_content
 def _course(concept: object) -> Course:
-    return Course(tuple(dict.fromkeys(_statuses(concept, "condition_course", _COURSE.get))))
+    said = tuple(dict.fromkeys(_statuses(concept, "condition_course", _COURSE.get)))
+    return Course(said, "" if said else _shown(concept))
 
 
 def _statuses(concept: object, value_set: str, read: Callable[[str], str | None]) -> Iterator[str]:

@@ -18,8 +18,9 @@ from cds_service.criteria.dose_steps import steps_of
 from cds_service.criteria.quantity import OLDEST, Between
 from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
-from cds_service.facts.claims import Inferred, conflicting, newer
+from cds_service.facts.claims import Contested, Inferred, conflicting, newer
 from cds_service.terminology import is_oncology_specialty, is_open_specialty
+from cds_service.terminology.organs import is_nodal
 from cds_service.values import remembered
 
 if TYPE_CHECKING:
@@ -33,11 +34,6 @@ if TYPE_CHECKING:
 
 METASTATIC_STAGES = frozenset({"IV", "IVB", "IVC"})
 EARLIER_STAGES = re.compile(r"0|I{1,3}([ABCD][123]?)?")
-_NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph", re.IGNORECASE)
-_ORGANS = re.compile(
-    r"\b(?:liver|hepatic|brain|cerebral|bones?|osseous|spin(?:e|al)|adrenal|pleura\w*|skin|distant|contralateral)\b",
-    re.IGNORECASE,
-)
 SENSITIZING = re.compile(
     r"l858r|leu858arg|e746_a750|(exon|ex)[ -]?19[ -]?del|del(etion)?s?[ -]*(in |of )?(exon|ex)[ -]?19"
     r"|sensiti[sz]ing|activating"
@@ -440,6 +436,7 @@ def _metastatic(facts: Facts) -> AnyFact | None:
     """
     stage, metastatic = facts.get("stage"), facts.get("metastatic", NOT_IN_RECORD)
     implied: bool | None = None
+    contested = metastatic.value if isinstance(metastatic, Contested) else None
     if isinstance(stage, Known):
         if stage.value in METASTATIC_STAGES or (stage.value == "IVA" and facts.value("disease") == "nsclc"):
             implied = True
@@ -450,12 +447,12 @@ def _metastatic(facts: Facts) -> AnyFact | None:
                 evidence = (*metastatic.evidence, *stage.evidence)
                 return Unknown(Absence.CONFLICTING, "stage IV, yet no metastases", evidence)
             return None
-        if implied is not None and metastatic.absence is not Absence.CONFLICTING:
+        if implied is not None and metastatic.absence is not Absence.CONFLICTING and contested in {None, implied}:
             if implied is False and _in_doubt_since(stage, metastatic):
                 return None
             return Known(implied, stage.evidence)
     confined = facts.get("liver_confined")
-    if isinstance(metastatic, Unknown) and isinstance(confined, Known) and confined.value:
+    if isinstance(metastatic, Unknown) and not contested and isinstance(confined, Known) and confined.value:
         return Known(False, confined.evidence) if facts.value("disease") == "hcc" else None
     return None
 
@@ -466,9 +463,7 @@ def _in_doubt_since(stage: Known[str], metastatic: Unknown) -> bool:
     if metastatic.absence is not Absence.NOT_UNDERSTOOD or not days or len(days) < len(stage.evidence):
         return False
     return any(
-        item.recorded is not None
-        and item.recorded > max(days)
-        and (_NODES.search(item.shown) is None or _ORGANS.search(item.shown) is not None)
+        item.recorded is not None and item.recorded > max(days) and not is_nodal(item.shown)
         for item in metastatic.evidence
     )
 

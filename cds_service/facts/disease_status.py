@@ -128,6 +128,22 @@ _OF_THE_PATIENT = re.compile(
 )
 
 
+_LAST_EXAM = re.compile(
+    r"(?<!since )(?<!to )(?<!with )(?<!from )(?<!than )"
+    r"(?<!since the )(?<!to the )(?<!with the )(?<!from the )(?<!than the )\b(?:last|previous|prior)\b"
+)
+"""An examination of another day than the status, unless it is what this one is compared with."""
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = rf"(?P<{{}}>{'|'.join(_MONTHS)})[a-z]*"
+_DAY = re.compile(
+    r"\b(?:(?P<year>20\d\d)-(?P<month>\d\d)(?:-(?P<day>\d\d))?|"
+    r"(?P<number>\d{1,2})/(?:(?P<of_month>\d{1,2})/)?(?P<of_year>20\d\d)|"
+    rf"{_MONTH.format('name')}\.? (?:(?P<its_day>\d{{1,2}}),? )?(?P<its_year>20\d\d)|"
+    rf"(?:in|of) {_MONTH.format('bare')})\b"
+)
+_SINCE = re.compile(r"\b(?:since|from|after|following|compar\w+|complet\w+|versus|vs|with|to|baseline)\b")
+
+
 def read(reading: Reading) -> list[Claim[str]]:
     """Disease status of the tumour: ``responding``, ``stable``, ``progressed``, or ``unclear`` for any other."""
     found = []
@@ -143,10 +159,37 @@ def read(reading: Reading) -> list[Claim[str]]:
         if meaning is not None and told is not None and told != meaning:
             # Its code says one thing, its words another; stable and responding are at least no progression.
             meaning = None if "progressed" in {told, meaning} else "stable"
+        if meaning in {"responding", "stable"}:
+            day = _day_of(words, day)
         known_meaning = meaning if meaning in {"responding", "stable", "progressed"} else UNCLEAR
         item = evidence(resource, path, in_words(values, words), day)
         found.append(Claim(known_meaning, item, inferred=not values))
     return found
+
+
+def _day_of(words: str, day: date | None) -> date | None:
+    """The day of a status: that of the examination which its words name, where that is an earlier one."""
+    if day is None or not words:
+        return day
+    said = plain(words)
+    if runs_on(said):
+        return day
+    named = (found for found in _DAY.finditer(said) if not _SINCE.search(clause_before(said, found.start())))
+    return min([day, *(_first_day(found, day) for found in named)])
+
+
+def _first_day(named: re.Match[str], day: date) -> date:
+    """The day that words name, of a month its first; a day's own where it is no day or a later one."""
+    name = named["name"] or named["bare"]
+    month = _MONTHS.index(name) + 1 if name else int(named["month"] or named["number"])
+    year = int(named["year"] or named["of_year"] or named["its_year"] or day.year - (month > day.month))
+    of_month = named["day"] or named["of_month"] or named["its_day"]
+    if of_month is None and (year, month) == (day.year, day.month):
+        return day
+    try:
+        return min(date(year, month, int(of_month or 1)), day)
+    except ValueError:
+        return day
 
 
 @remembered
@@ -170,7 +213,12 @@ def _meaning_of(words: str) -> str | None:
         if _GROWS.search(_NO_NEW.sub(" ", there)) or _IN_PART.search(there):
             return None
         beside = _NO_NEW.sub(" ", _NO_METASTASES.sub(" ", rest))
-        if _LEFT_OVER.search(beside) or _OF_THE_PATIENT.search(there) or not _is_plain(there):
+        if (
+            _LAST_EXAM.search(said)
+            or _LEFT_OVER.search(beside)
+            or _OF_THE_PATIENT.search(there)
+            or not _is_plain(there)
+        ):
             return None
     if not meanings and denied:
         return "stable"

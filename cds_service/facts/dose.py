@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.criteria.quantity import DoseLine
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
 from cds_service.facts.dosage import About, read_dosage
-from cds_service.facts.dose_amount import ceiling_of, dose_of
+from cds_service.facts.dose_amount import UNREAD, ceiling_of, dose_of
 from cds_service.facts.dose_interval import rhythm_of
 from cds_service.facts.read import FactSource, Reading
 from cds_service.fhir import sig as sigs
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from cds_service.fhir.sig import Sig
     from cds_service.terminology.drug import Drug
 
-NO_DOSE = "dose not recorded"
+NO_DOSE = "without a dose"
+NO_AMOUNT = "without an amount"
+"""What an order says that names neither amount nor interval, and one that only tells how often."""
 _LONGEST_SHOWN = 160
 
 
@@ -158,18 +160,23 @@ def _unread(said: Dosage, dose: Dose, rhythm: Rhythm) -> list[str]:
 
 
 def _shown(dose: Dose, rhythm: Rhythm) -> str:
-    """The instruction in short words: ``1500 mg every 2 wk``."""
+    """The instruction in short words: ``1500 mg every 2 wk``, ``every 2 wk without an amount``."""
     if dose.amount is not None:
         said = str(dose.amount)
-    elif dose.lower is not None:
-        said = f"at least {dose.lower}"
     else:
-        said = dose.shown or NO_DOSE
+        unnumbered = dose.shown.startswith("?")  # a unit alone
+        said = f"at least {dose.lower}" if dose.lower is not None else "" if unnumbered else dose.shown
     if rhythm.once:
-        return f"{said} once"
-    if rhythm.interval is not None:
-        return f"{said} {rhythm.interval}"
-    return f"{said} as needed" if rhythm.as_needed else said
+        when = "once"
+    elif rhythm.interval is not None:
+        when = str(rhythm.interval)
+    else:
+        when = "as needed" if rhythm.as_needed else ""
+    if not said:
+        return f"{when} {NO_AMOUNT}" if when else NO_DOSE
+    if said == UNREAD:
+        return f"{when}, the amount {UNREAD}" if when else UNREAD
+    return f"{said} {when}".rstrip()
 
 
 def _places(said: Dosage, dose: Dose, rhythm: Rhythm) -> tuple[_Place, ...]:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 EPIC_ORDERED = "https://open.epic.com/fhir/extensions/ordered-dose"
 EPIC_ADMINISTERED = "https://open.epic.com/fhir/extensions/admin-amount"
 
+UNREAD = "in words that are not understood"
+"""What an order says of its amount where nobody can read the text that is all there is."""
+
 
 class View(NamedTuple):
     """One view of the dose: what it comes to, its words, where it stands, and how binding its kind is."""
@@ -176,7 +179,7 @@ def _dose_in_text(said: Dosage, spoken: View | None) -> Dose:
     """The dose of an instruction whose structure has none."""
     if spoken is None and said.is_unread:
         missing = _open(Absence.NOT_UNDERSTOOD, "dosageInstruction.text (not understood as a whole)")
-        return Dose(None, "dose not understood", missing=missing, structured=False)
+        return Dose(None, UNREAD, missing=missing, structured=False)
     if spoken is None:
         missing = _open(Absence.NOT_RECORDED, "dosageInstruction (doseAndRate, text)")
         return Dose(None, "", missing=missing, structured=False)

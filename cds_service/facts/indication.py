@@ -49,8 +49,12 @@ def read(reading: Reading) -> dict[str, AnyFact]:
 
 def _unclear(found: Subject) -> AnyFact:
     """A provisional diagnosis: that it is, or why its own status is open where that is all that makes it so."""
+    if found.disputed:
+        return conflicting(found.disputed, STATUS)
     unclear: list[tuple[Absence, Evidence]] = []
     for cancer in found.conditions:
+        if cancer.diagnosis.status != PROVISIONAL:
+            continue
         cause = verified(cancer.resource.raw).cause
         if cause is None:
             return Known(PROVISIONAL, found.evidence)
@@ -86,8 +90,9 @@ SOURCE = FactSource(
         "provisional, and words that as a whole deny it, or speak of a history, a risk, a screening or a relative, "
         "leave it open. Confirmed or without a verification status counts, provisional and differential diagnoses are "
         "shown as such, a refuted one speaks only where nothing else does, one entered in error is no record; "
-        "remission and resolved are asked about. ICD-10 C34 without histology does not settle which lung cancer it "
-        "is; a morphology alone is read with the body site. Histories (Z85), treatment encounters (Z51) and secondary "
-        "tumours are no diagnosis."
+        "remission, resolved and a clinical status that nobody here understands are asked about. A reason without a "
+        "status of its own is as certain and as current as the chart's records of its disease. ICD-10 C34 without "
+        "histology does not settle which lung cancer it is; a morphology alone is read with the body site. Histories "
+        "(Z85), treatment encounters (Z51) and secondary tumours are no diagnosis."
     ),
 )

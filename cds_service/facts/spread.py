@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts import recurrence
 from cds_service.facts.cancer import by_resource, names_absent_condition, recorded_on, site_of
-from cds_service.facts.claims import Claim, conflicting, known
+from cds_service.facts.claims import Claim, conflicting, known_or_open
 from cds_service.facts.condition_status import PROVISIONAL, REFUTED, course, is_past, verification
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
@@ -37,6 +37,7 @@ from cds_service.fhir.read import codings, entries_of, objects
 from cds_service.terminology import is_unassessed_category, metastatic_by_category
 from cds_service.terminology.codes import ICD10, canonical_code
 from cds_service.terminology.doubt import plain
+from cds_service.terminology.organs import is_nodal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -63,13 +64,6 @@ OWN_ORGAN = {"lung": ("C780",), "liver": ("C787",)}
 
 _PRESENT = frozenset({"present", "yes", "true", "positive", "detected", "found"})
 _ABSENT = frozenset({"absent", "no", "none", "false", "negative", "not present", "not detected", "not found"})
-_NODES = re.compile(r"\bnod(?:es?|al)\b|\blymph")
-_BEYOND_NODES = re.compile(
-    r"\b(?:distant|brain|cerebral|cerebell\w+|cns|intracranial|leptomening\w+|bones?|osseous|skelet\w+|spin(?:e|al)|liver|"
-    r"hepatic|adrenals?|peritone\w+|omental|pleura\w*|contralateral lung|kidneys?|renal|skin|cutaneous|visceral)\b"
-    r"(?! (?:hil\w+|lymph|nod))"
-)
-"""Where a metastasis is none of lymph nodes, also where those are named beside it."""
 
 
 def read(reading: Reading) -> Mapping[str, AnyFact]:
@@ -140,11 +134,11 @@ def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
         last_no = max((c.day for c in no if c.day), default=None)
         newer = [c for c in yes if c.day and last_no and c.day > last_no]
         if newer and all(c.day for c in no):
-            return known(newer)
+            return known_or_open(newer, METASTASES)
         return conflicting((c.evidence for c in claims), METASTASES)
     if not yes and (unclear := unclear_since(no, (*doubtful, *unread))):
         return Unknown(Absence.NOT_UNDERSTOOD, METASTASES, tuple(unclear))
-    return known(claims)
+    return known_or_open(claims, METASTASES)
 
 
 def _m_category(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
@@ -262,7 +256,7 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
 def _metastasis_in_words(concept: Concept) -> bool:
     """Whether a concept's words mention a metastasis other than one of lymph nodes alone."""
     words = concept.words.lower()
-    return "metasta" in words and not (_NODES.search(words) and not _BEYOND_NODES.search(words))
+    return "metasta" in words and not is_nodal(words)
 
 
 def _set_aside(raw: Json) -> bool:
@@ -348,7 +342,7 @@ SOURCE = FactSource(
         "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary too; without a link they count only "
         "if the chart has one tumour and they lie outside its organ. Nodes (C77) are no metastasis. Unresectable, "
         "locally advanced and liver-confined have no codes: the words of the diagnosis, its notes and the order's "
-        "reason, with negation. Recurrence: clinical status or a recurrence code; months from the last surgery and "
-        "the last adjuvant therapy to its onset."
+        "reason, with negation, where every word of the clause is known. Recurrence: clinical status or a recurrence "
+        "code; months from the last surgery and the last adjuvant therapy to its onset."
     ),
 )

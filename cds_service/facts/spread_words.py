@@ -1,7 +1,8 @@
 """What a record says of a tumour's extent in words: resectable, locally advanced, confined, metastatic, recurrent.
 
-A mention counts with its denials, as far as the words around it leave it certain (:mod:`cds_service.terminology.doubt`)
-and are of this tumour. A mention that cannot be used is kept beside the claims: what is newer than everything clear
+Words count as a whole or not at all (docs/adr/0010): a statement decides only where every word of its clause is known
+(:mod:`cds_service.terminology.extent`). One with other words contradicts what says the opposite, and decides nothing.
+One in doubt, of lymph nodes, of a part or of another tumour is kept beside the claims: newer than everything clear, it
 keeps that open.
 """
 
@@ -14,152 +15,123 @@ from cds_service.evidence import Absence, Unknown
 from cds_service.facts.claims import Claim, settle
 from cds_service.facts.records import evidence
 from cds_service.fhir.read import clinical_date, concept_text, objects, text
-from cds_service.terminology.doubt import clause_after, clause_before, doubt, plain
-from cds_service.terminology.organs import OTHER_TUMOUR
+from cds_service.terminology import extent
+from cds_service.terminology.doubt import LOOK_BACK, SENTENCE, doubt, plain
+from cds_service.terminology.organs import OTHER_PRIMARY, OTHER_TUMOUR, is_nodal
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cds_service.evidence import AnyFact, Evidence
     from cds_service.facts.subject import Subject
 
 WORDS = "the words of the diagnosis, its notes and the order's reason"
 
-_BEFORE = doubt(
-    *("unsure", "leaning", "softened", "choice", "alternative", "condition", "open", "past", "person", "hearsay"),
-    *("qualified", "twice", "foreign"),
-    # "plan" is left out: it names the disease that it is for ("plan: durvalumab for unresectable disease").
-    also=r"\b(?:no|not|nor|never|without|lack\w*|absen\w+|negative|free|unable)\b(?! (?:\w+ ){0,2}progress\w*(?! of))|"
-    r"\b(?:resolution of|risk|prevent\w*|screening|surveillance|monitor\w*|look(?:ing)? for|fear of)(?!\w)|"
-    r"\b(?:was|were|been) (?:surgically )?\Z|/ ?\Z",
-)
-"""Before a mention in its clause: it is not said for certain, not now, of somebody else, or denied after all."""
-_AFTER = doubt(
-    *("unsure", "choice", "alternative", "condition", "open"),
-    # Of these words "past", "person" and the rest speak of something else when they follow ("unresectable after prior
-    # chemotherapy").
-    also=r"\b(?:excluded|ruled out|absent|resolved|resected|negative|none|no longer|gone|denied)\b|\A ?/|"
-    r"\bnever\b(?![- ](?:smok\w*|drink\w*|treat\w*|received|previously treated)\b)|"
-    # "Not seen", "not appreciated", "not there": whatever is not said to be so. What is not treated is there.
-    r"\bnot\b(?! (?:an?|previously|amenable|resectable|operable|surgical\w*|eligible|suitable|appropriate|fit|"
-    r"(?:yet )?(?:treat\w*|biops\w*)|respon\w*|controlled|curable|curative|improv\w*|progress\w*|chang\w*|candidates?|"
-    r"metastatic|involving)\b)|"
-    r"\A ?: ?0\b|\A(?: ?:| -) ?no\b(?! (?:prior|previous|chemo\w*|systemic|therapy|treatment)\b)|\A ?\(-|"
-    # Something else that cannot be operated on.
-    r"\A(?: \w+){0,2} (?:hernia|aneurysm|\w*stones?|stenosis|ascites|coronary|valve|cataracts?|\w*fractures?|"
-    r"meningioma|polyps?|goit(?:er|re)|fistula|cysts?|abscess)\b",
-)
-"""Within four words after a mention: it is asked, or taken back."""
-_UNVERIFIED = re.compile(r"\b(?:unverified|not (?:yet )?verified|(?:copied|copy|carried)[- ]forward|second opinion)\b")
-"""Anywhere in a note: what it says was taken over from elsewhere, or somebody is asked once more."""
-_TREATED = re.compile(r"\bpreviously (?:un)?treated\b")
-"""Says which line of therapy it is, and nothing of when the disease was so."""
-_FOLLOWING = re.compile(r"(?:\W*[\w'/-]+){0,4}")
-_EXCEPTION = doubt("exception")
-_UHCC = re.compile(r"\buhcc\b")
-_SOFTENED = r"(?:potentially|borderline|possibly|initially|previously|formerly|likely|marginally|conditionally)"
-
-_OF_A_TUMOUR = (
-    r"(?=\W*\Z|[,;.:)/]| /| (?:and|or|in|to|at|after|since|within|with|on|following|as|now|despite|per|shortly)\b|"
-    # When it came back: "2 months after", "(> 6 months after", "2026-05-01".
-    r" \(?(?:(?:about|approximately|almost|more than|less than|over|under|at least) |[<>~≥≤]=? ?)?\d+(?:\.\d+)? ?"
-    r"(?:days?|weeks?|months?|mos?|years?|yrs?)"
-    r"(?= (?:after|from|post|since|following|later|ago|out)\b|\W*\Z|[,;.)])| \(?\d{4}-\d\d\b|"
-    r" (?:unresectable|inoperable|metastatic)(?=\W*\Z|[,;.])|"
-    r"[- ](?:(?:advanced|metastatic|unresectable|inoperable|locally|stage|[iv\d]+[a-d]?|non|small|large|cell|squamous|"
-    r"extensive|limited|lung|liver|biliary|tract|bile|duct|gallbladder|hepatic|pulmonary|intrahepatic|extrahepatic|"
-    r"perihilar|hilar|distal|malignant|primary|nonsquamous|hepatocellular|klatskin|bronchogenic|ampullary|nodal|high|low|"
-    r"grade|poorly|moderately|well|differentiated)[- ])*"
-    r"(?:\w*carcinoma|adenoca|cancer|ca|tumou?r|neoplasm|malignan\w+|disease|nsclc|sclc|es-?sclc|hcc|btc|icc|cca|"
-    r"metasta\w+|(?<=liver )lesions?|(?<=hepatic )lesions?)\b)"
-)
-"""What follows "recurrent" where it is said of a tumour; effusions, infections and much else recur too."""
-
 
 class _Word(NamedTuple):
-    """A fact that words can say: a hint of it, what says yes, what says no, what makes a mention unusable."""
+    """A fact that words can say: what mentions it, what says no, and what says yes where that is taken out."""
 
-    name: str
-    hint: str
-    yes: re.Pattern[str]
+    mention: re.Pattern[str]
     no: re.Pattern[str]
-    unusable: re.Pattern[str]
-    partly: re.Pattern[str] | None = None
-    """What makes a denial one of a part only, so that it denies nothing of the rest."""
+    yes: re.Pattern[str]
 
 
-_SAYING = (
-    _Word(
-        "resectable",
-        "ble",
+_NO = r"(?:no|without|negative for)(?: (?:any|evidence (?:of|for)|signs? of|overt|clinical|radiograph\w+|radiolog\w+))*"
+_SEEN = r"(?: (?:is |are )?(?:seen|found|identified|noted|detected|present)\b)?"
+_SAYING = {
+    "resectable": _Word(
+        re.compile(r"resectab|operable"),
         re.compile(
-            r"(?<!un)(?<!non)(?<!non-)(?<!non )(?<!not )(?<!not surgically )(?<!\w)(?:surgically )?resectable\b"
+            r"\b(?:un-?|in-?|(?<!not )(?<!non)non-? ?|not (?:surgically )?)(?:resectable|operable)\b"
+            rf"(?! (?:{extent.SITES} )?metastas)"
         ),
-        re.compile(
-            r"\bun-?resectable\b|\bin-?operable\b|\bnon-?\s?(?:resectable|operable)\b|"
-            r"\bnot (?:surgically )?(?:resectable|operable|a (?:surgical|resection) candidate)\b"
-        ),
-        re.compile(rf"\b{_SOFTENED}\s+(?:un-?)?resectable\b|\bnot unresectable\b|\bresectability\b"),
+        re.compile(r"(?<![\w-])resectable\b"),
     ),
-    _Word(
-        "locally_advanced",
-        "advanced",
-        re.compile(r"(?<!not )(?<!no )(?<!non-)\blocally[-\s]advanced\b"),
-        re.compile(r"\b(?:not|no|non-)\s?locally[-\s]advanced\b"),
-        re.compile(rf"\b{_SOFTENED}\s+locally[-\s]advanced\b"),
+    "locally_advanced": _Word(
+        re.compile(r"locally[- ]advanced"),
+        re.compile(rf"\b(?:not |non-? ?|{_NO} )locally[- ]advanced\b"),
+        re.compile(r"\blocally[- ]advanced\b"),
     ),
-    _Word(
-        "liver_confined",
-        "liver",
-        re.compile(
-            r"(?<!not )\b(?:liver[-\s](?:confined|limited|only)|(?:confined|limited|restricted) to (?:the )?liver)\b"
-        ),
-        re.compile(r"\b(?:not|no longer) (?:liver[-\s]confined|(?:confined|limited|restricted) to (?:the )?liver)\b"),
-        re.compile(r"\b(?:was|were|initially|previously|formerly) (?:liver|confined|limited|restricted)\b"),
+    "liver_confined": _Word(
+        re.compile(r"liver[- ](?:confined|limited|only)|(?:confined|limited|restricted) to (?:the )?liver"),
+        re.compile(r"\b(?:not|no longer) (?:liver[- ]confined|(?:confined|limited|restricted) to (?:the )?liver)\b"),
+        re.compile(r"\bliver[- ](?:confined|limited|only)\b|\b(?:confined|limited|restricted) to (?:the )?liver\b"),
     ),
-    _Word(
-        "metastatic",
-        "metasta",
+    "metastatic": _Word(
+        re.compile(r"metasta"),
         re.compile(
-            r"(?<!non-)(?<!non )(?<!not )(?<!oligo)\bmetasta(?:tic|ses|sis)\b"
-            r"(?![- ](?:work|screen|survey|free|potential|status|risk))"
+            r"\b(?:non-? ?|not )metastatic\b|"
+            rf"\b{_NO}(?: (?:\w*adenopathy|nodal|visceral|pleural effusions?) (?:or|and))?(?: (?:distant|systemic))*"
+            rf" metasta(?:tic|s[ei]s)(?: (?:disease|lesions?|spread))?{_SEEN}"
         ),
         re.compile(
-            r"\bnon-?\s?metastatic\b|\bnot metastatic\b|\b(?:no|without)(?: \w+){0,4} metasta(?:tic|ses|sis)\b|"
-            r"\bnegative for metasta(?:tic|ses|sis)\b"
-        ),
-        re.compile(
-            r"\b(?:possibl[ey]|suspected|suspicious for|suspicion of|concern(?:ing)? for|probabl[ey]|"
-            r"likely|presumed|questionable|evaluat\w+ for|cannot exclude|rule out|r/o|risk of|nodal|nodes?|lymph)\b"
-            r"[^,.;]*\bmetasta|"
-            r"\bmetasta\w+(?: \w+){0,2} (?:suspected|possible|probable|unlikely|excluded|not confirmed)\b|"
-            r"\bmetasta\w+ (?:to|in|of|involving)(?: \w+){0,3} (?:lymph )?nodes?\b|"
-            r"\bmetastatic (?:calcification|abscess|infection|infective|pulmonary calcification)|"
-            r"\b(?:loco-?)?regional metasta|\b(?:satellite|in-transit|intrapulmonary|intrahepatic) metasta"
-        ),
-        # "No brain metastases", "no new metastases", "CT chest: no metastases", "no metastases in the liver".
-        re.compile(
-            r"\b(?:no|without)(?! (?:(?:any|evidence of|signs? of|distant|visceral or|systemic|overt|clinical|"
-            r"radiographic\w*|radiologic\w*|evidence for) ){0,4}metasta)(?: \w+){0,4} metasta|"
-            r"\A(?!.*\bpet\b).*\b(?:mri|ct|brain|head|cranial|bone scan|ultrasound|x-ray)\b|"
-            r"\bmetasta\w+(?: \w+){0,2} (?:to|in|of|within|at|on) (?!(?:re-?)?(?:staging )?pet\b)"
+            r"(?<!intrahepatic )(?<!intrapulmonary )(?<!regional )(?<!local )(?<!satellite )(?<!transit )(?<!skip )"
+            r"\bmetasta(?:tic|s[ei]s)\b"
         ),
     ),
-    _Word(
-        "recurrent",
-        "re",
-        re.compile(rf"(?<!not )(?<!non-)\b(?:recurrent|(?<!no )relapsed)\b{_OF_A_TUMOUR}|(?<!no )\blocal recurrence\b"),
-        re.compile(r"\b(?:no|without)(?: \w+){0,4} recurrence\b|\bnon-?recurrent\b"),
-        re.compile(r"\b(?:risk of|prevent\w*|possible|suspected)\b[^,.;]*\b(?:recurren|relaps)"),
+    "recurrent": _Word(
+        re.compile(r"\brecurren(?:t|ce)|\brelapsed?\b"),
+        re.compile(
+            rf"\bnon-?recurrent\b|\b{_NO} (?:disease )?(?:progression or )?(?:recurrence|relapse|recurrent disease)\b"
+            rf"{_SEEN}"
+        ),
+        re.compile(r"\b(?:locally )?(?:recurrent|relapsed)\b(?! (?:lesions?|mass)\b)|(?<!no )\blocal recurrence\b"),
     ),
+}
+_PARTLY = re.compile(
+    r"\A(?!.*\bpet\b).*\b(?:mri|ct|brain|head|bone scan|lesions?|nodules?)\b(?! metasta)|"
+    r"\bmetasta\w+(?: \w+){0,2} (?:to|in|of|within|at|on) (?!(?:re-?)?(?:staging )?pet\b)"
 )
-_WORDS = {word.name: word for word in _SAYING}
-_HINTS = tuple(word.hint for word in _SAYING)
+"""A denial of metastases in one part, or from looking at one. A PET shows the body."""
+
+_REVERSED = (
+    r"(?:ruled out|excluded|resolved|resected|removed|gone|none|absent|refuted|denied|downstaged|converted|in error|"
+    r"no longer)\b"
+)
+_DOUBT = ("unsure", "leaning", "softened", "choice", "condition", "open", "person", "hearsay", "foreign")
+_HEDGED = doubt(
+    *(*_DOUBT, "alternative", "plan", "past", "exception", "qualified", "twice"),
+    also=r"\b(?:no|not|nor|never|without|lack\w*|negative|free|risk|prevent\w*|prophyl\w+|screening|surveillance|"
+    rf"monitor\w*|look(?:ing)? for|fear\w*|was|were)\b|\b{_REVERSED}|/ |\(-|\[ ?\]|\b0\b",
+)
+"""A clause with such a word and with others not known is in doubt; with others alone, it contradicts."""
+_UNSURE = doubt(
+    *_DOUBT,
+    also=rf"\b(?:s/p|status[- ]post) {extent.STATED}|\b(?:treat\w*|manag\w*|durva\w*) as (?:for )?{extent.STATED}|"
+    rf"\b{extent.EXAMINED}(?: \w+){{0,3}} (?:for|to \w+) (?:\w+ ){{0,2}}{extent.STATED}",
+)
+"""Whatever else stands beside it: "may have" and "evaluated for" are made of known words."""
+_DENIED = re.compile(r"\b(?:no|without|negative for|free of)\b")
+"""In a clause before: the list may go on where no tumour is named ("no liver, bone metastases")."""
+_TAKEN_BACK = doubt(
+    *("unsure", "leaning", "condition", "open", "hearsay", "exception"),
+    also=rf"(?:(?:was|were|has been|have been|now|since|all) )?{_REVERSED}|"
+    r"not (?:yet )?(?:seen|visible|proven|present|found|identified)\b|(?:initially|previously|formerly|originally)\Z",
+)
+"""At the beginning of the clause after."""
+_UNVERIFIED = re.compile(r"\b(?:unverified|not (?:yet )?verified|(?:copied|copy|carried)[- ]forward|second opinion)\b")
+"""Anywhere in a text: what it says was taken over from elsewhere, or somebody is asked once more."""
+_REASON = re.compile(r"\b(?:due to|because of|given|owing to|secondary to|based on)\b")
+_NAMED = re.compile(r"carcinoma\b|\b(?:cancer|n?sclc|u?hcc|btc|i?cca|icc)\b")
+_UHCC = re.compile(r"\buhcc\b")
+_LINE = re.compile(r"(?<=[^\W_])[ \t]*[\r\n]+")
+
+
+class _Mention(NamedTuple):
+    """What a clause says of a fact: None where it is in doubt."""
+
+    value: bool | None
+    understood: bool
+    """Whether every word is known. What is in doubt is understood where it is of nodes or a part, or denied."""
+
+
+_FEARED = _Mention(None, understood=False)
 
 
 def hints_in(said: str) -> bool:
     """Whether words may mention anything of a tumour's extent."""
-    return any(hint in said for hint in _HINTS)
+    return any(hint in said for hint in ("metasta", "resectab", "operable", "advanced", "liver", "recurren", "relapse"))
 
 
 def words_of(about: Subject) -> list[tuple[str, Evidence]]:
@@ -177,7 +149,12 @@ def words_of(about: Subject) -> list[tuple[str, Evidence]]:
         for item in objects(raw["stage"]) if "stage" in raw else ():
             if words := concept_text(item.get("summary")):
                 said.append((words, evidence(cancer.resource, "stage.summary", words, day)))
-    return [(_UHCC.sub("unresectable hcc", plain(words)), item) for words, item in dict.fromkeys(said)]
+    return [(_plain(words), item) for words, item in dict.fromkeys(said)]
+
+
+def _plain(words: str) -> str:
+    """Words in lower case; a line is a clause of its own."""
+    return _UHCC.sub("unresectable hcc", plain(_LINE.sub(", ", words) if "\n" in words else words))
 
 
 def fact_of_words(name: str, words: Sequence[tuple[str, Evidence]], nothing: Unknown) -> AnyFact:
@@ -198,44 +175,106 @@ def unclear_since(claims: Sequence[Claim[bool]], unread: Sequence[Evidence]) -> 
 
 
 def claims_of_words(name: str, words: Sequence[tuple[str, Evidence]]) -> tuple[list[Claim[bool]], list[Evidence]]:
-    """What the words say of one fact, and the mentions that cannot be used."""
-    word = _WORDS[name]
+    """What the words say of one fact, and the mentions that are in doubt."""
     claims, unread = [], []
     for said, item in words:
-        if word.hint not in said:
-            continue
-        if word.unusable.search(said):
-            unread.append(item)
-            continue
-        denied = word.no.search(said)
-        rest = word.no.sub(" ", said)
-        affirmed = word.yes.search(rest)
-        if (denied and _denied_in_doubt(word, said, denied)) or (affirmed and _in_doubt(rest, affirmed)):
-            unread.append(item)
-            continue
-        if denied:
-            claims.append(Claim(False, item, inferred=True))
-        if affirmed:
-            claims.append(Claim(True, item, inferred=True))
+        if _SAYING[name].mention.search(said):
+            for mention in _mentions(name, said):
+                if mention.value is not None:
+                    claims.append(Claim(mention.value, item, inferred=True, understood=mention.understood))
+                else:
+                    unread.append(item)
     return claims, unread
 
 
-def _in_doubt(said: str, mention: re.Match[str]) -> bool:
-    """Whether the clause around a mention hedges, asks, takes it back or speaks of another tumour."""
-    before, after = clause_before(said, mention.start()), clause_after(said, mention.end())
-    following = _FOLLOWING.match(after)
-    return bool(
-        _BEFORE.search(_TREATED.sub(" ", before))
-        or "?" in after
-        or (following and any(found.end() <= following.end() for found in _AFTER.finditer(after)))
-        or OTHER_TUMOUR.search(before + mention[0] + after)
-        or _UNVERIFIED.search(said)
+@remembered
+def _mentions(name: str, said: str) -> tuple[_Mention, ...]:
+    """What a text says of one fact.
+
+    What one clause doubts, another does not settle. Metastases may be doubted in one place and be in another; only "no
+    metastases" is not said beside one that is feared.
+    """
+    unverified = _UNVERIFIED.search(said) is not None
+    found = dict.fromkeys(
+        mention
+        for sentence in SENTENCE.split(said)
+        for mention in _of_clauses(name, sentence.split(","), in_doubt=unverified)
     )
+    if name != "metastatic" and any(mention.value is None for mention in found):
+        return tuple(mention for mention in found if mention.value is None)
+    return tuple(mention for mention in found if mention.value is not False or _FEARED not in found)
 
 
-def _denied_in_doubt(word: _Word, said: str, denied: re.Match[str]) -> bool:
-    """Whether a denial is in doubt, of a part only, or has an exception."""
-    after = clause_after(said, denied.end())
-    clause = clause_before(said, denied.start()) + denied[0] + after
-    partly = word.partly is not None and word.partly.search(clause) is not None
-    return partly or _EXCEPTION.search(after) is not None or _in_doubt(said, denied)
+def _of_clauses(name: str, clauses: Sequence[str], *, in_doubt: bool) -> Iterator[_Mention]:
+    """What clauses say of a fact, each as its neighbours leave it."""
+    for place, mentioning in enumerate(clauses):
+        if _SAYING[name].mention.search(mentioning):
+            clause = _without_asides(mentioning)
+            before = ",".join(_without_denials(_without_asides(one)) for one in clauses[max(0, place - 3) : place])
+            after = _without_asides("".join(clauses[place + 1 : place + 2])).strip(" .():;-")
+            left_open = (
+                in_doubt
+                or _UNSURE.search(before)
+                or _TAKEN_BACK.match(after)
+                or OTHER_PRIMARY.fullmatch(after)
+                or (not _NAMED.search(clause) and (_DENIED.search(before) or OTHER_TUMOUR.search(before)))
+            )
+            yield from _of_clause(name, clause, in_doubt=bool(left_open))
+
+
+@remembered
+def _without_asides(clause: str) -> str:
+    return extent.without_asides(clause) if len(clause) < LOOK_BACK else clause
+
+
+def _without_denials(clause: str, but: str = "") -> str:
+    """A clause without what it denies as a whole of other facts."""
+    for name, word in _SAYING.items():
+        if name != but:
+            clause = word.no.sub(" ", clause)
+    return clause
+
+
+def _of_clause(name: str, clause: str, *, in_doubt: bool) -> Iterator[_Mention]:
+    """What a clause says of one fact that it mentions."""
+    word = _SAYING[name]
+    if len(clause) >= LOOK_BACK:
+        yield _Mention(None, understood=False)
+        return
+    reason = _REASON.search(clause) if name == "resectable" else None
+    if reason and not word.mention.search(clause, reason.end()) and not _UNSURE.search(clause, reason.end()):
+        in_doubt = in_doubt or OTHER_TUMOUR.search(clause, reason.end()) is not None
+        clause = clause[: reason.start()]
+    clause = _without_denials(clause, but=name)
+    denials, rest = list(word.no.finditer(clause)), word.no.sub(" ", clause)
+    said = denials or list(word.yes.finditer(rest))
+    affirmed = word.yes.search(rest)
+    if not word.mention.search(clause):
+        return
+    if name == "metastatic" and (is_nodal(rest) or (denials and _PARTLY.search(clause))):
+        yield _Mention(None, understood=True)
+        return
+    of_it = all(_is_of_a_tumour(name, clause if denials else rest, mention) for mention in said)
+    if name == "recurrent" and not of_it and not _HEDGED.search(rest):
+        return  # much else recurs
+    if in_doubt or not said or OTHER_TUMOUR.search(clause):
+        yield _Mention(None, understood=False)
+        return
+    for one in _SAYING.values():
+        rest = rest if one is _SAYING["metastatic"] else one.yes.sub(" ", rest)
+    understood = of_it and extent.is_plain(rest)
+    if _UNSURE.search(clause) or (not understood and _HEDGED.search(rest)):
+        yield _Mention(None, understood=_DENIED.search(rest) is not None)
+        return
+    if denials:
+        yield _Mention(False, understood)
+    if affirmed:
+        yield _Mention(True, understood)
+
+
+def _is_of_a_tumour(name: str, clause: str, mention: re.Match[str]) -> bool:
+    if name == "metastatic":
+        return True
+    if name == "liver_confined" and mention[0].endswith("liver"):
+        return extent.is_of_a_tumour_before(clause[: mention.start()])
+    return extent.is_of_a_tumour(clause[mention.end() :])

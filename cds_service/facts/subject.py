@@ -11,7 +11,7 @@ from collections import defaultdict
 from dataclasses import field
 from typing import TYPE_CHECKING, NamedTuple
 
-from cds_service.evidence import Evidence, Origin
+from cds_service.evidence import Absence, Evidence, Origin
 from cds_service.facts.cancer import (
     aims,
     by_resource,
@@ -23,7 +23,7 @@ from cds_service.facts.cancer import (
     recorded_on,
     site_of,
 )
-from cds_service.facts.condition_status import PROVISIONAL, course
+from cds_service.facts.condition_status import PROVISIONAL, REFUTED, Course, course, verification
 from cds_service.facts.records import entered_in_error, evidence, references, shown
 from cds_service.fhir.read import as_list, as_object, codings, concept_of, concept_text, objects, text
 from cds_service.terminology import Diagnosis
@@ -31,7 +31,7 @@ from cds_service.terminology.codes import ICD10, canonical_code
 from cds_service.values import dataclass, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Sequence
 
     from cds_service.facts.cancer import Cancer
     from cds_service.facts.order import DraftOrder
@@ -65,6 +65,7 @@ class Subject:
     ``conditions`` are the chart's Conditions of that tumour, ``reasons`` what the order itself says of it, ``evidence``
     both. ``linked`` says that the order names a disease as its reason, ``unread`` what it names in words nobody here
     knows, ``unfound`` that a diagnosis it refers to did not come, ``alone`` that the chart has no other tumour.
+    ``disagreeing`` are records that name different diseases, ``disputed`` those of which one refutes what others say.
     """
 
     diagnoses: tuple[Diagnosis, ...] = ()
@@ -75,6 +76,7 @@ class Subject:
     unread: tuple[Evidence, ...] = ()
     unfound: bool = False
     disagreeing: tuple[Evidence, ...] = ()
+    disputed: tuple[Evidence, ...] = ()
     alone: bool = True
 
     @property
@@ -91,11 +93,35 @@ class Subject:
 
 
 class _Reason(NamedTuple):
-    """A disease that the order names: with the Condition it refers to, or None where it says so itself."""
+    """A disease that the order names: with the Condition it refers to, or None where it says so itself.
+
+    ``carried`` says that the Condition came with the order and is not of the chart.
+    """
 
     diagnosis: Diagnosis
     condition: Cancer | None
     evidence: Evidence
+    carried: bool = False
+
+    @property
+    def kind(self) -> _Kind:
+        """What it is searched for by."""
+        return self.diagnosis.disease, self.diagnosis.settled
+
+    @property
+    def unverified(self) -> bool:
+        """Whether nothing but the chart can say how certain it is."""
+        return self.condition is None or (self.carried and not verification(self.condition.resource.raw))
+
+    @property
+    def without_course(self) -> bool:
+        """Whether nothing but the chart can say that it is over."""
+        if self.condition is None:
+            return True
+        return self.carried and not self.condition.past and course(self.condition.resource.raw) == Course()
+
+
+_Kind = tuple[str | None, bool]
 
 
 @dataclass(slots=True)
@@ -228,32 +254,41 @@ def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
     standing = [cancer for cancer in on_chart if not cancer.refuted]
     found: list[Diagnosis] = []
     conditions: dict[int, Cancer] = {}
-    searched: set[tuple[str | None, bool]] = set()  # the chart is searched once, however many reasons name a tumour
-    for diagnosis, condition, _ in reasons.named:
+    searched: set[_Kind] = set()  # the chart is searched once, however many reasons name a tumour
+    for reason in reasons.named:
+        diagnosis, condition = reason.diagnosis, reason.condition
         mine = [condition] if condition is not None else []
         if condition is None:
             found.append(diagnosis)
-        kind = diagnosis.disease, diagnosis.settled
-        if kind not in searched and (condition is None or not diagnosis.settled or diagnosis.status == "confirmed"):
-            searched.add(kind)
+        more = condition is None or reason.carried or not diagnosis.settled or diagnosis.status == "confirmed"
+        if more and reason.kind not in searched:
+            searched.add(reason.kind)
             mine += [cancer for cancer in standing if _same_tumour(diagnosis, cancer.diagnosis)]
         for cancer in mine:
             if id(cancer.resource.raw) not in conditions:
                 conditions[id(cancer.resource.raw)] = cancer
                 found.append(_asked_if_past(cancer).diagnosis)
-    # Of several diseases that an order names, a doubt of one does not decide for the other.
+    carried = {id(one.condition.resource.raw) for one in reasons.named if one.condition is not None and one.carried}
+    of_chart = [cancer for key, cancer in conditions.items() if key not in carried]
+    # Of several diseases that an order names, neither a doubt nor the end of one decides for the other.
     several = len({d.disease for d in found} - {None}) > 1
-    unconfirmed = [one.diagnosis for one in reasons.named if one.condition is None and not several]
-    doubted = _doubted_on_chart(unconfirmed, conditions.values())
+    disputed = _disputed([one for one in reasons.named if one.carried], of_chart)
+    doubted = {(d.disease, d.settled) for d, _ in disputed}
+    doubted |= {one.kind for one in reasons.named if one.carried and one.diagnosis.status == PROVISIONAL}
+    over: dict[_Kind, Diagnosis] = {}
+    if not several:
+        doubted |= _doubted_on_chart([one for one in reasons.named if one.unverified], of_chart)
+        over = _over_on_chart([one for one in reasons.named if one.without_course], of_chart)
     found = [
         replace(d, status=PROVISIONAL) if d.status == "confirmed" and (d.disease, d.settled) in doubted else d
         for d in found
     ]
+    found = [_open_as(d, over[kind]) if (kind := (d.disease, d.settled)) in over else d for d in found]
     diagnoses = tuple(replace(d, named_by_order=True) for d in merged(found))
     said = tuple((one.diagnosis, one.evidence) for one in reasons.named if one.condition is None)
     disagreeing = list(reasons.disagreeing)
+    disagreeing += _refuted_on_chart([(r.diagnosis, r.evidence) for r in reasons.named if r.unverified], on_chart)
     if said:
-        disagreeing += _refuted_on_chart(said, on_chart)
         disagreeing += _morphology_of_another(said, diagnoses)
     return Subject(
         diagnoses=diagnoses,
@@ -264,6 +299,7 @@ def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
         ),
         linked=True,
         disagreeing=tuple(disagreeing),
+        disputed=tuple(item for _, item in disputed),
     )
 
 
@@ -283,10 +319,36 @@ def _refuted_on_chart(said: Sequence[tuple[Diagnosis, Evidence]], on_chart: Sequ
     return [item for _, item in disputed] + [item for disease in diseases for item in refuted[disease]]
 
 
-def _doubted_on_chart(said: Sequence[Diagnosis], conditions: Collection[Cancer]) -> set[tuple[str | None, bool]]:
-    """The reasons whose tumour the chart has and nowhere confirms: a reason has no status to say that it is certain."""
-    kinds = {(diagnosis.disease, diagnosis.settled): diagnosis for diagnosis in said}
-    recorded = {(c.diagnosis.disease, c.diagnosis.settled, c.diagnosis.status): c.diagnosis for c in conditions}
+def _disputed(carried: Sequence[_Reason], of_chart: Sequence[Cancer]) -> list[tuple[Diagnosis, Evidence]]:
+    """The diagnoses that the order itself refutes and the chart has, and the chart's records of them."""
+    refuted = {one.diagnosis.disease: one for one in carried if one.diagnosis.status == REFUTED}
+    having = [(c.diagnosis, c.evidence) for c in of_chart if c.diagnosis.settled and c.diagnosis.disease in refuted]
+    said = [refuted[disease] for disease in dict.fromkeys(diagnosis.disease for diagnosis, _ in having)]
+    return [(one.diagnosis, one.evidence) for one in said] + having
+
+
+def _over_on_chart(said: Sequence[_Reason], of_chart: Sequence[Cancer]) -> dict[_Kind, Diagnosis]:
+    """The reasons whose tumour the chart has and nowhere as current, with a record of it that is asked about."""
+    kinds = {one.kind: one.diagnosis for one in said}
+    recorded = {(c.diagnosis.disease, c.diagnosis.settled, _asked_if_past(c) is c): c for c in of_chart}
+    over = {}
+    for kind, diagnosis in kinds.items():
+        mine = [(c, now) for (*_, now), c in recorded.items() if _same_tumour(diagnosis, c.diagnosis)]
+        past = [c for c, _ in mine if c.diagnosis.disease == diagnosis.disease]
+        if past and not any(now for _, now in mine):
+            over[kind] = _asked_if_past(past[0]).diagnosis
+    return over
+
+
+def _open_as(diagnosis: Diagnosis, asked: Diagnosis) -> Diagnosis:
+    """A diagnosis that is asked about as another one is."""
+    return replace(diagnosis, settled=False, why=asked.why, ask=asked.ask, cause=asked.cause)
+
+
+def _doubted_on_chart(said: Sequence[_Reason], of_chart: Sequence[Cancer]) -> set[_Kind]:
+    """The reasons whose tumour the chart has and nowhere confirms: they have no status to say that it is certain."""
+    kinds = {one.kind: one.diagnosis for one in said}
+    recorded = {(c.diagnosis.disease, c.diagnosis.settled, c.diagnosis.status): c.diagnosis for c in of_chart}
     doubted = set()
     for kind, diagnosis in kinds.items():
         statuses = {other.status for other in recorded.values() if _same_tumour(diagnosis, other)}
@@ -327,17 +389,25 @@ def _unnamed(on_chart: Sequence[Cancer]) -> list[Cancer]:
 
 
 def _asked_if_past(cancer: Cancer) -> Cancer:
-    """A tumour that is over, or said to be over and not to be: it is asked for."""
+    """A tumour that is over, or of which the status does not say that it is not: it is asked for."""
     found = course(cancer.resource.raw)
-    if not cancer.past and not found.contradictory:
+    if not (cancer.past or found.contradictory or found.unread):
         return cancer
-    why = f"recorded as {' and '.join(found.said) or 'abated'}"
-    asked = replace(cancer.diagnosis, settled=False, why=why, ask=("indication",), contradictory=found.contradictory)
+    if found.unread and not cancer.past:
+        why, cause = f"its clinical status ({found.unread}) does not say whether it is over", Absence.NOT_UNDERSTOOD
+        ask = cancer.diagnosis.ask
+    else:
+        ask = ("indication",)
+        why = f"recorded as {' and '.join(found.said) or 'abated'}"
+        cause = Absence.CONFLICTING if found.contradictory else Absence.NOT_RECORDED
+    asked = replace(cancer.diagnosis, settled=False, why=why, ask=ask, cause=cause)
     return replace(cancer, diagnosis=asked)
 
 
-def _merged(chosen: Iterable[Cancer]) -> tuple[Diagnosis, ...]:
-    return merged([_asked_if_past(cancer).diagnosis for cancer in chosen])
+def _merged(chosen: Sequence[Cancer]) -> tuple[Diagnosis, ...]:
+    """The diagnoses of some tumours. One of several that is perhaps over stays beside the others: none is picked."""
+    several = len({cancer.diagnosis.disease for cancer in chosen}) > 1
+    return merged([c.diagnosis if several and not c.past else _asked_if_past(c).diagnosis for c in chosen])
 
 
 def merged(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
@@ -408,7 +478,8 @@ def _read_reason_reference(reading: Reading, reference: str, display: str, path:
         return
     cancer = of_condition(reading.chart, target)
     if cancer is not None:
-        reasons.named.append(_Reason(cancer.diagnosis, cancer, cancer.evidence))
+        carried = id(target.raw) not in by_resource(reading.chart)
+        reasons.named.append(_Reason(cancer.diagnosis, cancer, cancer.evidence, carried))
         reasons.disagreeing += cancer.disagreeing
         return
     day = recorded_on(target.raw)

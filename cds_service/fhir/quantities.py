@@ -256,6 +256,8 @@ def dose_range(raw: Json, product: str | None, drug: Drug | None = None) -> tupl
     upper: Amount | Missing
     if high.trouble or (low is not None and low.trouble):
         upper = _no_value(Absence.NOT_UNDERSTOOD, "dose range")
+    elif low is not None and low.value is not None and low.value < 0:
+        upper = _no_value(Absence.NOT_UNDERSTOOD, "dose range (an end of it is negative)")
     else:
         upper = amount(high.value, high.unit, product, drug)
     if isinstance(upper, Amount) and lower is not None and (lower.mg > upper.mg or lower.mg_per_kg > upper.mg_per_kg):

@@ -291,7 +291,7 @@ def _events(raw: object) -> Schedule:
         return Schedule(once=True, count=1, path="timing.event")
     days.sort()
     gap = min((later - earlier).days for earlier, later in pairwise(days))
-    shown = f"on {len(days)} dates, at least {gap} d apart"
+    shown = f"on {len(days)} dates, at least {gap} {'day' if gap == 1 else 'days'} apart"
     return Schedule(Interval(Decimal(gap), 1, shown), count=len(days), path="timing.event")
 
 

@@ -22,8 +22,8 @@ class Diagnosis:
     ``disease`` is a policy's disease key (``nsclc``, ``es-sclc``, ``btc``, ``hcc``) or None for any other disease.
     ``settled`` is false for a diagnosis that only comes near it (lung cancer without histology, large cell
     neuroendocrine, ampulla): ``why`` then says what is open and ``ask`` names the facts that would settle it.
-    ``sited`` is false for a morphology of which the organ is not named. ``contradictory`` says that it is not settled
-    because its record contradicts itself.
+    ``sited`` is false for a morphology of which the organ is not named. ``cause`` says what is wrong with the record of
+    one that is not settled: ``conflicting``, ``not-understood``, or that what would settle it is ``not-recorded``.
     ``extent`` is ``extensive`` or ``limited`` where the diagnosis itself says so (small cell lung cancer).
     ``withdrawn`` marks urothelial cancer, whose indication was withdrawn.
     """
@@ -42,4 +42,4 @@ class Diagnosis:
     recorded: date | None = None
     reference: str | None = None
     sited: bool = True
-    contradictory: bool = False
+    cause: str = "not-recorded"

@@ -126,23 +126,28 @@ def _icd10(code: str) -> list[_Mark]:
 
 _HCC_CATEGORY = re.compile(
     r"[(\[] ?(?:cms|hhs|rxhcc)?[ /-]*hcc[ 0-9.]*[)\]]|\bhcc \(?hierarchical[^,;.]*|"
-    r"\bhcc ?\d{1,3}\b(?! ?(?:[x/.]|[cm]m\b|nodul|lesion|foc|tumou?r))"
+    r"\bhcc ?\d{1,3}\b(?! ?(?:[x/.]|[cm]m\b|nodul|lesion|foc|tumou?r))|\bhcc coding\b"
 )  # a billing category, not the tumour
+_NAME_NEXT = (
+    r"(?=[: ]+(?:nsclc|sclc|[el][sd] ?sclc|hcc|btc|lung|non|small|squamous|adeno|hepato|cholangio|gall|bil|liver))"
+)
 _DENIED = re.compile(
     r"\b(?:no (?:evidence|history|signs?|diagnosis) of|no|not|negative for|denies|without|ruled? out|r/o|excluded?|"
-    r"unlikely|(?:(?:family|personal|past|prior) )?(?:history|hx) of|h/o|fh of|s/p|screening for|risk (?:of|for)|"
-    r"fear of|rather than|instead of|other than|pmhx?|past medical history|status post|remote|"
+    r"unlikely|(?:(?:family|personal|past|prior) )?(?:history of|hx(?! ?:))|h/o|fh of|s/p|"
+    rf"screening for|risk (?:of|for)|(?:inactive|prophylaxis for|prevention of){_NAME_NEXT}|mimic\w*|"
+    r"resembl\w*|simulating|fear of|rather than|instead of|other than|pmhx?|past medical history|status post|remote|"
     r"(?:prior|previous|former)(?= (?!(?:chemo|immuno|radio)?(?:therap|radiat|treat|line|regimen|surg|resect))\w)|"
-    r"erroneous diagnosis of|(?<!year )(?<!years )(?<!yr )(?<!yo )old(?= )|"
+    r"erroneous(?: diagnosis of|ly)|(?<!year )(?<!years )(?<!yr )(?<!yo )old(?= )|"
     r"(?:predisposition to|testing for|counsel\w+ for|trial for|misdiagnos\w+)|"
     r"(?:mother|father|sister|brother|sibling|parent|aunt|uncle)s? (?:has|had|with))\b[^,;.]*|"
     r"(?:^|(?<=[,;.]))[^,;.]*\b(?:ruled out|excluded|screening|surveillance|entered in error|wrong patient|"
-    r"hcc risk)\b(?: (?:for|of)\b[^,;.]*)?"
+    r"hcc risk|(?:nsclc|sclc|hcc|btc|cancer|carcinoma) (?:prophylaxis|work ?up))\b(?: (?:for|of)\b[^,;.]*)?"
 )
 _ANOTHERS = doubt("person")
 _CLAUSE = re.compile(r"[^,;.]+")
 _SPREAD = re.compile(
-    r"\b(?:secondary (?:malignant )?(?:neoplasm|tumou?r|cancer|malignancy|carcinoma)s?|metastas[ie]s|mets?|"
+    r"\b(?:secondary (?:malignant |squamous (?:cell )?)?(?:neoplasm|tumou?r|cancer|malignancy|(?:adeno)?carcinoma)s?|"
+    r"metastas[ie]s|mets?|"
     r"metastatic (?:disease|lesions?|malignan\w+|cancer|carcinoma|neoplasm|tumou?r)s?)\b"
     r"[^,;.]{0,200}?\b(?:of|to|in|involving)\b (?:the )?[^,;.]*?(?=$|[,;.]|\bfrom\b)|"
     r"\bmetastatic (?:to|in) [^,;.]*|"
@@ -169,16 +174,16 @@ def _word(*alternatives: str) -> re.Pattern[str]:
 
 _BLOOD = "lymphomas?|leuk[ae]e?mias?|myelomas?"
 _CANCER = _word(
-    r"cancers?|carcinomas?|ca|scc|malignan(?:t|cy|cies)|neoplasms?|tumou?rs?|adenocarcinomas?|metastatic",
+    r"cancers?|carcinomas?|ca|sq?cc|malignan(?:t|cy|cies)|neoplasms?|tumou?rs?|adenocarcinomas?|metastatic",
     r"sarcomas?|melanomas?|gliomas?|glioblastomas?|mesotheliomas?|carcinoids?|thymomas?|seminomas?|hepatomas?",
     r"\w+(?:carcinomas?|sarcomas?|blastomas?|lymphomas?|leuk[ae]e?mias?)",
     _BLOOD,
 )
 _BENIGN = _word("benign|adenoma|hemangioma|hamartoma|polyps?|cysts?|nodules?|in situ|dysplasia|premalignant")
 _LUNG = _word(r"lungs?|pulmonary|bronch\w*")
-_LUNG_ACRONYM = _word("nsclc", "(?:[el]s ?)?sclc")
+_LUNG_ACRONYM = _word("nsclc", "(?:[el][sd] ?)?sclc")
 _NON_SMALL = _word("non ?small(?: ?cell)?", "nsclc")
-_SMALL = _word("small ?cell", "(?:[el]s)?sclc", "oat ?cell")
+_SMALL = _word("small ?cell", "(?:[el][sd])?sclc", "oat ?cell")
 _SMALL_SQUAMOUS = _word("small cell,? non ?keratini[sz]ing", "non ?keratini[sz]ing,? small cell")
 _LARGE_NEUROENDOCRINE = _word("large ?cell neuroendocrine", "lcnec")
 _NEUROENDOCRINE_WORD = _word("neuroendocrine")
@@ -187,18 +192,28 @@ _OTHER_LUNG = _word(
     "neuroendocrine tumou?r",
     _BLOOD,
 )
-_SQUAMOUS = _word("squamous|scc|epidermoid")
+_SQUAMOUS = _word("squamous|sq?cc|epidermoid")
 _NON_SQUAMOUS = _word(
-    "non ?squamous|adeno ?carcinomas?|cystadenocarcinomas?|adenoca|large ?cell|bronchi?olo ?alveolar|lepidic",
+    "non ?squamous|adeno ?carcinomas?|cystadenocarcinomas?|adenoca|large ?cell|bronch(?:i?ol)?o ?alveolar|lepidic",
     "pleomorphic|sarcomatoid|spindle cell|giant cell",
 )
 _ADENOSQUAMOUS = _word("adeno ?squamous")
-_HCC = _word("u?hcc|hepato ?cellular|hepatomas?|liver cell carcinoma|fibrolamellar|hepato ?carcinoma")
-_BTC_NAMED = _word("cholangio ?carcinomas?|cholangioca|klatskin|btc|[ie]?cca")
+_MALIGNANT = r"(?:carcinoma|cancer|ca\b|malignan|neoplas|tumou?r|cholangio)"
+_HCC = _word(
+    "[uc]?hcc|hepatomas?|liver cell carcinoma|fibrolamellar|hepato ?carcinoma",
+    # Injury, jaundice and adenoma are hepatocellular too.
+    rf"(?<!benign )hepato ?cellular(?=[ /(]+(?:\w+\)? )?{_MALIGNANT})",
+    rf"{_MALIGNANT}\w*[^;.]{{0,40}} \(?hepato ?cellular(?= type| variant| histology|[),]|$)",
+)
+_BTC_NAMED = _word(
+    "cholangio ?carcinomas?|cholangioca|klatskin|btc|[ie]cca",
+    r"(?<!artery )(?<!artery \()cca(?!\)? (?:stenos|occlu|dissect|plaque|aneurysm|thromb|athero|disease|bypass|stent))",
+)
 _BTC_SITE = _word(r"gall ?bladder|bile ducts?|biliary|choledoch\w*|perihilar|hepatic ducts?")
 _AMPULLA = _word(r"ampull\w*|papilla of vater|vaters?")
 _LIVER = _word("liver|hepatic|intrahepatic")
 _OTHER_LIVER = _word("hepatoblastoma|angiosarcoma|sarcoma", _BLOOD)
+_OTHER_BILE = _word("sarcoma|carcinoids?|melanoma|neuroendocrine tumou?r", _BLOOD)
 _UROTHELIAL = _word(r"urothelial|transitional cell|bladder|ureter\w*|renal pelvis|urethra\w*|n?mibc")
 _TRANSITIONAL = _word("urothelial|transitional cell")
 _OF_THE_DISEASE = (
@@ -209,8 +224,9 @@ _OF_ITS_SPREAD = (
     r"hilar|lymph\w*|intrathoracic|extrathoracic|thoracic|bilateral|systemic|visceral|distant"
 )
 """What "extensive" and "limited" are said of: nothing else, as "extensive smoking history" and "limited mobility"."""
-_LIMITED = _word(rf"limited(?! (?!(?:{_OF_THE_DISEASE})\b)\w)", "ls ?sclc")  # "limited metastases" are no limited stage
-_EXTENSIVE = _word(rf"extensive(?! (?!(?:{_OF_THE_DISEASE}|{_OF_ITS_SPREAD})\b)\w)", "es ?sclc")
+# "limited metastases" are no limited stage
+_LIMITED = _word(rf"limited(?! (?!(?:{_OF_THE_DISEASE})\b)\w)", "l[sd] ?sclc")
+_EXTENSIVE = _word(rf"extensive(?! (?!(?:{_OF_THE_DISEASE}|{_OF_ITS_SPREAD})\b)\w)", "e[sd] ?sclc")
 _OTHER_SITE = _word(
     r"\w*(?:blastoma|sarcoma)s?",
     r"breast|mamma\w*|prostat\w*|colo\w*|rect\w*|anal|anus|gastr\w*|stomach|o?esophag\w*|pancrea\w*|small intestine",
@@ -221,16 +237,57 @@ _OTHER_SITE = _word(
     r"blood|marrow|unknown primary|cup|rcc|crc|hnscc|gist|tnbc|aml|cll|cml|all|dlbcl|gbm",
     _BLOOD,
 )
+_DOUBTS = ("unsure", "leaning", "choice", "condition", "hearsay", "foreign")
+_ORGAN_ELSEWHERE = (
+    r"(?:breast|prostat\w*|colon|colonic|colorectal|rectum|rectal|sigmoid|c[ae]ecum|gastric|stomach|o?esophag\w*|"
+    r"pancrea\w*|duoden\w*|appendi\w*|ovar\w*|uter\w*|endometri\w*|cervix|cervical|vulva\w*|anal|anus|testi\w*|"
+    r"thyroid|renal cell|kidney|skin|cutaneous|head and neck|laryn\w*|\w*pharyn\w*|tongue|tonsil\w*|"
+    r"oral|parotid|salivary|thym\w*|unknown primary)"
+)
+_GROWTH = r"(?:cancer|ca|carcinoma|adenocarcinoma|scc|malignancy|neoplasm|tumou?r)s?"
+_ELSEWHERE = re.compile(
+    rf"\b{_ORGAN_ELSEWHERE} (?:(?:clear|squamous|small) cell )?{_GROWTH}\b|"
+    rf"\b(?:squamous cell |small cell )?{_GROWTH} of (?:(?!lung|bronch|liver|hepat|bil|gall)\w+ ){{0,3}}?"
+    rf"{_ORGAN_ELSEWHERE}\b"
+)
+"""A tumour with its organ, that no policy here is about."""
 _PROVISIONAL = doubt(
-    *("unsure", "leaning", "choice", "condition", "hearsay", "foreign"),
+    *_DOUBTS,
     # Groups that mean something else beside a diagnosis. "alternative": names of codes say "bronchus or lung".
     # "softened": "borderline resectable" doubts the surgery, not the tumour. "open": what is pending is mostly a
     # test of its genes; a pending biopsy is said below. "plan": a reason names the plan that the disease is treated
     # by. "past" and "person": such mentions are left out as a whole. "exception", "qualified" and "twice" speak of
     # findings.
-    also=r"\Aro\b|\b(?:pending|awaiting) (?:\w+ ){0,2}(?:confirm\w*|biops\w*|path\w*|histolog\w*|diagnos\w*)|"
+    also=rf"\Aro\b|\A(?:consider|pending){_NAME_NEXT}|"
+    r"\b(?:nsclc|sclc|hcc|btc|cancer|carcinoma) ?(?:or|v\.?|/) ?(?:lymphoma|carcinoid|mesothelioma|sarcoma|tb)\b|"
+    r"\b(?:pending|awaiting) (?:\w+ ){0,2}(?:confirm\w*|biops\w*|path\w*|histolog\w*|diagnos\w*)|"
     r"\b(?:confirmation|biopsy|pathology|histology|diagnosis) (?:is )?(?:pending|awaited|unknown)\b",
 )
+_DOUBTED = re.compile(rf"(?:{doubt(*_DOUBTS).pattern})\w*")
+_SOUGHT = re.compile(r"\b(?:r/o|rule out|to exclude|(?:evaluat(?:e|ion)|assess(?:ment)?|work[- ]?up) for)\b")
+"""Said of what somebody looks for, whether or not there is any sign of it."""
+_BESIDE = re.compile(rf"[,;.(:]|(?<=\s)-(?=\s)|\b(?:with|and|plus)\b|(?={_SOUGHT.pattern})")
+"""What may begin that is said beside a diagnosis."""
+_MOST_BESIDE = 10
+_PHRASE = re.compile(r"[^\s,;.()][^,;.()]*")
+_ELSE = re.compile(
+    r"(?:with |plus )?(?:[\s/:&-]|(?:"
+    r"(?P<thing>metastases|metastatic (?:disease|lesions)|nodal disease|n[0-3] disease|(?:lymph)?adenopathy|nodes?|"
+    r"effusions?|ascites|thromb(?:osis|us)|embol(?:ism|us|i)|pvt|dvt|pe|compression|fractures?|pneumonitis|pneumonia|"
+    r"infection|colitis|toxicity|(?:un)?resectab(?:le|ility)|durvalumab|immunotherapy|surgery|resection|transplant)|"
+    r"(?P<course>mets|spread|involvement|invasion|progression|leptomeningeal disease|carcinomatosis)|"
+    r"(?P<growth>lesions?|nodules?|mass(?:es)?|metastasis|met)|"
+    r"(?P<lung>lungs?|pulmonary)|(?P<liver>liver|hepatic|biliary)|"
+    r"(?P<elsewhere>brain|cns|adrenal|bones?|bony|osseous|spine|spinal|kidney|renal|splenic|skull|rib)|"
+    r"extrahepatic|extrathoracic|intracranial|pleural|pericardial|peritoneal|mediastinal|hilar|supraclavicular|lymph|"
+    r"cord|portal|vein|vascular|distant|contralateral|ipsilateral|left|right|bilateral|small|new|the|a|an|of|or|and|to|"
+    r"for)(?!\w))*"
+)
+"""What a doubt beside a diagnosis may be of, so that the diagnosis itself is as certain as before.
+
+A recurrence is not listed: whether the disease is there at all is then the question. Nor is what only the diagnosis
+holds, as its stage.
+"""
 _TAKEN_BACK = re.compile(
     r"\W*(?:(?:no|without) (?:evidence|signs?|diagnosis|history) of|no longer|not|no|without|negative for|"
     r"(?:(?:family|maternal|paternal|personal|past|prior|previous|remote) )?(?:medical )?(?:history|hx) of|h/o|"
@@ -257,8 +314,15 @@ _LEANING = doubt("leaning", "choice")
 _FAVORED = re.compile(rf"(?:{doubt('leaning').pattern})[^,;.]*")
 _REMISSION = re.compile(
     r"(?<!not )\bin (?:complete |full )?remission\b|\b(?:resolved|cured|survivor)\b|"
-    r"\bned\b|\bno evidence of (?:active )?disease\b"
+    r"\bned\b|\bno (?:evidence of (?:active )?|active )disease\b|\bdisease[- ]free\b(?! (?:interval|survival))|"
+    r"(?:\A|[,;:(-] ?)(?:inactive|historical)(?= ?(?:[),;.]|\Z))|\bhistorical(?= (?:nsclc|sclc|hcc|btc|lung|cholangio))"
 )
+_CORRECTED = re.compile(
+    r"\bmisdiagnosis\b|\bre-?classified\b|\b(?:incorrect|wrong|mistaken) diagnosis\b|"
+    r"\bdiagnosis (?:was |is |has been )?(?:changed|revised|withdrawn|retracted|wrong)\b|"
+    r"\b(?:initially|originally|previously) (?:called|read as|diagnosed as)(?! stage)"
+)
+"""Said of a diagnosis that was another one before, or is none any more; which of them words name is open."""
 
 
 def _plain(text: str) -> str:
@@ -273,6 +337,13 @@ def _marks_in(text: str) -> tuple[_Mark, ...]:
     """The readings of a text. None for a text that names no cancer."""
     words = _COMPLICATION.sub(" ", _DENIED.sub(" ", _plain(text)))
     words = _SPREAD_TO.sub(r"\1 ", _SPREAD.sub(" ", words))
+    rest = _ELSEWHERE.sub(" ", words)
+    if rest != words:  # the organs beside it are where it grows into or spreads to, if no tumour of theirs is named
+        return _named_in(rest) or (_Mark("other"),)
+    return _named_in(words)
+
+
+def _named_in(words: str) -> tuple[_Mark, ...]:
     named = bool(
         _HCC.search(words)
         or _BTC_NAMED.search(words)
@@ -330,8 +401,13 @@ def _liver_and_bile(words: str) -> list[_Mark]:
         return [_Mark("hcc", stage=stage)]
     if _AMPULLA.search(words):
         return [_Mark("ampulla", stage=stage)]
-    if bile or _BTC_SITE.search(words):
+    if bile:
         return [_Mark("btc", stage=stage)]
+    if _BTC_SITE.search(words):
+        if _OTHER_BILE.search(words):
+            return [_Mark("other")]
+        group = _histology_in(words)[0]  # of neuroendocrine and small cell carcinoma it stays open
+        return [_Mark("btc", stage=stage), *([_Mark("morphology", group=group)] if group else [])]
     if _LIVER.search(words) and not _LUNG.search(words):
         return [_Mark("other" if _OTHER_LIVER.search(words) else "liver", stage=stage)]
     return []
@@ -376,6 +452,36 @@ def _morphology(words: str) -> list[_Mark]:
     return [_Mark("morphology", histology=kind, group="nsclc")] if kind else []
 
 
+def _diagnosis_part(text: str) -> str:
+    """A text without doubts at its end that are of something else than the diagnosis: "NSCLC, r/o brain mets"."""
+    words = plain(text)
+    if not _PROVISIONAL.search(words):
+        return text
+    begun = [place.start() for place in _BESIDE.finditer(words)][-_MOST_BESIDE:]
+    while begun and _PROVISIONAL.search(words):
+        place = begun.pop()
+        beside = words[place:]
+        if _PROVISIONAL.search(beside):
+            kinds = {mark.kind for mark in _marks_in(words[:place])}
+            if not kinds or not all(_is_of_else(phrase, kinds) for phrase in _PHRASE.findall(beside)):
+                break
+            words = words[:place]
+    return words
+
+
+def _is_of_else(phrase: str, kinds: set[str]) -> bool:
+    """Whether a phrase beside a disease is of what it does to other organs, or of its treatment."""
+    found = _ELSE.fullmatch(_DOUBTED.sub(" ", phrase))
+    if found is None:
+        return False
+    own, other = ("liver", "lung") if kinds & {"hcc", "btc", "liver", "ampulla"} else ("lung", "liver")
+    if found[own] and (found["growth"] or "met" in phrase):
+        return False  # perhaps the tumour itself
+    if found["course"] and kinds & {"nsclc", "lung"} and _PROVISIONAL.search(_SOUGHT.sub(" ", phrase)):
+        return False  # a sign of it would speak against stage III without progression, and is asked about nowhere else
+    return bool(found["thing"] or found["course"] or (found["growth"] and (found[other] or found["elsewhere"])))
+
+
 # --- joining -------------------------------------------------------------------------------------------------------
 
 
@@ -385,8 +491,9 @@ def diagnosis_from_text(text: str) -> Diagnosis | None:
     >>> diagnosis_from_text("Non-small cell lung cancer, stage IIIB").disease
     'nsclc'
     """
-    marks = _marks_in(text)
-    return _if_in_remission(_joined(marks, text.strip(), _status_in(text)), text) if marks else None
+    part = _diagnosis_part(text)
+    marks = _marks_in(part)
+    return _asked_if_over(_joined(marks, text.strip(), _status_in(part)), text) if marks else None
 
 
 def diagnosis_from_codings(
@@ -408,8 +515,9 @@ def diagnosis_from_codings(
     texts = tuple(dict.fromkeys(filter(None, (text.strip(), *(coding.display for coding in seen)))))
     if not texts and not doubtful:
         texts = (_our_display(seen),)  # a code we know for something else still has a name
-    spoken = next((said for words in texts if (said := _marks_in(words))), ())
-    status = "provisional" if any(_status_in(words) == "provisional" for words in texts) else "confirmed"
+    parts = [_diagnosis_part(words) for words in texts]
+    spoken = next((said for words in parts if (said := _marks_in(words))), ())
+    status = "provisional" if any(_status_in(words) == "provisional" for words in parts) else "confirmed"
     if not marks and not spoken and doubtful:
         diagnosis = _joined(tuple(doubtful), shown, status)
         return replace(diagnosis, settled=False, why="its code is not confirmed in a source", ask=_ASK_DIAGNOSIS)
@@ -420,7 +528,9 @@ def diagnosis_from_codings(
         every = (*every, _Mark("morphology", histology=histology.kind, group=histology.group))
     diagnosis = _joined(every, shown, status)
     if not marks:
-        return _if_in_remission(diagnosis, *texts)
+        return _asked_if_over(diagnosis, *texts)
+    if all(mark.kind == "other" for mark in marks) and diagnosis.disease is not None and diagnosis.settled:
+        return _open(diagnosis, diagnosis.disease, "its code names another disease than its words")
     if any(_taken_back(words, diagnosis.disease) for words in texts):
         why = "its code names the disease, its words say otherwise"
         return replace(diagnosis, settled=False, why=why, ask=_ASK_DIAGNOSIS)
@@ -442,10 +552,12 @@ def _taken_back(text: str, disease: str | None) -> bool:
     return _CANCER.search(denied) is not None or bool(_marks_in(denied))
 
 
-def _if_in_remission(diagnosis: Diagnosis, *texts: str) -> Diagnosis:
-    """A diagnosis in words that say it is over is asked about, as one whose status says so."""
+def _asked_if_over(diagnosis: Diagnosis, *texts: str) -> Diagnosis:
+    """A diagnosis in words that say it is over, or was corrected, is asked about as one whose status says so."""
     if any(_REMISSION.search(words.lower()) for words in texts):
-        return replace(diagnosis, settled=False, why="it is said to be in remission", ask=_ASK_DIAGNOSIS)
+        return replace(diagnosis, settled=False, why="it is said to be over or in remission", ask=_ASK_DIAGNOSIS)
+    if any(_CORRECTED.search(words.lower()) for words in texts):
+        return replace(diagnosis, settled=False, why="it is said to have been corrected", ask=_ASK_DIAGNOSIS)
     return diagnosis
 
 

@@ -171,8 +171,10 @@ GROUPS: MappingProxyType[str, Group] = MappingProxyType(
 
 LOOK_BACK = 500
 """Characters before and after a mention that are looked at; a sentence is shorter."""
-_STOP = re.compile(r"[;,]|(?<!\bvs)(?<!\bdr)(?<!\bposs)(?<!\bprob)(?<!\bsusp)(?<!\b[a-z])\. ")
-"""What ends a clause. The point of a number does not, nor that of an abbreviation."""
+SENTENCE = re.compile(r";|(?<!\bvs)(?<!\bdr)(?<!\bm[rs])(?<!\bmrs)(?<!\bposs)(?<!\bprob)(?<!\bsusp)(?<!\b[a-z])\. ")
+"""What ends a sentence. The point of a number does not, nor that of an abbreviation."""
+_STOP = re.compile(f",|{SENTENCE.pattern}")
+"""What ends a clause."""
 _DASHES = re.compile("[\u2010-\u2015\u2212]")
 _UNSEEN = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 

@@ -32,10 +32,37 @@ ELSEWHERE_THAN_CHEST = re.compile(
 )
 """Where else radiotherapy goes, as the name of a course says it that gives no body site."""
 
+_OTHER_ORGAN = (
+    r"(?:breast|prostat\w*|colon|colorectal|rectal|gastric|stomach|pancrea\w*|ovarian|uterine|endometrial|cervical|"
+    r"thyroid|renal(?: cell)?|kidney|bladder|testicular|esophageal|skin|head and neck)"
+)
 OTHER_TUMOUR = re.compile(
-    r"\b(?:breast|prostat\w*|colon|colorectal|rectal|gastric|stomach|pancrea\w*|ovarian|uterine|endometrial|cervical|"
-    r"thyroid|renal cell|kidney|bladder|testicular|esophageal|skin|head and neck)"
-    r" (?:cancer|ca|(?:adeno)?carcinoma|tumou?r|malignancy|neoplasm|polyp|lesion)s?\b|"
+    rf"\b{_OTHER_ORGAN} (?:cancer|ca|(?:adeno)?carcinoma|tumou?r|malignancy|neoplasm|polyp|lesion)s?\b|"
     r"\b(?:melanoma|lymphoma|sarcoma|myeloma)s?\b"
 )
 """A tumour that no policy here is about, in a text made plain: what its clause says is not of the one treated."""
+
+OTHER_PRIMARY = re.compile(rf"{_OTHER_ORGAN}(?: (?:primary|origin))?")
+"""The same where it stands for itself ("liver metastases, colorectal")."""
+
+_NODES = re.compile(
+    r"\bnod(?:es?|al)\b|\blymph|\w*adenopathy\b|\bstations?\b|\blevels? \d|\b(?:[24]|1[01])[rl]\b|metastatic n[1-3]\b|"
+    r"\bebus\b|\bmediastin\w+(?: \w+){0,2} metas|\bmetasta\w+(?: \w+){0,3} mediast|\bsubcarinal\b|\bparatracheal\b|"
+    r"\bsupraclav\w+|\baxilla\w*",
+    re.IGNORECASE,
+)
+_BEYOND_NODES = re.compile(
+    r"\b(?:distant|brain|cerebral|cerebell\w+|cns|intracranial|leptomening\w+|bones?|osseous|skelet\w+|spin(?:e|al)|liver|"
+    r"hepatic|adrenals?|peritone\w+|omental|pleura\w*|contralateral|kidneys?|renal|skin|cutaneous|visceral|m1[a-d]?|"
+    r"(?:lungs?|pulmonary)(?= metastas))\b(?! (?:hil\w+|lymph|nod|mediast|supracl))",
+    re.IGNORECASE,
+)
+_WITH = re.compile(
+    r"\bwith (?:\w+ ){0,3}(?:\w*adenopathy|nodal (?:disease|involvement)|invasion)\b(?!.* metas)", re.IGNORECASE
+)
+
+
+def is_nodal(words: str) -> bool:
+    """Whether words on metastases speak of those of lymph nodes alone, and not of nodes beside them."""
+    rest = _WITH.sub(" ", words)
+    return _NODES.search(rest) is not None and _BEYOND_NODES.search(rest) is None

@@ -5,7 +5,6 @@ from datetime import date
 import pytest
 from hypothesis import given, settings
 
-from cds_service.assessment import derive, derive_for_disease
 from cds_service.criteria.criterion import AnyOf, Criterion, FactTest
 from cds_service.criteria.evaluate import evaluate, outcome_of, prepare
 from cds_service.criteria.finding import Finding, Missing, union
@@ -14,6 +13,7 @@ from cds_service.criteria.outcome import Outcome
 from cds_service.dosing import dose_context, judge_dose, steps
 from cds_service.evidence import Absence, Evidence, Facts, Known, Unknown
 from cds_service.facts.catalogue import FACTS
+from cds_service.facts.derive import derive, derive_for_disease
 from cds_service.facts.given import read_given
 from cds_service.policies.library import load_library
 from tests.assessment.test_laws import judged, records

@@ -193,7 +193,7 @@ def test_an_interval_that_the_order_lacks_can_be_answered():
 def test_an_amount_that_the_order_lacks_is_shown_as_answered():
     without = [{"timing": {"repeat": {"frequency": 1, "period": 4, "periodUnit": "wk"}}}]
     (line,) = value(facts(answered(dose__value=1500, dose__unit="mg"), dosageInstruction=without)["dose"])
-    assert (line.amount.mg, line.shown) == (1500, "dose not recorded every 4 wk (answered: 1500 mg)")
+    assert (line.amount.mg, line.shown) == (1500, "every 4 wk without an amount (answered: 1500 mg)")
 
 
 def test_a_dose_that_contradicts_the_order_is_conflicting_and_never_replaces_it():
@@ -201,6 +201,37 @@ def test_a_dose_that_contradicts_the_order_is_conflicting_and_never_replaces_it(
     (line,) = value(facts(answers, dosageInstruction=mg_every(1500, 4))["dose"])
     assert line.amount is None
     assert [(m.fact, m.absence) for m in line.missing] == [("dose.value", Absence.CONFLICTING)]
+
+
+@pytest.mark.parametrize(
+    ("answers", "remark"),
+    [
+        ({"dose__value": 1200}, "The answered amount (1200) has no unit and is not used: {own}."),
+        ({"dose__value": 1500}, "The answered amount (1500) has no unit and is not used: {own}."),
+        (
+            {"dose__value": 1200, "dose__interval_value": 4, "dose__interval_unit": "wk"},
+            "The answered amount (1200) has no unit and is not used: {own}.",
+        ),
+        (
+            {"dose__value": 3, "dose__unit": "tablet"},
+            "The answered amount (3 tablet) cannot be read and is not used: {own}.",
+        ),
+    ],
+)
+def test_an_answered_amount_without_a_unit_takes_no_other_one_and_is_remarked(answers, remark):
+    (line,) = value(facts(answered(**answers), dosageInstruction=mg_every(1500, 4))["dose"])
+    assert (line.amount.mg, line.shown, line.missing) == (1500, "1500 mg every 4 wk", ())
+    assert line.notes == (remark.format(own="the order's own amount is judged"),)
+    without = [{"timing": {"repeat": {"frequency": 1, "period": 4, "periodUnit": "wk"}}}]
+    (line,) = value(facts(answered(**answers), dosageInstruction=without)["dose"])
+    assert (line.amount, line.shown) == (None, "every 4 wk without an amount")
+    assert line.notes == (remark.format(own="the amount stays open"),)
+
+
+@pytest.mark.parametrize("answers", [{"dose__unit": "mg"}, {"dose__phase": "maintenance"}])
+def test_answers_that_name_no_amount_are_not_remarked(answers):
+    (line,) = value(facts(answered(**answers), dosageInstruction=mg_every(1500, 4))["dose"])
+    assert line.notes == ()
 
 
 @pytest.mark.parametrize("unseen", ["\u200b", "\ufeff", "\u2060", "\u00ad"])

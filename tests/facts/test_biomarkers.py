@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cds_service.evidence import Absence
-from cds_service.facts.biomarkers import result_of_words
+from cds_service.facts.result_words import read_result
 from tests.facts.charts import (
     HGNC,
     LOINC,
@@ -270,7 +270,7 @@ def test_a_named_genetic_test_without_a_known_code_is_read():
     ],
 )
 def test_results_in_words(words, result):
-    assert result_of_words(words) == result
+    assert read_result(words, "egfr").result == result
 
 
 def test_a_mixed_result_names_only_what_it_affirms():
@@ -280,8 +280,8 @@ def test_a_mixed_result_names_only_what_it_affirms():
 
 def test_words_that_go_on_without_a_stop_are_not_read():
     far = " ".join(["specimen"] * 80)
-    assert result_of_words(f"no mutation detected in {far}") is None
-    assert result_of_words(f"no mutation detected, {far[:300]}") == "negative"
+    assert read_result(f"no mutation detected in {far}", "egfr").result is None
+    assert read_result(f"no mutation detected, {far[:296]}", "egfr").result == "negative"
 
 
 def test_exons_joined_by_words_that_never_end_are_read_in_time():
@@ -368,3 +368,59 @@ def test_a_mutation_that_may_be_there_keeps_an_absent_one_from_counting(words):
 def test_what_names_a_mutation_and_denies_it_leaves_an_absent_one(words):
     found = facts(dx(), variant(EGFR, value=ABSENT), lab("21665-5", words, "o1"))
     assert found.value("biomarkers.egfr") == "negative"
+
+
+@pytest.mark.parametrize("words", ["Cannot exclude a mutation", "L858R seen in 3 reads", "KRAS", "Prior result"])
+def test_a_coded_negative_result_beside_words_that_doubt_it_or_name_something_else_is_open(words):
+    found = facts(dx(), lab("21665-5", coded(NEGATIVE, words)))["biomarkers.egfr"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize("name", ["EGFR T790M", "EGFR exon 20 insertion", "EGFR C797S mutation", "EGFR vIII"])
+def test_a_laboratory_that_names_one_mutation_under_the_code_of_all_denies_that_one(name):
+    of_one = lab("21665-5", "Not detected")
+    of_one["code"]["text"] = name
+    assert cause(facts(dx(), of_one)["biomarkers.egfr"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_an_amplification_that_is_there_is_no_mutation():
+    found = facts(dx(), variant(EGFR, extra=[change("copy number gain")]))["biomarkers.egfr"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
+def test_what_is_affirmed_in_words_that_are_not_known_keeps_an_absent_mutation_from_counting():
+    for words in (
+        "Mutation detected, enroll in trial",
+        "Corrected report: L858R detected",
+        "L858R detected not a candidate for surgery",
+    ):
+        found = facts(dx(), variant(EGFR, value=ABSENT), lab("21665-5", words, "o1"))["biomarkers.egfr"]
+        assert cause(found) is Absence.NOT_UNDERSTOOD
+    absent = (lab("55766-0", "Not detected", "o2"), lab("55764-5", "Not detected", "o3"))
+    assert facts(dx(), *absent).value("biomarkers.egfr") == "negative"
+    found = facts(dx(), *absent, lab("21665-5", "Mutation detected, enroll in trial", "o1"))["biomarkers.egfr"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    preliminary = lab("21665-5", "Positive", "o1", status="preliminary")
+    assert facts(dx(), variant(EGFR, value=ABSENT), preliminary).value("biomarkers.egfr") == "negative"
+    for words in (
+        "Positive for wild type, as expected",
+        "EGFR amplification detected",
+        "KRAS G12C mutation detected, enroll in trial",
+    ):
+        found = facts(dx(), variant(EGFR, value=ABSENT), lab("21665-5", words, "o1"))
+        assert found.value("biomarkers.egfr") == "negative"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "No T790M and L858R detected",  # both denied, or L858R found
+        "No EGFR mutation NGS",  # none found, or not looked for
+        "T790M negative, L858R",
+        "L858R not detected, exon 19 deletion, T790M detected",
+        "N" * 3000,
+        "not detected, " * 300 + "L858R",
+    ],
+)
+def test_statements_of_which_it_is_not_clear_what_they_deny_do_not_make_egfr_negative(words):
+    assert facts(dx(), lab("21665-5", words)).value("biomarkers.egfr") != "negative"

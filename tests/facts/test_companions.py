@@ -160,3 +160,12 @@ def test_chemotherapy_signed_on_the_day_of_the_order_is_ordered_with_it():
         requested("Pemetrexed", "c1", "active", "2026-11-20"),
     ):
         assert "combination_ordered_now" not in facts(dx(), other)
+
+
+def test_a_draft_of_the_chart_is_not_ordered_with_an_order_of_the_call():
+    waiting = requested("carboplatin", "c1", "draft", "2026-11-20")
+    assert names(facts(dx(), waiting)) == []
+    assert names(facts(dx(), drafts=(waiting,))) == ["carboplatin"]
+    given = administered("Imfinzi", "2026-07-01", "d1")
+    done = requested("cisplatin", "r1", "completed", "2026-07-01")
+    assert not facts(dx(), given, done, waiting).knows("prior_combination_completed")  # it may go on

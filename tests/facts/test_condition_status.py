@@ -134,7 +134,7 @@ def test_a_diagnosis_that_is_over_and_is_not_is_asked_for(said):
     for order in permutations(said):
         found = facts(dx(NSCLC, clinicalStatus=codes(*order)))
         (diagnosis,) = value(found["indication"])
-        assert (diagnosis.settled, diagnosis.contradictory, diagnosis.ask) == (False, True, ("indication",))
+        assert (diagnosis.settled, diagnosis.cause, diagnosis.ask) == (False, "conflicting", ("indication",))
         assert diagnosis.why == f"recorded as {' and '.join(order)}"
         assert not found.knows("recurrent")
 
@@ -178,3 +178,44 @@ def test_a_metastasis_whose_record_contradicts_itself_is_doubtful(statuses):
 def test_a_coded_recurrence_whose_status_contradicts_itself_is_not_understood():
     again = dx("314963000", "dx-2", clinicalStatus=codes("active", "resolved"))
     assert cause(facts(dx(HCC), again)["recurrent"]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    "status", [codes("4711"), codes("unknown"), {"text": "See note"}, "UNK", concept(SNOMED, "12345")]
+)
+def test_a_clinical_status_that_nobody_here_understands_is_asked_about(status):
+    (diagnosis,) = value(facts(dx(NSCLC, clinicalStatus=status))["indication"])
+    assert (diagnosis.settled, diagnosis.cause, diagnosis.ask) == (False, "not-understood", ("indication",))
+    assert not course({"clinicalStatus": status}).past
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        *(None, {}, {"coding": []}, {"extension": [{"url": "x"}]}, codes("4711", "active")),
+        *(
+            {"text": words}
+            for words in ("Chronic", "Ongoing", "Active problem", "Currently active", "Recurrent", "Stable")
+        ),
+        {"coding": [{"code": "4711", "display": "Active"}]},
+    ],
+)
+def test_a_diagnosis_without_a_clinical_status_or_with_one_that_says_so_is_current(status):
+    changes = {} if status is None else {"clinicalStatus": status}
+    assert [diagnosis.settled for diagnosis in value(facts(dx(NSCLC, **changes))["indication"])] == [True]
+
+
+@pytest.mark.parametrize("words", ["No longer active", "Not active", "Historical", "Cured", "Complete remission"])
+def test_words_for_what_is_over(words):
+    assert is_past({"clinicalStatus": {"text": words}})
+
+
+@pytest.mark.parametrize("said", [codes("4711"), codes("active", "resolved")])
+def test_no_other_tumour_is_picked_beside_one_that_is_perhaps_over(said):
+    found = value(facts(dx(NSCLC, clinicalStatus=said), dx(BTC, "dx-2"))["indication"])
+    assert {(one.disease, one.settled) for one in found} == {("nsclc", True), ("btc", True)}
+
+
+def test_a_clinical_status_that_is_not_understood_still_leaves_the_histology_to_ask_for():
+    (found,) = value(facts(icd("C34.11", clinicalStatus=codes("4711")))["indication"])
+    assert (found.cause, found.ask) == ("not-understood", ("histology", "indication"))

@@ -105,7 +105,27 @@ def test_successive_doses_never_take_over_an_amount():
     sig = "1500 mg IV every 3 weeks for 4 cycles, then every 4 weeks"
     (line,) = dose_lines({"dosageInstruction": [{"text": sig}]})
     assert said(line) == "dose.value not-understood / dose.interval not-understood"
-    assert line.shown == "dose not understood"
+    assert line.shown == "in words that are not understood"
+
+
+@pytest.mark.parametrize(
+    ("instruction", "shown"),
+    [
+        ({}, "without a dose"),
+        ({"timing": Q2W}, "every 2 wk without an amount"),
+        (
+            {"timing": Q2W, "doseAndRate": [{"doseQuantity": {"unit": "mg", "code": "mg"}}]},
+            "every 2 wk without an amount",
+        ),
+        ({"timing": {"repeat": {"count": 1}}}, "once without an amount"),
+        ({"asNeededBoolean": True}, "as needed without an amount"),
+        ({"text": "per protocol"}, "in words that are not understood"),
+        ({"timing": Q2W, "text": "per protocol"}, "every 2 wk, the amount in words that are not understood"),
+    ],
+)
+def test_what_an_order_without_an_amount_says_is_said_as_a_pharmacist_would(instruction, shown):
+    (line,) = dose_lines({"dosageInstruction": [instruction]} if instruction else {})
+    assert line.shown == shown
 
 
 def test_phase_from_an_additional_instruction():

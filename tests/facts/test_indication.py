@@ -423,3 +423,76 @@ def test_a_refuted_record_beside_a_confirmed_one_does_not_contradict_the_reason(
 def test_each_of_several_reasons_finds_its_own_records():
     reasons = [concept(SNOMED, NSCLC), concept(ICD10, "C34.11")]
     assert {disease for disease, *_ in diseases(facts(dx(ES_SCLC), reasonCode=reasons))} == {"nsclc", "es-sclc"}
+
+
+OVER = [{"clinicalStatus": "resolved"}, {"clinicalStatus": "remission"}, {"abatementDateTime": "2020-01-01"}]
+NAMED = [
+    {"reasonCode": [concept(SNOMED, NSCLC)]},
+    {"reasonCode": [{"text": "NSCLC, stage IIIB"}]},
+    {"reasonReference": [{"reference": "Condition/far", "display": "NSCLC"}]},
+    {"reasonReference": [{"reference": "#c"}], "contained": [dx(NSCLC, "c")]},
+    reference("dx-1"),
+]
+
+
+@pytest.mark.parametrize("named", NAMED)
+@pytest.mark.parametrize("over", OVER)
+def test_a_disease_that_the_chart_has_as_over_is_asked_for_however_the_order_names_it(over, named):
+    (found,) = value(facts(dx(NSCLC, **over), **named)["indication"])
+    said = over.get("clinicalStatus", "abated")
+    assert (found.disease, found.settled, found.why) == ("nsclc", False, f"recorded as {said}")
+    again = facts(dx(NSCLC, **over), dx(ADENO, "dx-2"), **named)
+    assert diseases(again) == [("nsclc", True, "confirmed")]
+
+
+def test_a_disease_that_is_over_is_not_asked_for_where_the_order_names_another():
+    found = facts(dx(BTC, clinicalStatus="resolved"), dx(NSCLC, "dx-2"), reasonCode=[concept(SNOMED, NSCLC)])
+    assert diseases(found) == [("nsclc", True, "confirmed")]
+
+
+def test_of_two_diseases_that_the_order_names_none_is_picked_because_the_chart_has_the_other_as_over():
+    named = {"reasonCode": [concept(SNOMED, NSCLC)], **reference("dx-2")}
+    found = facts(dx(NSCLC, clinicalStatus="resolved"), dx(BTC, "dx-2"), **named)
+    assert {(disease, settled) for disease, settled, _ in diseases(found)} == {("nsclc", True), ("btc", True)}
+
+
+def test_a_vague_tumour_that_is_over_is_not_taken_for_the_disease_that_the_order_names():
+    assert diseases(facts(icd("C22.9", clinicalStatus="resolved"), reasonCode=[concept(SNOMED, BTC)])) == [
+        ("btc", True, "confirmed")
+    ]
+
+
+def carried(**more):
+    return {"contained": [dx(NSCLC, "c", **more)], "reasonReference": [{"reference": "#c"}]}
+
+
+STAGED = {"stage": [{"summary": {"text": "Stage IIIB"}}]}
+
+
+@pytest.mark.parametrize("status", ["confirmed", "provisional", "refuted"])
+def test_what_the_chart_says_of_the_disease_of_a_contained_reason_is_found(status):
+    found = facts(dx(NSCLC, **STAGED), **carried(verificationStatus=status))
+    assert [(one.disease, one.settled) for one in value(found["indication"])] == [("nsclc", True)]
+    assert value(found["stage"]) == "IIIB"
+
+
+def test_a_contained_reason_that_refutes_what_the_chart_has_is_open_and_not_refuted():
+    found = facts(dx(NSCLC), **carried(verificationStatus="refuted"))
+    assert cause(found["diagnosis_status"]) is Absence.CONFLICTING
+    assert [item.reference for item in found["diagnosis_status"].evidence] == ["#c", "Condition/dx-1"]
+    lung = facts(icd("C34.11"), **carried(verificationStatus="refuted"))
+    assert value(lung["diagnosis_status"]) == "refuted"  # "lung cancer" may be another one
+
+
+def test_a_contained_reason_that_is_doubtful_stays_so():
+    assert value(facts(dx(NSCLC), **carried(verificationStatus="provisional"))["diagnosis_status"]) == "provisional"
+    unread = facts(dx(NSCLC), **carried(verificationStatus={"coding": [{"code": "4711"}]}))
+    assert cause(unread["diagnosis_status"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_a_contained_reason_without_a_status_is_as_certain_as_the_chart():
+    assert value(facts(dx(NSCLC, verificationStatus="provisional"), **carried())["diagnosis_status"]) == "provisional"
+    refuted = facts(dx(NSCLC, verificationStatus="refuted"), **carried())
+    assert cause(refuted["indication"]) is Absence.CONFLICTING
+    said = facts(dx(NSCLC, verificationStatus="provisional"), **carried(verificationStatus="confirmed"))
+    assert value(said["diagnosis_status"]) == "confirmed"

@@ -498,3 +498,54 @@ def test_nodes_alone_after_an_early_staging_ask_for_nothing(words, is_open):
     known = facts(dx(ADENO, note=[{"text": words, "time": "2026-05-01"}]), stage("IIIB"))
     found = derive_for_disease(known.including({"disease": Known("nsclc")}))["metastatic"]
     assert isinstance(found, Known) is not is_open
+
+
+@pytest.mark.parametrize("day", ["2025-01-15", "2026-02-01", "2026-05-01", None])
+def test_a_metastasis_in_words_not_known_keeps_an_early_stage_from_denying_it(day):
+    """Whatever the day: it decides nothing, and nothing may be concluded against it."""
+    told = [{"text": "Brain metastases per smurf protocol", **({"time": day} if day else {})}]
+    staged = facts(dx(ADENO, day=day, note=told), stage("IIIB", day="2026-02-01"))
+    found = derive_for_disease(staged.including({"disease": Known("nsclc")}))["metastatic"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert found.evidence
+    late = facts(dx(ADENO, day=day, note=told), stage("IV", day="2026-02-01"))
+    assert value(derive_for_disease(late.including({"disease": Known("nsclc")}))["metastatic"]) is True
+
+
+@pytest.mark.parametrize(
+    ("words", "other", "name"),
+    [
+        ("Unresectable", "Resectable per smurf protocol", "resectable"),
+        ("Resectable", "Unresectable smurf", "resectable"),
+        ("Metastatic disease", "No metastases per smurf protocol", "metastatic"),
+        ("No distant metastases", "Brain metastases per smurf protocol", "metastatic"),
+        ("Locally advanced disease", "Not locally advanced per smurf protocol", "locally_advanced"),
+    ],
+)
+def test_words_not_known_contradict_and_never_decide(words, other, name):
+    both = facts(dx(note=[{"text": words}, {"text": other}]))[name]
+    assert cause(both) is Absence.CONFLICTING
+    assert len(both.evidence) == 2
+    assert cause(facts(dx(note=[{"text": other}]))[name]) is Absence.NOT_UNDERSTOOD
+    assert isinstance(facts(dx(note=[{"text": words}, {"text": words + " smurf"}]))[name], Known)
+
+
+def test_a_doubt_beside_a_clear_statement_of_the_same_text():
+    """Resectability that is doubted is open. Metastases may be doubted in one place and be in another."""
+    for words in ("Unresectable. Might be resectable.", "Possibly unresectable; unresectable"):
+        assert cause(facts(dx(note=[{"text": words}]))["resectable"]) is Absence.NOT_UNDERSTOOD
+    assert value(facts(dx(note=[{"text": "Bone metastases. Possible liver metastases."}]))["metastatic"]) is True
+    feared = facts(dx(note=[{"text": "No distant metastases. Possible liver metastasis."}]))["metastatic"]
+    assert cause(feared) is Absence.NOT_UNDERSTOOD
+
+
+def test_lines_of_a_note_are_read_each_and_a_denial_goes_on_in_the_next():
+    read = facts(dx(note=[{"text": "Unresectable stage III NSCLC\nECOG 1\nsmurfs reviewed"}]))["resectable"]
+    assert value(read) is False
+    assert not facts(dx(note=[{"text": "No evidence of\nmetastatic disease"}])).knows("metastatic")
+
+
+def test_a_clause_too_long_to_look_through_is_open():
+    words = "Unresectable stage III NSCLC " + "and after chemoradiation " * 30
+    assert cause(facts(dx(note=[{"text": words}]))["resectable"]) is Absence.NOT_UNDERSTOOD
+    assert value(facts(dx(note=[{"text": words[:80]}]))["resectable"]) is False

@@ -664,3 +664,15 @@ def test_a_disease_status_that_is_no_result_says_nothing(status):
     found = facts(*treated, disease_status(STABLE, "2026-10-01", status=status))
     assert not found.knows("prior_therapy.progressed")
     assert facts(*treated, disease_status(STABLE, "2026-10-01", status="amended")).knows("prior_therapy.progressed")
+
+
+def test_a_status_that_names_an_earlier_examination_is_of_its_month():
+    worse = disease_status(WORSENED, "2026-08-01", "s1")
+    for words, responding in (("Stable on CT of 06/2026", False), ("Partial response on CT of 07/15/2026", False)):
+        found = facts(dx(HCC), *RECEIVED, worse, disease_status({"text": words}, "2026-09-10", "s2"))
+        assert value(found["responding"]) is responding
+    for words in ("Stable on CT of 08/15/2026", "Stable since 06/2026"):
+        found = facts(dx(HCC), *RECEIVED, worse, disease_status({"text": words}, "2026-09-10", "s2"))
+        assert value(found["responding"]) == "stable"
+    found = facts(dx(HCC), *RECEIVED, worse, disease_status({"text": "Unclear on CT of 06/2026"}, "2026-09-10", "s2"))
+    assert cause(found["responding"]) is Absence.NOT_UNDERSTOOD

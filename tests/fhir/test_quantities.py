@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.quantity import Amount
+from cds_service.evidence import Absence
 from cds_service.fhir.quantities import amount, dose_quantity, dose_range, kilograms, product_of, quantity, unit_of
 from cds_service.terminology import entries
 
@@ -60,6 +61,13 @@ def test_no_quantity_is_no_view():
 def test_range_with_one_unit_for_both_ends():
     upper, lower, shown = dose_range({"low": {"value": 5, "unit": "mg"}, "high": {"value": 10}}, None)
     assert (upper, lower, shown) == (Amount(Decimal(10)), None, "5 mg - 10")
+
+
+def test_a_range_with_a_negative_end_is_a_data_error():
+    upper, lower, shown = dose_range({"low": {"value": -10, "unit": "mg"}, "high": {"value": 640, "unit": "mg"}}, None)
+    assert isinstance(upper, Missing)
+    assert (upper.fact, upper.absence) == ("dose.value", Absence.NOT_UNDERSTOOD)
+    assert (lower, shown) == (None, "-10 mg - 640 mg")
 
 
 def test_range_of_two_kinds():

@@ -77,6 +77,7 @@ def test_events_give_their_shortest_gap():
     found = schedule({"event": [day.isoformat() for day in days]})
     assert found.interval is not None
     assert (found.interval.days, found.count) == (21, 3)
+    assert str(found.interval) == "on 3 dates, at least 21 days apart"
 
 
 def test_zero_and_negative_are_data_errors():

@@ -8,11 +8,10 @@ import pytest
 
 from cds_service.crd.answers import CoverageAnswers
 from hooks import review
-from tests.bodies import DURVALUMAB, UCUM, Json, assessments, call, order, searchset
-from tests.crd.calls import ONCOLOGIST, VERSIONS, Client, attested, chart, complete, crd, within
+from tests.bodies import DURVALUMAB, UCUM, Json, assessments, call, order, outcome, searchset
+from tests.crd.calls import FAILED, ONCOLOGIST, VERSIONS, Client, attested, chart, complete, crd, within
 
-FAILED = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}
-DENIED = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "forbidden"}]}
+DENIED = outcome("forbidden")
 
 
 def causes(assessment: Json) -> dict[str, str]:

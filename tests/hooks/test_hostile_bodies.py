@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks import bodies as realistic
-from tests.bodies import SIGN, assessments, call, order, searchset
+from tests.bodies import SIGN, assessments, call, order, outcome, searchset
 from tests.response_checker import complaints
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ JUNK = st.one_of(
                 {"coding": {"code": 5}},
                 {"value": "70", "code": []},
             ),
-            {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "forbidden"}]},
+            outcome("forbidden"),
             {"resourceType": "Bundle", "entry": {"resource": None}, "link": {"relation": "next", "url": 5}},
         ]
     ),

@@ -111,6 +111,38 @@ def short(diagnosis):
         ("lung nodule", None),
         ("gallbladder polyp", None),
         ("primary biliary cholangitis", None),
+        *(
+            (words, None)
+            for words in ("Hepatocellular injury", "Hepatocellular adenoma", "Benign hepatocellular tumor")
+        ),
+        *((words, None) for words in ("Drug-induced liver injury, hepatocellular", "Hepatocellular jaundice")),
+        *((words, None) for words in ("CCA stenosis", "Left CCA occlusion", "Common carotid artery (CCA) disease")),
+        *((words, None) for words in ("Hx NSCLC", "Inactive HCC", "Mimic of NSCLC", "HCC prophylaxis", "HCC work-up")),
+        *(
+            (words, None)
+            for words in ("Prevention of cholangiocarcinoma", "Erroneously documented NSCLC", "HCC coding")
+        ),
+        *((words, None) for words in ("Secondary adenocarcinoma of lung", "Secondary squamous cell carcinoma of lung")),
+        ("NSCLC; drug-induced hepatocellular injury", "nsclc"),
+        ("Lung cancer with hepatocellular injury", "nsclc?"),
+        *((f"{words} carcinoma", "hcc") for words in ("Hepatocellular", "Hepato-cellular", "Hepatocellular (liver)")),
+        *((words, "hcc") for words in ("Carcinoma, hepatocellular", "Primary liver cancer, hepatocellular type")),
+        *((words, "hcc") for words in ("Inactive hepatitis B carrier with HCC", "Malignant hepatocellular neoplasm")),
+        *((words, "btc") for words in ("Metastatic CCA", "iCCA", "CCA s/p Whipple", "Perihilar CCA, stage IV")),
+        *(
+            (words, "other")
+            for words in ("Lymphoma of bile duct", "Carcinoid of gallbladder", "Sarcoma of gallbladder")
+        ),
+        *(
+            (words, "btc?")
+            for words in ("Small cell carcinoma of bile duct", "Neuroendocrine carcinoma of gallbladder")
+        ),
+        *((words, "btc") for words in ("Squamous cell carcinoma of gallbladder", "Cystadenocarcinoma of bile duct")),
+        ("cHCC-CCA", "hcc?"),
+        ("ED-SCLC", "es-sclc extensive"),
+        ("LD-SCLC", "es-sclc limited"),
+        *((words, "nsclc") for words in ("Lung SqCC, stage IIIA", "Bronchoalveolar carcinoma", "NSCLC, hx of COPD")),
+        *((words, "nsclc") for words in ("NSCLC on PJP prophylaxis", "Onc Hx: NSCLC", "Consider durvalumab for NSCLC")),
         ("pulmonary embolism", None),
         ("history of lung cancer", None),
         ("family history of lung cancer", None),
@@ -128,7 +160,59 @@ def test_words(text, disease):
     assert short(diagnosis_from_text(text)) == disease
 
 
-@pytest.mark.parametrize("text", ["NSCLC?", "questionable NSCLC"])
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("C25.0", "Pancreatic adenocarcinoma with biliary obstruction"),
+        ("C25.0", "Pancreatic cancer involving the common bile duct"),
+        ("C25.0", "Adenocarcinoma of head of pancreas with biliary stent"),
+        ("C18.9", "Colon adenocarcinoma with lung and liver mets"),
+        ("C15.9", "Squamous cell carcinoma of esophagus invading bronchus"),
+        ("C17.0", "Duodenal cancer, biliary stent"),
+    ],
+)
+def test_an_organ_that_a_tumour_of_another_grows_into_has_none_of_its_own(code, text):
+    assert short(diagnosis_from_text(text)) == "other"
+    assert short(diagnosis_from_codings([Coding(ICD10, code)], text)) == "other"
+
+
+@pytest.mark.parametrize(
+    "text", ["Lung adenocarcinoma and breast cancer", "Breast cancer, adenocarcinoma of lung", "NSCLC; prostate cancer"]
+)
+def test_a_tumour_of_another_organ_beside_one_of_the_lung_hides_it_not(text):
+    assert short(diagnosis_from_text(text)) == "nsclc"
+
+
+@pytest.mark.parametrize(("code", "text"), [("C50.911", "NSCLC"), ("C43.59", "Hepatocellular carcinoma")])
+def test_words_and_a_code_of_different_cancers_leave_the_diagnosis_open(code, text):
+    found = diagnosis_from_codings([Coding(ICD10, code)], text)
+    assert (found.settled, found.why) == (False, "its code names another disease than its words")
+
+
+@pytest.mark.parametrize(
+    ("text", "disease"),
+    [
+        ("NSCLC resected 2018, disease-free", "nsclc?"),
+        ("NSCLC, no active disease", "nsclc?"),
+        ("NSCLC (inactive)", "nsclc?"),
+        ("Historical NSCLC", "nsclc?"),
+        ("NSCLC misdiagnosis", "nsclc?"),
+        ("NSCLC reclassified as mesothelioma", "nsclc?"),
+        ("NSCLC, diagnosis revised to sarcoma", "nsclc?"),
+        ("Mesothelioma (initially read as NSCLC)", "nsclc?"),
+        ("NSCLC, inactive hepatitis B", "nsclc"),
+        ("NSCLC, disease-free interval 2 years", "nsclc"),
+        ("NSCLC, initially diagnosed as stage II", "nsclc"),
+        ("NSCLC, wrong dose given", "nsclc"),
+    ],
+)
+def test_words_that_say_a_diagnosis_is_over_or_was_corrected_leave_it_open(text, disease):
+    assert short(diagnosis_from_text(text)) == disease
+
+
+@pytest.mark.parametrize(
+    "text", ["NSCLC?", "questionable NSCLC", "Consider NSCLC", "Pending: HCC", "NSCLC or lymphoma"]
+)
 def test_doubted_words_are_provisional(text):
     found = diagnosis_from_text(text)
     assert found is not None
@@ -139,6 +223,64 @@ def test_words_carry_stage_histology_and_doubt():
     found = diagnosis_from_text("suspected lung adenocarcinoma, stage IIIB")
     assert found is not None
     assert (found.stage, found.histology, found.status) == ("IIIB", "non-squamous", "provisional")
+
+
+@pytest.mark.parametrize(
+    ("text", "disease"),
+    [
+        ("NSCLC, r/o brain mets", "nsclc"),
+        ("NSCLC r/o brain mets", "nsclc"),
+        ("NSCLC (rule out brain mets and bone mets)", "nsclc"),
+        ("NSCLC, possible liver lesion", "nsclc"),
+        ("NSCLC, possible liver lesion, r/o brain mets", "nsclc"),
+        ("NSCLC, liver lesion suspicious for metastasis", "nsclc"),
+        ("NSCLC with suspected brain metastases", "nsclc"),
+        ("NSCLC, stage IIIB - evaluate for progression", "nsclc"),
+        ("NSCLC, concern for pneumonitis", "nsclc"),
+        ("NSCLC, likely unresectable", "nsclc"),
+        ("Lung adenocarcinoma, evaluate for resection", "nsclc"),
+        ("ES-SCLC, possible leptomeningeal disease", "es-sclc"),
+        ("HCC, rule out PVT", "hcc"),
+        ("HCC, possible lung nodules", "hcc"),
+        ("HCC with suspected lung mets", "hcc"),
+        ("Gallbladder cancer, suspected liver invasion", "btc"),
+    ],
+)
+def test_a_doubt_of_something_else_leaves_a_diagnosis_certain(text, disease):
+    found = diagnosis_from_text(text)
+    assert (found.disease, found.settled, found.status, found.shown) == (disease, True, "confirmed", text)
+    code = Coding(
+        SNOMED, {"nsclc": "254637007", "es-sclc": "254632001", "hcc": "109841003", "btc": "312104005"}[disease]
+    )
+    assert diagnosis_from_codings([code], text).status == "confirmed"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "R/O brain mets, NSCLC",  # a list of what is looked for
+        "Possible NSCLC, r/o brain mets",
+        "NSCLC?, brain mets",
+        "NSCLC, suspected, brain mets",
+        "NSCLC likely with brain mets",
+        "NSCLC, pending biopsy of a node",
+        "NSCLC, r/o lymphoma",
+        "NSCLC, possible SCLC transformation",
+        "NSCLC, suspicious lung nodule",  # perhaps the tumour itself, here and below
+        "NSCLC, indeterminate nodule",
+        "Lung adenocarcinoma, possible metastasis",
+        "Lung adenocarcinoma, possible lung metastases",
+        "HCC, suspicious liver mass",
+        "Lung adenocarcinoma, possible metastasis from colon",
+        "NSCLC, possible recurrence",
+        "NSCLC, suspected progression",  # read nowhere else
+        "NSCLC, suspected brain mets",
+        "NSCLC, possible stage IV",
+        "NSCLC, possible EGFR mutation",
+    ],
+)
+def test_a_doubt_that_may_be_of_the_diagnosis_is_one(text):
+    assert diagnosis_from_text(text).status == "provisional"
 
 
 def test_what_an_open_diagnosis_asks_for():

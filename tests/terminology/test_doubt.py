@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cds_service.evidence import Absence, Unknown
-from cds_service.facts.biomarkers import result_of_words
+from cds_service.facts.result_words import read_result
 from cds_service.terminology import diagnosis_from_text, is_oncology_specialty, stage_in_text
 from cds_service.terminology.codes import entries
 from cds_service.terminology.diseases import histology_of
@@ -84,7 +84,10 @@ def _is_open(fact: AnyFact) -> bool:
 
 
 def _biomarker(word: str) -> bool:
-    return {result_of_words(f"{word} mutation detected"), result_of_words(f"{word} negative")} <= {None, "not-tested"}
+    return {
+        read_result(f"{word} mutation detected", "egfr").result,
+        read_result(f"{word} negative", "egfr").result,
+    } <= {None, "not-tested"}
 
 
 def _disease_status(word: str) -> bool:
@@ -116,7 +119,7 @@ def _after_metastases(word: str) -> bool:
 
 
 def _denied_metastases(word: str) -> bool:
-    found = facts(dx(note=[{"text": f"no metastases {word} one lesion"}]))
+    found = facts(dx(note=[{"text": f"no metastases {word} on PET"}]))
     return _is_open(found["metastatic"])
 
 
@@ -203,8 +206,8 @@ def test_words_that_mean_something_else_beside_a_diagnosis_leave_it_confirmed(wo
 
 
 def test_a_list_of_denied_mutations_is_joined_with_or() -> None:
-    assert result_of_words("No exon 19 deletion or L858R mutation detected") == "negative"
-    assert result_of_words("L858R positive but T790M negative") == "positive"
+    assert read_result("No exon 19 deletion or L858R mutation detected", "egfr").result == "negative"
+    assert read_result("L858R positive but T790M negative", "egfr").result == "positive"
 
 
 def test_the_plan_and_what_follows_do_not_put_resectability_in_doubt() -> None:

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.bodies import outcome
 from tests.facts.charts import ICD10, SNOMED, concept, condition, lab, procedure, requested
 from tests.facts.orders import weight
 from tests.twins.clean import drafts, everything, resources
@@ -328,8 +329,8 @@ def test_a_record_entered_in_error_is_none(service: Service, named: str, where: 
 
 
 FAILURES: dict[str, Callable[[Json, str], Any]] = {
-    "failed": lambda prefetch, key: prefetch.update({key: _failure("timeout")}),
-    "refused": lambda prefetch, key: prefetch.update({key: _failure("forbidden")}),
+    "failed": lambda prefetch, key: prefetch.update({key: outcome("timeout")}),
+    "refused": lambda prefetch, key: prefetch.update({key: outcome("forbidden")}),
     "left out": lambda prefetch, key: prefetch.pop(key),
     "null under another name": lambda prefetch, key: prefetch.update({f"own-{key}": prefetch.pop(key) and None}),
     "no object": lambda prefetch, key: prefetch.update({key: "timeout"}),
@@ -337,10 +338,6 @@ FAILURES: dict[str, Callable[[Json, str], Any]] = {
         entry=[], link=[{"relation": "next", "url": "https://ehr.example/fhir/next"}]
     ),
 }
-
-
-def _failure(code: str) -> Json:
-    return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code}]}
 
 
 def is_better(after: Json, before: Json) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.bodies import outcome
 from tests.facts.charts import ADENO, ICD10, NUCC, RXNORM, SNOMED, concept
 from tests.facts.orders import weight
 from tests.twins.clean import (
@@ -589,13 +590,9 @@ SILENCE: dict[str, tuple[Callable[[Json, str], Any], str]] = {
     "left out": (lambda body, key: body["prefetch"].pop(key), "not-sent"),
     "null": (lambda body, key: body["prefetch"].update({key: None}), "not-recorded"),
     "an empty Bundle": (lambda body, key: body["prefetch"][key].update(entry=[]), "not-recorded"),
-    "a failed query": (lambda body, key: body["prefetch"].update({key: _failed("exception")}), "unreachable"),
-    "a refused query": (lambda body, key: body["prefetch"].update({key: _failed("forbidden")}), "not-permitted"),
+    "a failed query": (lambda body, key: body["prefetch"].update({key: outcome("exception")}), "unreachable"),
+    "a refused query": (lambda body, key: body["prefetch"].update({key: outcome("forbidden")}), "not-permitted"),
 }
-
-
-def _failed(code: str) -> Json:
-    return {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": code}]}
 
 
 @pytest.mark.parametrize("how", SILENCE)
