@@ -162,7 +162,8 @@ class OnOrders:
         if not self.crd.spoken:
             return self._with_form(judged, self._forms) if self._forms and judged.assessment.missing else cards
         drug, said = judged.assessment.policy.drug, self._said_on(order.raw)
-        return crd_cards(cards, self.crd.request, order.reference, drug, on_the_order=said)
+        in_short = self._answers.in_short(judged) if said else ()
+        return crd_cards(cards, self.crd.request, order.reference, drug, on_the_order=said, in_short=in_short)
 
     def _with_form(self, judged: Judged, base: str) -> Sequence[Json]:
         """The cards with the way to the form on the one that asks for documents.

@@ -25,11 +25,9 @@ from cds_service.cards.text import (
     escaped,
     first_fitting,
     fitting,
-    in_words,
     once,
     one_line,
     paragraphs,
-    short_in_words,
     uncapital,
 )
 from cds_service.cards.words import CAUSES, MEANINGS, in_few_words
@@ -40,7 +38,7 @@ from cds_service.evidence import NOT_OBTAINED
 from cds_service.facts.catalogue import FACTS
 from cds_service.result import CardKind, decisive
 from cds_service.values import remembered
-from cds_service.wording import words_for
+from cds_service.wording import in_words, short_in_words, words_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -152,12 +150,18 @@ def _documents_summary(matter: Matter, missing: Sequence[Missing], open_: Sequen
     asked = asked_for(missing)
     if "indication" in asked.facts and "histology" not in asked.facts:
         also = _more_missing(asked.count - 1)
+        if any(missing[one.place].fact == "indication" for one in asked.ours):
+            return f"{drug} was not judged: the diagnosis was not available to this check; send it if the chart has it"
         return f"{drug}: it is open which diagnosis the order is for; link a diagnosis that settles it{also}"
     unsettled = SETTLES_ROW.intersection([one.fact for one in assessment.dose.unsettled])
     if unsettled and assessment.dose.verdict is Verdict.UNDETERMINED:
         without = asked_for([m for m in missing if m.fact in unsettled])
         also = _more_missing(asked.count - without.count)
-        todo = "record it" if without.document else "it was not available to this check"
+        several = without.count > 1
+        if without.document:
+            todo = "record them" if several else "record it"
+        else:
+            todo = f"{'they were' if several else 'it was'} not available to this check"
         return first_fitting(f"{drug} dose cannot be judged without {what}; {todo}{also}" for what in without.named)
     if not missing:
         return _reviewer_summary(drug, open_)
@@ -275,7 +279,7 @@ def _value(evidence: Evidence) -> str:
     """What was read; an answer that is yes or no together with its question."""
     answer = {"true": "yes", "false": "no"}.get(evidence.shown)
     if answer is None or evidence.path not in FACTS:
-        return escaped(evidence.shown)
+        return escaped(in_words(evidence.shown))
     return f"{FACTS[evidence.path].meaning}: {answer}"
 
 

@@ -15,14 +15,9 @@ from cds_service.cards.text import (
     escaped,
     first_fitting,
     fitting,
-    in_kg,
-    in_mg,
     in_mg_per_kg,
-    in_words,
     once,
     paragraphs,
-    percent,
-    short_in_words,
 )
 from cds_service.cards.words import VERDICTS
 from cds_service.criteria.quantity import plain
@@ -30,6 +25,7 @@ from cds_service.criteria.verdict import Verdict
 from cds_service.fhir.quantities import weight_unit, weight_unit_in_words
 from cds_service.result import CardKind
 from cds_service.values import remembered
+from cds_service.wording import in_kg, in_mg, in_words, percent, short_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,9 +93,10 @@ def _dose_summary(assessment: Assessment, over: Decimal | None, options: CardOpt
 
 
 def _too_often(drug: str, ordered: str, dose: DoseAssessment, or_else: str) -> Iterator[str]:
-    wanted = either(short_in_words(regimen.shown) for regimen in dose.allowed)
+    regimens = _regimens(dose)
+    wanted = either(short_in_words(regimen.shown) for regimen in regimens)
     if wanted:
-        bare = either(short_in_words(regimen.shown).partition(" (")[0] for regimen in dose.allowed)
+        bare = either(short_in_words(regimen.shown).partition(" (")[0] for regimen in regimens)
         yield f"{drug} {ordered} is given too often: the plan allows {wanted}; lengthen the interval or {or_else}"
         yield f"{drug} {ordered} is too often: the plan allows {wanted}; lengthen the interval or {or_else}"
         yield f"{drug} {ordered} is more often than {wanted}; lengthen the interval or {or_else}"
@@ -141,6 +138,11 @@ def _limit(dose: DoseAssessment, *, how: bool = True) -> str:
     if row.mg_per_kg is not None and dose.weight is not None:
         return f"{in_mg(dose.limit_mg)} ({plain(row.mg_per_kg)} mg/kg x {in_kg(dose.weight)})"
     return short_in_words(row.shown).partition(" (")[0]
+
+
+def _regimens(dose: DoseAssessment) -> tuple[Regimen, ...]:
+    """The regimens that the order may follow; where rows of several phases come to the same one, that one."""
+    return dose.allowed or ((dose.compliant,) if dose.compliant is not None else ())
 
 
 def _bare_limit(dose: DoseAssessment) -> str:
@@ -187,7 +189,7 @@ def _dose_detail(matter: Matter, over: Decimal | None, options: CardOptions) -> 
 
 
 def _dose_table(dose: DoseAssessment) -> list[str]:
-    allowed = _regimens_in_words(tuple([(regimen.row, regimen.shown) for regimen in dose.allowed]))
+    allowed = _regimens_in_words(tuple([(regimen.row, regimen.shown) for regimen in _regimens(dose)]))
     limit = allowed or (f"{dose.row}: {_bare_limit(dose)}" if dose.row else _bare_limit(dose))
     rows = [f"| Ordered | {_ordered(dose.ordered)} |", "|---|---|", f"| Plan limit | {limit} |"]
     if len(dose.open_rows) > 1:

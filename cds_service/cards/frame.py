@@ -7,12 +7,13 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cds_service.cards.text import escaped, in_words, once
+from cds_service.cards.text import escaped, once
 from cds_service.cards.words import REASONS, REASONS_ELSE, REASONS_FOR, TOPICS
 from cds_service.criteria.words import capital
 from cds_service.result import Card
 from cds_service.uuids import random_uuid
 from cds_service.values import dataclass
+from cds_service.wording import in_words
 
 if TYPE_CHECKING:
     from cds_service.assessment import Assessment, PolicyRef

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from cds_service.cards.criteria import dose_line
 from cds_service.cards.frame import CardOptions, drug_name, footer, make_card, remarks_of
-from cds_service.cards.text import bullets, escaped, fitting, paragraphs, short_in_words
+from cds_service.cards.text import bullets, escaped, fitting, paragraphs
 from cds_service.result import CardKind
+from cds_service.wording import short_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,16 +21,16 @@ def passing_card(assessment: Assessment, options: CardOptions) -> Card:
     """The card for a request that meets, where a site wants one."""
     drug, policy = drug_name(assessment.policy), assessment.policy
     ordered = short_in_words(assessment.dose.ordered)
-    todo = "ask the plan, no month of its total is left" if assessment.approval_months == 0 else "no action needed"
-    met = f"plan criteria {assessment.section} are documented as met; {todo}"
+    todo = "; ask the plan, no month of its total is left" if assessment.approval_months == 0 else ""
+    met = f"plan criteria {assessment.section} are documented as met{todo}"
     return make_card(
         policy,
         options,
         kind=CardKind.PASSING,
         indicator="info",
         summary=fitting(
-            f"{drug} {ordered}: {met}, prior authorization still applies",
-            f"{drug}: {met}, prior authorization still applies",
+            f"{drug} {ordered}: {met}; prior authorization still applies",
+            f"{drug}: {met}; prior authorization still applies",
             f"{drug}: {met}",
         ),
         detail=paragraphs([dose_line(assessment)], bullets(remarks_of(assessment)), [footer(assessment)]),

@@ -5,13 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cds_service.cards.text import short_in_words
 from cds_service.criteria.verdict import Verdict
 from cds_service.facts.dose import dose_lines
 from cds_service.fhir.sig import reworded
 from cds_service.numbers import near_number
 from cds_service.terminology.codes import UCUM
 from cds_service.uuids import random_uuid
+from cds_service.wording import short_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

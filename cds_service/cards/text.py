@@ -1,33 +1,19 @@
-"""Text for cards: numbers and units in words, escaping, and summaries that fit."""
+"""Text for cards: escaping, lists, and summaries that fit."""
 
 from __future__ import annotations
 
 import re
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import plain
-from cds_service.values import LONGEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from cds_service.criteria.quantity import Weight
+    from decimal import Decimal
 
 
 SUMMARY_LENGTH = 139
 """Longest summary in characters: the specification asks for fewer than 140."""
-
-_UNITS = {"h": "hour", "d": "day", "wk": "week", "mo": "month", "a": "year"}
-
-_EVERY = re.compile(r"every ([\d.]+) (h|d|wk|mo|a)\b")
-
-_COUNTED = re.compile(r"(?<![\d.])([\d.]+) \{([a-z]+)\}")
-"""Things that are counted, as UCUM writes them: ``3 {vial}``."""
-
-_LARGE = re.compile(r"\d{4}(?<![\d.,-]\d{4})\d{0,11}(?=(?:\.\d+)? mg\b)")
-"""The digits come first and what must not stand before them second: so the search leaps from digit to digit."""
 
 DATE = re.compile(r"\b\d{4}-\d{2}-\d{2}\b")
 
@@ -47,81 +33,14 @@ _UNSHOWN = dict.fromkeys(
 """Control characters, and embeddings, overrides and isolates: in a name they would show what follows backwards."""
 
 
-def in_words(text: str) -> str:
-    """Short units written out and large amounts with a thousands separator.
-
-    >>> in_words("1500 mg every 2 wk"), in_words("3 {vial} every 4 wk")
-    ('1,500 mg every 2 weeks', '3 vials every 4 weeks')
-    """
-    if "every " in text:
-        text = _EVERY.sub(_unit_in_words, text)
-    if "{" in text:
-        text = _COUNTED.sub(_count_in_words, text)
-    return _LARGE.sub(_with_thousands, text) if " mg" in text else text
-
-
-_known_in_words = lru_cache(maxsize=4096)(in_words)
-
-
-def short_in_words(text: str) -> str:
-    """The same for a dose or a regimen alone (``1500 mg every 2 wk``), remembered: there are few of them."""
-    return _known_in_words(text) if len(text) <= LONGEST else in_words(text)
-
-
-def _unit_in_words(match: re.Match[str]) -> str:
-    number, unit = match.groups()
-    name = _UNITS[unit]
-    return f"every {name}" if number == "1" else f"every {number} {name}s"
-
-
-def _count_in_words(match: re.Match[str]) -> str:
-    number, thing = match.groups()
-    return f"{number} {thing}" if number == "1" else f"{number} {thing}s"
-
-
-def _with_thousands(match: re.Match[str]) -> str:
-    return f"{int(match[0]):,}"
-
-
 def uncapital(text: str) -> str:
     """A sentence as a part of another one; abbreviations keep their capitals."""
     return text[:1].lower() + text[1:] if text[1:2].islower() else text
 
 
-def in_mg(amount: Decimal) -> str:
-    """An amount for people: two decimals, a limit never rounded up."""
-    written = f"{_two_decimals(amount, ROUND_FLOOR)} mg"
-    return in_words(written) if amount >= 1000 else written
-
-
-def in_kg(weight: Weight) -> str:
-    """A body weight for people, two decimals at most; never rounded up to whole kilograms, where other rows begin."""
-    written = _two_decimals(weight.kg, ROUND_HALF_EVEN)
-    if "." not in written and weight.kg < Decimal(written):
-        written = _two_decimals(weight.kg, ROUND_FLOOR)
-    return f"{written} kg"
-
-
-def _two_decimals(number: Decimal, rounding: str) -> str:
-    """Rounded where that is needed and possible; a number out of all proportion is shown as it is."""
-    written = plain(number)
-    if len(written.partition(".")[2]) <= 2 or number.adjusted() >= 20:
-        return written
-    return plain(number.quantize(_CENT, rounding))
-
-
-_CENT = Decimal("0.01")
-
-
 def in_mg_per_kg(amount: Decimal | None) -> str:
     """A cap per kilogram, or that it is open."""
     return f"{plain(amount)} mg/kg" if amount is not None else "open"
-
-
-def percent(number: Decimal) -> str:
-    """One decimal, but never a 0 for what is not 0."""
-    rounded = round(number, 1) if number.adjusted() < 20 else number
-    return f"{plain(rounded)} %" if rounded else "less than 0.1 %"
 
 
 def one_line(text: str) -> str:

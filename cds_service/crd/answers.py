@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cds_service.crd.actions import as_written, assertion_id, says_already, update
 from cds_service.crd.authorizations import Register
 from cds_service.crd.coverage import Payer, coverages
-from cds_service.crd.decide import Case, Occasion, decide, foreign, not_judged
+from cds_service.crd.decide import Case, Occasion, decide, dose_is_open, foreign, not_judged, on_file
 from cds_service.crd.decision import Version
 from cds_service.crd.evaluations import Evaluation
 from cds_service.crd.render import coverage_information
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import date
 
+    from cds_service.crd.authorizations import Authorization
     from cds_service.crd.coverage import Held
     from cds_service.crd.decision import Contact, CoverageDecision
     from cds_service.crd.evaluations import Evaluations, Responses
@@ -83,10 +84,20 @@ class CoverageAnswers:
     source: bytes = b""
     _asked: dict[int, str] = field(default_factory=dict)
     _standing: set[int] = field(default_factory=set)
+    _on_file: dict[int, Authorization] = field(default_factory=dict)
 
     def stands_on(self, order: Json) -> bool:
         """Whether the answer for an order has been found on it, so that there was nothing to send."""
         return id(order) in self._standing
+
+    def in_short(self, judged: Judged) -> tuple[str, ...]:
+        """What the answer on an order comes to, for the card beside it; then shorter."""
+        found = self._on_file.get(judged.order.position)
+        said: tuple[str, ...] = ("what the plan asks for is on the order",)
+        if found is not None:
+            said = (on_file(found), on_file(found, number=False))
+        but = ", but this dose could not be evaluated" if dose_is_open(judged.assessment) else ""
+        return tuple(f"{words}{but}" for words in said)
 
     def judged(self, judged: Judged, revision: Revision) -> Json | None:
         """The action for an order that was judged; None where there is nothing to send."""
@@ -108,6 +119,8 @@ class CoverageAnswers:
             decision = decide(case, self.occasion)
             self._keep(decision, judged)
             answers.append(decision)
+            if decision.satisfied and case.authorization is not None:
+                self._on_file[order.position] = case.authorization
         return self._action(order.raw, answers, f"Add coverage information to the {revision.drug.name} order")
 
     def form_for(self, judged: Judged) -> str | None:

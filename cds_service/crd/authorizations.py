@@ -11,17 +11,18 @@ import io
 import re
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from cds_service.documents import Source, read_document, typed
 from cds_service.errors import DocumentError
+from cds_service.files import read_file
 from cds_service.reload import Reloadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 COLUMNS = ("member", "drug", "number", "from", "until")
 _WORDS = frozenset({*COLUMNS, "authorizations", "members"})
@@ -83,7 +84,7 @@ class Register:
 def read_register(path: Path) -> Register:
     """Read a register. Raises DocumentError, naming file and line of every problem."""
     try:
-        raw = path.read_bytes()
+        raw = read_file(path)
     except OSError as error:
         raise DocumentError([f"{path.name}:1: cannot be read ({error.strerror})"]) from None
     document = _from_csv(raw, path.name) if path.suffix.lower() == ".csv" else _from_yaml(raw, path.name)
@@ -130,8 +131,7 @@ class RegisterFile(Reloadable[Register]):
 
     def __init__(self, path: Path | None) -> None:
         """Raises DocumentError for a file that cannot be used from the start."""
-        current = Register() if path is None else read_register(path)
-        super().__init__("authorizations", lambda: read_register(path or Path()), path, current)
+        super().__init__("authorizations", lambda: Register() if path is None else read_register(path), path)
 
     def _refuse(self, error: Exception) -> list[str]:
         """The problems by file and line alone: their words may name a member, and they go into the log."""

@@ -43,14 +43,25 @@ _SAID_ON_THE_ORDER = frozenset({CardKind.DOCUMENTS, CardKind.REFERRAL, CardKind.
 whoever sees cards only would take an answer without any for an all-clear."""
 
 
+_TOO_LONG = 140
+"""Characters that a summary must not have."""
+
+
 def crd_cards(
-    cards: Sequence[Card], request: CrdRequest, order: str | None, drug: str, *, on_the_order: bool
+    cards: Sequence[Card],
+    request: CrdRequest,
+    order: str | None,
+    drug: str,
+    *,
+    on_the_order: bool,
+    in_short: Sequence[str] = (),
 ) -> list[Json]:
     """The cards of one order for a drug as CRD's types.
 
-    ``on_the_order``: coverage-information for it is sent beside them, or is on it already.
+    ``on_the_order``: coverage-information for it is sent beside them, or is on it already. ``in_short`` is what that
+    comes to, in words of which the first that fit are used.
     """
-    shaped = [_shaped(card, request, order, drug, on_the_order=on_the_order) for card in cards]
+    shaped = [_shaped(card, request, order, drug, in_short, on_the_order=on_the_order) for card in cards]
     return [card for card in shaped if card is not None and _type_of(card) not in request.silenced]
 
 
@@ -63,14 +74,16 @@ def at_most(cards: Sequence[Json], request: CrdRequest) -> list[Json]:
     return [card for card in cards if id(card) in kept]
 
 
-def _shaped(card: Card, request: CrdRequest, order: str | None, drug: str, *, on_the_order: bool) -> Json | None:
+def _shaped(
+    card: Card, request: CrdRequest, order: str | None, drug: str, in_short: Sequence[str], *, on_the_order: bool
+) -> Json | None:
     kind = card.kind
     said = on_the_order and kind in _SAID_ON_THE_ORDER
     if said and not card.get("links"):
         return None
     shaped = {**card, "indicator": "warning" if card["indicator"] == "critical" else card["indicator"]}
     if said:
-        shaped = _reference(shaped)
+        shaped = _reference(shaped, in_short)
     elif kind not in {CardKind.PASSING, CardKind.REFERRAL}:  # those stay references to the policy as they are
         shaped.pop("links", None)
     about, detail = f"This is about the {drug} order.", shaped.get("detail")
@@ -97,13 +110,15 @@ def _topic(version: Version, code: str) -> dict[str, str]:
     return {"system": CARD_TYPE_SYSTEM[version], "code": code, "display": _DISPLAYS[code]}
 
 
-def _reference(card: Json) -> Json:
-    """The policy's section behind a link: what is asked for stands on the order already."""
+def _reference(card: Json, in_short: Sequence[str]) -> Json:
+    """The policy's section behind a link: what there is to say stands on the order already."""
     label = card["links"][0]["label"]
-    summary = (
-        f"{card['summary'].partition(':')[0].partition(' ')[0]}: what the plan asks for is on the order; see {label}"
+    drug = card["summary"].partition(":")[0].partition(" ")[0]
+    summaries = [f"{drug}: {words}; see {label}" for words in in_short]
+    summary = next((one for one in summaries if len(one) < _TOO_LONG), summaries[-1])
+    detail = (
+        f"What the plan says of it is on the order as coverage information; {label} has the criteria and the doses."
     )
-    detail = f"What the plan asks for is on the order as coverage information; {label} has the criteria and the doses."
     footer = card.get("detail", "").rpartition("\n\n")[2]
     return {**card, "indicator": "info", "summary": summary, "detail": f"{detail}\n\n{footer}".strip()}
 

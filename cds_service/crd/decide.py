@@ -35,7 +35,7 @@ from cds_service.evidence import OUT_OF_REACH, Absence
 from cds_service.facts.derive import add_months
 from cds_service.result import decisive
 from cds_service.values import dataclass
-from cds_service.wording import is_part_of, words_for
+from cds_service.wording import in_mg, in_words, is_part_of, words_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from cds_service.crd.authorizations import Authorization
     from cds_service.crd.coverage import Held
     from cds_service.crd.decision import Answer, Contact, Detail
+    from cds_service.criteria.finding import Finding
     from cds_service.policies.revision import Revision
 
 FOREIGN = (
@@ -91,12 +92,12 @@ def decide(case: Case, occasion: Occasion) -> CoverageDecision:
         section = f"#{case.assessment.section}" if case.assessment.section else ""
         details.append(PolicyLink(f"{occasion.pages}/{case.assessment.policy.id}{section}"))
     if to_do:
-        details.append(Instructions(to_do))
+        details.append(Instructions(in_words(to_do)))
     satisfied = isinstance(answer, Covered) and isinstance(answer.authorization, Satisfied)
     return CoverageDecision(
         coverage=case.held.reference,
         answer=answer,
-        reason=reason,
+        reason=in_words(reason),
         on=occasion.on,
         assertion_id=case.assertion_id,
         billing_code=case.revision.drug.billing_code if regular else None,
@@ -161,9 +162,8 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     ):
         return Indeterminate(), _out_of_reach(assessment), ""
     if case.authorization is not None:
-        number, until = case.authorization.number, case.authorization.until
-        reason = f"Prior authorization {number} is on file" + (f" until {until}." if until else ".")
-        return Covered(Satisfied(number)), reason, ""
+        reason = " ".join([f"{capital(on_file(case.authorization))}.", *_of_the_dose(assessment)])
+        return Covered(Satisfied(case.authorization.number)), reason, ""
     if assessment.referred:
         numbers = assessment.refer_to
         which = f"policy {numbers[0]}" if len(numbers) == 1 else f"one of the policies {', '.join(numbers)}"
@@ -172,6 +172,7 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
         return Conditional(Needed()), reason, "Send the evidence for this use with the request."
     if assessment.outcome is OrderOutcome.MEETS:
         reason = f"The criteria {assessment.section} of {policy.id} are documented. Prior authorization is needed."
+        reason = " ".join([reason, *_of_the_dose(assessment)])
         if assessment.approval_months == 0:
             reason += " No month of the policy's total is left."
         return Covered(Needed()), reason, "Request prior authorization with the documentation on file."
@@ -182,6 +183,24 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     else:
         to_do = "Complete the questionnaire or document what is listed; then sign again."
     return Covered(Needed(_documents(case, occasion))), _undocumented(assessment), to_do
+
+
+def on_file(authorization: Authorization, *, number: bool = True) -> str:
+    """A registered authorization in words, as a part of a sentence; without its number where that is too long."""
+    until = f" until {authorization.until}" if authorization.until else ""
+    return f"{f'prior authorization {authorization.number}' if number else 'a prior authorization'} is on file{until}"
+
+
+def dose_is_open(assessment: Assessment) -> bool:
+    """Whether nobody knows if the dose is within the policy."""
+    return assessment.dose.verdict is Verdict.UNDETERMINED and not assessment.referred
+
+
+def _of_the_dose(assessment: Assessment) -> Iterator[str]:
+    """What neither an authorization nor met criteria settle: a dose that is over the limits, or was not judged."""
+    yield from _dose(assessment)
+    if dose_is_open(assessment):
+        yield f"The dose of this order could not be evaluated: ordered {_ended(assessment.dose.ordered)}"
 
 
 def _documents(case: Case, occasion: Occasion) -> Documents:
@@ -202,7 +221,7 @@ def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     by_evidence = all(finding.section in carried for finding in failed)
     dose = assessment.dose
     if by_evidence and dose.verdict.is_over:
-        limit = f" to at most {plain(dose.limit_mg)} mg" if dose.verdict is Verdict.EXCEEDS and dose.limit_mg else ""
+        limit = f" to at most {in_mg(dose.limit_mg)}" if dose.verdict is Verdict.EXCEEDS and dose.limit_mg else ""
         remedy = f"Change the order{limit}, within {dose.row}, or attach evidence for the off-label dose."
     elif by_evidence:
         remedy = "Change the order, or attach evidence for the off-label dose."
@@ -212,11 +231,18 @@ def _refuted(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     else:
         remedy = "Correct the record where it is wrong, or ask the plan."
     because = " ".join(
-        f"{finding.section} ({finding.label}) is not met: {_ended((decisive(finding) or finding).because)}"
-        for finding in failed
+        f"{finding.section} ({finding.label}) is not met: {_ended(_decisive_words(finding))}" for finding in failed
     )
     documents = _documents(case, occasion) if by_evidence else None
     return Conditional(Needed(documents)), f"{because} {remedy}", remedy
+
+
+def _decisive_words(finding: Finding) -> str:
+    """Why a criterion is not met; where none of its alternatives was meant more than another, why each is not."""
+    reason = decisive(finding)
+    if reason is not None:
+        return reason.because
+    return "; ".join(f"{part.section}: {part.because}" for part in finding.deciding)
 
 
 # --- limits --------------------------------------------------------------------------------------------------------
@@ -233,12 +259,12 @@ def _limits(case: Case) -> list[Detail]:
     dose = assessment.dose
     if dose.limit_mg is not None and drug.billing_unit_mg and drug.billing_code:
         regimen = next((one for one in dose.allowed if one.row == dose.row), None)
-        shown = f", {regimen.shown}" if regimen and len(dose.allowed) == 1 else ""
+        shown = f", {in_words(regimen.shown)}" if regimen and len(dose.allowed) == 1 else ""
         details.append(
             AllowedQuantity(
                 dose.limit_mg / drug.billing_unit_mg,
                 f"{drug.billing_code} units of {plain(drug.billing_unit_mg)} mg",
-                f"Per administration: {plain(dose.limit_mg)} mg ({dose.row}{shown}).",
+                f"Per administration: {in_mg(dose.limit_mg)} ({dose.row}{shown}).",
             )
         )
     return details
@@ -262,7 +288,9 @@ def _undocumented(assessment: Assessment) -> str:
     words = ["Prior authorization is needed."]
     if assessment.missing:
         words += _dose(assessment)
-        words.append(_by_cause(tuple([(missing.fact, missing.absence) for missing in assessment.missing])))
+        words.append(
+            _by_cause(tuple([(missing.fact, missing.absence, missing.among) for missing in assessment.missing]))
+        )
     else:
         open_ = [f for f in assessment.findings if f.outcome is Outcome.UNDOCUMENTED]
         words += [f"{f.section} ({f.label}) is for a reviewer: {_ended(f.because)}" for f in open_]
@@ -270,14 +298,21 @@ def _undocumented(assessment: Assessment) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _by_cause(missing: tuple[tuple[str, Absence], ...]) -> str:
-    """Facts that are missing, in words, by the cause of their absence; a group stands for its parts."""
-    asked = {fact for fact, _ in missing}
-    by_cause: dict[str, list[str]] = {}
-    for fact, absence in missing:
+def _by_cause(missing: tuple[tuple[str, Absence, tuple[str, ...]], ...]) -> str:
+    """Facts that are missing, in words, by the cause of their absence; a group stands for its parts.
+
+    Facts of which one can be enough stand together and say so.
+    """
+    asked = {fact for fact, _, _ in missing}
+    by_cause: dict[str, dict[tuple[str, ...], list[str]]] = {}
+    for fact, absence, among in missing:
         if not is_part_of(asked, fact):
-            by_cause.setdefault(_CAUSES[absence], []).append(words_for(fact).what)
-    return " ".join([f"{cause}: {'; '.join(names)}." for cause, names in by_cause.items()])
+            by_cause.setdefault(_CAUSES[absence], {}).setdefault(among or (fact,), []).append(words_for(fact).what)
+    return " ".join([f"{cause}: {'; '.join(map(_one_of, groups.values()))}." for cause, groups in by_cause.items()])
+
+
+def _one_of(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"one of {', '.join(names[:-1])} or {names[-1]}"
 
 
 def _dose(assessment: Assessment) -> Iterator[str]:

@@ -169,6 +169,11 @@ class CoverageDecision:
         _text(self.assertion_id, "assertion id")
 
     @property
+    def satisfied(self) -> bool:
+        """Whether a registered authorization satisfies it."""
+        return isinstance(self.answer, Covered) and isinstance(self.answer.authorization, Satisfied)
+
+    @property
     def documents(self) -> Documents | None:
         """The documentation that is asked for, if any."""
         answer = self.answer

@@ -175,7 +175,8 @@ class MetricsFile:
 
     def __init__(self, path: Path) -> None:
         """Raises OSError where the file cannot be written."""
-        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+        # A pipe that nobody reads is refused, and one that is full keeps no call waiting.
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o640)
 
     def add(self, record: Json) -> None:
         """Append one record."""

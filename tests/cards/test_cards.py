@@ -21,7 +21,7 @@ from cds_service.cards import (
     unknown_order_card,
 )
 from cds_service.cards.frame import TOPIC_SYSTEM
-from cds_service.cards.text import escaped, fitting, in_kg, in_words
+from cds_service.cards.text import escaped, fitting
 from cds_service.cards.words import in_few_words
 from cds_service.criteria.finding import Finding, Missing
 from cds_service.criteria.outcome import Outcome
@@ -29,7 +29,7 @@ from cds_service.criteria.quantity import Weight
 from cds_service.criteria.verdict import Verdict
 from cds_service.evidence import Absence, Evidence
 from cds_service.facts.catalogue import FACTS
-from cds_service.wording import words_for
+from cds_service.wording import in_kg, in_words, words_for
 
 OTHERS = {"CP.CPA.09": "off-label use, commercial", "CP.PMN.53": "off-label use, Medicaid"}
 POLICY = PolicyRef("CP.PHAR.339", "2022-12-02", "ab12", "Durvalumab (Imfinzi)", "durvalumab", "Centene", OTHERS)
@@ -325,8 +325,54 @@ def test_a_dose_that_only_lacks_a_weight_is_not_called_unreadable():
     )
     card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, missing=missing), None, PLAIN))
     assert card["summary"] == (
-        "Durvalumab dose cannot be judged without body weight and stage; record it; one more fact is missing"
+        "Durvalumab dose cannot be judged without body weight and stage; record them; one more fact is missing"
     )
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (["weight_kg"], "body weight; it was not available to this check"),
+        (["weight_kg", "stage"], "body weight and stage; they were not available to this check"),
+    ],
+)
+def test_what_was_not_available_is_told_in_its_number(facts, said):
+    missing = tuple(Missing(fact, Absence.NOT_SENT) for fact in facts)
+    dose = DoseAssessment(
+        Verdict.UNDETERMINED, "1500 mg every 4 wk", open_rows=("I.A.5.a.i", "I.A.5.a.ii"), unsettled=missing
+    )
+    card = only(cards(assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, missing=missing), None, PLAIN))
+    assert card["summary"] == f"Durvalumab dose cannot be judged without {said}"
+
+
+@pytest.mark.parametrize(
+    ("absence", "summary"),
+    [
+        (
+            Absence.NOT_SENT,
+            "Durvalumab was not judged: the diagnosis was not available to this check; send it if the chart has it",
+        ),
+        (
+            Absence.NOT_RECORDED,
+            "Durvalumab: it is open which diagnosis the order is for; link a diagnosis that settles it",
+        ),
+    ],
+)
+def test_a_diagnosis_that_nobody_sent_is_no_omission_of_the_prescriber(absence, summary):
+    dose = DoseAssessment(Verdict.UNDETERMINED, "1500 mg every 4 wk")
+    missing = [Missing("indication", absence)]
+    found = assessment(OrderOutcome.NEEDS_DOCUMENTATION, dose, missing=missing, section=None)
+    assert only(cards(found, None, PLAIN))["summary"] == summary
+
+
+def test_what_a_reason_was_read_from_is_worded_as_the_dose_is():
+    seen = (
+        Evidence("MedicationRequest/rx-1", "dosageInstruction", "1500 mg", date(2026, 11, 20)),
+        Evidence("MedicationRequest/rx-1", "dosageInstruction", "every 4 wk", date(2026, 11, 20)),
+    )
+    failed = finding("I.A.4", Outcome.NOT_MET, evidence=seen)
+    card = only(cards(assessment(OrderOutcome.DOES_NOT_MEET, findings=[failed]), None, PLAIN))
+    assert "(1,500 mg, 2026-11-20; every 4 weeks, 2026-11-20)" in card["detail"]
 
 
 EITHER = ("resectable", "locally_advanced")
@@ -820,6 +866,8 @@ def test_phases_are_shown_side_by_side_and_the_offending_one_is_in_the_summary()
         ("1500 mg every 2 wk", "1,500 mg every 2 weeks"),
         ("1500.5 mg every 1 d", "1,500.5 mg every day"),
         ("10 mg/kg every 14 d", "10 mg/kg every 14 days"),
+        ("1500 mg every 3-4 wk", "1,500 mg every 3-4 weeks"),
+        ("700 mg 2 times every 1.5-2 mo", "700 mg 2 times every 1.5-2 months"),
         ("ordered 2026-11-20", "ordered 2026-11-20"),
         ("900 mg once", "900 mg once"),
     ],

@@ -164,6 +164,21 @@ def test_a_dose_given_too_often_is_shown_beside_every_row_it_could_follow():
     assert detail.splitlines()[0] == first
 
 
+def test_rows_that_come_to_one_regimen_are_told_as_that_regimen():
+    """Cycle 1 and maintenance of liver cancer: what is suggested is what summary and table say."""
+    dose = {"value": 1500, "unit": "mg", "interval_value": 3, "interval_unit": "wk", "phase": None, "count": None}
+    summaries, detail, judged_dose = spoken("HCC", weight_kg=70, dose=dose)
+    assert judged_dose.compliant.shown == "1500 mg every 4 weeks"
+    assert not judged_dose.allowed
+    assert "the plan allows 1,500 mg every 4 weeks; lengthen the interval" in summaries[0]
+    assert "| Plan limit | I.D.4.b: 1,500 mg every 4 weeks |" in detail
+
+
+def test_an_overage_that_rounds_to_nothing_is_not_said_to_be_nothing():
+    _, detail, _ = spoken("stage III NSCLC", weight_kg=70, dose=OVER | {"value": 1500.5, "interval_value": 4})
+    assert "ordered 1,500.5 mg every 4 weeks, 0.5 mg over (less than 0.1 %)" in detail
+
+
 @pytest.mark.parametrize(("base", "cycles", "number"), [("metastatic NSCLC", 6, None), ("ES-SCLC", None, 5)])
 def test_a_card_says_that_the_cycles_of_the_combination_are_exceeded(base, cycles, number):
     dose = {"cycles": cycles, "cycle_number": number, "phase": None}
@@ -276,7 +291,7 @@ def test_another_disease_is_said_to_be_outside_the_policy_whatever_the_line_of_b
     assert summaries[0].startswith("Durvalumab: this use is outside CP.PHAR.339, and it names no policy for this line")
 
 
-@pytest.mark.parametrize(("months", "words"), [(12, "no month of its total is left"), (11, "no action needed")])
+@pytest.mark.parametrize(("months", "words"), [(12, "no month of its total is left"), (11, "as met; prior")])
 def test_a_request_that_meets_with_no_month_left_is_no_all_clear(months, words):
     result = judged({"base": "continued stage III NSCLC", "facts": {"months_on_therapy": months}})
     (card,) = cards(result, None, CardOptions(show_passing=True))
@@ -290,4 +305,4 @@ def test_a_request_that_meets_says_that_prior_authorization_applies_also_where_i
     doses.append({**dose, "phase": "maintenance", "sequence": 2})
     result = judged({"base": "ES-SCLC", "facts": {"dose": None, "doses": doses}})
     (card,) = cards(result, None, CardOptions(show_passing=True))
-    assert "as met; no action needed, prior authorization still applies" in card["summary"]
+    assert "as met; prior authorization still applies" in card["summary"]

@@ -7,15 +7,18 @@ from copy import deepcopy
 from typing import Any
 
 import httpx
+import pytest
 
 from cds_service.app import create_app
 from cds_service.settings import Settings
-from tests.bodies import Json, call, nsclc, order, searchset, weight
+from tests.bodies import Json, call, nsclc, order, outcome, searchset, weight
 from tests.crd.checker import answer_complaints, exact, said_of
 from tests.response_checker import complaints
 
 BASE = "https://payer.example"
 VERSIONS = ("2.0", "2.2")
+both = pytest.mark.parametrize("version", VERSIONS)
+"""For tests that hold in both versions of the guide."""
 SERVICES = {hook: f"/cds-services/durvalumab-{hook}" for hook in ("order-sign", "order-select", "order-dispatch")}
 
 ORGANIZATION = {
@@ -24,6 +27,8 @@ ORGANIZATION = {
     "identifier": [{"system": "urn:payers", "value": "123"}],
     "name": "Example Health Plan",
 }
+FAILED = outcome("timeout")
+"""What a client sends under a prefetch key that it could not fill."""
 
 
 def coverage(identity: str = "cov-1", **more: Any) -> Json:
@@ -124,6 +129,16 @@ def within(**more: Any) -> Json:
     return order(mg=700, requester={"reference": "PractitionerRole/role-1"}, **more)
 
 
+def proposed() -> Json:
+    """Over the limit of 10 mg/kg below 30 kg, where one regimen alone is allowed."""
+    return order(mg=400, weeks=2)
+
+
+def light() -> Json:
+    """A chart in which :func:`proposed` is over the limit: 28 kg."""
+    return chart(weight=searchset(weight(28)))
+
+
 def service_request(identity: str = "sr-1", **more: Any) -> Json:
     """A draft of another kind."""
     return {
@@ -178,3 +193,13 @@ def said_on(answer: Json, identity: str = "rx-1") -> dict[str, list[Any]]:
     """What an answer puts on an order."""
     (action,) = [one for one in answer["systemActions"] if one["resource"]["id"] == identity]
     return parts(action["resource"])
+
+
+def texts(said: Json) -> str:
+    """The words of all reasons of a coverage-information."""
+    return " ".join(reason["text"] for reason in said["reason"])
+
+
+async def services(site: Client) -> list[Json]:
+    """What discovery declares."""
+    return (await site.http.get("/cds-services")).json()["services"]

@@ -54,6 +54,13 @@ def test_both_days_of_the_period_count(written, day, found):
     assert number(read_register(written(CSV, "register.csv")), "M-1", day=date.fromisoformat(day)) == found
 
 
+def test_an_authorization_without_an_end_ends_last(written):
+    text = YAML + "  - {member: M-1, drug: durvalumab, number: PA-0, from: 2026-11-22}\n"
+    register = read_register(written(text))
+    assert number(register, "M-1") == "PA-0"
+    assert number(register, "M-1", day=date(2026, 11, 21)) == "PA-2", "it has not begun"
+
+
 def test_a_period_may_be_a_single_day(written):
     one_day = (
         "authorizations:\n  - {member: M-1, drug: durvalumab, number: PA-1, from: 2026-11-22, until: 2026-11-22}\n"

@@ -9,6 +9,7 @@ from cds_service.crd.decision import Unresolved
 from cds_service.errors import RequestError, UnprocessableError
 from cds_service.fhir.chart import Chart
 from tests.bodies import order, searchset
+from tests.crd.calls import FAILED
 
 DAY = date(2026, 11, 22)
 OURS = Payer(frozenset({"urn:payers|123"}))
@@ -34,8 +35,7 @@ def coverage(identity="cov-1", **more):
 
 
 def chart(*resources, failed=False):
-    outcome = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}
-    value = outcome if failed else searchset(*resources, ORGANIZATION)
+    value = FAILED if failed else searchset(*resources, ORGANIZATION)
     return Chart.from_call({"patientId": "pt-1"}, {"coverage": value})
 
 
@@ -143,6 +143,12 @@ def test_an_order_that_names_its_coverage_falls_under_that_one():
     assert [one.reference for one in held(*both, crd=False)] == ["Coverage/cov-1", "Coverage/cov-2"]
 
 
+def test_an_order_that_names_a_coverage_which_was_not_sent_falls_under_those_that_were():
+    both = coverage(), coverage("cov-2")
+    found = held(*both, insurance=["Coverage/elsewhere"], crd=False)
+    assert [one.reference for one in found] == ["Coverage/cov-1", "Coverage/cov-2"]
+
+
 def test_every_identifier_of_the_member_counts():
     found = held(coverage(identifier=[{"value": "M-2"}, {"system": "urn:x", "value": "M-3"}]))
     assert found[0].members == {"M-1", "M-2", "M-3"}
@@ -180,7 +186,11 @@ def test_another_payers_coverage_is_passed_over_in_other_calls():
     "more",
     [
         {"type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "DRUGPOL"}]}},
+        {"type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/insurance-plan-type", "code": "drug"}]}},
         {"type": {"text": "Pharmacy benefit"}},
+        {"type": {"text": "Prescription drugs"}},
+        {"type": {"text": "Drug plan"}},
+        {"type": {"text": "PBM"}},
         {"type": {"text": "Medicare Part D"}},
         {"class": [{"type": {"text": "plan"}, "value": "1", "name": "Silver Rx"}]},
     ],

@@ -31,6 +31,7 @@ from cds_service.crd.render import coverage_information
 from cds_service.evidence import Absence, Unknown
 from cds_service.facts.given import read_given
 from cds_service.policies.library import load_library
+from cds_service.wording import in_words
 from tests.crd.checker import extension_complaints
 
 DAY = date(2026, 11, 20)
@@ -116,8 +117,53 @@ def test_an_overdose_is_named_where_its_evidence_is_asked_for():
     decision = decided(MEETS | {"dose": OVERDOSE})
     assert decision.answer == Covered(Needed(Documents(FORM)))
     assert "10 mg/kg x 70 kg = 700 mg" in decision.reason
-    assert "ordered 1500 mg every 2 wk" in decision.reason
+    assert "ordered 1,500 mg every 2 weeks" in decision.reason
     assert [quantity.value for quantity in details(decision, AllowedQuantity)] == [Decimal(70)]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        MEETS | {"dose": OVERDOSE},
+        MEETS | {"dose": OVERDOSE, "off_label_evidence": False},
+        MEETS | {"dose": OVERDOSE, "off_label_evidence": True},
+        MEETS | {"dose": OVERDOSE | {"interval_value": 4}, "weight_kg": 29},
+        MEETS | {"dose": OVERDOSE | {"interval_value": 4}},
+        MEETS | {"dose": OVERDOSE | {"value": 700, "interval_value": 1}},
+        CONTINUED | {"indication": "btc", "stage": None, "metastatic": True, "dose": OVERDOSE | {"interval_value": 4}},
+    ],
+)
+def test_doses_are_worded_as_on_the_cards(facts):
+    decision = decided(facts)
+    limits = [*details(decision, AllowedQuantity), *details(decision, AllowedPeriod)]
+    said = [decision.reason, *(one.text for one in details(decision, Instructions))]
+    said += [one.qualification for one in limits]
+    assert limits
+    for words in said:
+        assert in_words(words) == words
+
+
+def test_a_limit_that_is_no_round_number_is_written_as_on_the_cards_and_sent_exactly():
+    facts = {"weight": {"value": 66, "unit": "lb"}, "weight_kg": None, "off_label_evidence": False}
+    decision = decided(MEETS | facts | {"dose": OVERDOSE})
+    (quantity,) = details(decision, AllowedQuantity)
+    assert quantity.value == Decimal("29.93709642")
+    assert quantity.qualification == "Per administration: 299.37 mg (I.A.5.a.i, 10 mg/kg every 2 weeks)."
+    assert "Change the order to at most 299.37 mg, within I.A.5.a.i" in decision.reason
+
+
+def test_facts_of_which_one_is_enough_are_not_asked_for_one_and_all():
+    extent = {"indication": "btc", "stage": None, "resectable": None, "metastatic": None, "prior_therapy": None}
+    reason = decided(MEETS | extent).reason
+    assert (
+        "one of the stage group of the cancer, whether the disease is metastatic, whether the tumour is resectable, "
+        "whether the disease is locally advanced or whether the disease is recurrent"
+    ) in reason
+
+
+def test_a_setting_that_no_alternative_is_for_is_told_by_each_of_them():
+    reason = decided(MEETS | {"stage": "IA"}).reason
+    assert "I.A.4.a: Stage group of the cancer: IA; must be one of II, IIA-IIC, III, IIIA-IIID; I.A.4.b: " in reason
 
 
 def test_does_not_meet():
@@ -143,6 +189,20 @@ def test_does_not_meet_but_evidence_could_carry_it():
     assert "attach evidence" in decision.reason
     assert "10 mg/kg x 70 kg = 700 mg" in decision.reason
     assert "Does not apply" not in decision.reason, "the row of another body weight says nothing of this dose"
+
+
+def test_an_interval_that_is_too_short_asks_for_no_lower_dose():
+    """The amount is within the row: only the interval is to change."""
+    dose = {"value": 1500, "unit": "mg", "interval_value": 3, "interval_unit": "wk", "phase": "maintenance"}
+    negative = {"biomarkers": {"egfr": "negative", "alk": "negative"}}
+    facts = MEETS | {"stage": "IV", "metastatic": True, "dose": dose, **negative}
+    refuted = decided(facts | {"off_label_evidence": False})
+    assert refuted.answer == Conditional(Needed(Documents(FORM)))
+    assert "at most" not in refuted.details[-1].text
+    assert refuted.details[-1].text.startswith("Change the order, within I.A.5.b")
+    asked = decided(facts)
+    assert "given more often than the policy allows" in asked.reason
+    assert "above the policy's limit" not in asked.reason
 
 
 def test_evidence_could_carry_too_much_of_the_partner_although_the_dose_is_within():
@@ -187,6 +247,14 @@ def test_data_unobtainable():
     assert decision.billing_code is None
 
 
+def test_a_technical_trouble_names_what_it_kept_away_and_nothing_that_is_merely_missing():
+    facts = {name: value for name, value in MEETS.items() if name != "prior_therapy"}
+    decision = decided(facts, without=("weight_kg",))
+    assert decision.answer == Indeterminate()
+    assert "body weight" in decision.reason
+    assert "chemotherapy" not in decision.reason
+
+
 def test_data_that_was_not_sent_is_asked_for():
     facts = {name: value for name, value in MEETS.items() if name != "weight_kg"}
     assert decided(facts).answer == Covered(Needed(Documents(FORM)))
@@ -215,6 +283,40 @@ def test_satisfied_with_a_registered_number(facts):
     assert decision.answer == Covered(Satisfied("PA-1"))
     assert decision.expires == date(2027, 5, 21)
     assert "PA-1 is on file until 2027-05-21" in decision.reason
+
+
+def test_a_number_without_an_end_says_none():
+    decision = decided(MEETS, authorization=Authorization(member="M-1", drug="durvalumab", number="PA-1"))
+    assert decision.expires is None
+    assert decision.reason == "Prior authorization PA-1 is on file."
+
+
+UNREAD_DOSE = {"value": 1, "unit": "pill", "interval_value": 2, "interval_unit": "wk"}
+
+
+@pytest.mark.parametrize("authorization", [NUMBER, None])
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        (CONTINUED, ""),
+        (
+            CONTINUED | {"dose": OVERDOSE},
+            "The dose is above the policy's limit (II.A.4.a.ii): 10 mg/kg x 70 kg = 700 mg",
+        ),
+        (
+            CONTINUED | {"dose": UNREAD_DOSE},
+            "The dose of this order could not be evaluated: ordered 1 pill every 2 weeks.",
+        ),
+        (
+            CONTINUED | {"weight_kg": None},
+            "The dose of this order could not be evaluated: ordered 700 mg every 2 weeks.",
+        ),
+    ],
+)
+def test_neither_met_criteria_nor_a_number_hide_a_dose_that_is_over_or_not_judged(facts, said, authorization):
+    reason = decided(facts, authorization=authorization).reason
+    assert said in reason
+    assert ("dose" in reason.lower()) is bool(said)
 
 
 @pytest.mark.parametrize(
@@ -260,6 +362,15 @@ def test_the_approval_of_a_continued_request_is_what_is_left():
     assert (period.start, period.end) == (DAY, date(2027, 6, 19)), "12 months less the 5 received"
 
 
+def test_a_part_of_a_month_left_ends_within_that_month():
+    ends = [
+        details(decided(CONTINUED | {"months_on_therapy": months}), AllowedPeriod)[0].end
+        for months in (6, 5.9, 5.5, 5.1, 5)
+    ]
+    assert ends == sorted(set(ends)), "the less was received, the later it ends"
+    assert (ends[0], ends[2], ends[-1]) == (date(2027, 5, 19), date(2027, 6, 3), date(2027, 6, 19))
+
+
 def test_a_continued_request_without_a_month_left_says_so():
     decision = decided(CONTINUED | {"months_on_therapy": 12})
     assert isinstance(decision.answer, Covered)
@@ -294,6 +405,14 @@ def test_an_order_of_another_kind_is_answered_without_naming_our_drug():
 
 def test_an_order_that_could_not_be_judged_is_indeterminate():
     assert not_judged(HELD, DAY, "a-1", OCCASION).answer == Indeterminate()
+    unresolved = replace(HELD, unresolved=Unresolved.NO_COVERAGE)
+    assert not_judged(unresolved, DAY, "a-1", OCCASION).answer == NotCovered(Unresolved.NO_COVERAGE)
+
+
+def test_an_order_that_could_not_be_read_is_indeterminate():
+    decision = foreign(HELD, DAY, "a-1", OCCASION, unread=True)
+    assert decision.answer == Indeterminate()
+    assert decision.reason != FOREIGN
 
 
 @pytest.mark.parametrize("facts", [MEETS, CONTINUED, OTHER_DISEASE, MEETS | {"dose": OVERDOSE}, {}])

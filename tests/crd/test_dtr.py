@@ -7,13 +7,13 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
 from cds_service.crd.evaluations import InMemory
-from tests.bodies import order, searchset
+from tests.bodies import order, outcome, searchset
 from tests.crd.calls import (
     BASE,
     DOCUMENTED,
     ONCOLOGIST,
-    VERSIONS,
     Client,
+    both,
     chart,
     complete,
     coverage,
@@ -23,7 +23,6 @@ from tests.crd.calls import (
 )
 from tests.crd.checker import said_of
 
-both = pytest.mark.parametrize("version", VERSIONS)
 FHIR = {"content-type": "application/fhir+json"}
 PACKAGE = "/fhir/Questionnaire/$questionnaire-package"
 NOT_ASKED = "The answer to this order asks for no documentation."
@@ -126,7 +125,7 @@ async def test_end_to_end(site, version):
 
 @both
 async def test_no_form_for_data_that_could_not_be_read_is_no_word_that_nothing_is_needed(site, version):
-    failed = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "timeout"}]}
+    failed = outcome("timeout")
     said = said_on(await site.ask(crd(version=version, prefetch=complete(conditions=failed)), every_order=True))
     assert said["covered"] == [{"2.0": "conditional", "2.2": "indeterminate"}[version]]
     asked = parameters(("coverage", coverage()), context=said["coverage-assertion-id"][0])

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from cds_service.app import create_app
 from cds_service.settings import Settings
 from hooks import review
-from tests.bodies import ETOPOSIDE, SELECT, SIGN, assessments, call, nsclc, order, searchset, weight
+from tests.bodies import ETOPOSIDE, SELECT, SIGN, assessments, call, nsclc, order, outcome, searchset, weight
 from tests.crd.calls import attested
 from tests.minting import Signing
 from tests.minting import production as registered
@@ -140,7 +140,7 @@ async def test_an_order_of_another_patient_beside_ours_is_set_aside(posted: Call
 
 async def test_a_reason_behind_a_failed_query_is_our_trouble_and_no_omission(posted: Callable[..., Any]) -> None:
     body = call(order(reasonReference=[{"reference": "Condition/cond-1"}]))
-    failed = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}
+    failed = outcome("exception")
     body["prefetch"]["conditions"] = failed
     (card,) = (await posted(body))["cards"]
     assert card["indicator"] == "warning"

@@ -78,6 +78,98 @@ def test_a_missing_fact_leads_to_its_question(page):
     page.wait_for_url("**/attest/*#q-prior_therapy.progressed")
 
 
+@pytest.mark.parametrize("how", [{"modifiers": ["Control"]}, {"modifiers": ["Shift"]}, {"button": "middle"}])
+@pytest.mark.parametrize(
+    "link", [".still a:has-text('resectability')", "article.card .links a:has-text('Answer what')"]
+)
+def test_a_link_to_the_form_opens_beside_the_workbench_as_any_link_does(page, link, how):
+    page.goto("/#story=nsclc-unresectable-nothing-documented&weight=71")
+    settled(page)
+    with page.context.expect_page() as opened:
+        page.click(link, **how)
+    form = opened.value
+    form.wait_for_url("**/attest/*")
+    assert form.locator("h1").inner_text() == "What the policy still asks for"
+    assert len(page.context.pages) == 2
+    assert page.url.endswith("weight=71"), "the workbench stays where it is"
+    assert page.locator("#headline").is_visible()
+    form.check("input[name='prior_therapy.progressed'][value='false']", force=True)
+    form.click("text=Save answers and evaluate again")
+    form.click("#back")
+    form.wait_for_selector("html[data-turn] #outcome[aria-busy=false]")
+    assert (form.input_value("#k-progressed"), form.input_value("#k-weight")) == ("false", "71")
+
+
+def seen_on_paper(page, selector):
+    """The elements of a selector that a printed page shows."""
+    return page.locator(selector).evaluate_all(
+        "all => all.filter(one => one.getClientRects().length && getComputedStyle(one).visibility === 'visible')"
+        ".map(one => one.textContent.trim().replace(/\\s+/g, ' '))"
+    )
+
+
+def test_a_printed_workbench_names_its_story_and_what_was_changed(page):
+    page.goto("/#story=nsclc-unresectable-overdose")
+    settled(page)
+    assert seen_on_paper(page, "#printed") == []
+    page.emulate_media(media="print")
+    story = page.locator("#story option:checked").inner_text()
+    assert seen_on_paper(page, "#printed") == [f"Story: {story}"]
+    page.emulate_media(media="screen")
+    turned(page, "weight", "27")
+    turned(page, "progressed", "")
+    page.check("input[name=profile][value=epic]", force=True)
+    page.wait_for_selector("#outcome[aria-busy=false] input[value=epic]:checked")
+    settled(page)
+    page.emulate_media(media="print")
+    (named,) = seen_on_paper(page, "#printed")
+    assert named == f"Story: {story}Changed: Weight: 27; Progressed since: not recorded. Cards as Epic gets them."
+
+
+def test_a_printed_request_of_ones_own_is_named_as_that(page):
+    page.goto("/")
+    settled(page)
+    page.click("#paste")
+    page.fill("#pasted", (Path("fixtures/fhir/nsclc-unresectable-overdose") / "request.json").read_text())
+    page.click("#paste-go")
+    page.wait_for_selector("#paster:not([open])", state="attached")
+    page.emulate_media(media="print")
+    assert seen_on_paper(page, "#printed") == ["A request of your own"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/#story=nsclc-unresectable-nothing-documented", "/policies/CP.PHAR.339", "form", "answered"]
+)
+def test_paper_has_dark_words_on_white_and_nothing_to_press(page, path):
+    page.emulate_media(color_scheme="dark")
+    page.goto(path if path.startswith("/") else "/#story=nsclc-unresectable-nothing-documented")
+    if path != "/policies/CP.PHAR.339":
+        settled(page)
+    if path in {"form", "answered"}:
+        page.click("#open-form")
+        page.wait_for_url("**/attest/*")
+    if path == "answered":
+        page.check("input[name='prior_therapy.progressed'][value='true']", force=True)
+        page.click("text=Save answers and evaluate again")
+        page.wait_for_selector("h1:has-text('Does not meet')")
+    page.set_viewport_size({"width": 700, "height": 990})
+    page.emulate_media(media="print", color_scheme="dark")
+    assert seen_on_paper(page, "button, .button, .tabs, .top, .desk, .jump, .contents, .try, .links") == []
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(20, 33, 31)"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 700, "nothing is cut off at the edge"
+    wide = page.locator("main table, main svg.picture, main pre").evaluate_all(
+        "all => all.filter(one => one.getBoundingClientRect().right > 700).length"
+    )
+    assert wide == 0
+    if path == "form":
+        marks = page.locator(".segments :checked + span").evaluate_all(
+            "all => all.map(one => getComputedStyle(one, '::before').content)"
+        )
+        assert marks
+        assert all("\u2713" in mark for mark in marks), "what is chosen is told without its colour"
+        assert "The stage group of the cancer" in seen_on_paper(page, "details .question label")
+
+
 def asked(address, patient):
     """The links of the cards that the service sends an EHR for an order that lacks what a person has to attest."""
     body = json.loads(json.dumps(asking()).replace("pt-1", patient))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.responses import HTMLResponse, Response
 
-from cds_service import __version__
-from cds_service.cards import text as text_of_cards
+from cds_service import __version__, wording
+from cds_service.cards.text import one_line
 from cds_service.markdown import renderer
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def inline(text: str) -> Markup:
 
 def in_words(text: str) -> str:
     """Doses as the cards write them, in text that may quote a record."""
-    return text_of_cards.in_words(text_of_cards.one_line(text))
+    return wording.in_words(one_line(text))
 
 
 _TAG = re.compile(r"(<[^>]*>)")

@@ -11,13 +11,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cds_service.assessment import as_judged
-from cds_service.cards.text import in_mg, in_words
 from cds_service.criteria.criterion import COMBINATION, MAINTENANCE
 from cds_service.criteria.dose_steps import NEVER
 from cds_service.criteria.quantity import in_weeks, plain
 from cds_service.criteria.verdict import Verdict
 from cds_service.dosing import judge_dose, steps
 from cds_service.web.pages import frame
+from cds_service.wording import in_mg, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cds_service.assessment import OrderOutcome
-from cds_service.cards.text import in_kg, in_mg, in_mg_per_kg
+from cds_service.cards.text import in_mg_per_kg
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
 from cds_service.criteria.words import NOT_APPLICABLE
@@ -18,7 +18,7 @@ from cds_service.values import dataclass
 from cds_service.web.pages import frame
 from cds_service.web.pages.outcome import OUTCOMES, dose_in_short, in_short
 from cds_service.web.pages.picture import picture
-from cds_service.wording import words_for
+from cds_service.wording import in_kg, in_mg, words_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

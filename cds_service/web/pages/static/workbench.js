@@ -115,6 +115,7 @@
     uncover();
     jump.textContent = answer.said;
     setKnobs(answer.knobs, answer.turned);
+    name();
     raw();
     for (const one of $$("fieldset", desk)) one.disabled = !answer.judged;  // there is no order that they could turn
     const left = [];
@@ -152,6 +153,22 @@
       }
     }
     $("#reset").hidden = !Object.keys(turned).length && !state.answers;
+  }
+  // Paper has neither the list of stories nor the knobs: a line above the result names them.
+  function name() {
+    const turned = $$(".knob.turned", desk).map((box) => {
+      const many = box.classList.contains("many"), picked = $$("input:checked", box).map((check) => check.parentElement.textContent.trim());
+      const value = many ? picked.join(", ") || "none" : $("select", box)?.selectedOptions[0]?.textContent ?? $("input", box).value;
+      return `${$("label, .label", box).textContent.trim().replace(/\s+/g, " ")}: ${value || "open"}`;
+    });
+    const as = $("input[name=profile]:checked", result), title = document.createElement("b");
+    title.textContent = state.request ? "A request of your own" : `Story: ${story.selectedOptions[0]?.textContent}`;
+    const rest = [
+      ...(turned.length ? [`Changed: ${turned.join("; ")}.`] : []),
+      ...(state.answers ? ["With answers to the form."] : []),
+      ...(state.profile !== "generic" && as ? [`Cards as ${as.nextElementSibling.textContent} gets them.`] : []),
+    ];
+    $("#printed").replaceChildren(title, ...(rest.length ? [document.createElement("br"), rest.join(" ")] : []));
   }
   function knobOf(control) {
     const box = control.closest("[data-knob]");
@@ -207,12 +224,21 @@
       tell(trouble ? `Card dismissed. ${trouble}` : sent, trouble ? "failed" : "");
       $("h3", $(".cards")).setAttribute("tabindex", "-1");
       $("h3", $(".cards")).focus();
-    } else if (target.id === "open-form" || target.dataset.fact || "form" in target.dataset) {
+    } else if (leadsToForm(target)) {
       event.preventDefault();
-      await form(target.dataset.fact);
+      await form(target.dataset.fact, apart(event) ? window.open("", "_blank") : null);
     } else if (target.dataset.copy) {
       await copy(JSON.stringify(last[target.dataset.copy], null, 2), target);
     }
+  });
+  // As with any link: with the middle button or a key held down the form opens beside the workbench, which stays.
+  const leadsToForm = (target) => target.id === "open-form" || "fact" in target.dataset || "form" in target.dataset;
+  const apart = (event) => event.button === 1 || event.ctrlKey || event.metaKey || event.shiftKey;
+  result.addEventListener("auxclick", async (event) => {
+    const target = event.target.closest("a");
+    if (event.button !== 1 || !target || !leadsToForm(target)) return;
+    event.preventDefault();
+    await form(target.dataset.fact, window.open("", "_blank"));
   });
   result.addEventListener("change", (event) => {
     if (event.target.name !== "profile") return;
@@ -239,11 +265,12 @@
     $("#headline").setAttribute("tabindex", "-1");
     $("#headline").focus();
   }
-  async function form(fact) {
+  async function form(fact, tab = null) {  // in a tab of its own, if there is one
     try {
       const answer = await post("/workbench/form", { ...state, back: link() });
-      location.assign(answer.url + (fact ? `#q-${fact}` : ""));
+      (tab ?? window).location.assign(answer.url + (fact ? `#q-${fact}` : ""));
     } catch (error) {
+      tab?.close();
       tell(`The form could not be opened: ${error.message}`, "failed");
     }
   }
