@@ -10,6 +10,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from cds_service.chosen_diagnosis import choose, with_diagnosis
 from cds_service.criteria.criterion import FactTest
 from cds_service.criteria.evaluate import evaluate, outcome_of
 from cds_service.criteria.finding import Finding, missing_from, union
@@ -21,16 +22,8 @@ from cds_service.criteria.words import CAUSES, capital
 from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps, unsettled
 from cds_service.evidence import OUT_OF_REACH, Absence, Known, Unknown
 from cds_service.facts.derive import derive, is_earlier_stage
-from cds_service.indication import choose, with_diagnosis
 from cds_service.referral import numbers_for, refer
-from cds_service.result import (
-    Assessment,
-    DoseAssessment,
-    OrderOutcome,
-    PhaseDose,
-    PolicyRef,
-    Regimen,
-)
+from cds_service.result import Assessment, DoseAssessment, OrderOutcome, PolicyRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,8 +33,6 @@ if TYPE_CHECKING:
     from cds_service.evidence import AnyFact, Facts
     from cds_service.policies.revision import Pathway, Revision
     from cds_service.terminology.diagnosis import Diagnosis
-
-__all__ = ["Assessment", "DoseAssessment", "OrderOutcome", "PhaseDose", "PolicyRef", "Regimen", "Verdict", "assess"]
 
 ADULT = 18
 """Years from which on a weight below ``ADULT_LIGHT_KG`` is remarked."""

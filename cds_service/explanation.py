@@ -15,10 +15,10 @@ from cds_service.pharmacy import as_json, prepare
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from cds_service.assessment import Assessment, DoseAssessment, PhaseDose
     from cds_service.criteria.finding import Finding, Missing
     from cds_service.criteria.quantity import Weight
     from cds_service.evidence import Evidence
+    from cds_service.result import Assessment, DoseAssessment, PhaseDose
     from cds_service.terminology.drug import Drug
 
 

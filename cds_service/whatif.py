@@ -18,11 +18,11 @@ from cds_service.fhir.chart import Chart
 if TYPE_CHECKING:
     from datetime import date
 
-    from cds_service.assessment import Assessment
     from cds_service.crd.evaluations import Evaluation
     from cds_service.evidence import AnyFact
     from cds_service.policies.library import Library
     from cds_service.policies.revision import Revision
+    from cds_service.result import Assessment
     from cds_service.service import Site
 
 

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from cds_service import logs
-from cds_service.assessment import PolicyRef, assess
+from cds_service.assessment import assess
 from cds_service.cards import CardOptions, cards, could_not_check_card, no_draft_card, other_patient_card
 from cds_service.cdshooks import CdsResponse, OrderDispatchContext
 from cds_service.crd.cards import at_most
@@ -23,7 +23,7 @@ from cds_service.facts.read import Reading, prefetch_templates, read_facts
 from cds_service.facts.sources import SOURCES
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.queries import lacking
-from cds_service.result import Judged
+from cds_service.result import Judged, PolicyRef
 from cds_service.service import ASSESSMENTS, HookCall
 from cds_service.values import by_identity, dataclass
 from hooks.coverage import POSTED, OnOrders, crd_of, posted_answers

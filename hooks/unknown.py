@@ -19,9 +19,9 @@ from cds_service.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from cds_service.assessment import PolicyRef
     from cds_service.cards import Card, CardOptions
     from cds_service.fhir.chart import Chart, Resource
+    from cds_service.result import PolicyRef
     from cds_service.service import HookCall
 
 _MOST_READ = 20

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cds_service.assessment import OrderOutcome
 from cds_service.cards.criteria import criteria_card
 from cds_service.cards.dose import dose_card
 from cds_service.cards.frame import CardOptions
@@ -21,11 +20,11 @@ from cds_service.cards.notices import (
     unknown_order_card,
 )
 from cds_service.cards.sorting import sorted_out
-from cds_service.result import Card
+from cds_service.result import Card, OrderOutcome
 
 if TYPE_CHECKING:
-    from cds_service.assessment import Assessment
     from cds_service.facts.order import DraftOrder
+    from cds_service.result import Assessment
 
 __all__ = [
     "Card",

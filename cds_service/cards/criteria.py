@@ -43,12 +43,11 @@ from cds_service.wording import in_words, short_in_words, words_for
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from cds_service.assessment import Assessment
     from cds_service.cards.asked import Asked, Request
     from cds_service.cards.sorting import Matter
     from cds_service.criteria.finding import Finding, Missing
     from cds_service.evidence import Absence, Evidence
-    from cds_service.result import Card
+    from cds_service.result import Assessment, Card
 
 
 def criteria_card(matter: Matter, options: CardOptions) -> Card | None:

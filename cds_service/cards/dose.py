@@ -30,11 +30,10 @@ from cds_service.wording import in_kg, in_mg, in_words, percent, short_in_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cds_service.assessment import Assessment, DoseAssessment, PhaseDose, Regimen
     from cds_service.cards.sorting import Matter
     from cds_service.criteria.quantity import Weight
     from cds_service.facts.order import DraftOrder
-    from cds_service.result import Card
+    from cds_service.result import Assessment, Card, DoseAssessment, PhaseDose, Regimen
 
 
 def dose_card(matter: Matter, order: DraftOrder | None, options: CardOptions) -> Card | None:

@@ -16,8 +16,7 @@ from cds_service.values import dataclass
 from cds_service.wording import in_words
 
 if TYPE_CHECKING:
-    from cds_service.assessment import Assessment, PolicyRef
-    from cds_service.result import CardKind
+    from cds_service.result import Assessment, CardKind, PolicyRef
 
 TOPIC_SYSTEM = "http://durvalumab-cds.org/CodeSystem/card-topic"
 

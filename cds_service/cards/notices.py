@@ -13,8 +13,7 @@ from cds_service.wording import short_in_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cds_service.assessment import Assessment, PolicyRef
-    from cds_service.result import Card
+    from cds_service.result import Assessment, Card, PolicyRef
 
 
 def passing_card(assessment: Assessment, options: CardOptions) -> Card:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cds_service.assessment import OrderOutcome
 from cds_service.criteria.finding import union
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.verdict import Verdict
+from cds_service.result import OrderOutcome
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
-    from cds_service.assessment import Assessment
     from cds_service.criteria.finding import Finding, Missing
+    from cds_service.result import Assessment
 
 
 DOSE_FACTS = frozenset({"dose.value", "dose.unit", "dose.interval"})

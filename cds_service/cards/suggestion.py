@@ -16,9 +16,9 @@ from cds_service.wording import short_in_words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cds_service.assessment import Assessment, DoseAssessment, Regimen
     from cds_service.criteria.quantity import Weight
     from cds_service.facts.order import DraftOrder
+    from cds_service.result import Assessment, DoseAssessment, Regimen
 
 
 _PLAIN_DOSAGE = frozenset(

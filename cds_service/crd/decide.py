@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cds_service.assessment import OrderOutcome, Verdict
 from cds_service.crd.decision import (
     AllowedPeriod,
     AllowedQuantity,
@@ -30,10 +29,11 @@ from cds_service.crd.decision import (
 from cds_service.criteria.criterion import Attached
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
+from cds_service.criteria.verdict import Verdict
 from cds_service.criteria.words import capital
 from cds_service.evidence import OUT_OF_REACH, Absence
 from cds_service.facts.derive import add_months
-from cds_service.result import decisive
+from cds_service.result import OrderOutcome, decisive
 from cds_service.values import dataclass
 from cds_service.wording import in_mg, in_words, is_part_of, words_for
 
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
-    from cds_service.assessment import Assessment
     from cds_service.crd.authorizations import Authorization
     from cds_service.crd.coverage import Held
     from cds_service.crd.decision import Answer, Contact, Detail
     from cds_service.criteria.finding import Finding
     from cds_service.policies.revision import Revision
+    from cds_service.result import Assessment
 
 FOREIGN = (
     "Not evaluated by this service: whether the order is covered or needs prior authorization depends on information "

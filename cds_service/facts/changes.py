@@ -29,7 +29,9 @@ _NAMED = (
     ),
     (re.compile(r"\bt790m\b|\bthr790met\b"), "T790M"),
     (
-        re.compile(r"\b(?:exon|ex)[-\s]?20\b[^.;,]{0,200}\bins|\bins\w*\b[^.;,]{0,200}\b(?:exon|ex)[-\s]?20\b|\bex(?:on)?20ins"),
+        re.compile(
+            r"\b(?:exon|ex)[-\s]?20\b[^.;,]{0,200}\bins|\bins\w*\b[^.;,]{0,200}\b(?:exon|ex)[-\s]?20\b|\bex(?:on)?20ins"
+        ),
         "exon 20 insertion",
     ),
     (re.compile(r"\bg719\w\b|\bl861q\b|\bs768i\b"), ""),

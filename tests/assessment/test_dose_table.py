@@ -7,7 +7,8 @@ from itertools import product
 
 import pytest
 
-from cds_service.assessment import Verdict, assess
+from cds_service.assessment import assess
+from cds_service.criteria.verdict import Verdict
 from cds_service.facts.given import read_given
 from cds_service.policies.library import load_library
 

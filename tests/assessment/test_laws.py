@@ -7,12 +7,14 @@ from decimal import Decimal
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from cds_service.assessment import OrderOutcome, Verdict, assess
+from cds_service.assessment import assess
 from cds_service.criteria.outcome import Outcome
+from cds_service.criteria.verdict import Verdict
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.given import read_given
 from cds_service.policies.library import load_library
+from cds_service.result import OrderOutcome
 
 REVISION = load_library().revision("CP.PHAR.339")[0]
 TODAY = date(2026, 11, 22)

@@ -6,11 +6,13 @@ from itertools import pairwise
 
 import pytest
 
-from cds_service.assessment import OrderOutcome, Verdict, assess
+from cds_service.assessment import assess
 from cds_service.criteria.outcome import Outcome
+from cds_service.criteria.verdict import Verdict
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.given import read_given
 from cds_service.policies.library import load_library
+from cds_service.result import OrderOutcome
 from cds_service.terminology.diagnosis import Diagnosis
 
 REVISION = load_library().revision("CP.PHAR.339")[0]

@@ -11,7 +11,6 @@ from uuid import UUID
 
 import pytest
 
-from cds_service.assessment import Assessment, DoseAssessment, OrderOutcome, PhaseDose, PolicyRef, Regimen
 from cds_service.cards import (
     CardOptions,
     cards,
@@ -29,6 +28,7 @@ from cds_service.criteria.quantity import Weight
 from cds_service.criteria.verdict import Verdict
 from cds_service.evidence import Absence, Evidence
 from cds_service.facts.catalogue import FACTS
+from cds_service.result import Assessment, DoseAssessment, OrderOutcome, PhaseDose, PolicyRef, Regimen
 from cds_service.wording import in_kg, in_words, words_for
 
 OTHERS = {"CP.CPA.09": "off-label use, commercial", "CP.PMN.53": "off-label use, Medicaid"}

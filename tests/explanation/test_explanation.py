@@ -6,7 +6,6 @@ from decimal import Decimal
 import orjson
 import pytest
 
-from cds_service.assessment import Assessment, DoseAssessment, OrderOutcome, PhaseDose, PolicyRef
 from cds_service.criteria.finding import Finding, Missing
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import Weight
@@ -14,6 +13,7 @@ from cds_service.criteria.verdict import Verdict
 from cds_service.evidence import Absence, Evidence, Origin
 from cds_service.explanation import to_json
 from cds_service.numbers import exact_number
+from cds_service.result import Assessment, DoseAssessment, OrderOutcome, PhaseDose, PolicyRef
 
 POLICY = PolicyRef("CP.PHAR.339", "2022-12-02", "ab12", "Durvalumab (Imfinzi)", "durvalumab", "Centene")
 WEIGHED = Evidence("Observation/wt-1", "valueQuantity", "70 kg", date(2026, 11, 2), Origin.PREFETCH)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from cds_service.assessment import OrderOutcome, Verdict, assess
+from cds_service.assessment import assess
 from cds_service.cards import CardOptions, cards
+from cds_service.criteria.verdict import Verdict
 from cds_service.errors import NotFoundError, PolicyError
 from cds_service.facts.given import read_given
 from cds_service.policies.check import check
@@ -20,6 +21,7 @@ from cds_service.policies.library import SHIPPED, load_library
 from cds_service.policies.load import load_revision
 from cds_service.policies.render import render
 from cds_service.reload import Reloadable
+from cds_service.result import OrderOutcome
 
 GOOD = Path(__file__).parent / "good"
 SHIPPED_FILE = SHIPPED / "cp_phar_339" / "2022-12-02.yaml"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cds_service.cards.sorting import has_no_row
 
 if TYPE_CHECKING:
-    from cds_service.assessment import Assessment
+    from cds_service.result import Assessment
 
 OUTCOMES = {
     "meets": "Meets the policy",

@@ -22,13 +22,12 @@ from cds_service.wording import in_mg, in_words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cds_service.assessment import DoseAssessment
     from cds_service.criteria.criterion import DoseRow
     from cds_service.criteria.dose import DoseJudgement
     from cds_service.criteria.dose_steps import Step
     from cds_service.criteria.dose_worlds import World
     from cds_service.policies.revision import Revision
-    from cds_service.result import Judged
+    from cds_service.result import DoseAssessment, Judged
 
 LEFT, RIGHT, TOP, BOTTOM, HEIGHT = 52, 18, 46, 54, 268
 ABOVE_ALL, TAG = 26, 34

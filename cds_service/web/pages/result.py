@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cds_service.assessment import OrderOutcome
 from cds_service.cards.text import in_mg_per_kg
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
@@ -14,6 +13,7 @@ from cds_service.dosing import steps
 from cds_service.explanation import to_json
 from cds_service.pharmacy import prepare
 from cds_service.profiles import PROFILES, Showing
+from cds_service.result import OrderOutcome
 from cds_service.values import dataclass
 from cds_service.web.pages import frame
 from cds_service.web.pages.outcome import OUTCOMES, dose_in_short, in_short
@@ -23,9 +23,8 @@ from cds_service.wording import in_kg, in_mg, words_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cds_service.assessment import Assessment
     from cds_service.policies.revision import Revision
-    from cds_service.result import Judged
+    from cds_service.result import Assessment, Judged
 
 Json = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""The indication of an order: which of the recorded diagnoses it is judged for, and what follows from that choice.
+"""The diagnosis an order is judged for: which of the recorded ones, and what follows from that choice.
 
 Pure. Where diagnoses of two covered diseases count alike, none is picked, and the order is judged for none.
 """
