@@ -18,9 +18,11 @@ from tests import canaries
 from tests.canaries import pytest_sessionfinish, pytest_sessionstart, pytest_testnodedown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from starlette.types import ASGIApp
+
+    from cds_service.record.recorder import Recorder
 
 __all__ = ["pytest_sessionfinish", "pytest_sessionstart", "pytest_testnodedown"]
 
@@ -35,6 +37,45 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for reason, number in reasons.items():
         terminalreporter.line(f"left out: {number} tests ({reason})")
     canaries.pytest_terminal_summary(terminalreporter)
+
+
+_LONG = (
+    "operations/test_life.py",
+    "workbench/test_journey.py",
+    "house/test_commands_in_documents.py",
+    "twins/test_mutations.py",
+    "hooks/test_hostile_bodies.py",
+    "assessment/test_laws.py",
+    "operations/",
+    "house/",
+    "telemetry/",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, so that no worker is left alone with it (with ``--no-loadscope-reorder``)."""
+
+    def place(item: pytest.Item) -> int:
+        return next((at for at, path in enumerate(_LONG) if f"tests/{path}" in item.path.as_posix()), len(_LONG))
+
+    items.sort(key=place)
+
+
+@pytest.fixture(autouse=True)
+def _records_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close the records of the applications that a test makes: each has threads that go on looking for work."""
+    opened: list[Recorder] = []
+    recorder = Settings.recorder
+
+    def remembered(settings: Settings) -> Recorder | None:
+        if (made := recorder(settings)) is not None:
+            opened.append(made)
+        return made
+
+    monkeypatch.setattr(Settings, "recorder", remembered)
+    yield
+    for made in opened:
+        made.close()
 
 
 @pytest.fixture(autouse=True)

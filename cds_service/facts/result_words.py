@@ -3,6 +3,16 @@
 A text is taken apart into known phrases, each with a letter, and the letters have to spell statements, or it is not
 understood. "EGFR gene not found in report", "Biopsy negative" and "No mutation testing" deny something that is no
 mutation: a reader that only looks for denials takes them for a negative test.
+
+The letters (a capital is a result)::
+
+    N negative     P positive     D not detected  T detected   A absent, not found   S seen   O no, none   Y yes
+    f mutation     r rearrangement    k fusion by its name     c one change          d kind of change
+    g gene by name x "gene"       e exons         m material   s disease
+    h heading      t test         v how much      u, w method
+
+So "EGFR: no mutation detected" is ``gOfT``: a gene, a denial, what is denied and seen. "T790M negative; L858R positive"
+is ``cN;cP``, two statements. "No mutation testing" is ``Oft``: the test is denied with it, and nothing is said.
 """
 
 from __future__ import annotations
@@ -113,14 +123,19 @@ _SCANNERS = {"egfr": _scanner(*_PHRASES), "alk": _scanner(*_FOR_ALK, *_PHRASES)}
 _JOINTS = {"break": ";", "comma": ",", "and": "&", "or": "|"}
 
 _JOINED = re.compile(r"[^,&|]+")
+"""The statements of a clause that commas and "and" part: "L858R detected, T790M not detected"."""
 _RESULT_LAST = re.compile(r"[^A-Z]*(?:O[^A-Z]*[TS]|[TS],?[OY]|[A-Z])")
+"""... that each end with their result: "EGFR L858R positive T790M negative"."""
 _RESULT_FIRST = re.compile(r"[NPDT][^A-Za-z]*[a-z][^A-Z]*")
+"""... that each begin with it: "negative for L858R, T790M; positive for exon 19 deletion"."""
 _TWO_THINGS = re.compile(r"O[^A-Z]*w|O[^A-Z|]*[,&][^A-Z|]*[TS]|[cd][^A-Z]*[A-Z][^A-Z]*[,&|][^A-Z]*[cd]")
-""""No mutation NGS", "no T790M, L858R detected" and "T790M negative, L858R": and what is denied is not clear."""
+""""No mutation NGS", "no T790M, L858R detected" and "T790M negative, L858R": what is denied is not clear."""
 _DENIAL = re.compile(r"[gxfethm]*O(?P<of>[gxfrkcde]+)[TS]?[gxem]*|(?P<none>[gxfrcde]+)[TS]?O")
+""""EGFR: no mutation detected in exons 18-21", and "EGFR mutations: none"."""
 _LISTED = re.compile(r"([ge])[,&|]+(?=\1)")
 """Genes, or exons, of one list."""
 _FINDINGS = frozenset("frkcd")
+"""What can be found; the rest is where, or how, it is looked for."""
 _AFFIRMED = frozenset({"", "P", "T", "S", "Y", "TY", "SY"})
 
 _UNTESTED = re.compile(
@@ -273,6 +288,7 @@ def _sign(clause: str) -> bool | None:
     if "O" in result:
         denial = _DENIAL.fullmatch(kinds.replace("s", ""))
         return False if denial and _FINDINGS & set(denial["of"] or denial["none"]) else None
+    # Whether each result says something of a mutation, beside what it stands with: "biopsy positive" does not.
     stated = {
         "N": True,
         "P": found or "m" not in nouns,

@@ -37,6 +37,7 @@ from cds_service.fhir.read import codings, entries_of, objects
 from cds_service.terminology import is_unassessed_category, metastatic_by_category
 from cds_service.terminology.codes import ICD10, canonical_code
 from cds_service.terminology.doubt import plain
+from cds_service.terminology.extent import spelled_out
 from cds_service.terminology.organs import is_nodal
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
     """Secondary tumours that carry words and no code we know ("brain metastases"). Nodes are no metastasis."""
     for resource in uncoded(reading.chart, "Condition"):
         raw = resource.raw
-        words = plain(resource.code.words)
+        words = spelled_out(resource.code.words)
         if not _metastasis_in_words(resource.code) or entered_in_error(resource):
             continue
         if by_resource(reading.chart).get(id(raw)) is not None:
@@ -255,7 +256,7 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
 @lru_cache(maxsize=4096)
 def _metastasis_in_words(concept: Concept) -> bool:
     """Whether a concept's words mention a metastasis other than one of lymph nodes alone."""
-    words = concept.words.lower()
+    words = spelled_out(concept.words)
     return "metasta" in words and not is_nodal(words)
 
 

@@ -16,7 +16,7 @@ from cds_service.facts.claims import Claim, settle
 from cds_service.facts.records import evidence
 from cds_service.fhir.read import clinical_date, concept_text, objects, text
 from cds_service.terminology import extent
-from cds_service.terminology.doubt import LOOK_BACK, SENTENCE, doubt, plain
+from cds_service.terminology.doubt import LOOK_BACK, SENTENCE, doubt
 from cds_service.terminology.organs import OTHER_PRIMARY, OTHER_TUMOUR, is_nodal
 from cds_service.values import remembered
 
@@ -99,7 +99,7 @@ _HEDGED = doubt(
 _UNSURE = doubt(
     *_DOUBT,
     also=rf"\b(?:s/p|status[- ]post) {extent.STATED}|\b(?:treat\w*|manag\w*|durva\w*) as (?:for )?{extent.STATED}|"
-    rf"\b{extent.EXAMINED}(?: \w+){{0,3}} (?:for|to \w+) (?:\w+ ){{0,2}}{extent.STATED}",
+    rf"\b{extent.EXAMINED}(?: \w+){{0,3}} (?:(?<!negative )(?<!positive )for|to \w+) (?:\w+ ){{0,2}}{extent.STATED}",
 )
 """Whatever else stands beside it: "may have" and "evaluated for" are made of known words."""
 _DENIED = re.compile(r"\b(?:no|without|negative for|free of)\b")
@@ -113,9 +113,8 @@ _TAKEN_BACK = doubt(
 _UNVERIFIED = re.compile(r"\b(?:unverified|not (?:yet )?verified|(?:copied|copy|carried)[- ]forward|second opinion)\b")
 """Anywhere in a text: what it says was taken over from elsewhere, or somebody is asked once more."""
 _REASON = re.compile(r"\b(?:due to|because of|given|owing to|secondary to|based on)\b")
+_HINTS = ("metasta", "resectab", "operable", "advanced", "liver", "recurren", "relapse")
 _NAMED = re.compile(r"carcinoma\b|\b(?:cancer|n?sclc|u?hcc|btc|i?cca|icc)\b")
-_UHCC = re.compile(r"\buhcc\b")
-_LINE = re.compile(r"(?<=[^\W_])[ \t]*[\r\n]+")
 
 
 class _Mention(NamedTuple):
@@ -131,7 +130,7 @@ _FEARED = _Mention(None, understood=False)
 
 def hints_in(said: str) -> bool:
     """Whether words may mention anything of a tumour's extent."""
-    return any(hint in said for hint in ("metasta", "resectab", "operable", "advanced", "liver", "recurren", "relapse"))
+    return any(hint in said for hint in _HINTS)
 
 
 def words_of(about: Subject) -> list[tuple[str, Evidence]]:
@@ -149,12 +148,7 @@ def words_of(about: Subject) -> list[tuple[str, Evidence]]:
         for item in objects(raw["stage"]) if "stage" in raw else ():
             if words := concept_text(item.get("summary")):
                 said.append((words, evidence(cancer.resource, "stage.summary", words, day)))
-    return [(_plain(words), item) for words, item in dict.fromkeys(said)]
-
-
-def _plain(words: str) -> str:
-    """Words in lower case; a line is a clause of its own."""
-    return _UHCC.sub("unresectable hcc", plain(_LINE.sub(", ", words) if "\n" in words else words))
+    return [(extent.spelled_out(words), item) for words, item in dict.fromkeys(said)]
 
 
 def fact_of_words(name: str, words: Sequence[tuple[str, Evidence]], nothing: Unknown) -> AnyFact:

@@ -272,10 +272,10 @@ _MOST_BESIDE = 10
 _PHRASE = re.compile(r"[^\s,;.()][^,;.()]*")
 _ELSE = re.compile(
     r"(?:with |plus )?(?:[\s/:&-]|(?:"
-    r"(?P<thing>metastases|metastatic (?:disease|lesions)|nodal disease|n[0-3] disease|(?:lymph)?adenopathy|nodes?|"
-    r"effusions?|ascites|thromb(?:osis|us)|embol(?:ism|us|i)|pvt|dvt|pe|compression|fractures?|pneumonitis|pneumonia|"
-    r"infection|colitis|toxicity|(?:un)?resectab(?:le|ility)|durvalumab|immunotherapy|surgery|resection|transplant)|"
-    r"(?P<course>mets|spread|involvement|invasion|progression|leptomeningeal disease|carcinomatosis)|"
+    r"(?P<thing>metastases|mets|metastatic (?:disease|lesions)|nodal disease|n[0-3] disease|(?:lymph)?adenopathy|"
+    r"nodes?|effusions?|ascites|thromb(?:osis|us)|embol(?:ism|us|i)|pvt|dvt|pe|compression|fractures?|pneumonitis|"
+    r"pneumonia|infection|colitis|toxicity|(?:un)?resectab(?:le|ility)|durvalumab|immunotherapy|surgery|resection|"
+    r"transplant)|(?P<course>spread|involvement|invasion|progression|leptomeningeal disease|carcinomatosis)|"
     r"(?P<growth>lesions?|nodules?|mass(?:es)?|metastasis|met)|"
     r"(?P<lung>lungs?|pulmonary)|(?P<liver>liver|hepatic|biliary)|"
     r"(?P<elsewhere>brain|cns|adrenal|bones?|bony|osseous|spine|spinal|kidney|renal|splenic|skull|rib)|"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from cds_service.terminology.doubt import plain
+
 
 def _listed(words: str) -> frozenset[str]:
     return frozenset(words.split())
@@ -150,6 +152,26 @@ _SPREAD = re.compile(
     rf"\b(?:mri|ct|biopsy|fna)(?: of)? {SITES}\b|\b{SITES} (?:mri|ct|biopsy|fna)\b|"
     r"\bin (?:the )?(?:liver|lung|mediastinum|hilum|(?:liver )?remnant|remnant liver)\b"
 )
+
+
+_SHORT = (
+    (re.compile(r"\buhcc\b"), "unresectable hcc"),
+    # not "walks 4 METs", the unit of effort
+    (re.compile(r"(?<![\d.])(?<![\d.] )(?<!> )\bmets\b(?! ?[:=<>\d])"), "metastases"),
+)
+_LINE = re.compile(r"(?<=[^\W_])[ \t]*[\r\n]+")
+
+
+def spelled_out(words: str) -> str:
+    r"""Words in lower case, with what is said in short in full; a line is a clause of its own.
+
+    >>> spelled_out("uHCC\nno brain mets")
+    'unresectable hcc, no brain metastases'
+    """
+    said = plain(_LINE.sub(", ", words) if "\n" in words else words)
+    for short, full in _SHORT:
+        said = short.sub(full, said)
+    return said
 
 
 def without_asides(clause: str) -> str:

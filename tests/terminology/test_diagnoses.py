@@ -235,6 +235,7 @@ def test_words_carry_stage_histology_and_doubt():
         ("NSCLC, possible liver lesion, r/o brain mets", "nsclc"),
         ("NSCLC, liver lesion suspicious for metastasis", "nsclc"),
         ("NSCLC with suspected brain metastases", "nsclc"),
+        ("NSCLC, suspected brain mets", "nsclc"),
         ("NSCLC, stage IIIB - evaluate for progression", "nsclc"),
         ("NSCLC, concern for pneumonitis", "nsclc"),
         ("NSCLC, likely unresectable", "nsclc"),
@@ -274,7 +275,6 @@ def test_a_doubt_of_something_else_leaves_a_diagnosis_certain(text, disease):
         "Lung adenocarcinoma, possible metastasis from colon",
         "NSCLC, possible recurrence",
         "NSCLC, suspected progression",  # read nowhere else
-        "NSCLC, suspected brain mets",
         "NSCLC, possible stage IV",
         "NSCLC, possible EGFR mutation",
     ],
