@@ -37,10 +37,10 @@ footprint: .venv/tested
 # What the service is made of (EXTRA=otel: with what that extra brings), as CycloneDX JSON: an environment like that of the image, without anything that only builds.
 sbom: .venv/installed
 	$(PYTHON) -m venv .venv/sbom
-	.venv/sbom/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7'
+	.venv/sbom/bin/python -m pip install --quiet --disable-pip-version-check --no-compile 'cyclonedx-bom>=7'
 	rm -rf .venv/image
 	$(PYTHON) -m venv --without-pip .venv/image
-	.venv/sbom/bin/python -m pip --python .venv/image/bin/python install --quiet --disable-pip-version-check \
+	.venv/sbom/bin/python -m pip --python .venv/image/bin/python install --quiet --disable-pip-version-check --no-compile \
 		--constraint constraints.txt '.$(if $(EXTRA),[$(EXTRA)])'
 	.venv/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible \
 		--output-file sbom.json .venv/image/bin/python

@@ -157,7 +157,7 @@ def end(started: subprocess.Popen[str]) -> None:
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     top = tmp_path_factory.mktemp("reader")
     folder = top / "durvalumab-cds"
-    unwanted = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", ".hypothesis", "*.egg-info", "build")
+    unwanted = shutil.ignore_patterns(".git", ".venv", ".hypothesis", "*.egg-info", "build")  # caches save minutes
     shutil.copytree(ROOT, folder, ignore=unwanted)
     programs = folder / ".venv" / "bin"
     programs.mkdir(parents=True)
