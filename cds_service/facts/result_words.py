@@ -197,9 +197,12 @@ def read_result(words: str, gene: str) -> Said:
     absent = _all_absent(denied)
     if not affirmed:
         return Said("negative", absent)
+    changes = named_in(_words(affirmed))
     if denied and not (absent and all("c" in one.kinds for one in affirmed)):
         return Said(None)
-    return Said("positive", ", ".join(named_in(_words(affirmed))))
+    if set(changes) & set(named_in(_words(denied))):
+        return Said(None)  # both found and not
+    return Said("positive", ", ".join(changes))
 
 
 def _all_absent(denied: list[_Statement]) -> str:
