@@ -252,7 +252,7 @@ class _Drawing:
         risen = any(start <= at < end and mg is not None and mg > cap for at, mg, _ in given)
         below = y + 6 if y + TAG < HEIGHT - BOTTOM else ABOVE_ALL
         tag = below if risen else y - 27
-        return Span(x, until - x, y, tag, in_words(words), row.cite, row.phase or "", until - x < 190)
+        return Span(x, until - x, y, tag, in_words(words), row.cite, row.phase or "", until - x < 230)
 
     def _mg(self, row: DoseRow) -> Decimal:
         return row.cap.at(self.world.kg)
