@@ -43,7 +43,7 @@ _ALK_METHOD = (
     r"ventana"
 )
 _ASSAY = (
-    r"foundation(?:one| medicine)?(?: liquid)?(?: cdx)?|guardant ?360(?: cdx)?|caris(?: molecular intelligence)?|"
+    r"foundation(?: ?one| medicine)?(?: liquid)?(?: cdx)?|guardant ?360(?: cdx)?|caris(?: molecular intelligence)?|"
     r"tempus(?: x[tf])?|oncomine(?: dx)?(?: target test)?|idylla|cobas(?: egfr mutation test)?(?: v2)?|"
     r"therascreen(?: egfr)?(?: rgq)?"
 )
@@ -115,7 +115,12 @@ _FOR_ALK = (
 
 def _scanner(*phrases: tuple[str, str]) -> re.Pattern[str]:
     named = (rf"(?P<{letter or '_'}{place}>{words})(?!\w)" for place, (letter, words) in enumerate(phrases))
-    joints = (r"(?P<break>[.;]|but\b)", r"(?P<comma>,)", r"(?P<and>and\b|&)", r"(?P<or>or\b|nor\b)")
+    joints = (
+        r"(?P<break>[.;]|but\b|\s*\((?=no(?:ne)?\b))",
+        r"(?P<comma>,)",
+        r"(?P<and>and\b|&)",
+        r"(?P<or>or\b|nor\b)",
+    )
     return re.compile("|".join((*named, *joints, r"(?P<_>[\s:()/=\"]+|- (?=\w))")))
 
 
@@ -190,8 +195,8 @@ def read_result(words: str, gene: str) -> Said:
     if found is None:
         return Said("not-tested" if _UNTESTED.search(said) else None)
     mine = [one for one in found if gene in one.genes and _is_of(gene, one)]
-    if not mine or {one.positive for one in found} - {one.positive for one in mine}:
-        return Said(None)  # of another gene, or of two of which one has what the other has not
+    if not mine or _differ(mine, found, gene):
+        return Said(None)
     affirmed = [one for one in mine if one.positive]
     denied = [one for one in mine if not one.positive]
     absent = _all_absent(denied)
@@ -203,6 +208,15 @@ def read_result(words: str, gene: str) -> Said:
     if set(changes) & set(named_in(_words(denied))):
         return Said(None)  # both found and not
     return Said("positive", ", ".join(changes))
+
+
+def _differ(mine: list[_Statement], found: list[_Statement], gene: str) -> bool:
+    """Whether another statement says the contrary, and not plainly of another gene ("EGFR negative, KRAS positive")."""
+    signs = {one.positive for one in mine}
+    contrary = [one for one in found if one.positive not in signs]
+    named = [GENE.findall(one.words) for one in contrary]
+    plainly = all(genes and gene not in genes for genes in named)
+    return bool(contrary) and not (plainly and all(gene in GENE.findall(one.words) for one in mine))
 
 
 def _all_absent(denied: list[_Statement]) -> str:
