@@ -47,14 +47,15 @@ _BESIDE_IT = _listed(
     "lymphadenopathy "
     # who says it, and where
     "diagnosis diagnosed established dx encounter indication impression assessment reason case patients tumor board "
-    "consensus multidisciplinary mdt mdc conference surgical surgeon surgeons oncology oncologist ct mri pet scan "
+    "consensus multidisciplinary mdt mdc conference surgical surgeon surgeons team oncology oncologist ct mri pet scan "
     "imaging problem visit restaging staging complete exploratory laparotomy exploration intraoperatively "
     # what is done
     "chemoradiation chemoradiotherapy chemort chemo chemotherapy radiation radiotherapy crt ccrt rt wbrt srs sbrt "
     "gamma knife stereotactic radiosurgery craniotomy cisplatin carboplatin platinum doublet etoposide pemetrexed "
     "paclitaxel nab gemcitabine cis gem gemcis capecitabine durvalumab durva imfinzi tremelimumab treme imjudo "
     "stride poseidon topaz himalaya pacific immunotherapy io consolidation maintenance adjuvant surgery resection "
-    "hepatectomy lobectomy cholecystectomy stent ercp tace tare y90 ablation rfa sorafenib lenvatinib atezolizumab "
+    "hepatectomy lobectomy cholecystectomy stent stents stenting drain drains "
+    "ercp tace tare y90 ablation rfa sorafenib lenvatinib atezolizumab "
     "bevacizumab pembrolizumab nivolumab denosumab concurrent sequential definitive palliative systemic regimen "
     "cycle cycles therapy treatment line first second third 1l 2l completed completing starting started start "
     "chemoimmunotherapy docetaxel vinorelbine imrt proton osimertinib cabozantinib folfox oxaliplatin weekly "
@@ -115,6 +116,7 @@ _ASIDE = re.compile(
             r"\b(?:patient|pt) (?:has|with|is)\b|\bin (?:an? )?patients? with\b",
             r"\b(?:never|former|current|ex)[- ]smok\w+|\bin a (?=never|former|current)",
             r"\b(?:(?:reviewed|discussed|presented) )?at (?=(?:\w+ ){0,3}(?:tumou?r board|mdt|conference))",
+            r"\bper (?=(?:\w+ )?(?:surg\w+|oncolog\w+|tumou?r board|mdt|mdc)\b)|\bw/(?!o\b)|\(dr\.? [\w'-]+\)",
             r"\bwas (?=(?:deemed|considered|judged|declared|diagnosed)\b)",
             r"\b(?:was )?(?:found|determined|judged|deemed) to (?:be|have)\b",
             # when, and small words that alone would say more
