@@ -7,6 +7,7 @@ import os
 import re
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -34,11 +35,17 @@ from cds_service.service import Site
 from cds_service.trust.addresses import is_loopback, normal_base
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cds_service.record.recorder import Recorder
 
 PREFIX = "DURVALUMAB_CDS_"
 _PATHS = ("registry", "operators", "replay_file", "policy_folder", "crd_metrics", "authorizations", "data_folder")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_PLACES = frozenset({"config_file", "secrets_folder"})
+"""What the environment names beside the settings: where more of them are."""
+_OF_KUBERNETES = re.compile(r"(?:\w+_)?(?:service_host|service_port(?:_\w+)?|port(?:_\d+_\w+)?)")
+"""What Kubernetes sets in every container for a Service whose name begins as ours does."""
 MEBIBYTE = 1024 * 1024
 
 
@@ -205,6 +212,13 @@ class Settings(BaseSettings):
         """A secret stays as it is: rows may have been written under it."""
         return value.strip() if isinstance(value, str) and info.field_name != "record_secret" else value
 
+    @field_validator("port", mode="before")
+    @classmethod
+    def _is_no_link(cls, port: object) -> object:
+        if isinstance(port, str) and port.startswith("tcp://"):
+            raise ValueError(f"{port} was set by Kubernetes for a Service of this name; set enableServiceLinks: false")
+        return port
+
     @field_validator("policy_date", "label_change_date", mode="before")
     @classmethod
     def _day(cls, day: object) -> object:
@@ -279,11 +293,14 @@ class Settings(BaseSettings):
             if not Path(file).is_file():
                 raise SettingsError(f"{PREFIX}CONFIG_FILE: {file} is not there")
             try:
-                sources.append(YamlConfigSettingsSource(settings_cls, yaml_file=file))
+                sources.append(held := YamlConfigSettingsSource(settings_cls, yaml_file=file))
             except (yaml.YAMLError, ValueError, TypeError) as error:
                 mark = getattr(error, "problem_mark", None)
                 where = f", line {mark.line + 1}" if mark else ""
                 raise SettingsError(f"{PREFIX}CONFIG_FILE: {file}{where} does not hold settings as YAML") from None
+            if unknown := _unknown(map(str, held.yaml_data), settings_cls):
+                told = "\n".join(f"{PREFIX}CONFIG_FILE: {file}: {name} {trouble}" for name, trouble in unknown.items())
+                raise SettingsError(told)
         return tuple(sources)
 
     def effective(self) -> dict[str, object]:
@@ -310,6 +327,9 @@ class Settings(BaseSettings):
     @classmethod
     def load(cls, **overrides: object) -> Settings:
         """Settings from the environment; ``overrides`` win. Raises SettingsError, one line per bad value."""
+        ours = (name[len(PREFIX) :].lower() for name in os.environ if name.upper().startswith(PREFIX))
+        if unknown := _unknown(ours, cls):
+            raise SettingsError("\n".join(f"{PREFIX}{name.upper()}: {trouble}" for name, trouble in unknown.items()))
         try:
             return cls(**overrides)  # type: ignore[arg-type]
         except ValidationError as error:
@@ -371,6 +391,17 @@ class Settings(BaseSettings):
             for name, value in values.items()
             if value is not None
         }
+
+
+def _unknown(names: Iterable[str], settings_cls: type[BaseSettings]) -> dict[str, str]:
+    """What is wrong with names that are no setting: whoever wrote DEMOMODE means something and would not get it."""
+    known = {*settings_cls.model_fields, *_PLACES}
+    unknown = {}
+    for name in sorted(set(names) - known):
+        if not _OF_KUBERNETES.fullmatch(name):
+            near = get_close_matches(name.lower(), sorted(known), 1)
+            unknown[name] = f"is no setting; is {near[0]} meant?" if near else "is no setting"
+    return unknown
 
 
 def _check_secrets(folder: Path, settings_cls: type[BaseSettings]) -> None:

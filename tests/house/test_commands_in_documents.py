@@ -409,6 +409,8 @@ async def test_the_kubernetes_files_fit_the_image(client: httpx.AsyncClient) -> 
     final = stages()[-1]
     variables = dict(pair.split("=", 1) for pair in shlex.split(final.last("ENV")))
     pod = kinds["Deployment"]["spec"]["template"]["spec"]
+    if f"{PREFIX}PORT".startswith(kinds["Service"]["metadata"]["name"].upper().replace("-", "_")):
+        assert pod["enableServiceLinks"] is False  # else the pod is told a port that is none
     (service,), (upgrade,) = pod["containers"], pod["initContainers"]
     assert service["image"] == upgrade["image"] == f"{IMAGE}:latest"
     assert str(service["ports"][0]["containerPort"]) == final.last("EXPOSE")

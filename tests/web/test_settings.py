@@ -134,6 +134,44 @@ def test_what_is_wrong_with_the_configuration_is_told_in_one_line(
     assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("DEMOMODE", "demo_mode"), ("RECORD_DAY", "record_days"), ("DATADIR", ""), ("REGISTRY_", "registry")],
+)
+def test_a_setting_that_is_none_is_told_with_what_may_be_meant(
+    name: str, meant: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as environment:
+        environment.setenv(f"DURVALUMAB_CDS_{name}", "false")
+        with pytest.raises(SettingsError, match=rf"\ADURVALUMAB_CDS_{name}: is no setting.*{meant}.*\Z"):
+            Settings.load()
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"{name}: false\n")
+    monkeypatch.setenv("DURVALUMAB_CDS_CONFIG_FILE", str(file))
+    with pytest.raises(SettingsError, match=rf"settings.yaml: {name} is no setting.*{meant}.*\Z"):
+        Settings.load()
+
+
+def test_names_of_the_file_are_written_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "settings.yaml"
+    monkeypatch.setenv("DURVALUMAB_CDS_CONFIG_FILE", str(file))
+    file.write_text("body_limit: 1000\n")
+    assert Settings.load().body_limit == 1000
+    file.write_text("BODY_LIMIT: 1000\n")
+    with pytest.raises(SettingsError, match="BODY_LIMIT is no setting; is body_limit meant"):
+        Settings.load()
+
+
+def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    links = "SERVICE_HOST SERVICE_PORT SERVICE_PORT_HTTP PORT_80_TCP PORT_80_TCP_ADDR DB_SERVICE_HOST DB_PORT"
+    for name in links.split():
+        monkeypatch.setenv(f"DURVALUMAB_CDS_{name}", "tcp://10.0.0.1:80")
+    assert Settings.load().port == 8080
+    monkeypatch.setenv("DURVALUMAB_CDS_PORT", "tcp://10.0.0.1:80")
+    with pytest.raises(SettingsError, match=r"PORT: tcp://10.0.0.1:80 was set by Kubernetes.*enableServiceLinks"):
+        Settings.load()
+
+
 def test_the_end_of_a_line_is_no_part_of_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     """As files of variables bring it that were written on another system."""
     told = {
