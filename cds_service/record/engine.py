@@ -1,7 +1,7 @@
 """From the URL of the record's database to an SQLAlchemy engine: how long it waits, and what a commit is worth.
 
 Whoever asks gets an answer or :class:`~cds_service.record.store.StoreUnavailableError` after ``PATIENCE`` seconds, be
-it a lock, the network or a server that stands still.
+it a lock, the network or a server that stands still. Only an upgrade of the schema may take longer.
 """
 
 from __future__ import annotations
@@ -42,19 +42,22 @@ def usable_url(url: str) -> str:
     raise SettingsError("The record is kept in SQLite or PostgreSQL.")
 
 
-def engine_for(url: str, *, durable: bool = True) -> Engine:
+def engine_for(url: str, *, durable: bool = True, patience: int = PATIENCE) -> Engine:
     """An engine, not connected yet. Raises SettingsError for a URL that cannot be used.
 
-    ``durable`` false lets a commit be lost with the machine, never torn: for what may be forgotten.
+    ``durable`` false lets a commit be lost with the machine, never torn: for what may be forgotten. ``patience`` is
+    how many seconds a statement on a server may take; on a file only locks are waited for.
     """
     url = usable_url(url)
-    return _postgresql(url, durable=durable) if url.startswith("postgresql") else _sqlite(url, durable=durable)
+    if url.startswith("postgresql"):
+        return _postgresql(url, durable=durable, patience=patience)
+    return _sqlite(url, durable=durable)
 
 
-def _postgresql(url: str, *, durable: bool) -> Engine:
+def _postgresql(url: str, *, durable: bool, patience: int) -> Engine:
     from cds_service.record.patience import connecting  # noqa: PLC0415  (SQLite needs no other driver)
 
-    options = f"-c statement_timeout={PATIENCE * 1000} -c lock_timeout={PATIENCE * 1000}"
+    options = f"-c statement_timeout={patience * 1000} -c lock_timeout={patience * 1000}"
     if not durable:
         options += " -c synchronous_commit=off"
     engine = create_engine(
@@ -71,7 +74,7 @@ def _postgresql(url: str, *, durable: bool) -> Engine:
         pool_timeout=PATIENCE,
         pool_pre_ping=True,
     )
-    event.listen(engine, "do_connect", connecting(PATIENCE + 1))  # the server's own limit comes first
+    event.listen(engine, "do_connect", connecting(patience + 1))  # the server's own limit comes first
     return engine
 
 

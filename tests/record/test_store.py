@@ -5,18 +5,22 @@ from __future__ import annotations
 import re
 import resource
 import sqlite3
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from cds_service.errors import SettingsError
-from cds_service.record.engine import _turn_to_wal, engine_for
+from cds_service.record import migrate
+from cds_service.record.engine import PATIENCE, _turn_to_wal, engine_for
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.export import ndjson
 from cds_service.record.migrate import upgrade
@@ -186,6 +190,53 @@ def test_a_store_of_the_version_before_is_brought_up_to_date_with_its_rows(url: 
     assert [kept.decision.id for kept in store.decisions()] == [row.id]
     assert store.responses("p") == (b"kept",)
     store.close()
+
+
+UPGRADING = """
+import sys
+from cds_service.record.migrate import upgrade
+print("ready", flush=True)
+sys.stdin.readline()
+upgrade(sys.argv[1])
+"""
+
+
+def upgrading(url: str) -> subprocess.Popen[str]:
+    """A process that upgrades as soon as it is given a line."""
+    command = [sys.executable, "-c", UPGRADING, url]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_replicas_that_upgrade_at_one_moment_all_find_it_done(url: str, keys: Keys) -> None:
+    """As the containers do that run ``record upgrade`` before each replica."""
+    started = [upgrading(url) for _ in range(4)]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert [process.communicate(timeout=60)[1] for process in started] == [""] * 4
+    assert [process.returncode for process in started] == [0] * 4
+    store = SqlStore(url, keys)
+    store.prepare()
+    store.close()
+
+
+def test_an_upgrade_waits_longer_for_another_one_than_a_call_would(
+    postgres: PostgresServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    url = url_of("postgresql", tmp_path, request)
+    with psycopg.connect(url) as other:
+        other.execute(f"SELECT pg_advisory_xact_lock({migrate._LOCK})")
+        process = upgrading(url)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.communicate("\n", timeout=PATIENCE + 2)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 0
 
 
 def test_tables_and_migrations_agree(url: str, store: SqlStore) -> None:
