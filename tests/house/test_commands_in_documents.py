@@ -394,7 +394,7 @@ def test_the_compose_file_fits_the_image() -> None:
     for service in (services["service"], services["upgrade"]):
         assert (folder / service["build"] / "Dockerfile").is_file()
         targets = {volume.split(":")[1] for volume in service["volumes"]}
-        assert targets == {variables["DURVALUMAB_CDS_REGISTRY"], final.last("VOLUME")}
+        assert targets == {str(Path(variables["DURVALUMAB_CDS_REGISTRY"]).parent), final.last("VOLUME")}
         assert set(service["secrets"]) <= set(Settings.model_fields)
     assert services["service"]["ports"] == [f"127.0.0.1:8080:{final.last('EXPOSE')}"]
     prometheus = yaml.safe_load((folder / "prometheus.yaml").read_text())
