@@ -158,6 +158,10 @@ _SPREAD = re.compile(
 
 _SHORT = (
     (re.compile(r"\buhcc\b"), "unresectable hcc"),
+    (
+        re.compile(r"\bsecondary (?:malignant (?:neoplasm|tumou?r)|malignancy|cancer|carcinoma) (?:of|to|in) "),
+        "metastasis to ",
+    ),
     # not "walks 4 METs", the unit of effort
     (re.compile(r"(?<![\d.])(?<![\d.] )(?<!> )\bmets\b(?! ?[:=<>\d])"), "metastases"),
 )
