@@ -26,7 +26,7 @@ from cds_service.trust.keys import KeyCache
 from cds_service.trust.operators import Operators, load_operators
 from cds_service.trust.outbound import Outbound
 from cds_service.trust.registry import LiveRegistry, demo_registry
-from cds_service.trust.replay import InProcess, SharedFile
+from cds_service.trust.replay import SPARE, InProcess, SharedFile
 from cds_service.trust.tokens import Verifier
 from cds_service.web.calls import Calls, Shortcut
 from cds_service.web.clients import Fetching
@@ -232,7 +232,7 @@ def _replay(settings: Settings, recorder: Recorder | None) -> ReplayStore:
     Raises SettingsError.
     """
     if settings.replay_file is None and recorder is not None and settings.record_url is not None:
-        return SharedReplay(recorder.store)
+        return SharedReplay(recorder.store, spare=SPARE)
     file = settings.replay_file
     if file is None and not settings.demo_mode and (recorder is not None or settings.workers > 1):
         file = settings.data_folder / "tokens.sqlite"

@@ -70,7 +70,7 @@ def with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
     indication: AnyFact = of_disease
     if not diagnosis.settled:
         looked_for = diagnosis.why or f"a diagnosis more exact than {diagnosis.shown}"
-        indication = Unknown(Absence(diagnosis.cause), looked_for, evidence, diagnosis.ask)
+        indication = Unknown(diagnosis.cause, looked_for, evidence, diagnosis.ask)
     status = _status(facts, diagnosis, evidence)
     more: dict[str, AnyFact] = {"disease": of_disease, "indication": indication, "diagnosis_status": status}
     if diagnosis.stage or diagnosis.histology:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from cds_service.facts.order import DraftOrder
-    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.chart import Chart
+    from cds_service.fhir.resource import Resource
     from cds_service.policies.revision import Revision
     from cds_service.result import Card, Judged
     from cds_service.service import HookCall

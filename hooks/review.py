@@ -32,7 +32,7 @@ from hooks.unknown import dispatched_queries, history_queries, medication_querie
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from cds_service.fhir.chart import Resource
+    from cds_service.fhir.resource import Resource
     from cds_service.policies.revision import Revision
     from cds_service.service import Site
     from cds_service.terminology.drug import Drug

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cds_service.cards import Card, CardOptions
-    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.chart import Chart
+    from cds_service.fhir.resource import Resource
     from cds_service.result import PolicyRef
     from cds_service.service import HookCall
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from cds_service.crd.render import COVERAGE_INFORMATION
-from cds_service.fhir.chart import short_reference
 from cds_service.fhir.read import extensions, objects, reference_of
+from cds_service.fhir.resource import short_reference
 from cds_service.uuids import uuid_from
 
 if TYPE_CHECKING:

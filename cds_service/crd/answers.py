@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from cds_service.crd.evaluations import Evaluations, Responses
     from cds_service.crd.request import CrdRequest
     from cds_service.facts.order import DraftOrder
-    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.chart import Chart
+    from cds_service.fhir.resource import Resource
     from cds_service.policies.revision import Revision
     from cds_service.result import Judged
 

@@ -13,17 +13,18 @@ from cds_service.crd.decision import Unresolved
 from cds_service.errors import RequestError, UnprocessableError
 from cds_service.evidence import OUT_OF_REACH
 from cds_service.facts.records import references
-from cds_service.fhir.chart import short_reference
 from cds_service.fhir.queries import readable
 from cds_service.fhir.read import as_list, as_object, clinical_date, code_of, codings, concept_text, objects, text
+from cds_service.fhir.resource import short_reference
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
-    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.chart import Chart
     from cds_service.fhir.read import Json
+    from cds_service.fhir.resource import Resource
 
 _NO_RECORD = frozenset({"entered-in-error", "draft"})
 _NO_INSURER = frozenset({"Patient", "RelatedPerson"})

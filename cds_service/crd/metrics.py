@@ -15,8 +15,8 @@ import orjson
 from cds_service.crd.cards import ASSOCIATED
 from cds_service.crd.render import COVERAGE_INFORMATION
 from cds_service.crd.request import CARD_TYPES
-from cds_service.fhir.chart import short_reference
 from cds_service.fhir.read import as_list, as_object, extensions, objects, text
+from cds_service.fhir.resource import short_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

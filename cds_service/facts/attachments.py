@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import entered_in_error, evidence, references, shown, status_of
-from cds_service.fhir.chart import short_reference
 from cds_service.fhir.read import text
+from cds_service.fhir.resource import short_reference
 
 if TYPE_CHECKING:
     from cds_service.evidence import AnyFact

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from cds_service.criteria.quantity import Companion, DoseLine, PartialDate, Weight
     from cds_service.evidence import AnyFact, Evidence
     from cds_service.facts.read import Reading
-    from cds_service.fhir.chart import Resource
     from cds_service.fhir.read import Json
+    from cds_service.fhir.resource import Resource
     from cds_service.terminology import Diagnosis
 
 ANSWERED = frozenset({"completed", "amended"})

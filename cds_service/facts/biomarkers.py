@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import Reading
-    from cds_service.fhir.chart import Resource
     from cds_service.fhir.read import Json
+    from cds_service.fhir.resource import Resource
     from cds_service.terminology.codes import Coding
 
 LOOKED_FOR = {
@@ -219,14 +219,13 @@ def _lab(resource: Resource, gene: str, single: str = "", *, inferred: bool = Fa
     """A laboratory result, of the gene or of one mutation, under the name of its test."""
     path, found, words = value_of(resource.raw)
     said = _said(resource, path, found, words)
-    name = concept_text(resource.raw.get("code"))
+    name = plain(concept_text(resource.raw.get("code")))
     result, about = _result(resource.raw, found, words, gene)
-    unread = runs_on(name) or runs_on(words)
-    other = not unread and (_is_no_finding_of(gene, plain(name)) or _is_no_finding_of(gene, plain(words)))
-    if other or runs_on(name) or _OTHER_TEST.search(plain(name)):
+    other = _is_no_finding_of(gene, name) or _is_no_finding_of(gene, plain(words))
+    if other or runs_on(name) or _OTHER_TEST.search(name):
         result = None
     if result == "negative":
-        about = single or only_about(plain(name)) or about
+        about = single or only_about(name) or about
     if result == "positive":
         about = single or about
     open_yet = status_of(resource.raw) not in PENDING and result not in {"positive", "negative"}

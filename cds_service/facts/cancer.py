@@ -45,8 +45,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from cds_service.evidence import Evidence
-    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.chart import Chart
     from cds_service.fhir.read import Concept, Json
+    from cds_service.fhir.resource import Resource
 
 HISTOLOGY_EXTENSION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
 

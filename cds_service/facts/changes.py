@@ -22,8 +22,8 @@ _NAMED = (
     (re.compile(r"\bl858r\b|\bleu858arg\b"), "L858R"),
     (
         re.compile(
-            r"\b(?:exon|ex)[-\s]?19\b[^.;,]{0,200}\bdel|\bdel\w*\b[^.;,]{0,200}\b(?:exon|ex)[-\s]?19\b|\bex(?:on)?19del|\be746_a750|"
-            r"\bglu746_ala750"
+            r"\b(?:exon|ex)[-\s]?19\b[^.;,]{0,200}\bdel|\bdel\w*\b[^.;,]{0,200}\b(?:exon|ex)[-\s]?19\b|"
+            r"\bex(?:on)?19del|\be746_a750|\bglu746_ala750"
         ),
         "exon 19 deletion",
     ),

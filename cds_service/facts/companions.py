@@ -27,7 +27,7 @@ from cds_service.facts.medications import (
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
 from cds_service.facts.subject import is_for_another
-from cds_service.fhir.chart import short_reference
+from cds_service.fhir.resource import short_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

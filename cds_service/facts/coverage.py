@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cds_service.evidence import AnyFact, Evidence
     from cds_service.facts.read import Reading
-    from cds_service.fhir.chart import Resource
+    from cds_service.fhir.resource import Resource
 
 LOOKED_FOR = "the line of business (Coverage.type, the plan's name, the site's plan map)"
 LINES = {

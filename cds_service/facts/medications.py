@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from datetime import date
 
     from cds_service.evidence import Evidence
-    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.chart import Chart
     from cds_service.fhir.read import Json
+    from cds_service.fhir.resource import Resource
     from cds_service.terminology import Drug
 
 PLATINUM = frozenset({"cisplatin", "carboplatin"})

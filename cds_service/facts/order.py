@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
 from cds_service.facts.read import FactSource, Reading
-from cds_service.fhir.chart import short_reference
 from cds_service.fhir.quantities import Product, product_of
 from cds_service.fhir.read import (
     as_object,
@@ -25,6 +24,7 @@ from cds_service.fhir.read import (
     reference_of,
     text,
 )
+from cds_service.fhir.resource import short_reference
 from cds_service.terminology.codes import Coding, lookup
 from cds_service.terminology.drugs import generic_name, is_drug
 from cds_service.values import dataclass
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import date
 
-    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.chart import Chart
     from cds_service.fhir.read import Json
+    from cds_service.fhir.resource import Resource
     from cds_service.terminology.drug import Drug
 
 _OVER = frozenset({"cancelled", "stopped", "completed", "entered-in-error"})

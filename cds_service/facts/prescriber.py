@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import entered_in_error, evidence, references, status_of
-from cds_service.fhir.chart import short_reference
 from cds_service.fhir.queries import readable
 from cds_service.fhir.read import as_list, by_content, codings, concept_text, objects, reference_of
+from cds_service.fhir.resource import short_reference
 from cds_service.terminology import is_oncology_specialty, specialty_display
 
 if TYPE_CHECKING:
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import Reading
-    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.chart import Chart
     from cds_service.fhir.read import Json
+    from cds_service.fhir.resource import Resource
 
 SPECIALTY = "the prescriber's specialty (PractitionerRole.specialty, Practitioner.qualification)"
 _KEY = "practitionerRole"

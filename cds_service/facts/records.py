@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
     from datetime import date
 
-    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.chart import Chart
+    from cds_service.fhir.resource import Resource
     from cds_service.terminology.codes import Coding, Entry
 
 Hit = tuple["Resource", "Entry"]

@@ -46,8 +46,9 @@ if TYPE_CHECKING:
     from cds_service.evidence import AnyFact, Evidence
     from cds_service.facts.read import Reading
     from cds_service.facts.subject import Subject
-    from cds_service.fhir.chart import Chart, Resource
+    from cds_service.fhir.chart import Chart
     from cds_service.fhir.read import Concept, Json
+    from cds_service.fhir.resource import Resource
 
 METASTASES = "metastases: stage IV, an M category (LOINC 21907-1 and like), secondary tumours (C78, C79)"
 
@@ -235,7 +236,6 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
     """Secondary tumours that carry words and no code we know ("brain metastases"). Nodes are no metastasis."""
     for resource in uncoded(reading.chart, "Condition"):
         raw = resource.raw
-        words = spelled_out(resource.code.words)
         if not _metastasis_in_words(resource.code) or entered_in_error(resource):
             continue
         if by_resource(reading.chart).get(id(raw)) is not None:
@@ -243,6 +243,7 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
         if _set_aside(raw):
             continue
         item = evidence(resource, "code", shown(raw.get("code")), recorded_on(raw))
+        words = spelled_out(resource.code.words)
         claims, unread = claims_of_words("metastatic", [(words, item)])
         own_organ = any(site in words for diagnosis in about.diagnoses if (site := site_of(diagnosis)))
         linked = _linked(reading, resource, about)

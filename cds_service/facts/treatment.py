@@ -21,9 +21,9 @@ from cds_service.facts.order import product_label
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import evidence, names_none_of, observations
 from cds_service.facts.subject import subject
-from cds_service.fhir.chart import short_reference
 from cds_service.fhir.prefetch import KeyState
 from cds_service.fhir.read import as_list, as_object, partial_date, reference_of
+from cds_service.fhir.resource import short_reference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

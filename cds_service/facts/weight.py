@@ -26,8 +26,8 @@ from cds_service.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from cds_service.fhir.chart import Resource
     from cds_service.fhir.read import Concept, Json
+    from cds_service.fhir.resource import Resource
 
 LOOKED_FOR = "body weight Observations (LOINC 29463-7 and like)"
 BAND = Decimal(30)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from cds_service.fhir.read import Json
 
-__all__ = ["Chart", "Resource", "short_reference"]
 
 _NOT_SENT = Absence.NOT_SENT
 

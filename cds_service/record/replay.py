@@ -16,21 +16,23 @@ if TYPE_CHECKING:
 
 _PATIENCE = 2.0
 """Seconds to wait for the database, which may have many to answer."""
-_SPARE = 3660
-"""Seconds for which a mark is kept beyond its token, for clocks that are ahead (see ``cds_service.trust.replay``)."""
 
 
 class SharedReplay:
-    """A replay store (see ``cds_service.trust.replay``) for all replicas on one database."""
+    """A replay store (see ``cds_service.trust.replay``) for all replicas on one database.
 
-    def __init__(self, store: Store, now: Callable[[], float] = time.time) -> None:
+    ``spare`` is for how many seconds a mark is kept beyond its token.
+    """
+
+    def __init__(self, store: Store, now: Callable[[], float] = time.time, *, spare: int) -> None:
         self._store = store
+        self._spare = spare
         self._now = now
 
     async def first_use(self, mark: bytes, until: float) -> bool:
         """Whether no replica has seen the mark. Raises OSError where the database cannot tell."""
         try:
-            forget = int(self._now()) - _SPARE
+            forget = int(self._now()) - self._spare
             async with asyncio.timeout(_PATIENCE):  # what is raised at its end is an OSError
                 return await asyncio.to_thread(self._store.use_token, mark.hex()[:64], int(until) + 1, forget)
         except (StoreUnavailableError, SchemaError) as error:

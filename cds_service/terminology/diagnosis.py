@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cds_service.evidence import Absence
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Diagnosis:
     ``settled`` is false for a diagnosis that only comes near it (lung cancer without histology, large cell
     neuroendocrine, ampulla): ``why`` then says what is open and ``ask`` names the facts that would settle it.
     ``sited`` is false for a morphology of which the organ is not named. ``cause`` says what is wrong with the record of
-    one that is not settled: ``conflicting``, ``not-understood``, or that what would settle it is ``not-recorded``.
+    one that is not settled: it contradicts itself, is not understood, or lacks what would settle it.
     ``extent`` is ``extensive`` or ``limited`` where the diagnosis itself says so (small cell lung cancer).
     ``withdrawn`` marks urothelial cancer, whose indication was withdrawn.
     """
@@ -42,4 +43,4 @@ class Diagnosis:
     recorded: date | None = None
     reference: str | None = None
     sited: bool = True
-    cause: str = "not-recorded"
+    cause: Absence = Absence.NOT_RECORDED

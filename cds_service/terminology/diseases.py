@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cds_service.terminology.codes import ICD10, ICDO3, Coding, canonical_code, lookup
 from cds_service.terminology.diagnosis import Diagnosis
 from cds_service.terminology.doubt import doubt, plain
+from cds_service.terminology.organs import OTHER_ORGAN
 from cds_service.terminology.stages import stage_in_text
 from cds_service.values import dataclass, replace
 
@@ -238,17 +239,11 @@ _OTHER_SITE = _word(
     _BLOOD,
 )
 _DOUBTS = ("unsure", "leaning", "choice", "condition", "hearsay", "foreign")
-_ORGAN_ELSEWHERE = (
-    r"(?:breast|prostat\w*|colon|colonic|colorectal|rectum|rectal|sigmoid|c[ae]ecum|gastric|stomach|o?esophag\w*|"
-    r"pancrea\w*|duoden\w*|appendi\w*|ovar\w*|uter\w*|endometri\w*|cervix|cervical|vulva\w*|anal|anus|testi\w*|"
-    r"thyroid|renal cell|kidney|skin|cutaneous|head and neck|laryn\w*|\w*pharyn\w*|tongue|tonsil\w*|"
-    r"oral|parotid|salivary|thym\w*|unknown primary)"
-)
 _GROWTH = r"(?:cancer|ca|carcinoma|adenocarcinoma|scc|malignancy|neoplasm|tumou?r)s?"
 _ELSEWHERE = re.compile(
-    rf"\b{_ORGAN_ELSEWHERE} (?:(?:clear|squamous|small) cell )?{_GROWTH}\b|"
+    rf"\b{OTHER_ORGAN} (?:(?:clear|squamous|small) cell )?{_GROWTH}\b|"
     rf"\b(?:squamous cell |small cell )?{_GROWTH} of (?:(?!lung|bronch|liver|hepat|bil|gall)\w+ ){{0,3}}?"
-    rf"{_ORGAN_ELSEWHERE}\b"
+    rf"{OTHER_ORGAN}\b"
 )
 """A tumour with its organ, that no policy here is about."""
 _PROVISIONAL = doubt(

@@ -158,6 +158,7 @@ _SPREAD = re.compile(
 
 _SHORT = (
     (re.compile(r"\buhcc\b"), "unresectable hcc"),
+    (re.compile(r"\bgall[- ]bladder\b"), "gallbladder"),
     (
         re.compile(r"\bsecondary (?:malignant (?:neoplasm|tumou?r)|malignancy|cancer|carcinoma) (?:of|to|in) "),
         "metastasis to ",

@@ -32,17 +32,24 @@ ELSEWHERE_THAN_CHEST = re.compile(
 )
 """Where else radiotherapy goes, as the name of a course says it that gives no body site."""
 
-_OTHER_ORGAN = (
-    r"(?:breast|prostat\w*|colon|colorectal|rectal|gastric|stomach|pancrea\w*|ovarian|uterine|endometrial|cervical|"
-    r"thyroid|renal(?: cell)?|kidney|bladder|testicular|esophageal|skin|head and neck)"
+OTHER_ORGAN = (
+    r"(?:breast|prostat\w*|colon|colonic|colorectal|rectum|rectal|sigmoid|c[ae]ecum|gastric|stomach|o?esophag\w*|"
+    r"pancrea\w*|duoden\w*|appendi\w*|ovar\w*|uter\w*|endometri\w*|cervix|cervical|vulva\w*|anal|anus|testi\w*|"
+    r"thyroid|renal cell|kidney|skin|cutaneous|head and neck|laryn\w*|\w*pharyn\w*|tongue|tonsil\w*|"
+    r"oral|parotid|salivary|thym\w*|unknown primary)"
 )
+"""An organ of whose tumours no policy here speaks, as it stands before or after the name of one."""
+
+_NOT_TREATED = rf"(?:{OTHER_ORGAN}|renal|(?<!gall )(?<!gall-)bladder)"
+"""The bladder too, for whose tumours the drug is approved no longer."""
+
 OTHER_TUMOUR = re.compile(
-    rf"\b{_OTHER_ORGAN} (?:cancer|ca|(?:adeno)?carcinoma|tumou?r|malignancy|neoplasm|polyp|lesion)s?\b|"
+    rf"\b{_NOT_TREATED} (?:cancer|ca|(?:adeno)?carcinoma|tumou?r|malignancy|neoplasm|polyp|lesion)s?\b|"
     r"\b(?:melanoma|lymphoma|sarcoma|myeloma)s?\b"
 )
 """A tumour that no policy here is about, in a text made plain: what its clause says is not of the one treated."""
 
-OTHER_PRIMARY = re.compile(rf"{_OTHER_ORGAN}(?: (?:primary|origin))?")
+OTHER_PRIMARY = re.compile(rf"{_NOT_TREATED}(?: (?:primary|origin))?")
 """The same where it stands for itself ("liver metastases, colorectal")."""
 
 _NODES = re.compile(

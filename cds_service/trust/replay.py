@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 2.0
 """Seconds to wait for another process to let go of the file."""
-_SPARE = 3660.0
+SPARE = 3660
 """Seconds for which a mark is kept beyond its token. A clock that is ahead by more lets no token in and forgets
 none; what it forgets while it is ahead by less has ended by the right time too."""
 _SWEEP_EVERY = 60
@@ -55,7 +55,7 @@ class InProcess:
     async def first_use(self, mark: bytes, until: float) -> bool:
         """Whether this process sees the mark for the first time."""
         if abs((now := self._now()) - self._swept) >= _SWEEP_EVERY:
-            self._until = {known: end for known, end in self._until.items() if end > now - _SPARE}
+            self._until = {known: end for known, end in self._until.items() if end > now - SPARE}
             self._swept = now
         if mark in self._until:
             return False
@@ -130,5 +130,5 @@ class SharedFile:
         inserted = connection.execute("INSERT OR IGNORE INTO used VALUES (?, ?)", (mark, until)).rowcount == 1
         if abs((now := self._now()) - self._swept) >= _SWEEP_EVERY:
             self._swept = now
-            connection.execute("DELETE FROM used WHERE until < ?", (now - _SPARE,))
+            connection.execute("DELETE FROM used WHERE until < ?", (now - SPARE,))
         return inserted

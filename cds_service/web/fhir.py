@@ -19,8 +19,8 @@ from cds_service.crd.decision import Version
 from cds_service.crd.evaluations import InMemory, ResponsesInMemory
 from cds_service.crd.render import COVERAGE_INFORMATION
 from cds_service.errors import BusyError, NotFoundError, RequestError, UnprocessableError
-from cds_service.fhir.chart import short_reference
 from cds_service.fhir.read import extensions, objects, reference_of, text
+from cds_service.fhir.resource import short_reference
 from cds_service.questionnaire import form_url, package, questionnaire
 from cds_service.web.http import FHIR_JSON, JSON, base_of, json_answer, json_body
 

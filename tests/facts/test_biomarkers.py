@@ -291,6 +291,13 @@ def test_exons_joined_by_words_that_never_end_are_read_in_time():
     assert facts(dx(), lab("21665-5", said)).value("biomarkers.egfr") is None
 
 
+def test_a_coded_positive_result_whose_long_words_name_another_method_is_open():
+    words = "EGFR protein overexpression " + "seen " * 2000
+    value = {**concept(LOINC, PRESENT), "text": words}
+    assert facts(dx(), lab("21665-5", concept(LOINC, PRESENT))).value("biomarkers.egfr") == "positive"
+    assert facts(dx(), lab("21665-5", value)).value("biomarkers.egfr") is None
+
+
 def test_a_coded_negative_result_whose_words_never_end_may_be_of_one_mutation():
     said = "exon 19 deletion " + "by this method " * 40
     found = facts(dx(), lab("21665-5", concept(LOINC, ABSENT, text=said)))

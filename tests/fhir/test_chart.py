@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from cds_service.evidence import Absence, Origin
-from cds_service.fhir.chart import Chart, short_reference
+from cds_service.fhir.chart import Chart
 from cds_service.fhir.prefetch import RESOURCE_TYPES, KeyState, read_value
+from cds_service.fhir.resource import short_reference
 from tests.bodies import outcome
 
 OUTCOME = outcome("exception")

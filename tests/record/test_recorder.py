@@ -22,6 +22,7 @@ from cds_service.record.spool import Spool
 from cds_service.record.sql import SqlStore
 from cds_service.record.writer import Writer
 from cds_service.result import Judged
+from cds_service.trust.replay import SPARE
 from tests.bodies import call, nsclc, order, searchset, weight
 from tests.record.cases import entries, feedback_body, judged
 
@@ -321,10 +322,12 @@ async def test_evaluations_are_shared_between_replicas(
 
 async def test_replicas_share_used_tokens(url: str, store: SqlStore, keys: Keys) -> None:
     second = SqlStore(url, keys)
-    one, other = SharedReplay(store, lambda: 100.0), SharedReplay(second, lambda: 100.0)
+    one, other = SharedReplay(store, lambda: 100.0, spare=SPARE), SharedReplay(second, lambda: 100.0, spare=SPARE)
     assert await one.first_use(b"mark", 400.0)
     assert not await other.first_use(b"mark", 400.0)
-    ahead = SharedReplay(second, lambda: 3100.0)  # its clock is wrong; what it forgets is forgotten for all
+    ahead = SharedReplay(
+        second, lambda: 3100.0, spare=SPARE
+    )  # its clock is wrong; what it forgets is forgotten for all
     assert await ahead.first_use(b"another", 4000.0)
     assert not await one.first_use(b"mark", 400.0)
     second.close()
