@@ -17,7 +17,8 @@ from cds_service.criteria.quantity import OLDEST, PartialDate
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.coverage import line_of_business
-from cds_service.facts.subject import merged, names_no_disease
+from cds_service.facts.merged import merged
+from cds_service.facts.reasons import names_no_disease
 from cds_service.fhir.read import clinical_date, decimal, partial_date, whole
 from cds_service.terminology import Diagnosis, diagnosis_from_codings, histology_kind, histology_of, stage_from_text
 from cds_service.terminology.diagnosis import NOT_ESTABLISHED

@@ -7,25 +7,31 @@ count that a policy covers and that are not over. What several records say of on
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from dataclasses import field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from cds_service.evidence import Absence, Evidence, Origin
+from cds_service.facts.agreement import (
+    asked_if_past,
+    disputed_by_chart,
+    doubted_on_chart,
+    morphology_of_another,
+    open_as,
+    over_on_chart,
+    refuted_on_chart,
+    same_tumour,
+)
 from cds_service.facts.cancer import (
     aims,
     by_resource,
     cancers,
-    no_primary,
     of_absent_condition,
-    of_condition,
     read_concept,
-    recorded_on,
     site_of,
 )
-from cds_service.facts.condition_status import PROVISIONAL, REFUTED, Course, course, verification
-from cds_service.facts.records import entered_in_error, evidence, references, shown
-from cds_service.fhir.read import as_list, as_object, codings, concept_of, concept_text, objects, text
+from cds_service.facts.condition_status import PROVISIONAL
+from cds_service.facts.merged import merged
+from cds_service.facts.reasons import reasons_of
+from cds_service.facts.records import references
+from cds_service.fhir.read import as_list, concept_of
 from cds_service.terminology import Diagnosis
 from cds_service.terminology.codes import ICD10, canonical_code
 from cds_service.values import dataclass, replace
@@ -33,9 +39,11 @@ from cds_service.values import dataclass, replace
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cds_service.evidence import Evidence
     from cds_service.facts.cancer import Cancer
     from cds_service.facts.order import DraftOrder
     from cds_service.facts.read import Reading
+    from cds_service.facts.reasons import Kind, Reasons
     from cds_service.fhir.read import Json
 
 _IN_SITU = re.compile(
@@ -47,15 +55,6 @@ _IN_SITU = re.compile(
 _INVASIVE = re.compile(r"\b(?:micro)?invas|\binfiltrat|\bmetasta|\blocally advanced\b", re.IGNORECASE)
 _IN_SITU_CODE = re.compile(r"D0[0-9]|C44[0-9]1")
 """ICD-10-CM: in situ neoplasms, and basal cell carcinoma at each site of the skin."""
-_GENERAL = re.compile(
-    r"an?|active|adjuvant|advanced|administration|and|antineoplastic|cancer|care|chemo|chemotherapy|consolidation|"
-    r"cycles?|durvalumab|encounter|first|for|imfinzi|immunotherapy|in|infusion|iv|line|maintenance|malignancy|"
-    r"malignant|metastatic|neoplasm|of|oncology|patient|plan|primary|recurrent|regimen|stage|the|therapy|treatment|"
-    r"tumou?r|with",
-    re.IGNORECASE,
-)
-"""Words that name no disease: a reason made of them alone leaves the chart to say which cancer it is."""
-_WORD = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,54 +89,6 @@ class Subject:
         if len(self.conditions) < 2:
             return self.conditions
         return tuple(c for c in self.conditions if c.diagnosis.status == "confirmed" and not c.past) or self.conditions
-
-
-class _Reason(NamedTuple):
-    """A disease that the order names: with the Condition it refers to, or None where it says so itself.
-
-    ``carried`` says that the Condition came with the order and is not of the chart.
-    """
-
-    diagnosis: Diagnosis
-    condition: Cancer | None
-    evidence: Evidence
-    carried: bool = False
-
-    @property
-    def kind(self) -> _Kind:
-        """What it is searched for by."""
-        return self.diagnosis.disease, self.diagnosis.settled
-
-    @property
-    def unverified(self) -> bool:
-        """Whether nothing but the chart can say how certain it is."""
-        return self.condition is None or (self.carried and not verification(self.condition.resource.raw))
-
-    @property
-    def without_course(self) -> bool:
-        """Whether nothing but the chart can say that it is over."""
-        if self.condition is None:
-            return True
-        return self.carried and not self.condition.past and course(self.condition.resource.raw) == Course()
-
-
-_Kind = tuple[str | None, bool]
-
-
-@dataclass(slots=True)
-class _Reasons:
-    """What the order names as its reason, sorted by what it is worth."""
-
-    named: list[_Reason] = field(default_factory=list)
-    other: list[Evidence] = field(default_factory=list)
-    unread: list[Evidence] = field(default_factory=list)
-    unfound: bool = False
-    disagreeing: list[Evidence] = field(default_factory=list)
-
-
-def names_no_disease(words: str) -> bool:
-    """Whether a text is made of general words alone: "metastatic cancer", "chemotherapy cycle 2"."""
-    return all(_GENERAL.fullmatch(word) for word in _WORD.findall(words))
 
 
 def subject(reading: Reading) -> Subject:
@@ -199,7 +150,7 @@ def is_for_another(reading: Reading, raw: Json) -> bool:
 
 def _subject(reading: Reading) -> Subject:
     on_chart = cancers(reading.chart)
-    reasons = _reasons(reading)
+    reasons = reasons_of(reading)
     current = {
         cancer.site or cancer.diagnosis.shown
         for cancer in on_chart
@@ -249,12 +200,12 @@ def _does_not_spread(cancer: Cancer) -> bool:
     return bool(coded_as) or _IN_SITU.search(words) is not None
 
 
-def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
+def _named(reasons: Reasons, on_chart: Sequence[Cancer]) -> Subject:
     """The diagnoses the order names, completed by the chart's Conditions of the same tumour."""
     standing = [cancer for cancer in on_chart if not cancer.refuted]
     found: list[Diagnosis] = []
     conditions: dict[int, Cancer] = {}
-    searched: set[_Kind] = set()  # the chart is searched once, however many reasons name a tumour
+    searched: set[Kind] = set()  # the chart is searched once, however many reasons name a tumour
     for reason in reasons.named:
         diagnosis, condition = reason.diagnosis, reason.condition
         mine = [condition] if condition is not None else []
@@ -263,33 +214,33 @@ def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
         more = condition is None or reason.carried or not diagnosis.settled or diagnosis.status == "confirmed"
         if more and reason.kind not in searched:
             searched.add(reason.kind)
-            mine += [cancer for cancer in standing if _same_tumour(diagnosis, cancer.diagnosis)]
+            mine += [cancer for cancer in standing if same_tumour(diagnosis, cancer.diagnosis)]
         for cancer in mine:
             if id(cancer.resource.raw) not in conditions:
                 conditions[id(cancer.resource.raw)] = cancer
-                found.append(_asked_if_past(cancer).diagnosis)
+                found.append(asked_if_past(cancer).diagnosis)
     carried = {id(one.condition.resource.raw) for one in reasons.named if one.condition is not None and one.carried}
     of_chart = [cancer for key, cancer in conditions.items() if key not in carried]
     # Of several diseases that an order names, neither a doubt nor the end of one decides for the other.
     several = len({d.disease for d in found} - {None}) > 1
-    disputed = _disputed([one for one in reasons.named if one.carried], of_chart)
+    disputed = disputed_by_chart([one for one in reasons.named if one.carried], of_chart)
     doubted = {(d.disease, d.settled) for d, _ in disputed}
     doubted |= {one.kind for one in reasons.named if one.carried and one.diagnosis.status == PROVISIONAL}
-    over: dict[_Kind, Diagnosis] = {}
+    over: dict[Kind, Diagnosis] = {}
     if not several:
-        doubted |= _doubted_on_chart([one for one in reasons.named if one.unverified], of_chart)
-        over = _over_on_chart([one for one in reasons.named if one.without_course], of_chart)
+        doubted |= doubted_on_chart([one for one in reasons.named if one.unverified], of_chart)
+        over = over_on_chart([one for one in reasons.named if one.without_course], of_chart)
     found = [
         replace(d, status=PROVISIONAL) if d.status == "confirmed" and (d.disease, d.settled) in doubted else d
         for d in found
     ]
-    found = [_open_as(d, over[kind]) if (kind := (d.disease, d.settled)) in over else d for d in found]
+    found = [open_as(d, over[kind]) if (kind := (d.disease, d.settled)) in over else d for d in found]
     diagnoses = tuple(replace(d, named_by_order=True) for d in merged(found))
     said = tuple((one.diagnosis, one.evidence) for one in reasons.named if one.condition is None)
     disagreeing = list(reasons.disagreeing)
-    disagreeing += _refuted_on_chart([(r.diagnosis, r.evidence) for r in reasons.named if r.unverified], on_chart)
+    disagreeing += refuted_on_chart([(r.diagnosis, r.evidence) for r in reasons.named if r.unverified], on_chart)
     if said:
-        disagreeing += _morphology_of_another(said, diagnoses)
+        disagreeing += morphology_of_another(said, diagnoses)
     return Subject(
         diagnoses=diagnoses,
         reasons=said,
@@ -301,78 +252,6 @@ def _named(reasons: _Reasons, on_chart: Sequence[Cancer]) -> Subject:
         disagreeing=tuple(disagreeing),
         disputed=tuple(item for _, item in disputed),
     )
-
-
-def _refuted_on_chart(said: Sequence[tuple[Diagnosis, Evidence]], on_chart: Sequence[Cancer]) -> list[Evidence]:
-    """The reasons whose disease the chart refutes and nowhere has, then the records that refute it."""
-    refuted: dict[str, list[Evidence]] = defaultdict(list)
-    for cancer in on_chart:
-        if cancer.refuted and cancer.diagnosis.disease is not None:
-            refuted[cancer.diagnosis.disease].append(cancer.evidence)
-    standing = {(c.diagnosis.disease, c.diagnosis.settled): c.diagnosis for c in on_chart if not c.refuted}
-    disputed = [
-        (diagnosis.disease, item)
-        for diagnosis, item in said
-        if diagnosis.disease in refuted and not any(_same_tumour(diagnosis, other) for other in standing.values())
-    ]
-    diseases = dict.fromkeys(disease for disease, _ in disputed)
-    return [item for _, item in disputed] + [item for disease in diseases for item in refuted[disease]]
-
-
-def _disputed(carried: Sequence[_Reason], of_chart: Sequence[Cancer]) -> list[tuple[Diagnosis, Evidence]]:
-    """The diagnoses that the order itself refutes and the chart has, and the chart's records of them."""
-    refuted = {one.diagnosis.disease: one for one in carried if one.diagnosis.status == REFUTED}
-    having = [(c.diagnosis, c.evidence) for c in of_chart if c.diagnosis.settled and c.diagnosis.disease in refuted]
-    said = [refuted[disease] for disease in dict.fromkeys(diagnosis.disease for diagnosis, _ in having)]
-    return [(one.diagnosis, one.evidence) for one in said] + having
-
-
-def _over_on_chart(said: Sequence[_Reason], of_chart: Sequence[Cancer]) -> dict[_Kind, Diagnosis]:
-    """The reasons whose tumour the chart has and nowhere as current, with a record of it that is asked about."""
-    kinds = {one.kind: one.diagnosis for one in said}
-    recorded = {(c.diagnosis.disease, c.diagnosis.settled, _asked_if_past(c) is c): c for c in of_chart}
-    over = {}
-    for kind, diagnosis in kinds.items():
-        mine = [(c, now) for (*_, now), c in recorded.items() if _same_tumour(diagnosis, c.diagnosis)]
-        past = [c for c, _ in mine if c.diagnosis.disease == diagnosis.disease]
-        if past and not any(now for _, now in mine):
-            over[kind] = _asked_if_past(past[0]).diagnosis
-    return over
-
-
-def _open_as(diagnosis: Diagnosis, asked: Diagnosis) -> Diagnosis:
-    """A diagnosis that is asked about as another one is."""
-    return replace(diagnosis, settled=False, why=asked.why, ask=asked.ask, cause=asked.cause)
-
-
-def _doubted_on_chart(said: Sequence[_Reason], of_chart: Sequence[Cancer]) -> set[_Kind]:
-    """The reasons whose tumour the chart has and nowhere confirms: they have no status to say that it is certain."""
-    kinds = {one.kind: one.diagnosis for one in said}
-    recorded = {(c.diagnosis.disease, c.diagnosis.settled, c.diagnosis.status): c.diagnosis for c in of_chart}
-    doubted = set()
-    for kind, diagnosis in kinds.items():
-        statuses = {other.status for other in recorded.values() if _same_tumour(diagnosis, other)}
-        if statuses and "confirmed" not in statuses:
-            doubted.add(kind)
-    return doubted
-
-
-def _morphology_of_another(
-    said: Sequence[tuple[Diagnosis, Evidence]], diagnoses: Sequence[Diagnosis]
-) -> list[Evidence]:
-    """The reasons that are a morphology of another disease than the one its organ is known to have."""
-    disagreeing = []
-    for diagnosis, item in said:
-        settled = {d.disease for d in diagnoses if d.settled and site_of(d) == site_of(diagnosis)}
-        if settled and not diagnosis.sited and diagnosis.disease not in settled:
-            disagreeing.append(item)
-    return disagreeing
-
-
-def _same_tumour(named: Diagnosis, other: Diagnosis) -> bool:
-    if named.disease is None or site_of(named) != site_of(other):
-        return False
-    return named.disease == other.disease or not named.settled or not other.settled
 
 
 def _unnamed(on_chart: Sequence[Cancer]) -> list[Cancer]:
@@ -388,119 +267,7 @@ def _unnamed(on_chart: Sequence[Cancer]) -> list[Cancer]:
     return [c for c in on_chart if c.diagnosis.disease is not None]
 
 
-def _asked_if_past(cancer: Cancer) -> Cancer:
-    """A tumour that is over, or of which the status does not say that it is not: it is asked for."""
-    found = course(cancer.resource.raw)
-    if not (cancer.past or found.contradictory or found.unread):
-        return cancer
-    if found.unread and not cancer.past:
-        why, cause = f"its clinical status ({found.unread}) does not say whether it is over", Absence.NOT_UNDERSTOOD
-        ask = cancer.diagnosis.ask
-    else:
-        ask = ("indication",)
-        why = f"recorded as {' and '.join(found.said) or 'abated'}"
-        cause = Absence.CONFLICTING if found.contradictory else Absence.NOT_RECORDED
-    asked = replace(cancer.diagnosis, settled=False, why=why, ask=ask, cause=cause)
-    return replace(cancer, diagnosis=asked)
-
-
 def _merged(chosen: Sequence[Cancer]) -> tuple[Diagnosis, ...]:
     """The diagnoses of some tumours. One of several that is perhaps over stays beside the others: none is picked."""
     several = len({cancer.diagnosis.disease for cancer in chosen}) > 1
-    return merged([c.diagnosis if several and not c.past else _asked_if_past(c).diagnosis for c in chosen])
-
-
-def merged(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
-    """One diagnosis per disease; a code that only says lung or liver gives way to one that says which tumour."""
-    if len(found) < 2:
-        return tuple(found)
-    best: dict[object, Diagnosis] = {}
-    for diagnosis in found:
-        key = diagnosis.disease or diagnosis.shown.lower()
-        kept = best.get(key)
-        best[key] = diagnosis if kept is None else _better(kept, diagnosis)
-    settled_sites = {site_of(d) for d in best.values() if d.settled} - {None}
-    return tuple(d for d in best.values() if d.settled or site_of(d) not in settled_sites)
-
-
-def _better(first: Diagnosis, second: Diagnosis) -> Diagnosis:
-    """The more certain of two records of one disease, with what only the other says."""
-    rank = {"confirmed": 0, "provisional": 1, "refuted": 2}
-    one, two = sorted((first, second), key=lambda d: (not d.settled and "histology" in d.ask, rank.get(d.status, 1)))
-    if not one.settled and two.settled and "histology" not in two.ask:
-        one, two = two, one
-    return replace(
-        one,
-        extent=_agreed(one.extent, two.extent),
-        stage=_agreed(one.stage, two.stage),
-        histology=_agreed(one.histology, two.histology),
-        withdrawn=one.withdrawn or two.withdrawn,
-    )
-
-
-def _agreed(one: str | None, two: str | None) -> str | None:
-    """What one says and the other does not deny; None where they contradict each other."""
-    return one if two in (None, one) else two if one is None else None
-
-
-def _reasons(reading: Reading) -> _Reasons:
-    order = reading.order
-    raw = order.raw
-    reasons = _Reasons()
-    for element in ("reasonReference", "reason"):
-        for item in objects(raw.get(element)):
-            target = as_object(item.get("reference")) if isinstance(item.get("reference"), dict) else item
-            for reference in references([target]):
-                _read_reason_reference(reading, reference, text(target.get("display")), element, reasons)
-    for element in ("reasonCode", "reasonCodeableConcept", "reason"):
-        for item in as_list(raw.get(element)):
-            concept = item.get("concept") if element == "reason" and isinstance(item, dict) else item
-            if concept:
-                _read_reason(concept, _said_by_order(order, element, shown(concept)), reasons)
-    return reasons
-
-
-def _said_by_order(order: DraftOrder, path: str, said: str) -> Evidence:
-    return Evidence(order.named, path, said, order.authored_on, Origin.CONTEXT)
-
-
-def _read_reason_reference(reading: Reading, reference: str, display: str, path: str, reasons: _Reasons) -> None:
-    target = reading.chart.resolve(reference, within=reading.order.raw)
-    if target is None:
-        said = _said_by_order(reading.order, path, display or reference)
-        if display:
-            _read_reason({"text": display}, said, reasons)
-        else:
-            reasons.unread.append(said)
-        reasons.unfound = True
-        return
-    if target.type != "Condition" or entered_in_error(target):
-        return
-    cancer = of_condition(reading.chart, target)
-    if cancer is not None:
-        carried = id(target.raw) not in by_resource(reading.chart)
-        reasons.named.append(_Reason(cancer.diagnosis, cancer, cancer.evidence, carried))
-        reasons.disagreeing += cancer.disagreeing
-        return
-    day = recorded_on(target.raw)
-    _read_reason(target.raw.get("code"), evidence(target, "code", shown(target.raw.get("code")), day), reasons)
-
-
-def _read_reason(concept: object, said: Evidence, reasons: _Reasons) -> None:
-    diagnosis, disagrees = read_concept(concept_of(concept))
-    if diagnosis is not None:
-        named = replace(diagnosis, recorded=said.recorded, reference=said.reference)
-        reasons.named.append(_Reason(named, None, said))
-        if disagrees:
-            reasons.disagreeing.append(said)
-        return
-    found, words = codings(concept), concept_text(concept)
-    if no_primary(found):
-        return
-    chapters = {coding.code[:1].upper() for coding in found if coding.system == ICD10 and coding.code}
-    if chapters and chapters <= set("RZ"):
-        return
-    if chapters and not chapters & set("CD"):
-        reasons.other.append(said)
-    elif not words or not names_no_disease(words):
-        reasons.unread.append(said)
+    return merged([c.diagnosis if several and not c.past else asked_if_past(c).diagnosis for c in chosen])
