@@ -31,7 +31,15 @@ from cds_service.facts.records import (
     uncoded,
     value_of,
 )
-from cds_service.facts.spread_words import WORDS, claims_of_words, fact_of_words, hints_in, unclear_since, words_of
+from cds_service.facts.spread_words import (
+    WORDS,
+    beyond_the_liver,
+    claims_of_words,
+    fact_of_words,
+    hints_in,
+    unclear_since,
+    words_of,
+)
 from cds_service.facts.subject import concerns, conditions_of, is_of_another, subject
 from cds_service.fhir.read import codings, entries_of, objects
 from cds_service.terminology import is_unassessed_category, metastatic_by_category
@@ -124,7 +132,7 @@ def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
         *_histories(reading, doubtful),
     ]
     claims += _secondary_in_words(reading, about, doubtful)
-    spoken, unread = claims_of_words("metastatic", words)
+    spoken, unread = claims_of_words("metastatic", beyond_the_liver(about, words))
     claims += spoken
     if not claims:
         if doubtful or unread:
@@ -342,7 +350,8 @@ SOURCE = FactSource(
     reads=(
         "M1 and M0 categories of the tumour (by their focus, or by that of the stage group they are members of) are "
         "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary too; without a link they count only "
-        "if the chart has one tumour and they lie outside its organ. Nodes (C77) are no metastasis. Unresectable, "
+        "if the chart has one tumour and they lie outside its organ. Nodes (C77) are no metastasis, nor is more of a "
+        "hepatocellular carcinoma in the liver. Unresectable, "
         "locally advanced and liver-confined have no codes: the words of the diagnosis, its notes and the order's "
         "reason, with negation, where every word of the clause is known. Recurrence: clinical status or a recurrence "
         "code; months from the last surgery and the last adjuvant therapy to its onset."

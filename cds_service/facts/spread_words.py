@@ -113,6 +113,10 @@ _TAKEN_BACK = doubt(
 _UNVERIFIED = re.compile(r"\b(?:unverified|not (?:yet )?verified|(?:copied|copy|carried)[- ]forward|second opinion)\b")
 """Anywhere in a text: what it says was taken over from elsewhere, or somebody is asked once more."""
 _REASON = re.compile(r"\b(?:due to|because of|given|owing to|secondary to|based on)\b")
+_IN_THE_LIVER = re.compile(
+    r"(?<!and )(?<!/)(?<!/ )(?<!& )(?<!no )\b(?:liver|hepatic) metasta(?:tic disease|s[ei]s)\b(?! (?:and|to|in)\b)|"
+    r"\bmetasta(?:tic|s[ei]s) (?:in|to|of|within|involving) (?:the )?liver\b(?! and\b)"
+)
 _HINTS = ("metasta", "resectab", "operable", "advanced", "liver", "recurren", "relapse")
 _NAMED = re.compile(r"carcinoma\b|\b(?:cancer|n?sclc|u?hcc|btc|i?cca|icc)\b")
 
@@ -149,6 +153,16 @@ def words_of(about: Subject) -> list[tuple[str, Evidence]]:
             if words := concept_text(item.get("summary")):
                 said.append((words, evidence(cancer.resource, "stage.summary", words, day)))
     return [(extent.spelled_out(words), item) for words, item in dict.fromkeys(said)]
+
+
+def beyond_the_liver(about: Subject, words: Sequence[tuple[str, Evidence]]) -> Sequence[tuple[str, Evidence]]:
+    """The words with the metastases of a hepatocellular carcinoma in the liver as what they are: more of it there.
+
+    Other records of them are no metastasis either (C78.7 without a link to the primary).
+    """
+    if not any(diagnosis.disease == "hcc" for diagnosis in about.diagnoses):
+        return words
+    return [(_IN_THE_LIVER.sub("intrahepatic metastases", said), item) for said, item in words]
 
 
 def fact_of_words(name: str, words: Sequence[tuple[str, Evidence]], nothing: Unknown) -> AnyFact:
@@ -210,7 +224,7 @@ def _of_clauses(name: str, clauses: Sequence[str], *, in_doubt: bool) -> Iterato
                 in_doubt
                 or _UNSURE.search(before)
                 or _TAKEN_BACK.match(after)
-                or OTHER_PRIMARY.fullmatch(after)
+                or OTHER_PRIMARY.match(after)
                 or (not _NAMED.search(clause) and (_DENIED.search(before) or OTHER_TUMOUR.search(before)))
             )
             yield from _of_clause(name, clause, in_doubt=bool(left_open))

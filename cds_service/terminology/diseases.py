@@ -310,14 +310,21 @@ _FAVORED = re.compile(rf"(?:{doubt('leaning').pattern})[^,;.]*")
 _REMISSION = re.compile(
     r"(?<!not )\bin (?:complete |full )?remission\b|\b(?:resolved|cured|survivor)\b|"
     r"\bned\b|\bno (?:evidence of (?:active )?|active )disease\b|\bdisease[- ]free\b(?! (?:interval|survival))|"
-    r"(?:\A|[,;:(-] ?)(?:inactive|historical)(?= ?(?:[),;.]|\Z))|\bhistorical(?= (?:nsclc|sclc|hcc|btc|lung|cholangio))"
+    r"(?:\A|[,;:(-] ?)(?:inactive|historical)(?= ?(?:[),;.]|\Z))|"
+    r"\bhistorical(?= (?:nsclc|sclc|hcc|btc|lung|cholangio))|"
+    r"\b(?:no|without)(?: (?:evidence|signs?) of)?(?: (?:disease|tumou?r|any))* (?:recurrence|relapse)\b|"
+    r"\b(?:recurrence|relapse)[- ]free\b(?! (?:interval|survival))|"
+    r"\b(?:no|without)(?: (?:evidence|signs?) of)?(?: any)? (?:residual|remaining|viable) (?:disease|tumou?r|cancer)\b"
 )
 _CORRECTED = re.compile(
     r"\bmisdiagnosis\b|\bre-?classified\b|\b(?:incorrect|wrong|mistaken) diagnosis\b|"
     r"\bdiagnosis (?:was |is |has been )?(?:changed|revised|withdrawn|retracted|wrong)\b|"
-    r"\b(?:initially|originally|previously) (?:called|read as|diagnosed as)(?! stage)"
+    r"\b(?:initially|originally|previously) (?:called|read as|diagnosed as)(?! stage)|"
+    r"\b(?:by|in) (?:mistake|error)\b|\b(?:please )?(?:disregard|delete|ignore)d?\b|"
+    r"(?:nsclc|sclc|hcc|btc|cancer|carcinoma|hepatoma)(?: (?:was|is))? (?:not|no longer) "
+    r"(?:seen|found|identified|present|detected|visuali[sz]ed|demonstrated)\b"
 )
-"""Said of a diagnosis that was another one before, or is none any more; which of them words name is open."""
+"""Said of a diagnosis that was another one before, is none any more or was not found: which of them it is, is open."""
 
 
 def _plain(text: str) -> str:
@@ -552,7 +559,9 @@ def _asked_if_over(diagnosis: Diagnosis, *texts: str) -> Diagnosis:
     if any(_REMISSION.search(words.lower()) for words in texts):
         return replace(diagnosis, settled=False, why="it is said to be over or in remission", ask=_ASK_DIAGNOSIS)
     if any(_CORRECTED.search(words.lower()) for words in texts):
-        return replace(diagnosis, settled=False, why="it is said to have been corrected", ask=_ASK_DIAGNOSIS)
+        return replace(
+            diagnosis, settled=False, why="it is said to have been corrected, or not to be there", ask=_ASK_DIAGNOSIS
+        )
     return diagnosis
 
 

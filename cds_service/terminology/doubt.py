@@ -110,6 +110,7 @@ GROUPS: MappingProxyType[str, Group] = MappingProxyType(
                 *("mother*", "father*", "sister*", "brother*", "sibling*", "parent", "parents", "parental", "aunt*"),
                 *("uncle*", "grandmother*", "grandfather*", "grandparent*", "cousin*", "son", "daughter", "wife*"),
                 *("husband*", "spouse*", "maternal", "paternal", "family", "familial", "fhx", "fh", "fam hx"),
+                *("donor with", "donor had", "organ donor*", "living donor*", "deceased donor*", "test patient*"),
             ),
         ),
         "hearsay": Group(

@@ -49,7 +49,7 @@ OTHER_TUMOUR = re.compile(
 )
 """A tumour that no policy here is about, in a text made plain: what its clause says is not of the one treated."""
 
-OTHER_PRIMARY = re.compile(rf"{_NOT_TREATED}(?: (?:primary|origin))?")
+OTHER_PRIMARY = re.compile(rf"(?:{_NOT_TREATED}|melanoma|sarcoma)(?: (?:primary|origin))?(?= with\b| and\b|\Z)")
 """The same where it stands for itself ("liver metastases, colorectal")."""
 
 _NODES = re.compile(
