@@ -87,8 +87,9 @@ def _answers(response: Resource, reading: Reading) -> dict[str, AnyFact]:
     for link, answers in _items(raw, 0):
         if answers:
             values[link] = answers[0] if len(answers) == 1 else answers
-    author = text(as_object(raw.get("author")).get("display"))
-    place = Place(response.reference, Origin.ATTESTED, day, author)
+    author = as_object(raw.get("author"))
+    by = text(author.get("display")) or text(author.get("reference"))
+    place = Place(response.reference, Origin.ATTESTED, day, by)
     facts = read_values(by_name(values, []), place, reading.order_day, reading.drug, [])
     weight = facts.get("weight_kg")
     if isinstance(weight, Known):

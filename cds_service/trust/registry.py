@@ -90,20 +90,21 @@ def _origin(url: str) -> str:
 class SmartApp(_Word):
     """The form for missing facts as a SMART app of this EHR.
 
-    ``client_id`` is its name at the EHR's authorization server. A confidential client names where its secret is: an
-    environment variable or a file, never the secret itself. ``origins`` are those of the authorization server, where
-    they are others than that of the FHIR server.
+    ``client_id`` is its name at the EHR's authorization server. A confidential client names where its secret is (an
+    environment variable or a file, never the secret itself) or the file with its private key (a JWK). ``origins`` are
+    those of the authorization server, where they are others than that of the FHIR server.
     """
 
     client_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,256}$")]
     secret_env: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] | None = None
     secret_file: Path | None = None
+    key_file: Path | None = None
     origins: Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], BeforeValidator(_listed)] = ()
 
     @model_validator(mode="after")
     def _one_secret(self) -> SmartApp:
-        if self.secret_env and self.secret_file:
-            raise ValueError("secret_env and secret_file: one of them is enough")
+        if sum(map(bool, (self.secret_env, self.secret_file, self.key_file))) > 1:
+            raise ValueError("secret_env, secret_file and key_file: one of them is enough")
         return self
 
 

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import os
 import re
+import time
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,12 +19,15 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 import orjson
+from joserfc.errors import JoseError
+from joserfc.jws import JWSRegistry, extract_compact
 
 from cds_service.cdshooks import write_json
 from cds_service.errors import ServiceError
 from cds_service.fhir.client import Scopes
 from cds_service.files import read_file
 from cds_service.trust.addresses import origin_of
+from cds_service.trust.mint import mint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +40,24 @@ _LIMIT = 256 * 1024
 _PATIENCE = 8.0
 _PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[!-\[\]-~]*)?")
 """No user information and no backslash: what browsers and libraries do not read alike."""
+_USER = re.compile(
+    r"(?:https?://[A-Za-z0-9.:\[\]-]+/(?:[\w.~-]+/)*)?"
+    r"(?:Practitioner|PractitionerRole|Patient|RelatedPerson)/[A-Za-z0-9.-]{1,64}",
+    re.ASCII,
+)
+_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_SKEW = 60
 _REFERENCE = re.compile(r"QuestionnaireResponse/[A-Za-z0-9.-]{1,64}")
+
+
+class _IdTokens(JWSRegistry):
+    """Tokens on users, whose headers may carry certificates."""
+
+    max_header_length = 16_384
+    max_signature_length = 4096
+
+
+_ID_TOKENS = _IdTokens()
 
 
 class Trouble(StrEnum):
@@ -64,7 +85,8 @@ class App:
     """This service as the app of one EHR.
 
     ``base`` is the FHIR server it is launched from, ``owner`` the client in whose name answers are kept. ``origins``
-    are those its authorization server may have. ``secret`` is None for a public client.
+    are those its authorization server may have. A confidential client proves itself by its ``secret`` or its private
+    ``key`` (a JWK); a public one has neither.
     """
 
     base: str
@@ -72,18 +94,20 @@ class App:
     client_id: str
     origins: frozenset[str]
     secret: str | None = field(default=None, repr=False)
+    key: Json | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, client: Client, base: str) -> App:
-        """The app as registered for a client. Raises SmartError where its secret is not there."""
+        """The app as registered for a client. Raises SmartError where its secret or key is not there."""
         smart = client.smart
         assert smart is not None  # noqa: S101  (the registry says where we are launched from)
         try:
             secret = os.environ[smart.secret_env] if smart.secret_env else None
             secret = read_file(smart.secret_file).decode().strip() if smart.secret_file else secret
-        except (KeyError, OSError, ValueError):
+            key = dict(orjson.loads(read_file(smart.key_file))) if smart.key_file else None
+        except (KeyError, OSError, ValueError, TypeError):
             raise SmartError(Trouble.SECRET) from None
-        return cls(base, client.name, smart.client_id, frozenset({origin_of(base), *smart.origins}), secret)
+        return cls(base, client.name, smart.client_id, frozenset({origin_of(base), *smart.origins}), secret, key)
 
     def admits(self, url: object) -> bool:
         """Whether an address may be one of this EHR's authorization server."""
@@ -95,7 +119,10 @@ class App:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """An EHR's authorization server. ``scope`` is what is asked of it, in the syntax it reads."""
+    """An EHR's authorization server. ``scope`` is what is asked of it, in the syntax it reads.
+
+    ``issuer`` is whom its answers and its tokens on users have to name, empty where it does not say.
+    """
 
     authorize: str
     token: str
@@ -105,10 +132,14 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What came for the code. The access token is used for this launch alone."""
+    """What came for the code. The access token is used for this launch alone.
+
+    ``user`` is who signed on, as a reference ("Practitioner/7"); empty where the EHR does not say.
+    """
 
     token: str = field(repr=False)
     patient: str
+    user: str
     app_context: str
     may_file: bool
     seconds: int
@@ -126,6 +157,8 @@ async def discover(http: httpx.AsyncClient, app: App) -> Server:
     right = "write" if "permission-v1" in can and "permission-v2" not in can else "c"
     issuer = found.get("issuer")
     scope = f"launch patient/QuestionnaireResponse.{right}"
+    if "sso-openid-connect" in can:
+        scope += " openid fhirUser"
     return Server(str(authorize), str(token), scope, issuer if isinstance(issuer, str) else "")
 
 
@@ -154,10 +187,12 @@ async def redeem(
         raise SmartError(Trouble.CONFIGURATION)
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect, "code_verifier": verifier}
     secret: Json = {}
-    if app.secret is None:
-        form["client_id"] = app.client_id
-    else:
+    if app.key is not None:
+        form |= {"client_assertion_type": _ASSERTION, "client_assertion": await _assertion(app, server.token)}
+    elif app.secret is not None:
         secret["auth"] = httpx.BasicAuth(quote(app.client_id, safe=""), quote(app.secret, safe=""))
+    else:
+        form["client_id"] = app.client_id
     found = await _json(http, "POST", server.token, Trouble.CODE, data=form, **secret)
     token, kind, scope = found.get("access_token"), found.get("token_type"), found.get("scope", server.scope)
     if not isinstance(token, str) or not token or str(kind).lower() != "bearer" or not token.isascii():
@@ -167,10 +202,34 @@ async def redeem(
     return Granted(
         token=token,
         patient=patient if isinstance(patient, str) else "",
+        user=_user(found.get("id_token"), app, server.issuer),
         app_context=context if isinstance(context, str) else "",
         may_file=scopes.speaks and scopes.permit("QuestionnaireResponse", "c") is True,
         seconds=seconds if isinstance(seconds, int) and 0 < seconds < 86_400 else 300,
     )
+
+
+async def _assertion(app: App, audience: str) -> str:
+    """What a client with a key proves itself with (SMART App Launch 2.2, asymmetric client authentication)."""
+    try:  # importing an RSA key takes a fifth of a second
+        return await asyncio.to_thread(mint, app.key or {}, audience, app.client_id, sub=app.client_id)
+    except ServiceError:
+        raise SmartError(Trouble.SECRET) from None
+
+
+def _user(token: object, app: App, issuer: str) -> str:
+    """Who signed on, by an ID token; empty where there is none, or it is not for us, not of this EHR or over.
+
+    It came straight from the token endpoint, so the connection vouches for it (OpenID Connect Core 1.0, 3.1.3.7).
+    """
+    try:
+        claims = orjson.loads(extract_compact(str(token).encode(), registry=_ID_TOKENS).payload)
+        named = {claims["aud"]} if isinstance(claims["aud"], str) else set(claims["aud"])
+        ours = app.client_id in named and claims["iss"] == issuer and claims["exp"] > time.time() - _SKEW
+        user = claims["fhirUser"].removeprefix(f"{app.base}/")
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return user if ours and _USER.fullmatch(user) else ""
 
 
 async def file(http: httpx.AsyncClient, base: str, token: str, response: Json) -> str:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from base64 import b64decode, urlsafe_b64encode
 from secrets import token_urlsafe
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet, OctKey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -46,6 +50,8 @@ class Ehr:
         self.scope: str | None = WRITE
         self.ways: Json = {}
         self.secret: str | None = None
+        self.key: Json | None = None
+        self.user: Json | None = None
         self._codes: dict[str, Json] = {}
         self._tokens: set[str] = set()
 
@@ -69,6 +75,7 @@ class Ehr:
             "token_endpoint": f"{self.base}/token",
             "code_challenge_methods_supported": ["S256"],
             "capabilities": ["launch-ehr", "permission-v2", "context-ehr-patient"],
+            **({} if self.user is None else {"issuer": self.base, "capabilities": ["sso-openid-connect"]}),
             **self.ways.get("endpoints", {}),
         }
         return JSONResponse(found)
@@ -97,7 +104,9 @@ class Ehr:
         proven = asked is not None and urlsafe_b64encode(digest).decode().rstrip("=") == asked["code_challenge"]
         if asked is None or not proven or form["redirect_uri"] != asked["redirect_uri"]:
             return JSONResponse({"error": "invalid_grant"}, 400)
-        if self.secret is None:
+        if self.key is not None:
+            known = self._is_signed(form)
+        elif self.secret is None:
             known = form.get("client_id") == asked["client_id"]
         else:
             given = b64decode(request.headers.get("authorization", "").removeprefix("Basic ")).decode()
@@ -107,8 +116,24 @@ class Ehr:
         token = f"canary-{token_urlsafe(24)}"
         self._tokens.add(token)
         answer = {"access_token": token, "token_type": "bearer", "expires_in": 300, "scope": self.scope}
+        if self.user is not None:
+            claims = {"iss": self.base, "aud": asked["client_id"], "exp": int(time.time()) + 300, **self.user}
+            answer["id_token"] = jwt.encode({"alg": "HS256"}, claims, OctKey.import_key("k" * 32))
         answer |= self.launches[asked["launch"]] | self.ways.get("granted", {})
         return JSONResponse({name: value for name, value in answer.items() if value is not None})
+
+    def _is_signed(self, form: Json) -> bool:
+        """Whether the client proves itself as SMART's asymmetric client authentication wants it."""
+        assert self.key is not None
+        assert form["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+        try:
+            token = jwt.decode(form["client_assertion"], KeySet.import_key_set(self.key), algorithms=["ES384", "RS384"])
+        except JoseError:
+            return False
+        claims = token.claims
+        in_time = time.time() < claims["exp"] <= time.time() + 300
+        mine = claims["aud"] == f"{self.base}/token" and claims["iss"] == claims["sub"] == "form"
+        return mine and in_time and bool(claims["jti"]) and "kid" in token.header
 
     async def create(self, request: Request) -> Response:
         body = json.loads(await request.body())

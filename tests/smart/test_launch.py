@@ -15,6 +15,7 @@ from fhir.resources.R4B.questionnaireresponse import QuestionnaireResponse
 
 from cds_service.app import create_app
 from cds_service.settings import Settings
+from cds_service.trust.mint import make_key, public_set
 from tests.bodies import SIGN, call, searchset
 from tests.crd.calls import DOCUMENTED, ONCOLOGIST, chart, within
 from tests.minting import BASE, ISSUER, Signing, production
@@ -463,6 +464,71 @@ async def test_a_registered_ehr_gets_a_smart_link_and_launches_without_a_token_o
     assert "client_id" not in ehr.asked("token")[0]
 
 
+@pytest.mark.parametrize("algorithm", ["ES384", "RS384"])
+async def test_a_confidential_client_proves_itself_with_its_key(
+    opened: Opened, ehr: Ehr, tmp_path: Path, algorithm: str
+) -> None:
+    key = make_key(algorithm)
+    ehr.key = public_set(key)
+    (tmp_path / "form.jwk").write_text(json.dumps(key))
+    async with opened(create_app(registered(tmp_path, ehr, key_file=str(tmp_path / "form.jwk")))) as cds:
+        cds.base_url = httpx.URL(BASE)
+        identity = await assertion(cds, auth=Signing())
+        done = await answered(cds, await launched(cds, ehr, ehr.opens(identity)))
+        assert "Filed in the chart" in done.text
+        ehr.key = public_set(make_key(algorithm))  # another key than ours is registered there
+        refused = await launched(cds, ehr, ehr.opens(identity))
+        assert "The EHR did not accept the launch" in refused.text
+    (asked, _) = ehr.asked("token")
+    assert not {"client_id", "client_secret"} & set(asked)
+    assert asked["authorization"] == ""
+
+
+@pytest.mark.parametrize(
+    ("claims", "author"),
+    [
+        ({"fhirUser": "Practitioner/dr-7"}, "Practitioner/dr-7"),
+        ({"fhirUser": "{iss}/Practitioner/dr-7"}, "Practitioner/dr-7"),
+        ({"fhirUser": "PractitionerRole/r.1", "aud": ["another", "durvalumab-cds"]}, "PractitionerRole/r.1"),
+        ({"fhirUser": "https://ids.example/r4/Practitioner/7"}, "https://ids.example/r4/Practitioner/7"),
+        ({"fhirUser": "Practitioner/dr-7", "aud": "another-app"}, None),
+        ({"fhirUser": "Practitioner/dr-7", "aud": None}, None),
+        ({"fhirUser": "Practitioner/dr-7", "iss": "https://elsewhere.example"}, None),
+        ({"fhirUser": "Practitioner/dr-7", "exp": 1}, None),
+        ({"fhirUser": "Practitioner/dr-7", "exp": "tomorrow"}, None),
+        ({"fhirUser": "Device/d-1"}, None),
+        ({"fhirUser": "Practitioner/<b>dr</b>"}, None),
+        ({"fhirUser": "javascript:alert(1)//Practitioner/7"}, None),
+        ({"fhirUser": ["Practitioner/dr-7"]}, None),
+        ({}, None),
+    ],
+)
+async def test_answers_name_who_signed_on_as_their_author(
+    cds: httpx.AsyncClient, ehr: Ehr, claims: Json, author: str | None
+) -> None:
+    ehr.scope = None
+    ehr.user = json.loads(json.dumps(claims).replace("{iss}", ehr.iss))
+    form = await launched(cds, ehr, ehr.opens(await assertion(cds)))
+    assert ("as their author" in form.text) is (author is not None)
+    await answered(cds, form)
+    (stored,) = ehr.chart.values()
+    QuestionnaireResponse.model_validate(stored)
+    assert stored.get("author") == ({"reference": author} if author else None)
+    assert ehr.asked("authorize")[0]["scope"] == "launch patient/QuestionnaireResponse.c openid fhirUser"
+    again = await cds.post(SIGN, json=asking(questionnaireResponses=searchset(stored)))
+    assert (f"(by {author})" in again.text) is (author is not None)
+
+
+@pytest.mark.parametrize("token", ["", "no.token", "e30.W10.", "e30.bnVsbA.x", 7, None])
+async def test_a_token_on_the_user_that_cannot_be_read_names_nobody(
+    cds: httpx.AsyncClient, ehr: Ehr, token: object
+) -> None:
+    ehr.ways["granted"] = {"id_token": token}
+    await answered(cds, await launched(cds, ehr, ehr.opens(await assertion(cds))))
+    (stored,) = ehr.chart.values()
+    assert "author" not in stored
+
+
 @respx.mock
 async def test_outside_demo_mode_only_registered_servers_are_asked(opened: Opened, tmp_path: Path) -> None:
     found = {"authorization_endpoint": "https://auth.example/a", "token_endpoint": "https://auth.example/t"}
@@ -501,7 +567,10 @@ async def test_one_hospitals_ehr_cannot_name_the_server_of_another(opened: Opene
 
 @respx.mock
 async def test_a_secret_that_is_not_there_is_our_trouble(opened: Opened, tmp_path: Path) -> None:
-    for missing in ({"secret_env": "NOT_SET_ANYWHERE"}, {"secret_file": str(tmp_path / "none")}):
+    (tmp_path / "list.jwk").write_text("[1]")
+    files = [{"secret_file": "none"}, {"key_file": "none"}, {"key_file": "list.jwk"}]
+    named = [{name: str(tmp_path / file) for name, file in one.items()} for one in files]
+    for missing in ({"secret_env": "NOT_SET_ANYWHERE"}, *named):
         async with opened(create_app(registered(tmp_path, **missing))) as cds:
             answer = await cds.get("/smart/launch", params={"iss": ISSUER, "launch": "x"})
         assert answer.status_code == 500

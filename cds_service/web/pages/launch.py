@@ -144,8 +144,10 @@ class _Opened:
         """The answers as they were given."""
         items, _ = self.sheet.read(self.kept["given"])
         at = datetime.fromtimestamp(self.kept["at"], UTC)
-        identifier = {"system": IDENTIFIER, "value": self.kept["id"]}
-        return {**self.sheet.response(items, self.kept["id"], at), "identifier": identifier}
+        said = {"identifier": {"system": IDENTIFIER, "value": self.kept["id"]}}
+        if user := self.kept.get("user"):
+            said["author"] = {"reference": user}
+        return {**self.sheet.response(items, self.kept["id"], at), **said}
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ class LaunchPages:
         granted = await smart.redeem(
             self.outbound.client(),
             app,
-            Server("", pending["token"], pending["scope"]),
+            Server("", pending["token"], pending["scope"], pending["issuer"]),
             code=asked["code"],
             verifier=pending["verifier"],
             redirect=redirect,
@@ -238,7 +240,7 @@ class LaunchPages:
         if not granted.patient or granted.patient != evaluation.patient:
             raise _NoFormError("patient")
         identity = token_urlsafe(16)
-        kept = {"id": identity, "iss": pending["iss"], "of": evaluation.assertion_id}
+        kept = {"id": identity, "iss": pending["iss"], "of": evaluation.assertion_id, "user": granted.user}
         if granted.may_file:
             kept |= {"token": granted.token, "ends": int(time.time()) + granted.seconds}
         return identity, kept
@@ -345,6 +347,8 @@ class LaunchPages:
         self, request: Request, form: _Opened, given: Given | None = None, trouble: Mapping[str, str] | None = None
     ) -> Response:
         where = _WILL_FILE if "token" in form.kept else _WILL_KEEP
+        if user := form.kept.get("user"):
+            where += f" They name you ({user}) as their author."
         return form_page(form.sheet, given, trouble, base=_path(self._base(request)), alone=True, where=where)
 
     def _or_say_why(self, page: Page) -> Page:
