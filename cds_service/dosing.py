@@ -14,7 +14,7 @@ from cds_service.criteria.evaluate import evaluate, outcome_of
 from cds_service.criteria.finding import Missing, missing_from
 from cds_service.criteria.judge import Context
 from cds_service.criteria.outcome import Outcome
-from cds_service.criteria.quantity import Amount, DoseLine, in_weeks, plain
+from cds_service.criteria.quantity import UNREAD_COMPANION, Amount, DoseLine, in_weeks, plain
 from cds_service.criteria.verdict import Verdict
 from cds_service.criteria.words import CAUSES, capital, cited
 from cds_service.evidence import Absence, Known, Unknown
@@ -81,10 +81,15 @@ def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[
         combination_completed=facts.value("prior_combination_completed"),
         combination_now=bool(facts.value("combination_ordered_now")),
         companions=facts.value("combination_drugs"),
-        companions_closed=bool(facts.value("regimen_complete")),
+        companions_closed=bool(facts.value("regimen_complete")) and _all_are_read(facts),
         partner_dose_number=facts.value("tremelimumab_dose_number"),
     )
     return judge(pathway.tables, question)
+
+
+def _all_are_read(facts: Facts) -> bool:
+    """Whether every companion drug of the list is understood."""
+    return all(companion.name != UNREAD_COMPANION for companion in facts.value("combination_drugs") or ())
 
 
 def dose_context(facts: Facts, revision: Revision, judgement: DoseJudgement) -> Context:
@@ -350,10 +355,8 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> li
                 )
     if judgement.verdict is Verdict.OK and len(worlds) == 1 and len(question_steps) == 1:
         notes += _lower_than_the_row(worlds[0], question_steps[0])
-    for world in worlds:
-        if world.partner is Outcome.MET and "less than" in world.partner_because:
-            notes.append(f"{capital(world.partner_because)}.")
-            break
+    if all(world.partner is Outcome.MET and "less than" in world.partner_because for world in worlds):
+        notes.append(f"{capital(worlds[0].partner_because)}.")
     if judgement.question.companions:
         notes += _partner_notes(facts, judgement, revision)
     return notes

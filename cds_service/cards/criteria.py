@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     from cds_service.criteria.finding import Finding, Missing
     from cds_service.evidence import Absence, Evidence
     from cds_service.result import Assessment, Card
+
+_BY_REFERENCE = re.compile(r" \(by \S+/\S+\)\Z")
+"""Who gave an answer, where nothing but a reference says it: a card has no room for what nobody reads."""
 
 
 def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
@@ -275,11 +279,13 @@ def _because(finding: Finding) -> str:
 
 
 def _value(evidence: Evidence) -> str:
-    """What was read; an answer that is yes or no together with its question."""
-    answer = {"true": "yes", "false": "no"}.get(evidence.shown)
+    """What was read; an answer that is yes or no together with its question, and by whom where that is a name."""
+    shown = _BY_REFERENCE.sub("", evidence.shown)
+    said, _, by = shown.partition(" (")
+    answer = {"true": "yes", "false": "no"}.get(said)
     if answer is None or evidence.path not in FACTS:
-        return escaped(in_words(evidence.shown))
-    return f"{FACTS[evidence.path].meaning}: {answer}"
+        return escaped(in_words(shown))
+    return f"{FACTS[evidence.path].meaning}: {answer}" + (f" ({escaped(by)}" if by else "")
 
 
 def _asks_for(finding: Finding, facts: Collection[str]) -> bool:

@@ -21,7 +21,7 @@ from cds_service.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from cds_service.criteria.criterion import DoseRow
+    from cds_service.criteria.criterion import DoseRow, Partner
     from cds_service.criteria.dose_rows import StepJudgement
     from cds_service.criteria.dose_steps import Step
     from cds_service.criteria.quantity import Amount, Companion, Interval, Weight
@@ -109,13 +109,13 @@ def _worlds(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question
 def _weights(rows: Iterable[DoseRow], question: Question) -> tuple[Decimal, ...]:
     """One body weight for every stretch between the weights at which anything changes."""
     points: set[Decimal] = set()
-    partners = {c.name: c.amount for c in question.companions or () if c.amount is not None}
+    partners = {c.name: c.amounts for c in question.companions or ()}
     for row in rows:
         points.update(p for p in (row.band.at_least, row.band.below) if p is not None)
         for step in question.steps:
             points.update(_crossing(amount, row.cap) for amount in step.amounts if amount is not HUGE)
-        if row.partner is not None and row.partner.cap is not None and row.partner.drug in partners:
-            points.add(_crossing(partners[row.partner.drug], row.partner.cap))
+        if row.partner is not None and row.partner.cap is not None:
+            points.update([_crossing(amount, row.partner.cap) for amount in partners.get(row.partner.drug, ())])
     marks = sorted(p for p in points if p > 0)
     if not marks:
         return (Decimal(70),)  # nothing changes at any weight, so that one is as good as another
@@ -209,19 +209,31 @@ def _partner(
         drug = next(iter(partners.values())).drug
         return Outcome.NOT_MET, f"{drug} dose {plain(number)} is ordered; the regimen has {doses}"
     partner = next((partners[p] for p in phases if p in partners), None)
+    any_partner = partner or next(iter(partners.values()))
+    found = next((c for c in question.companions or () if c.name == any_partner.drug), None)
+    over = _amount_above(any_partner, found, kg)
+    above = f"{any_partner.drug} {over} is above {any_partner.cap}"
     if partner is None:
-        return Outcome.MET, ""
-    found = next((c for c in question.companions or () if c.name == partner.drug), None)
+        # Rows without a partner ask for none. One that is ordered all the same, as its last dose is, keeps the cap.
+        return (Outcome.NOT_MET, above) if over is not None and number is not None else (Outcome.MET, "")
     if found is None:
         if question.companions is not None and question.companions_closed:
             return Outcome.NOT_MET, f"the regimen is recorded without {partner.drug}"
         return Outcome.UNDOCUMENTED, f"no {partner.drug} is recorded with it"
     if partner.cap is None:
         return Outcome.MET, f"given with {partner.drug}"
-    if found.amount is None:
+    if not found.amounts:
         return Outcome.UNDOCUMENTED, f"the amount of {partner.drug} is not recorded"
-    given, cap = found.amount.at(kg), partner.cap.at(kg)
-    if given > cap:
-        return Outcome.NOT_MET, f"{partner.drug} {found.amount} is above {partner.cap}"
-    less = f", less than {partner.cap}" if given < cap else ""
-    return Outcome.MET, f"given with {partner.drug} {found.amount}{less}"
+    if over is not None:
+        return Outcome.NOT_MET, above
+    most = max(found.amounts, key=lambda amount: amount.at(kg))
+    less = f", less than {partner.cap}" if most.at(kg) < partner.cap.at(kg) else ""
+    return Outcome.MET, f"given with {partner.drug} {most}{less}"
+
+
+def _amount_above(partner: Partner, found: Companion | None, kg: Decimal) -> Amount | None:
+    """An amount of the partner that is recorded and above the cap."""
+    if found is None or partner.cap is None:
+        return None
+    cap = partner.cap.at(kg)
+    return next((amount for amount in found.amounts if amount.at(kg) > cap), None)

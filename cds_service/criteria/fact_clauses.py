@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cds_service.criteria.finding import Missing, missing_from
 from cds_service.criteria.judge import MET, NOT_MET, UNDOCUMENTED, End, Judge, outcome_found
 from cds_service.criteria.pattern import end_of_known, end_of_unknown
-from cds_service.criteria.quantity import Between
+from cds_service.criteria.quantity import UNREAD_COMPANION, Between
 from cds_service.criteria.words import CAUSES, capital, cited, shown
 from cds_service.evidence import Absence, Known, Unknown
 from cds_service.values import LONGEST
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cds_service.criteria.criterion import Attached, Companions, FactTest, Unclear
     from cds_service.criteria.judge import Context, Found
     from cds_service.criteria.outcome import Outcome
+    from cds_service.evidence import Evidence
 
 
 def _unknown(asked: str, meaning: str, words: Callable[[Unknown], str]) -> Callable[[Unknown], Found]:
@@ -75,8 +76,13 @@ def fact_test(test: FactTest) -> Judge:
 def _unknown_words(test: FactTest, fact: Unknown) -> str:
     why = CAUSES[fact.absence]
     if fact.evidence:
-        why += f": {', '.join(e.shown for e in fact.evidence[:2] if e.shown)}"
+        why += f": {', '.join(_told(e) for e in fact.evidence[:2] if e.shown)}"
     return f"{capital(test.meaning)}: {why}; {_must_be(test)}"
+
+
+def _told(evidence: Evidence) -> str:
+    """What was read; a yes or no with what it answers."""
+    return f"{evidence.path} {evidence.shown}" if evidence.shown.startswith(("true", "false")) else evidence.shown
 
 
 def _known_words(test: FactTest, fact: Known[Any], outcome: Outcome) -> str:
@@ -149,10 +155,11 @@ def companions(clause: Companions) -> Judge:
             because = f"{listed}; must include {required}; {instead[0]} is no substitute"
             return NOT_MET, because, (), fact.evidence, (), ("combination_drugs",)
         wanted = " and ".join(" or ".join(group) for group in lacking)
-        if facts.value("regimen_complete"):
+        if facts.value("regimen_complete") and UNREAD_COMPANION not in names:
             because = f"{listed}, and the list is complete; must include {wanted}"
             return NOT_MET, because, (), fact.evidence, (), ("combination_drugs",)
-        missing = (Missing("combination_drugs", Absence.NOT_RECORDED, f"an order or administration of {wanted}"),)
+        absence = Absence.NOT_UNDERSTOOD if UNREAD_COMPANION in names else Absence.NOT_RECORDED
+        missing = (Missing("combination_drugs", absence, f"an order or administration of {wanted}"),)
         return UNDOCUMENTED, f"{listed}; {wanted} is not recorded", missing, fact.evidence, (), ()
 
     def end(context: Context) -> Hashable | None:

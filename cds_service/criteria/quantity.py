@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cds_service.evidence import Evidence
 
 ZERO = Decimal(0)
+UNREAD_COMPANION = "one that is not understood"
+"""The name of a companion drug of which nothing can be read: a list with it is never complete."""
 OLDEST = 130
 """Years that nobody lives beyond."""
 
@@ -138,10 +140,13 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Companion:
-    """A drug given with the ordered one: ``name`` in lower case (generic where known), amount where recorded."""
+    """A drug given with the ordered one: ``name`` in lower case, generic where known.
+
+    ``amounts`` are those of one administration, as recorded: none, one, or several that differ.
+    """
 
     name: str
-    amount: Amount | None = None
+    amounts: tuple[Amount, ...] = ()
     evidence: tuple[Evidence, ...] = field(default=())
 
 

@@ -182,7 +182,9 @@ def _same(name: str, one: AnyFact, other: AnyFact) -> bool:
     if name == "indication":
         return {d.disease or d.shown.lower() for d in one.value} == {d.disease or d.shown.lower() for d in other.value}
     if name == "combination_drugs":
-        return {(c.name, c.amount) for c in one.value} == {(c.name, c.amount) for c in other.value}
+        return {(c.name, frozenset(c.amounts)) for c in one.value} == {
+            (c.name, frozenset(c.amounts)) for c in other.value
+        }
     return bool(one.value == other.value)
 
 
@@ -246,9 +248,9 @@ def _companions(chart: Known[tuple[Companion, ...]], answer: Known[tuple[Compani
     joined = {companion.name: companion for companion in chart.value}
     for companion in answer.value:
         kept = joined.get(companion.name)
-        if kept is None or kept.amount is None:
+        if kept is None or not kept.amounts:
             joined[companion.name] = companion
-        elif companion.amount not in (None, kept.amount):
+        elif companion.amounts and set(companion.amounts) != set(kept.amounts):
             return conflicting((*chart.evidence, *answer.evidence), FACTS["combination_drugs"].meaning)
     return Known(tuple(joined.values()), (*chart.evidence, *answer.evidence))
 

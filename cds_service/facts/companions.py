@@ -10,6 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from cds_service.criteria.dose_steps import steps_of
 from cds_service.criteria.quantity import Companion
 from cds_service.evidence import Absence, Known, Origin, Unknown
 from cds_service.facts.claims import Inferred
@@ -118,24 +119,30 @@ def _reported(use: Use) -> bool:
 
 
 def _joined(found: Sequence[Use]) -> tuple[Companion, ...]:
-    """One companion per drug, with the amount of the strongest record that has one: ordered now, then the newest."""
+    """One companion per drug, with the amounts ordered now, else that of the newest order or record that has one."""
     companions: dict[str, Companion] = {}
     rank = {Kind.DRAFTED: 0, Kind.ORDERED: 1}
     for use in sorted(found, key=lambda u: (rank.get(u.kind, 2), -(u.last.toordinal() if u.last else 0))):
         kept = companions.get(use.name)
         if kept is None:
-            companions[use.name] = Companion(use.name, _amount(use), (use.evidence,))
-        elif kept.amount is None:
-            companions[use.name] = Companion(use.name, _amount(use), (*kept.evidence, use.evidence))
+            companions[use.name] = Companion(use.name, _amounts(use), (use.evidence,))
+        elif not kept.amounts or use.kind is Kind.DRAFTED:
+            amounts = tuple(dict.fromkeys((*kept.amounts, *_amounts(use))))
+            companions[use.name] = Companion(use.name, amounts, (*kept.evidence, use.evidence))
     return tuple(companions.values())
 
 
-def _amount(use: Use) -> Amount | None:
-    """The amount per administration in mg or mg/kg; doses by body surface or AUC have none here."""
+def _amounts(use: Use) -> tuple[Amount, ...]:
+    """The amounts per administration in mg or mg/kg, lines that are given together added up.
+
+    None where one of them is not known; doses by body surface or AUC have none here.
+    """
     if use.kind is Kind.ADMINISTERED:
-        return amount_given(use)
-    amounts = [line.amount for line in dose_lines(use.resource.raw)]
-    return amounts[0] if amounts and all(amount == amounts[0] for amount in amounts) else None
+        given = amount_given(use)
+        return () if given is None else (given,)
+    amounts = [step.known_amount for step in steps_of(dose_lines(use.resource.raw))]
+    known = [amount for amount in amounts if amount is not None]
+    return tuple(dict.fromkeys(known)) if len(known) == len(amounts) else ()
 
 
 def _completed(reading: Reading, found: Sequence[Use], others: Sequence[Use], since: date) -> dict[str, AnyFact]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from cds_service.criteria.finding import Missing
-from cds_service.criteria.quantity import Amount, Companion, DoseLine
+from cds_service.criteria.quantity import UNREAD_COMPANION, Amount, Companion, DoseLine
 from cds_service.evidence import Absence, Known
 from cds_service.facts.dose import dose_lines
 from cds_service.facts.given_values import LEFT_OUT, UNKNOWN_WORDS, UnusableError, as_given
@@ -48,16 +48,16 @@ def drugs(value: object, reading: Given) -> AnyFact:
     for item in value if isinstance(value, list) else [value]:
         for one in _companions(item, reading.notes):
             kept = found.get(one.name)
-            if kept is None or kept.amount is None:
-                found[one.name] = replace(one, evidence=evidence)
-    if not found and value != []:
+            amounts = one.amounts if kept is None else tuple(dict.fromkeys((*kept.amounts, *one.amounts)))
+            found[one.name] = Companion(one.name, amounts, evidence)
+    if found.keys() <= {UNREAD_COMPANION} and value != []:
         raise UnusableError
     return Known(tuple(found.values()), evidence)
 
 
 def _companions(item: object, notes: list[str]) -> Iterator[Companion]:
     """``{name, dose, unit}``, or a text with one or several names, each with its amount if it says one."""
-    if isinstance(item, Mapping):
+    if isinstance(item, Mapping) and (item.get("name") or item.get("drug")):
         name, dose, unit = item.get("name", item.get("drug")), item.get("dose", item.get("value")), item.get("unit")
         for one in _companions(name, notes):
             given = _amount_in(dose) if isinstance(dose, str) and decimal(dose) is None else None
@@ -66,15 +66,17 @@ def _companions(item: object, notes: list[str]) -> Iterator[Companion]:
                 given = said if isinstance(said, Amount) else None
                 if given is None:
                     notes.append(f"The dose of {one.name} ({as_given(dose)} {as_given(unit or '')}) is not understood.")
-            yield replace(one, amount=given) if dose is not None else one
+            yield one if dose is None else Companion(one.name, () if given is None else (given,))
     elif isinstance(item, str) and item.strip().lower() not in UNKNOWN_WORDS:
         whole_name = generic_name(item)
         parts = [item] if whole_name else [part for part in _TOGETHER.split(item.strip()) if part.strip()]
         for part in parts:
             bare = _AMOUNT.sub("", part).strip() or part
-            yield Companion(generic_name(part) or bare.strip().lower(), _amount_in(part))
+            spoken = _amount_in(part)
+            yield Companion(generic_name(part) or bare.strip().lower(), () if spoken is None else (spoken,))
     elif item is not None:
-        notes.append(f"A companion drug ({as_given(item)}) is not understood and was ignored.")
+        notes.append(f"A companion drug ({as_given(item)}) is not understood.")
+        yield Companion(UNREAD_COMPANION)
 
 
 def _amount_in(words: str) -> Amount | None:

@@ -133,7 +133,7 @@ class Minimiser:
             Weight: lambda value: _filled({"kg": exact_number(value.kg), "observed_on": value.observed_on}),
             Diagnosis: self._diagnosis,
             DoseLine: self._dose,
-            Companion: lambda value: _filled({"drug": self.text(value.name), "amount": _amount(value.amount)}),
+            Companion: lambda value: _filled({"drug": self.text(value.name), "amounts": list(map(str, value.amounts))}),
             tuple: lambda value: [self.value(one) for one in value],
             type(None): lambda value: value,
         }

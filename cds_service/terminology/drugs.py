@@ -38,8 +38,10 @@ _GENERIC_OF_WORD = {
     "cisplatin": "cisplatin",
     "cisplatinum": "cisplatin",
     "platinol": "cisplatin",
+    "cddp": "cisplatin",
     "carboplatin": "carboplatin",
     "paraplatin": "carboplatin",
+    "cbdca": "carboplatin",
     "kyxata": "carboplatin",
     "etoposide": "etoposide",
     "toposar": "etoposide",
@@ -61,6 +63,7 @@ _GENERIC_OF_WORD = {
 }
 
 _WORD = re.compile(r"[a-z]+")
+_VP16 = re.compile(r"\bvp[- ]?16\b")
 _ALBUMIN_BOUND = re.compile(r"\bnab\b|\bnab-?paclitaxel\b|\b(?:protein|albumin)[ -]*bound\b|\balbumin\b")
 # What turns the mention of a drug into something else than an order of it: words just before it, words anywhere.
 _DENIED = re.compile(
@@ -154,6 +157,7 @@ def _is_beside(words: str) -> bool:
 
 def _from_words(words: str) -> str | None:
     """The one drug a text names by whole words; None if it names none, several, or says it is not given."""
+    words = _VP16.sub("etoposide", words)
     named = {
         _GENERIC_OF_WORD[match.group()]
         for match in _WORD.finditer(words)

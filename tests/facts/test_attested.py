@@ -163,9 +163,9 @@ def test_companions_of_chart_and_answers_are_joined():
     found = facts(
         requested("cisplatin", "r1"), answered(combination_drugs=["Imjudo 75 mg", "cisplatin"], regimen_complete=True)
     )
-    companions = {c.name: c.amount for c in value(found["combination_drugs"])}
+    companions = {c.name: c.amounts for c in value(found["combination_drugs"])}
     assert set(companions) == {"tremelimumab", "cisplatin"}
-    assert companions["tremelimumab"].mg == 75
+    assert [amount.mg for amount in companions["tremelimumab"]] == [75]
     assert found.value("regimen_complete") is True
 
 

@@ -35,8 +35,8 @@ def test_companions_of_the_same_batch_with_their_amounts():
     drafts = (draft("Imjudo", "t1", dosageInstruction=mg_every(75, 3)), draft("Paraplatin"))
     found = facts(dx(), drafts=drafts)
     trem, platinum = value(found["combination_drugs"])
-    assert (trem.name, trem.amount) == ("tremelimumab", Amount(mg=75))
-    assert (platinum.name, platinum.amount) == ("carboplatin", None)
+    assert (trem.name, trem.amounts) == ("tremelimumab", (Amount(mg=75),))
+    assert (platinum.name, platinum.amounts) == ("carboplatin", ())
     assert value(found["combination_ordered_now"]) is True
     assert value(found["ordered_with"]) == ("tremelimumab", "carboplatin")
 
@@ -112,7 +112,7 @@ def test_other_drugs_of_the_patient_are_no_companions():
 def test_amounts_that_are_no_mass_stay_open():
     auc = [{"doseAndRate": [{"doseQuantity": {"value": 5, "unit": "AUC"}}]}]
     (platinum,) = value(facts(dx(), drafts=(draft("carboplatin", dosageInstruction=auc),))["combination_drugs"])
-    assert platinum.amount is None
+    assert platinum.amounts == ()
 
 
 def test_the_number_of_the_tremelimumab_dose():
@@ -169,3 +169,14 @@ def test_a_draft_of_the_chart_is_not_ordered_with_an_order_of_the_call():
     given = administered("Imfinzi", "2026-07-01", "d1")
     done = requested("cisplatin", "r1", "completed", "2026-07-01")
     assert not facts(dx(), given, done, waiting).knows("prior_combination_completed")  # it may go on
+
+
+def test_several_drafts_of_one_drug_and_their_lines_say_several_amounts():
+    def drafted(identity, *amounts):
+        lines = [{"doseAndRate": [{"doseQuantity": {"value": mg, "unit": "mg"}}]} for mg in amounts]
+        return draft("tremelimumab", identity, dosageInstruction=lines)
+
+    (found,) = value(facts(dx(), drafts=(drafted("d1", 75), drafted("d2", 300)))["combination_drugs"])
+    assert [amount.mg for amount in found.amounts] == [75, 300]
+    (found,) = value(facts(dx(), drafts=(drafted("d1", 75, 75),))["combination_drugs"])  # two lines: given together
+    assert [amount.mg for amount in found.amounts] == [150]

@@ -305,7 +305,7 @@ def test_a_status_that_is_not_understood_leaves_the_diagnosis_open():
 )
 def test_companion_drugs(item, name, amount):
     (companion,) = one("combination_drugs", [item])
-    assert (companion.name, companion.amount) == (name, amount)
+    assert (companion.name, companion.amounts) == (name, (amount,) if amount else ())
 
 
 def test_several_companions_in_one_text():

@@ -45,7 +45,8 @@ def read(body: Json, judged: Judged | None) -> dict[str, str]:
     companions = facts.value("combination_drugs") or ()
     given = {companion.name: companion for companion in companions}
     found["companions"] = ",".join(name for name in COMPANIONS if name in given)
-    amount = given["tremelimumab"].amount if "tremelimumab" in given else None
+    tremelimumab = given.get("tremelimumab")
+    amount = tremelimumab.amounts[0] if tremelimumab is not None and len(tremelimumab.amounts) == 1 else None
     found["tremelimumab"] = plain(amount.mg) if amount is not None and amount.mg else ""
     found["coverage"] = str(facts.value("line_of_business") or "")
     specialty = str(facts.value("prescriber_specialty") or "").lower()
