@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import COMBINATION
 from cds_service.criteria.dose import judge
-from cds_service.criteria.dose_steps import steps_of
+from cds_service.criteria.dose_steps import NEVER, steps_of
 from cds_service.criteria.dose_worlds import Question
 from cds_service.criteria.evaluate import evaluate, outcome_of
 from cds_service.criteria.finding import Missing, missing_from
@@ -346,7 +346,8 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> li
         return notes
     question_steps = judgement.question.steps
     for index, step in enumerate(question_steps):
-        if step.last is None and all(w.phases[index] == COMBINATION for w in worlds):
+        endless = not step.ends and step.intervals != (NEVER,)
+        if endless and all(w.phases[index] == COMBINATION for w in worlds):
             cycles = {r.cycles for w in worlds for r in w.steps[index].candidates if r.cycles and r.cycles > 1}
             if len(cycles) == 1:
                 n = cycles.pop()

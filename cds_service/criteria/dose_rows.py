@@ -65,13 +65,20 @@ def judge_step(
         # The rows of both phases hold for such an order: no single regimen replaces it.
         return worst if worst is beyond else replace(first, candidates=(*rows, *kept))
     after_last = combined.cycles + 1
-    if combined.cycles > 1 and step.dose_number == after_last and step.last in {None, after_last}:
+    if combined.cycles > 1 and _is_dose(step, after_last, combined.every_days * combined.cycles / 7):
         # The first dose after the combination comes at the combination's interval (section V).
         rows = tuple(replace(r, every_days=min(r.every_days, combined.every_days)) for r in rows)
     judged = _judge_rows(rows, step, amount, interval, kg)
     if step.phase in {None, COMBINATION} and step.first is not None and step.first > combined.cycles:
         judged = replace(judged, after_cycles=combined.cycles)
     return judged
+
+
+def _is_dose(step: Step, number: int, week: Decimal) -> bool:
+    """Whether a step is one administration alone, told by its number or by the week in which it is due."""
+    if step.last not in {None, number}:
+        return False
+    return step.dose_number == number or (step.dose_number is None and step.first is None and step.week == week)
 
 
 def _judge_rows(

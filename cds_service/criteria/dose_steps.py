@@ -8,13 +8,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from cds_service.criteria.finding import Missing
 from cds_service.criteria.quantity import Amount, Interval
-from cds_service.values import dataclass
+from cds_service.evidence import Absence
+from cds_service.values import dataclass, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from cds_service.criteria.finding import Missing
     from cds_service.criteria.quantity import DoseLine
 
 # Stand-ins for what is not known: some, far too much and no amount; so long that every interval is kept, and none.
@@ -32,13 +33,14 @@ class Step:
     ``amounts`` and ``intervals`` hold every possibility that matters: one where the value is known, the extremes
     where it is not; ``names_interval`` says that the order tells how often. ``first`` and ``last`` are the numbers of
     its administrations in the course (cycles or doses, from 1), ``dose_number`` that of a single one and ``week`` the
-    week in which it begins, each as far as the order names it.
+    week in which it begins, each as far as the order names it. ``ends``: it names how many there are.
     """
 
     sequence: int | None
     amounts: tuple[Amount, ...]
     intervals: tuple[Interval, ...]
     names_interval: bool
+    ends: bool
     first: int | None
     last: int | None
     dose_number: int | None
@@ -53,11 +55,37 @@ def steps_of(lines: Sequence[DoseLine]) -> tuple[Step, ...]:
     """Group dose lines into steps: lines given together are added, lines in sequence follow each other."""
     if len(lines) == 1:
         return (_step(lines[0].sequence, lines[0].phase, list(lines)),)
+    apart = [line.sequence is None and line.phase is None for line in lines]
+    if any(apart) and any(line.sequence is not None for line in lines):
+        return (_in_no_order(list(lines)),)
     groups: dict[tuple[int | None, str | None], list[DoseLine]] = {}
     for line in lines:
         groups.setdefault((line.sequence, line.phase), []).append(line)
     ordered = sorted(groups.items(), key=lambda item: (item[0][0] is None, item[0][0] or 0))
-    return tuple(_step(key[0], key[1], group) for key, group in ordered)
+    return tuple(_counted_on([_step(key[0], key[1], group) for key, group in ordered]))
+
+
+def _counted_on(steps: Sequence[Step]) -> Iterator[Step]:
+    """Steps that follow each other, each counted on from those before it as long as these say how many they are."""
+    given: int | None = 0
+    for step in steps:
+        if given and step.first is None:
+            last = given + step.last if step.last is not None else None
+            yield (counted := replace(step, first=given + 1, last=last))
+        else:
+            yield (counted := step)
+        once = counted.intervals == (NEVER,)
+        given = counted.last if counted.ends else (counted.first or (given or 0) + 1) if once else None
+
+
+def _in_no_order(lines: list[DoseLine]) -> Step:
+    """Lines of which only some are numbered: each may be given alone, or all together."""
+    step = _step(None, None, lines)
+    if step.known_amount is None:
+        return step
+    amounts = dict.fromkeys([line.amount for line in lines if line.amount is not None] + [step.known_amount])
+    open_amount = Missing("dose.value", Absence.CONFLICTING, "one order of all dose lines")
+    return replace(step, amounts=tuple(amounts), known_amount=None, missing=(*step.missing, open_amount))
 
 
 def _step(sequence: int | None, phase: str | None, lines: list[DoseLine]) -> Step:
@@ -69,8 +97,8 @@ def _step(sequence: int | None, phase: str | None, lines: list[DoseLine]) -> Ste
     amount = _sum(known) if len(known) == len(lines) else None
     rhythm = _common_rhythm(lines)
     shown = " + ".join(dict.fromkeys(line.shown for line in lines))
-    if len(lines) > 1 and amount is not None and rhythm is not None:
-        shown = f"{amount} {rhythm} ({len(lines)} lines)"
+    if len(lines) > 1 and amount is not None and (rhythm is not None or head.once):
+        shown = f"{amount} {rhythm or 'once'} ({len(lines)} lines)"
     amounts = _possible_amounts(lines) if amount is None else (amount,)
     return _numbered(sequence, phase, lines, amounts, _possible_intervals(lines, rhythm), amount, shown)
 
@@ -114,7 +142,7 @@ def _numbered(
     """A step with its place in the course: first and last administration, as far as they are named."""
     head = lines[0]
     first = head.cycle_number if head.cycle_number is not None else head.dose_number
-    ends = [] if first is None else [first]
+    ends: list[int] = []
     missing: dict[str, Missing] = {}
     for line in lines:
         if line.cycles is not None:
@@ -128,8 +156,9 @@ def _numbered(
         amounts=amounts,
         intervals=intervals,
         names_interval=len(intervals) == 1 and intervals[0] is not NEVER,
+        ends=bool(ends),
         first=first,
-        last=max(ends) if ends else None,
+        last=max([*ends, first] if first is not None else ends, default=None),
         dose_number=head.dose_number,
         phase=phase,
         week=head.week,

@@ -19,7 +19,7 @@ from cds_service.criteria.verdict import WORST_FIRST, Verdict
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from cds_service.criteria.criterion import DoseRow, Partner
     from cds_service.criteria.dose_rows import StepJudgement
@@ -136,11 +136,20 @@ def _phase_paths(band: tuple[DoseRow, ...], question: Question) -> tuple[tuple[s
         return ((None,) * len(question.steps),)
     options = [_phases(step, combination_row(band), question) for step in question.steps]
     if len(options) > 1 and any(len(o) > 1 for o in options):
-        # Steps in sequence follow the regimen: the first open one starts with the combination, the rest maintain.
-        options = [o if len(o) == 1 else (COMBINATION,) if i == 0 else (MAINTENANCE,) for i, o in enumerate(options)]
-    return tuple(
-        product(*(tuple(p for p in o if p in phased) or tuple(sorted(p for p in phased if p)) for o in options))
+        options = [o if len(o) == 1 else _phases_in_turn(question.steps, i) for i, o in enumerate(options)]
+    paths = product(*(tuple(p for p in o if p in phased) or tuple(sorted(p for p in phased if p)) for o in options))
+    return tuple(path for path in paths if (MAINTENANCE, COMBINATION) not in pairwise(path)) or (
+        tuple(product(*options))
     )
+
+
+def _phases_in_turn(steps: Sequence[Step], place: int) -> tuple[str, ...]:
+    """Steps in sequence follow the regimen: the first one starts with the combination, another rhythm maintains."""
+    if place == 0:
+        return (COMBINATION,)
+    if steps[place].intervals == steps[place - 1].intervals:
+        return (COMBINATION, MAINTENANCE)
+    return (MAINTENANCE,)
 
 
 def _phases(step: Step, combined: DoseRow | None, question: Question) -> tuple[str, ...]:

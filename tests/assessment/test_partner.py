@@ -13,8 +13,14 @@ from cds_service.policies.library import load_library
 
 REVISION = load_library().revision("CP.PHAR.339")[0]
 METASTATIC = {
-    **{"indication": "nsclc", "stage": "IV", "metastatic": True, "histology": "non-squamous", "weight_kg": 70},
-    **{"request_type": "initial", "biomarkers": {"egfr": "negative", "alk": "negative"}, "regimen_complete": True},
+    "indication": "nsclc",
+    "stage": "IV",
+    "metastatic": True,
+    "histology": "non-squamous",
+    "weight_kg": 70,
+    "request_type": "initial",
+    "biomarkers": {"egfr": "negative", "alk": "negative"},
+    "regimen_complete": True,
 }
 DOSE = {"value": 1500, "unit": "mg", "interval_value": 3, "interval_unit": "wk", "cycles": 4, "phase": "combination"}
 SMALL = {"indication": "es-sclc", "stage": "extensive", "line_of_therapy": "first", "weight_kg": 70}

@@ -132,3 +132,19 @@ def test_no_months_are_said_to_be_used_up_where_none_are_given():
     result = judged(**STAGE_III, dose=every(2, 700))
     assert result.approval_months is None
     assert not [note for note in result.notes if "none is left" in note]
+
+
+@pytest.mark.parametrize(
+    ("named", "noted"),
+    [
+        ({}, True),
+        ({"dose_number": 1}, True),
+        ({"cycle_number": 2}, True),
+        ({"cycles": 4}, False),
+        ({"count": 3}, False),
+    ],
+)
+def test_an_endless_combination_is_noted_whatever_cycle_it_begins_with(named, noted):
+    dose = every(3, 1500, phase="combination", **named)
+    result = judged(indication="es-sclc", stage="extensive", weight_kg=70, dose=dose)
+    assert ("the combination stops after 4" in str(result.notes)) is noted

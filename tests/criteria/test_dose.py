@@ -27,3 +27,32 @@ def line(**more):
 def test_a_step_knows_its_first_and_last_administration_as_far_as_they_are_named(named, first, last):
     (step,) = steps_of((line(**named),))
     assert (step.first, step.last) == (first, last)
+
+
+def once(mg, **more):
+    return DoseLine(amount=Amount(mg=Decimal(mg)), once=True, shown=f"{mg} mg once", **more)
+
+
+@pytest.mark.parametrize(
+    ("lines", "numbers"),
+    [
+        ([{"count": 2}, {"count": 2}], [(None, 2), (3, 4)]),
+        ([{"cycles": 4}, {}], [(None, 4), (5, None)]),
+        ([{"cycle_number": 2, "count": 2}, {"count": 3}], [(2, 3), (4, 6)]),
+        ([{"count": 2}, {"cycle_number": 1}], [(None, 2), (1, 1)]),
+        ([{}, {"count": 2}], [(None, None), (None, 2)]),
+    ],
+)
+def test_steps_are_counted_on_from_those_before_them(lines, numbers):
+    steps = steps_of([line(sequence=number, **more) for number, more in enumerate(lines, 1)])
+    assert [(step.first, step.last) for step in steps] == numbers
+
+
+def test_a_single_dose_counts_as_one_of_the_course():
+    steps = steps_of([once(1500, sequence=1), line(sequence=2, count=3)])
+    assert [(step.first, step.last) for step in steps] == [(None, None), (2, 4)]
+
+
+def test_lines_given_once_together_are_shown_with_their_sum():
+    (step,) = steps_of([once(500), once(500), once(500)])
+    assert (step.shown, step.known_amount.mg) == ("1500 mg once (3 lines)", 1500)
