@@ -190,7 +190,9 @@ def _ordered_against(limits: list[Amount], amount: Amount | None, shown: str, kg
     if amount is not None and kg is not None:
         mg, caps = amount.at(kg), {limit.at(kg) for limit in limits}
         if amount.mg_per_kg:
-            text += f" ({amount} x {plain(kg)} kg = {plain(mg)} mg)"
+            alone = amount.uncapped
+            most = f", at most {amount.most}" if amount.most is not None else ""
+            text += f" ({alone} x {plain(kg)} kg = {plain(alone.at(kg))} mg{most})"
         cap = caps.pop()
         if mg > cap and cap and not caps:
             over = percent((mg - cap) / cap * 100)

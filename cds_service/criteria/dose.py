@@ -9,6 +9,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from cds_service.criteria.dose_steps import NOTHING
 from cds_service.criteria.dose_worlds import worlds_of
 from cds_service.criteria.outcome import Outcome, agreed
 from cds_service.criteria.verdict import WORST_FIRST, Verdict, agreed_verdict
@@ -120,8 +121,8 @@ def _judged_together(question: Question, worlds: tuple[World, ...]) -> DoseJudge
     if verdict is Verdict.UNDETERMINED:
         # Where another verdict always is another outcome, both hang on the same.
         unsettled = pivotal if _go_together(worlds) else frozenset(_pivotal(worlds, _verdict_of))
-        if any(step.known_amount is None for step in question.steps):
-            # Without an amount nothing is refuted either, even where no amount could be right so often.
+        if any(step.known_amount is None and step.amounts[0] is NOTHING for step in question.steps):
+            # Without any amount nothing is refuted either, even where no amount could be right so often.
             outcome = Outcome.UNDOCUMENTED
             pivotal |= {"amount"}
             unsettled |= {"amount"}

@@ -97,7 +97,7 @@ def _step(sequence: int | None, phase: str | None, lines: list[DoseLine]) -> Ste
     amount = _sum(known) if len(known) == len(lines) else None
     rhythm = _common_rhythm(lines)
     shown = " + ".join(dict.fromkeys(line.shown for line in lines))
-    if len(lines) > 1 and amount is not None and (rhythm is not None or head.once):
+    if len(lines) > 1 and amount is not None and (rhythm is not None or all(line.once for line in lines)):
         shown = f"{amount} {rhythm or 'once'} ({len(lines)} lines)"
     amounts = _possible_amounts(lines) if amount is None else (amount,)
     return _numbered(sequence, phase, lines, amounts, _possible_intervals(lines, rhythm), amount, shown)
@@ -113,7 +113,7 @@ def _possible_amounts(lines: Sequence[DoseLine]) -> tuple[Amount, ...]:
     highs = [line.amount or (line.ceiling if line.at_least is not None else None) for line in lines]
     bounded = [high for high in highs if high is not None]
     high = _sum(bounded) if len(bounded) == len(lines) else HUGE
-    return (low, high) if low != NOTHING else (low, SOME, high)
+    return (low, high) if low != NOTHING else (NOTHING, SOME, high)
 
 
 def _common_rhythm(lines: Sequence[DoseLine]) -> Interval | None:

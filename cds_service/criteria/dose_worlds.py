@@ -113,7 +113,11 @@ def _weights(rows: Iterable[DoseRow], question: Question) -> tuple[Decimal, ...]
     for row in rows:
         points.update(p for p in (row.band.at_least, row.band.below) if p is not None)
         for step in question.steps:
-            points.update(_crossing(amount, row.cap) for amount in step.amounts if amount is not HUGE)
+            for amount in step.amounts:
+                if amount.most is not None:
+                    points.update((_crossing(amount, amount.most), _crossing(amount.most, row.cap)))
+                if amount is not HUGE:
+                    points.add(_crossing(amount, row.cap))
         if row.partner is not None and row.partner.cap is not None:
             points.update([_crossing(amount, row.partner.cap) for amount in partners.get(row.partner.drug, ())])
     marks = sorted(p for p in points if p > 0)

@@ -48,17 +48,34 @@ def in_weeks(days: Decimal) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A drug amount per administration: a fixed part in mg and a part in mg per kg of body weight."""
+    """A drug amount per administration: a fixed part in mg and a part in mg per kg of body weight.
+
+    ``most`` is a maximum in the other unit that it is ordered with: 20 mg/kg, at most 1500 mg.
+    """
 
     mg: Decimal = ZERO
     mg_per_kg: Decimal = ZERO
+    most: Amount | None = None
 
     def at(self, kg: Decimal) -> Decimal:
         """Milligrams for a body weight in kg."""
-        return self.mg + self.mg_per_kg * kg
+        mg = self.mg + self.mg_per_kg * kg
+        return mg if self.most is None else min(mg, self.most.at(kg))
+
+    @property
+    def uncapped(self) -> Amount:
+        """The amount without its maximum."""
+        return self if self.most is None else Amount(self.mg, self.mg_per_kg)
+
+    def is_like(self, other: Amount) -> bool:
+        """Whether both depend on body weight, or neither: the others can be compared at a weight only."""
+        return bool(self.mg_per_kg) == bool(other.mg_per_kg)
 
     def __add__(self, other: Amount) -> Amount:
-        return Amount(self.mg + other.mg, self.mg_per_kg + other.mg_per_kg)
+        most = None
+        if self.most is not None or other.most is not None:
+            most = (self.most or self) + (other.most or other)
+        return Amount(self.mg + other.mg, self.mg_per_kg + other.mg_per_kg, most)
 
     def __str__(self) -> str:
         parts = []
@@ -66,7 +83,7 @@ class Amount:
             parts.append(f"{plain(self.mg)} mg")
         if self.mg_per_kg:
             parts.append(f"{plain(self.mg_per_kg)} mg/kg")
-        return " + ".join(parts)
+        return " + ".join(parts) + (f" (at most {self.most})" if self.most is not None else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +115,8 @@ class DoseLine:
 
     ``amount`` is the upper end per administration; ``at_least`` the lower end where only that is known (it can
     prove an overage, never its absence); ``ceiling`` a maximum per administration (it can prove a dose within,
-    never replace a missing one). ``once`` means a single administration: the amount alone decides.
+    never replace a missing one). ``also`` are other views of the same dose, in mg where it is in mg/kg or the other way
+    round. ``once`` means a single administration: the amount alone decides.
     ``phase`` is ``single``, ``combination`` or ``maintenance`` where the order or the record says so.
     ``missing`` names ``dose.value``, ``dose.unit`` or ``dose.interval`` with the cause, only for what is None.
     ``shown`` is the instruction in short words: ``1500 mg every 2 wk``.
@@ -107,6 +125,7 @@ class DoseLine:
     amount: Amount | None = None
     at_least: Amount | None = None
     ceiling: Amount | None = None
+    also: tuple[Amount, ...] = ()
     interval: Interval | None = None
     once: bool = False
     count: int | None = None

@@ -15,13 +15,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.dose_steps import steps_of
-from cds_service.criteria.quantity import OLDEST, Between
+from cds_service.criteria.finding import Missing
+from cds_service.criteria.quantity import OLDEST, Between, plain
 from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import Contested, Inferred, conflicting, newer
 from cds_service.terminology import is_oncology_specialty, is_open_specialty
 from cds_service.terminology.organs import is_nodal
-from cds_service.values import remembered
+from cds_service.values import remembered, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -366,6 +367,31 @@ def _first_or_continued(known: Record) -> AnyFact:
     return Known("initial", history.evidence) if isinstance(history, Known) else REQUEST_TYPE_OPEN
 
 
+def _dose_views(known: Record) -> None:
+    """A dose in mg that is another one than in mg/kg at the body weight: either may be meant."""
+    dose, weight = known.get("dose"), known.get("weight_kg")
+    if not (isinstance(dose, Known) and isinstance(weight, Known)) or not any(line.also for line in dose.value):
+        return
+    lines = tuple(_as_either(line, weight.value.kg) for line in dose.value)
+    if lines != dose.value:
+        known["dose"] = Known(lines, (*dose.evidence, *weight.evidence))
+
+
+def _as_either(line: DoseLine, kg: Decimal) -> DoseLine:
+    """A line whose views differ by more than rounding to vials and a change of weight explain, as one or the other."""
+    dose = line.amount
+    if dose is None:
+        return line
+    differing = [other for other in line.also if abs(other.at(kg) - dose.at(kg)) > max(other.at(kg), dose.at(kg)) / 10]
+    if not differing:
+        return line
+    least, *_, most = sorted((dose, *differing), key=lambda amount: amount.at(kg))
+    said = " and ".join(str(amount) for amount in dict.fromkeys((dose, *differing)))
+    missing = Missing("dose.value", Absence.CONFLICTING, f"one dose ({said} differ at {plain(kg)} kg)")
+    shown = f"{line.shown} (or {' or '.join(map(str, differing))})"
+    return replace(line, amount=None, at_least=least, ceiling=most, shown=shown, missing=(*line.missing, missing))
+
+
 def _dose_increase(known: Record) -> None:
     """More per administration, or the same more often, is an increase; weight-based doses compare at the weight."""
     before = known.get("previous_dose")
@@ -403,8 +429,8 @@ def _is_more(new: Step, old: Step, kg: Decimal | None) -> bool | None:
     delta_mg = new.known_amount.mg - old.known_amount.mg
     delta_per_kg = new.known_amount.mg_per_kg - old.known_amount.mg_per_kg
     if kg is not None:
-        more = delta_mg + delta_per_kg * kg > 0
-    elif delta_per_kg and delta_mg:
+        more = new.known_amount.at(kg) > old.known_amount.at(kg)
+    elif (delta_per_kg and delta_mg) or new.known_amount.most != old.known_amount.most:
         return None
     else:
         more = delta_mg > 0 or delta_per_kg > 0
@@ -477,5 +503,6 @@ _RULES: tuple[Callable[[Record], None], ...] = (
     _recurrence,
     _time_on_therapy,
     _request_type,
+    _dose_views,
     _dose_increase,
 )

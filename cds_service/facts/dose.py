@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.criteria.quantity import DoseLine
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
 from cds_service.facts.dosage import About, read_dosage
-from cds_service.facts.dose_amount import UNREAD, ceiling_of, dose_of
+from cds_service.facts.dose_amount import UNREAD, dose_of
+from cds_service.facts.dose_dates import in_turn
 from cds_service.facts.dose_interval import rhythm_of
 from cds_service.facts.read import FactSource, Reading
 from cds_service.fhir import sig as sigs
@@ -64,7 +65,9 @@ def dose_lines(
     words = text(raw.get("renderedDosageInstruction"))
     if not instructions:
         instructions = [{"text": words}] if words else [{}]
-    if len(instructions) == 1:
+    in_order = in_turn(instructions)
+    if len(in_order) == 1:
+        instructions = [in_order[0][0]]
         only = instructions[0]
         if words and not only.get("text"):
             instructions = [{**only, "text": words}]
@@ -73,7 +76,7 @@ def dose_lines(
             instructions = [{**only, "additionalInstruction": said}]
         read = _only_line(instructions[0], name, about)
     else:
-        read = tuple(_line(item, f"{name}[{i}]", about) for i, item in enumerate(instructions))
+        read = tuple(_line(item, f"{name}[{i}]", about, own=own) for i, (item, own) in enumerate(in_order))
     lines = [
         replace(line, evidence=tuple(Evidence(reference, *place, recorded, origin) for place in places))
         if reference and places
@@ -114,18 +117,27 @@ def _in_sequence(lines: list[DoseLine]) -> list[DoseLine]:
     return [replace(lines[i], sequence=number, notes=(*lines[i].notes, note)) for number, i in enumerate(order, 1)]
 
 
-def _line(raw: Json, path: str, about: About, step: Sig | None = None) -> tuple[DoseLine, tuple[_Place, ...]]:
-    """One instruction as a line without its evidence, and the places that it was read from."""
+def _line(
+    raw: Json, path: str, about: About, step: Sig | None = None, own: int | None = None
+) -> tuple[DoseLine, tuple[_Place, ...]]:
+    """One instruction as a line without its evidence, and the places that it was read from.
+
+    ``own`` is how many doses it is for, where its timing has the days of others too.
+    """
     said = read_dosage(raw, path, about, step)
     dose, rhythm, course = dose_of(said), rhythm_of(said), said.course
+    if own is not None and rhythm.interval is not None:  # "on 3 dates, at least 14 days apart"
+        among = rhythm.interval.shown.partition(", ")[2]
+        rhythm = rhythm._replace(interval=replace(rhythm.interval, shown=among))
     remarks = (*dose.remarks, *rhythm.remarks, *_unread(said, dose, rhythm))
     line = DoseLine(
         amount=dose.amount,
         at_least=dose.lower,
-        ceiling=ceiling_of(said),
+        ceiling=dose.ceiling,
+        also=dose.also,
         interval=rhythm.interval,
         once=rhythm.once,
-        count=_count(said, rhythm),
+        count=own or _count(said, rhythm),
         cycles=course.cycles if course else None,
         cycle_number=course.cycle_number if course else None,
         phase=course.phase if course else None,

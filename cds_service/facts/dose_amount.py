@@ -14,9 +14,10 @@ from cds_service.evidence import Absence
 from cds_service.fhir import sig as sigs
 from cds_service.fhir.quantities import amount, dose_quantity, dose_range, unit_of
 from cds_service.fhir.read import as_object, code_of, concept_text, extensions, objects
+from cds_service.values import replace
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from decimal import Decimal
 
     from cds_service.facts.dosage import About, Dosage
@@ -44,6 +45,7 @@ class View(NamedTuple):
 class Dose(NamedTuple):
     """The dose of an instruction: its amount, or its lower end alone, or neither; ``missing`` says why.
 
+    ``ceiling`` is the maximum it names, ``also`` what other views and words say of it in the other unit.
     ``view`` is what it was read from, ``structured`` tells that this is no text.
     """
 
@@ -51,27 +53,55 @@ class Dose(NamedTuple):
     shown: str
     amount: Amount | None = None
     lower: Amount | None = None
+    ceiling: Amount | None = None
     missing: Missing | None = None
+    also: tuple[Amount, ...] = ()
     remarks: tuple[str, ...] = ()
     structured: bool = True
 
 
 def dose_of(said: Dosage) -> Dose:
+    """The dose of an instruction, held to the maximum that it sets for itself."""
+    dose, ceiling = _dose_of(said), _ceiling_of(said)
+    if ceiling is None or dose.amount is None:
+        return dose._replace(ceiling=ceiling)
+    if not dose.amount.is_like(ceiling):
+        return dose._replace(amount=replace(dose.amount, most=ceiling), ceiling=ceiling)
+    if dose.amount.mg <= ceiling.mg and dose.amount.mg_per_kg <= ceiling.mg_per_kg:
+        return dose._replace(ceiling=ceiling)
+    missing = _open(Absence.CONFLICTING, f"dose (above the maximum of {ceiling} that the order sets)")
+    shown = f"{dose.amount} (maximum: {ceiling})"
+    return dose._replace(shown=shown, amount=None, lower=ceiling, ceiling=dose.amount, missing=missing)
+
+
+def _dose_of(said: Dosage) -> Dose:
     """The dose of an instruction: structure first, text where it is silent."""
-    view = _chosen(_views(said))
+    views = _views(said)
+    view = _chosen(views)
     spoken = _spoken_view(said.spoken or said.timed, f"{said.path}.text", said.about)
     if view is None:
         return _dose_in_text(said, spoken)
     remarks = (view.remark,) if view.remark else ()
     if isinstance(view.amount, Missing):
-        return Dose(view, view.shown, None, view.lower, view.amount, remarks)
+        return Dose(view, view.shown, lower=view.lower, missing=view.amount, remarks=remarks)
     if other := _another_amount(view.amount, spoken, said):
         missing = _open(Absence.CONFLICTING, "dose (structure and text disagree)")
         return Dose(view, f"{view.shown} (text: {other})", missing=missing, remarks=remarks)
-    return Dose(view, view.shown, view.amount, remarks=remarks)
+    return Dose(view, view.shown, view.amount, also=_unlike(view.amount, said, views), remarks=remarks)
 
 
-def ceiling_of(said: Dosage) -> Amount | None:
+def _unlike(dose: Amount, said: Dosage, views: Sequence[View] = ()) -> tuple[Amount, ...]:
+    """What else is said of the dose that can be compared with it at a body weight only.
+
+    Vials are opened whole, and hold more.
+    """
+    words = [found for found in (said.spoken or said.timed, *said.added) if found is not None]
+    every = (*views, *(view for found in words for view in _spoken_views(found, "", said.about)))
+    others = [view.amount for view in every if isinstance(view.amount, Amount) and _rank(view) != _VIALS]
+    return tuple(dict.fromkeys(other for other in others if not dose.is_like(other)))
+
+
+def _ceiling_of(said: Dosage) -> Amount | None:
     """The maximum per administration that the instruction sets, in structure or in words."""
     limit = said.raw.get("maxDosePerAdministration")
     found = dose_quantity(limit, said.about.product, said.about.drug) if limit is not None else None
@@ -134,13 +164,14 @@ def _dose_elements(holder: Json, path: str, about: About, kind: str) -> list[Vie
     return views
 
 
+_VIALS = 2
 _NOTHING = 4
 
 
 def _rank(view: View) -> int:
     """Masses first, then mg/kg, then vials (opened whole), then a lower end; the rest names what is missing."""
     if isinstance(view.amount, Amount):
-        return 1 if view.amount.mg_per_kg else 2 if "vial" in view.shown.lower() else 0
+        return 1 if view.amount.mg_per_kg else _VIALS if "vial" in view.shown.lower() else 0
     return 3 if view.lower is not None else _NOTHING
 
 
@@ -189,12 +220,12 @@ def _dose_in_text(said: Dosage, spoken: View | None) -> Dose:
         missing = _open(Absence.CONFLICTING, "dose (two texts disagree)")
         return Dose(spoken, f"{spoken.shown} (text: {other})", missing=missing, structured=False)
     remark = "The dose is read from the text of the instruction; the order has no structured dose."
-    return Dose(spoken, spoken.shown, spoken.amount, remarks=(remark,), structured=False)
+    also = _unlike(spoken.amount, said)
+    return Dose(spoken, spoken.shown, spoken.amount, also=also, remarks=(remark,), structured=False)
 
 
-def _spoken_view(spoken: Sig | None, path: str, about: About) -> View | None:
-    if spoken is None or not spoken.amounts:
-        return None
+def _spoken_views(spoken: Sig, path: str, about: About) -> list[View]:
+    """Every amount that a text names, as views of one dose."""
     views = []
     for low, high, unit in spoken.amounts:
         shown = f"{high:f} {unit}" if low is None else f"{low:f} - {high:f} {unit}"
@@ -202,6 +233,13 @@ def _spoken_view(spoken: Sig | None, path: str, about: About) -> View | None:
         if low is not None and low > high:
             upper = Missing("dose.value", Absence.NOT_UNDERSTOOD, "dose range in the text")
         views.append(View(upper, None, shown, path))
+    return views
+
+
+def _spoken_view(spoken: Sig | None, path: str, about: About) -> View | None:
+    if spoken is None or not spoken.amounts:
+        return None
+    views = _spoken_views(spoken, path, about)
     best = min(views, key=_rank)
     mg = best.amount.mg if isinstance(best.amount, Amount) else None
     if mg and any(_may_be_of_each(mg, count, unit, about) for _, count, unit in spoken.amounts):
@@ -223,19 +261,27 @@ def _may_be_of_each(mg: Decimal, count: Decimal, unit: str, about: About) -> boo
 
 def _another_amount(dose: Amount, spoken: View | None, said: Dosage) -> str:
     """Another amount than the one used, said by the text or an additional instruction; or a larger one of a step."""
-    beside = [_spoken_view(found, "", said.about) for found in said.added]
-    for view in (spoken, *beside):
-        if view is not None and isinstance(view.amount, Amount) and _contradict(dose, view.amount):
+    for view in _spoken(said, spoken):
+        if isinstance(view.amount, Amount) and _contradict(dose, view.amount):
             return view.shown
     for step in sigs.parse_steps(said.words) if said.is_unread else ():
-        view = _spoken_view(step, "", said.about)
-        more = view.amount if view is not None and isinstance(view.amount, Amount) else dose
-        if view is not None and _contradict(dose, more) and (more.mg, more.mg_per_kg) > (dose.mg, dose.mg_per_kg):
-            return view.shown
+        found = _spoken_view(step, "", said.about)
+        more = found.amount if found is not None and isinstance(found.amount, Amount) else dose
+        if found is not None and _contradict(dose, more) and (more.mg, more.mg_per_kg) > (dose.mg, dose.mg_per_kg):
+            return found.shown
     return ""
+
+
+def _spoken(said: Dosage, spoken: View | None) -> Iterator[View]:
+    """What the text and additional instructions say of the dose."""
+    if spoken is not None:
+        yield spoken
+    for found in said.added:
+        view = _spoken_view(found, "", said.about)
+        if view is not None:
+            yield view
 
 
 def _contradict(one: Amount, other: Amount) -> bool:
     """Two amounts of the same kind that differ. Milligrams and mg/kg cannot be compared without a weight."""
-    alike = bool(one.mg_per_kg) == bool(other.mg_per_kg)
-    return alike and one != other
+    return one.is_like(other) and one != other

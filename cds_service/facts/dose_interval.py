@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from cds_service.criteria.quantity import Interval
     from cds_service.facts.dosage import Dosage
     from cds_service.fhir.read import Json
+    from cds_service.fhir.sig import Sig
 
+_WINDOW = "The order allows a window around its interval; the shorter end is used."
 AS_NEEDED = "timing (given as needed)"
 
 
@@ -43,6 +45,8 @@ def rhythm_of(said: Dosage) -> Rhythm:
         return Rhythm(missing=Missing("dose.interval", Absence.NOT_RECORDED, AS_NEEDED))
     if when.missing is not None:
         return Rhythm(missing=when.missing)
+    if (window := _window_around(when.interval, [*texts, *said.added])) is not None:
+        return Rhythm(window, remarks=(_WINDOW,))
     told = [found.interval for found in texts if found.interval is not None]
     once = any(found.once for found in texts)
     if contradiction := _contradiction(said, told, once=once):
@@ -52,14 +56,21 @@ def rhythm_of(said: Dosage) -> Rhythm:
     if when.once or once:
         return Rhythm()
     if told:
-        window = "The order allows a window around its interval; the shorter end is used."
         remark = "The interval is read from text; the order has no structured timing."
-        return Rhythm(told[0], remarks=(window, remark) if any(found.windowed for found in texts) else (remark,))
+        return Rhythm(told[0], remarks=(_WINDOW, remark) if any(found.windowed for found in texts) else (remark,))
     if any(found.ambiguous for found in texts):
         return _open(Absence.NOT_UNDERSTOOD, "a word with two meanings")
     if said.is_unread or (when.words and said.timed is None):
         return _open(Absence.NOT_UNDERSTOOD, "its words are not understood")
     return Rhythm(missing=Missing("dose.interval", Absence.NOT_RECORDED, "timing of the dosageInstruction"))
+
+
+def _window_around(structured: Interval | None, texts: Sequence[Sig]) -> Interval | None:
+    """The shorter end of a window that the only text with an interval sets around the structured one."""
+    told = [found for found in texts if found.interval is not None]
+    if structured is None or len(told) != 1 or told[0].windowed is None:
+        return None
+    return told[0].interval if told[0].windowed.same_rhythm(structured) else None
 
 
 def _open(absence: Absence, why: str) -> Rhythm:

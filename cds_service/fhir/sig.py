@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.finding import Missing
+from cds_service.criteria.quantity import Interval
 from cds_service.fhir.quantities import unit_of
 from cds_service.fhir.timing import interval, length, period_unit
 from cds_service.terminology.doubt import plain
@@ -19,8 +20,6 @@ from cds_service.values import dataclass, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from cds_service.criteria.quantity import Interval
 
     Handler = Callable[["Sig", re.Match[str]], None]
 
@@ -31,8 +30,8 @@ _LONGEST_SIG = 300
 class Sig:
     """What a whole text says. ``amounts`` are (lower, upper, unit) views of one dose: 10 mg/kg (700 mg).
 
-    ``bound`` is the length of the course in days, ``ambiguous`` a schedule with two meanings, ``windowed`` a window
-    around the interval, whose shorter end ``interval`` is.
+    ``bound`` is the length of the course in days, ``ambiguous`` a schedule with two meanings, ``windowed`` the interval
+    around which there is a window, whose shorter end ``interval`` is.
     """
 
     amounts: list[tuple[Decimal | None, Decimal, str]] = field(default_factory=list)
@@ -45,7 +44,7 @@ class Sig:
     bound: Decimal | None = None
     as_needed: bool = False
     ambiguous: bool = False
-    windowed: bool = False
+    windowed: Interval | None = None
     phase: str | None = None
 
 
@@ -173,7 +172,7 @@ def _every(sig: Sig, m: re.Match[str]) -> None:
     )
     if high or times != 1 or whole is None or part is None or (whole[1], part[1]) != (1, 1) or whole[0] <= part[0]:
         raise _NotReadError
-    sig.windowed = True
+    sig.windowed = Interval(whole[0])
     _set_interval(sig, whole[0] - part[0], "d")
 
 
@@ -456,7 +455,7 @@ def reworded(text: str, dose: str | None, every: str | None) -> str | None:
     except _NotReadError:
         return None
     ranged = any(low is not None for low, _, _ in sig.amounts)
-    if ranged or sig.ceiling is not None or sig.windowed or sig.ambiguous:
+    if ranged or sig.ceiling is not None or sig.windowed is not None or sig.ambiguous:
         return None
     return "".join(parts)
 

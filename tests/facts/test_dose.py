@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from cds_service.criteria.dose_steps import steps_of
 from cds_service.evidence import Known
 from cds_service.facts.dose import SOURCE, dose_lines
 from tests.facts.orders import DURVALUMAB, reading
@@ -239,3 +240,54 @@ def test_numbered_instructions_that_name_their_phases_keep_their_numbers():
         {"text": "1500 mg every 3 weeks with chemo"},
     ]
     assert [line.sequence for line in dose_lines({"dosageInstruction": named})] == [1, None]
+
+
+def on(*days, mg=1500, **more):
+    return {"timing": {"event": list(days)}, **_mg(mg), **more}
+
+
+def within(start, end, mg=1500, **more):
+    repeat = {"frequency": 1, "period": 4, "periodUnit": "wk", "boundsPeriod": {"start": start, "end": end}}
+    return {"timing": {"repeat": {**repeat, **more}}, **_mg(mg)}
+
+
+def _mg(mg):
+    return {"doseAndRate": [{"doseQuantity": {"value": mg, "unit": "mg"}}]}
+
+
+def single(day, mg=1500):
+    return {"timing": {"repeat": {"count": 1, "boundsPeriod": {"start": day, "end": day}}}, **_mg(mg)}
+
+
+TWO_WEEKS_APART = "1500 mg on 2 dates, at least 14 days apart"
+
+
+@pytest.mark.parametrize(
+    ("instructions", "shown"),
+    [
+        ([on("2026-11-20"), on("2026-12-04")], [TWO_WEEKS_APART]),
+        ([on("2026-12-04"), on("2026-11-20")], [TWO_WEEKS_APART]),
+        ([single("2026-11-20"), single("2026-12-04")], [TWO_WEEKS_APART]),
+        (
+            [on("2026-11-20"), on("2026-12-04", mg=700)],
+            ["1500 mg at least 14 days apart", "700 mg at least 14 days apart"],
+        ),
+        ([on("2026-11-20", mg=750), on("2026-11-20", mg=750)], ["1500 mg once (2 lines)"]),
+        (
+            [within("2026-11-20", "2027-05-20"), within("2027-05-21", "2027-11-20")],
+            ["1500 mg every 4 wk", "1500 mg every 4 wk"],
+        ),
+        ([within("2026-11-20", "2027-05-20"), within("2027-05-20", "2027-11-20")], ["3000 mg every 4 wk (2 lines)"]),
+        ([on("2026-11-20"), {**_mg(700), "timing": Q2W}], ["1500 mg once + 700 mg every 2 wk"]),
+        ([on("2026-11-20", sequence=1), on("2026-12-04", sequence=2)], ["1500 mg once", "1500 mg once"]),
+    ],
+)
+def test_instructions_for_different_days_follow_each_other(instructions, shown):
+    lines = dose_lines({"dosageInstruction": instructions}, None, DURVALUMAB)
+    assert [step.shown for step in steps_of(lines)] == shown
+
+
+def test_a_line_among_dated_ones_keeps_its_own_number_of_doses():
+    days = ("2026-11-20", "2026-12-11", "2027-01-01", "2027-01-22")
+    lines = dose_lines({"dosageInstruction": [on(*days), on("2027-02-19", mg=750)]}, None, DURVALUMAB)
+    assert [(line.count, line.interval.days) for line in lines] == [(4, 21), (1, 21)]
