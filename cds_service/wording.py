@@ -85,6 +85,10 @@ _WORDS = {
     "dose.phase": Words(
         "treatment phase", "the phase of treatment", "state the phase of treatment (combination or maintenance)"
     ),
+    "prior_combination_completed": _record(
+        "completed combination", "whether the combination phase was completed, with its drugs"
+    ),
+    "order_date": _record("day of the order", "the day on which the order was written"),
     "previous_dose": _record("previous dose", "the dose and interval before this order"),
     "dose_increase": _record("change of dose", "whether the order raises the dose or shortens the interval"),
     "months_on_therapy": _record("time on therapy", "the date of the first dose, or the months of therapy received"),

@@ -26,7 +26,7 @@ from cds_service.criteria.criterion import (
 from cds_service.criteria.dose_clauses import any_dose, dose_within
 from cds_service.criteria.fact_clauses import accepted_by, attached, companions, fact_test, unclear
 from cds_service.criteria.finding import Finding, Missing, Reason, alternatives, in_words, union
-from cds_service.criteria.judge import MET, NOT_MET, UNDOCUMENTED, Context, Found, Judge
+from cds_service.criteria.judge import MET, NOT_MET, UNDOCUMENTED, Context, End, Found, Judge
 from cds_service.criteria.pattern import MOST, is_short, marked, pattern_of
 from cds_service.criteria.words import NOT_APPLICABLE, OR_ELSE, joined
 from cds_service.evidence import Unknown, with_new
@@ -163,7 +163,7 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
                 evidence = with_new(evidence, mine) if evidence else mine
             if below:
                 cited_parts += below
-        missing = _asked(clause, parts) if outcome is UNDOCUMENTED else ()
+        missing = _asked(clause, parts, context) if outcome is UNDOCUMENTED else ()
         because = partial(reason, parts, outcome)
         return outcome, because, missing, evidence, tuple(cited_parts), refuted_by if outcome is NOT_MET else ()
 
@@ -181,7 +181,11 @@ def _join(clause: AllOf | AnyOf, wins: Outcome, otherwise: Outcome) -> Judge:
                 outcome = said
         return outcome
 
-    return _of_parts(judge, outcome_alone, [prepare(part).judge for part in clause.parts])
+    joined_parts = _of_parts(judge, outcome_alone, [prepare(part).judge for part in clause.parts])
+    if joined_parts.reads is None or (also := clause.also_ask) is None:
+        return joined_parts
+    asked_beside = End(also, None, lambda context: context.facts.knows(also))
+    return joined_parts._replace(reads=(*joined_parts.reads, also), ends=(*joined_parts.ends, asked_beside))
 
 
 def _as_test(part: Criterion) -> tuple[str, tuple[str | bool, ...] | None, Callable[[Context], Outcome]]:
@@ -209,12 +213,13 @@ def _joined_words(clause: AllOf | AnyOf, sections: Sequence[str], parts: Sequenc
     return joined(words, "; " if every or outcome is MET else OR_ELSE)
 
 
-def _asked(clause: AllOf | AnyOf, parts: Sequence[Found]) -> tuple[Missing, ...]:
+def _asked(clause: AllOf | AnyOf, parts: Sequence[Found], context: Context) -> tuple[Missing, ...]:
     """What the open parts ask for, and what is asked beside or instead of it when nothing at all is known."""
     asked = [missing for outcome, _, missing, _, _, _ in parts if outcome is UNDOCUMENTED]
     missing = union(asked[:1] if clause.in_order else asked)
     instead = clause.ask_instead if isinstance(clause, AnyOf) else None
-    if missing and (instead or clause.also_ask) and not any(part[0] is not UNDOCUMENTED or part[3] for part in parts):
+    beside = clause.also_ask is not None and not context.facts.knows(clause.also_ask)
+    if missing and (instead or beside) and not any(part[0] is not UNDOCUMENTED or part[3] for part in parts):
         first = missing[0]
         asked_beside = Missing(instead or clause.also_ask or "", first.absence, first.looked_for)
         missing = (asked_beside,) if instead else (asked_beside, *missing)
@@ -244,6 +249,8 @@ def _given(clause: Given) -> Judge:
         if holds is MET or outcome is MET:
             return outcome, reason, missing, evidence, parts, against
         both = partial(_both_words, why, reason)
+        if dose and context.dose is not None and context.dose.outcome is NOT_MET:
+            missing = ()  # evidence for the dose cannot meet the clause either: it is for a reviewer
         return UNDOCUMENTED, both, union((asked, missing)), evidence, parts, ()
 
     def outcome_alone(context: Context) -> Outcome:

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from cds_service.criteria.criterion import Attached, Companions, FactTest, Unclear
     from cds_service.criteria.judge import Context, Found
     from cds_service.criteria.outcome import Outcome
-    from cds_service.evidence import Evidence
+    from cds_service.evidence import Evidence, Facts
+
+_UNSAID = Absence.NOT_RECORDED
 
 
 def _unknown(asked: str, meaning: str, words: Callable[[Unknown], str]) -> Callable[[Unknown], Found]:
@@ -141,6 +143,15 @@ def companions(clause: Companions) -> Judge:
         if isinstance(completed, Known) and completed.value:
             because = f"The combination phase was completed{cited(completed.evidence)}"
             return MET, because, (), completed.evidence, (), ()
+        found = of_drugs(facts)
+        if found[0] is MET or isinstance(completed, Known) or not facts.value("in_maintenance"):
+            return found
+        _, reason, missing, evidence, _, _ = found
+        absence = completed.absence if completed is not None else missing[0].absence if missing else _UNSAID
+        asked = Missing("prior_combination_completed", absence, "the combination before this maintenance")
+        return UNDOCUMENTED, reason, (*missing, asked), evidence, (), ()
+
+    def of_drugs(facts: Facts) -> Found:
         fact = facts["combination_drugs"]
         if isinstance(fact, Unknown):
             return unknown(fact)
@@ -166,6 +177,8 @@ def companions(clause: Companions) -> Judge:
         completed, fact = context.facts.get("prior_combination_completed"), context.facts["combination_drugs"]
         if isinstance(completed, Known) and completed.value:
             return "completed", end_of_known(completed, MET)
+        if context.facts.value("in_maintenance"):
+            return None
         return end_of_unknown(fact) if isinstance(fact, Unknown) else end_of_known(fact, judge(context)[0])
 
     reads = ("prior_combination_completed", "combination_drugs", "regimen_complete")

@@ -133,6 +133,7 @@ _DEFINITIONS = (
     FactDefinition(
         "sclc_extent", "text", "extent of small cell lung cancer", "derived", ("extensive", "limited"), "stage"
     ),
+    FactDefinition("in_maintenance", "boolean", "the order is of the maintenance phase", "derived"),
     FactDefinition("months_less_holds", "number", "months received, holds not counted", "derived"),
     FactDefinition("egfr_sensitizing", "boolean", "sensitizing EGFR mutation", "derived", asked_as="biomarkers.egfr"),
 )

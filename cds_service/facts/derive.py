@@ -14,26 +14,26 @@ from decimal import ROUND_UP, Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cds_service.criteria.dose_steps import steps_of
-from cds_service.criteria.finding import Missing
-from cds_service.criteria.quantity import OLDEST, Between, plain
-from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Origin, Unknown
+from cds_service.criteria.quantity import OLDEST, Between
+from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Unknown
 from cds_service.facts.catalogue import FACTS
-from cds_service.facts.claims import Contested, Inferred, conflicting, newer
+from cds_service.facts.claims import Contested, conflicting
+from cds_service.facts.dose_change import dose_increase, dose_views
+from cds_service.facts.told import IN_CHART, is_answer, is_charted, stands_against, told_against, told_together
 from cds_service.terminology import is_oncology_specialty, is_open_specialty
 from cds_service.terminology.organs import is_nodal
-from cds_service.values import remembered, replace
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
 
-    from cds_service.criteria.dose_steps import Step
-    from cds_service.criteria.quantity import DoseLine, PartialDate
+    from cds_service.criteria.quantity import PartialDate
     from cds_service.evidence import AnyFact, Evidence
 
     Record = dict[str, AnyFact]
 
 METASTATIC_STAGES = frozenset({"IV", "IVB", "IVC"})
+_OF_SMALL_CELL = frozenset({"extensive", "limited"})
 EARLIER_STAGES = re.compile(r"0|I{1,3}([ABCD][123]?)?")
 SENSITIZING = re.compile(
     r"l858r|leu858arg|e746_a750|(exon|ex)[ -]?19[ -]?del|del(etion)?s?[ -]*(in |of )?(exon|ex)[ -]?19"
@@ -50,8 +50,7 @@ SHOW_EARLIER_DOSES = (
 TIMES = ("months_on_therapy", "days_on_therapy")
 """Time on therapy: above 0, it says the same."""
 
-IN_CHART = frozenset({Origin.PREFETCH, Origin.FETCHED})
-
+_TOLD_BADLY = frozenset({Absence.CONFLICTING, Absence.NOT_UNDERSTOOD})
 REQUEST_TYPE_OPEN = Unknown(Absence.NOT_RECORDED, "earlier doses of the drug")
 
 
@@ -102,11 +101,20 @@ def _age(known: Record) -> None:
             known["age"] = born
     elif born is not None:
         on = known.get("order_date")
-        known["age"] = (
-            _age_on(on.value, born) if isinstance(on, Known) else Unknown(Absence.NOT_RECORDED, "day of the order")
-        )
-        if isinstance(told, Known) and _is_answer(told) and _is_charted(born) and not _was_of_age(born.value, told, on):
+        known["age"] = _age_on(on.value, born) if isinstance(on, Known) else _no_day(on)
+        answered = isinstance(told, Known) and is_answer(told) and is_charted(born)
+        if (
+            isinstance(told, Known)
+            and (answered or told_together(told, born))
+            and not _was_of_age(born.value, told, on)
+        ):
             known["age"] = conflicting((*born.evidence, *told.evidence), FACTS["age"].meaning)
+
+
+def _no_day(on: AnyFact | None) -> Unknown:
+    """What follows from the day of the order, where that is not known."""
+    absence = on.absence if isinstance(on, Unknown) else Absence.NOT_RECORDED
+    return Unknown(absence, "day of the order", on.evidence if on is not None else (), ("order_date",))
 
 
 def _age_on(day: date, born: Known[PartialDate]) -> AnyFact:
@@ -126,7 +134,9 @@ def _was_of_age(birth: PartialDate, told: Known[Decimal], order: AnyFact | None)
     """Whether somebody born then has this age on the day of the order, or had it when it was told."""
     days = [item.recorded for item in told.evidence if item.recorded is not None]
     days += [order.value] if isinstance(order, Known) else []
-    return any(years_between(birth.latest, day) <= told.value <= years_between(birth.earliest, day) for day in days)
+    return any(
+        years_between(birth.latest, day) <= int(told.value) <= years_between(birth.earliest, day) for day in days
+    )
 
 
 @remembered
@@ -182,7 +192,7 @@ def _chemoradiation(known: Record) -> None:
     """Sequential treatment is not concurrent; a record that says both contradicts itself."""
     sequential = known.get("prior_therapy.sequential_chemoradiation")
     if isinstance(sequential, Unknown) and sequential.absence is Absence.CONFLICTING:
-        known |= {name: sequential for name in CONCURRENT if not _is_charted(known.get(name, NOT_IN_RECORD))}
+        known |= {name: sequential for name in CONCURRENT if not is_charted(known.get(name, NOT_IN_RECORD))}
     if not (isinstance(sequential, Known) and sequential.value):
         return
     chemotherapy, radiation = (known.get(name, NOT_IN_RECORD) for name in CONCURRENT)
@@ -202,12 +212,22 @@ def _recurrence(known: Record) -> None:
     if later is not None:
         if months is None or (isinstance(months, Unknown) and months.absence is not Absence.CONFLICTING):
             months = known["recurrent_months"] = Known(later.value, later.evidence)
-        elif isinstance(months, Known) and _stands_against(later, months) and months.value > math.ceil(later.value):
+        elif (
+            isinstance(months, Known)
+            and (stands_against(later, months) or told_together(later, months))
+            and months.value > math.ceil(later.value)
+        ):
             # Fewer months are no contradiction: a later treatment may be missing from the chart.
             evidence = (*later.evidence, *months.evidence)
             months = known["recurrent_months"] = conflicting(evidence, FACTS["recurrent_months"].meaning)
-    if isinstance(months, Known) and not isinstance(known.get("recurrent"), Known):
-        known["recurrent"] = Known(True, months.evidence)
+    recurrent = known.get("recurrent", NOT_IN_RECORD)
+    if isinstance(months, Known):
+        if not isinstance(recurrent, Known):
+            known["recurrent"] = Known(True, months.evidence)
+        elif not recurrent.value and told_together(recurrent, months):
+            known["recurrent"] = conflicting((*recurrent.evidence, *months.evidence), FACTS["recurrent"].meaning)
+    elif months is not None and months.absence in _TOLD_BADLY and not isinstance(recurrent, Known):
+        known["recurrent"] = Unknown(months.absence, months.looked_for, months.evidence, ("recurrent_months",))
 
 
 def _time_on_therapy(known: Record) -> None:
@@ -215,6 +235,9 @@ def _time_on_therapy(known: Record) -> None:
     day = known.get("order_date")
     on: date | None = day.value if isinstance(day, Known) else None
     begun = _begun(known, on) if on is not None else None
+    if on is None and isinstance(known.get("therapy_start"), Known):
+        for name in _SINCE:
+            known.setdefault(name, _no_day(day))
     if begun is not None and on is not None:
         _count_from(begun, known, on)
     else:
@@ -250,12 +273,12 @@ def _begun(known: Record, on: date) -> Known[date] | None:
 def _count_from(begun: Known[date], known: Record, on: date) -> None:
     """Days and months since a day, where nobody tells them; an answer is held against a first day on record."""
     start = known.get("therapy_start", NOT_IN_RECORD)
-    dated = _is_charted(start) or _is_answer(start)
+    dated = is_charted(start) or is_answer(start)
     for name in _SINCE:
         told = known.get(name)
         if not isinstance(told, Known):
             known[name] = _as_dated(name, begun, on, None)
-        elif dated and _is_answer(told):
+        elif dated and is_answer(told):
             known[name] = _as_dated(name, begun, on, told)
 
 
@@ -275,7 +298,7 @@ def _not_less_than_seen(known: Record, doses: tuple[Evidence, ...], on: date) ->
         return
     for name, since in _SINCE.items():
         told = known.get(name)
-        if isinstance(told, Known) and _is_answer(told):
+        if isinstance(told, Known) and is_answer(told):
             least = told.value.high if isinstance(told.value, Between) else told.value
             if least < int(since(first, on)):
                 known[name] = conflicting((*doses, *told.evidence), FACTS[name].meaning)
@@ -305,36 +328,27 @@ _SINCE = {"days_on_therapy": _days_between, "months_on_therapy": months_between}
 """Each time on therapy with how it is counted from one day to another."""
 
 
-def _is_answer(fact: AnyFact) -> bool:
-    """Whether a fact is known from a questionnaire alone."""
-    return isinstance(fact, Known) and bool(fact.evidence) and all(e.origin is Origin.ATTESTED for e in fact.evidence)
-
-
-def _is_charted(fact: AnyFact) -> bool:
-    """Whether a fact is known from the chart."""
-    return isinstance(fact, Known) and any(e.origin in IN_CHART for e in fact.evidence)
-
-
-def _stands_against(fact: AnyFact, answer: AnyFact) -> bool:
-    """Whether the chart may contradict an answer: with what it records, or concludes from something as new."""
-    if not (_is_answer(answer) and _is_charted(fact)):
-        return False
-    return not (isinstance(fact, Inferred) and newer(answer, fact.evidence))
-
-
-def _told_against(fact: AnyFact, answer: AnyFact) -> bool:
-    """Whether another answer, no older than this one, may contradict it."""
-    return _is_answer(answer) and _is_answer(fact) and not newer(answer, fact.evidence)
+def _phase(known: Record) -> None:
+    """Whether the order says that it is maintenance; one of the combination contradicts that this is completed."""
+    dose, completed = known.get("dose"), known.get("prior_combination_completed")
+    if not isinstance(dose, Known) or not dose.value:
+        return
+    phases = {line.phase for line in dose.value}
+    if phases == {"maintenance"}:
+        known["in_maintenance"] = Known(value=True, evidence=dose.evidence)
+    elif phases == {"combination"} and isinstance(completed, Known) and completed.value:
+        meaning = FACTS["prior_combination_completed"].meaning
+        known["prior_combination_completed"] = conflicting((*dose.evidence, *completed.evidence), meaning)
 
 
 def _request_type(known: Record) -> None:
     recorded = known.get("request_type")
-    if recorded is None or (isinstance(recorded, Unknown) and recorded.absence is not Absence.CONFLICTING):
+    if recorded is None or (isinstance(recorded, Unknown) and recorded.absence not in _TOLD_BADLY):
         known["request_type"] = _first_or_continued(known)
     elif isinstance(recorded, Known) and recorded.value == "initial":
         times = [fact for fact in map(known.get, TIMES) if isinstance(fact, Known) and _is_some(fact)]
-        for fact in (*map(known.get, SHOW_EARLIER_DOSES), *times):
-            if fact is not None and _denies_the_first(fact, recorded):
+        for fact in (*_earlier_doses(known), *times):
+            if _denies_the_first(fact, recorded):
                 evidence = (*fact.evidence, *recorded.evidence)
                 known["request_type"] = conflicting(evidence, FACTS["request_type"].meaning)
                 return
@@ -343,13 +357,22 @@ def _request_type(known: Record) -> None:
 def _denies_the_first(fact: AnyFact, recorded: Known[str]) -> bool:
     """Whether earlier doses contradict that a request is the first: those known, and those the chart has otherwise."""
     if isinstance(fact, Known):
-        return _shows_a_dose(fact) and (_stands_against(fact, recorded) or _told_against(fact, recorded))
+        return stands_against(fact, recorded) or told_against(fact, recorded)
     charted = any(item.origin in IN_CHART for item in fact.evidence)
-    return fact.absence is Absence.CONFLICTING and charted and _is_answer(recorded)
+    return fact.absence is Absence.CONFLICTING and charted and is_answer(recorded)
 
 
-def _shows_a_dose(fact: Known[object]) -> bool:
-    return fact.value is not False and fact.value != ()
+def _earlier_doses(known: Record) -> Iterator[AnyFact]:
+    """The facts that say that the drug was given before, and those that are open. On the first day it was not."""
+    day = known.get("order_date")
+    for name in SHOW_EARLIER_DOSES:
+        fact = known.get(name)
+        if isinstance(fact, Unknown):
+            yield fact
+        elif fact is None or fact.value is False or fact.value == ():
+            continue
+        elif name != "therapy_start" or not isinstance(day, Known) or fact.value < day.value:
+            yield fact
 
 
 def _is_some(time: Known[Decimal | Between]) -> bool:
@@ -357,89 +380,14 @@ def _is_some(time: Known[Decimal | Between]) -> bool:
 
 
 def _first_or_continued(known: Record) -> AnyFact:
-    for fact in map(known.get, SHOW_EARLIER_DOSES):
-        if isinstance(fact, Known) and _shows_a_dose(fact):
-            return Known("continuation", fact.evidence)
+    for shown in _earlier_doses(known):
+        if isinstance(shown, Known):
+            return Known("continuation", shown.evidence)
     for fact in map(known.get, TIMES):
         if isinstance(fact, Known) and _is_some(fact):
             return Known("continuation", fact.evidence)
     history = known.get("treatment_history")
     return Known("initial", history.evidence) if isinstance(history, Known) else REQUEST_TYPE_OPEN
-
-
-def _dose_views(known: Record) -> None:
-    """A dose in mg that is another one than in mg/kg at the body weight: either may be meant."""
-    dose, weight = known.get("dose"), known.get("weight_kg")
-    if not (isinstance(dose, Known) and isinstance(weight, Known)) or not any(line.also for line in dose.value):
-        return
-    lines = tuple(_as_either(line, weight.value.kg) for line in dose.value)
-    if lines != dose.value:
-        known["dose"] = Known(lines, (*dose.evidence, *weight.evidence))
-
-
-def _as_either(line: DoseLine, kg: Decimal) -> DoseLine:
-    """A line whose views differ by more than rounding to vials and a change of weight explain, as one or the other."""
-    dose = line.amount
-    if dose is None:
-        return line
-    differing = [other for other in line.also if abs(other.at(kg) - dose.at(kg)) > max(other.at(kg), dose.at(kg)) / 10]
-    if not differing:
-        return line
-    least, *_, most = sorted((dose, *differing), key=lambda amount: amount.at(kg))
-    said = " and ".join(str(amount) for amount in dict.fromkeys((dose, *differing)))
-    missing = Missing("dose.value", Absence.CONFLICTING, f"one dose ({said} differ at {plain(kg)} kg)")
-    shown = f"{line.shown} (or {' or '.join(map(str, differing))})"
-    return replace(line, amount=None, at_least=least, ceiling=most, shown=shown, missing=(*line.missing, missing))
-
-
-def _dose_increase(known: Record) -> None:
-    """More per administration, or the same more often, is an increase; weight-based doses compare at the weight."""
-    before = known.get("previous_dose")
-    if isinstance(before, Unknown):
-        known.setdefault("dose_increase", before)
-    told = known.get("dose_increase")
-    if not isinstance(before, Known):
-        if isinstance(before, Unknown) and before.absence is Absence.CONFLICTING and told and _is_answer(told):
-            known["dose_increase"] = before
-        return
-    if isinstance(told, Known) and not (_stands_against(before, told) or _told_against(before, told)):
-        return
-    now, weight = known.get("dose"), known.get("weight_kg")
-    if isinstance(now, Known):
-        verdict = increased(now.value, before.value, weight.value.kg if isinstance(weight, Known) else None)
-        evidence = (*now.evidence, *before.evidence)
-        if isinstance(told, Known) and verdict not in {None, told.value}:
-            known["dose_increase"] = conflicting((*evidence, *told.evidence), FACTS["dose_increase"].meaning)
-        elif verdict is not None:
-            known["dose_increase"] = Known(verdict, evidence)
-
-
-def increased(now: Sequence[DoseLine], before: Sequence[DoseLine], kg: Decimal | None) -> bool | None:
-    """Whether any step of an order is more than the dose before; None where that cannot be told."""
-    steps, earlier = steps_of(now), steps_of(before)
-    if not steps or not earlier:
-        return None
-    found = [_is_more(step, earlier[-1], kg) for step in steps]
-    return True if True in found else None if None in found else False
-
-
-def _is_more(new: Step, old: Step, kg: Decimal | None) -> bool | None:
-    if new.known_amount is None or old.known_amount is None:
-        return None
-    delta_mg = new.known_amount.mg - old.known_amount.mg
-    delta_per_kg = new.known_amount.mg_per_kg - old.known_amount.mg_per_kg
-    if kg is not None:
-        more = new.known_amount.at(kg) > old.known_amount.at(kg)
-    elif (delta_per_kg and delta_mg) or new.known_amount.most != old.known_amount.most:
-        return None
-    else:
-        more = delta_mg > 0 or delta_per_kg > 0
-    if more:
-        return True
-    if new.names_interval and old.names_interval:
-        a, b = new.intervals[0], old.intervals[0]
-        return a.days * b.times < b.days * a.times
-    return None
 
 
 @lru_cache(maxsize=64)
@@ -450,6 +398,9 @@ def is_earlier_stage(stage: str) -> bool:
 
 def derive_for_disease(facts: Facts) -> Facts:
     """Facts whose meaning depends on the disease the request is judged for."""
+    stage = facts.get("stage")
+    if isinstance(stage, Known) and stage.value in _OF_SMALL_CELL and facts.value("disease") not in {None, "es-sclc"}:
+        facts = facts.including({"stage": Unknown(Absence.NOT_UNDERSTOOD, "a stage group", stage.evidence)})
     metastatic = _metastatic(facts)
     return facts if metastatic is None else facts.including({"metastatic": metastatic})
 
@@ -503,6 +454,7 @@ _RULES: tuple[Callable[[Record], None], ...] = (
     _recurrence,
     _time_on_therapy,
     _request_type,
-    _dose_views,
-    _dose_increase,
+    _phase,
+    dose_views,
+    dose_increase,
 )

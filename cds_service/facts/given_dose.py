@@ -97,7 +97,11 @@ def doses(value: object, reading: Given) -> AnyFact:
         if all(item is None or item == {} or _is_blank(item) for item in items):
             return LEFT_OUT
         raise UnusableError
-    return Known(tuple(lines), reading.evidence(value))
+    drug = reading.drug.name if reading.drug is not None else None
+    own = tuple(line for line in lines if drug is None or reading.name == "dose" or line.drug in {None, drug})
+    if others := [line.drug for line in lines if line not in own]:
+        reading.notes.append(f"{reading.name} is of another drug ({', '.join(map(str, others))}) and was ignored.")
+    return Known(own, reading.evidence(value)) if own else LEFT_OUT
 
 
 def _is_blank(item: object) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from cds_service.evidence import Absence
 from cds_service.terminology.codes import ICD10, ICDO3, Coding, canonical_code, lookup
 from cds_service.terminology.diagnosis import Diagnosis
 from cds_service.terminology.doubt import doubt, plain
@@ -532,10 +533,10 @@ def diagnosis_from_codings(
     if not marks:
         return _asked_if_over(diagnosis, *texts)
     if all(mark.kind == "other" for mark in marks) and diagnosis.disease is not None and diagnosis.settled:
-        return _open(diagnosis, diagnosis.disease, "its code names another disease than its words")
+        return _contradictory(diagnosis, diagnosis.disease, "its code names another disease than its words")
     if any(_taken_back(words, diagnosis.disease) for words in texts):
         why = "its code names the disease, its words say otherwise"
-        return replace(diagnosis, settled=False, why=why, ask=_ASK_DIAGNOSIS)
+        return replace(diagnosis, settled=False, why=why, ask=_ASK_DIAGNOSIS, cause=Absence.CONFLICTING)
     return diagnosis
 
 
@@ -632,11 +633,11 @@ def _joined(marks: tuple[_Mark, ...], shown: str, status: str) -> Diagnosis:
     base = Diagnosis(None, shown, status=status, stage=stage, histology=kind)
     if len(definite) > 1:
         first = next(name for name in _DEFINITE if name in definite)
-        return _open(base, first, "it is recorded as two different diseases")
+        return _contradictory(base, first, "it is recorded as two different diseases")
     if definite:
         disease = definite.pop()
         if _contradicts(disease, groups):
-            return _open(base, disease, "the recorded histology belongs to another disease")
+            return _contradictory(base, disease, "the recorded histology belongs to another disease")
         if disease == "urothelial":
             return replace(base, withdrawn=True)
         if disease == "sclc":
@@ -679,6 +680,10 @@ def _contradicts(disease: str, groups: set[str]) -> bool:
 def _open(base: Diagnosis, disease: str, why: str) -> Diagnosis:
     named = {"sclc": "es-sclc", "urothelial": "nsclc", "other": "nsclc"}.get(disease, disease)
     return replace(base, disease=named, settled=False, why=why, ask=_ASK_DIAGNOSIS)
+
+
+def _contradictory(base: Diagnosis, disease: str, why: str) -> Diagnosis:
+    return replace(_open(base, disease, why), cause=Absence.CONFLICTING)
 
 
 def _near(base: Diagnosis, near: set[str], groups: set[str], kind: str | None) -> Diagnosis:

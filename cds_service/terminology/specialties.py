@@ -30,6 +30,18 @@ _DOUBTED = doubt("unsure", "past", "foreign")
 _PAST = doubt("past")
 _PERHAPS = re.compile(r"\bon[ck](?:\b|o)|cancer|tumou?r|krebs|neoplas|\bc[a\u00e1]ncer")
 """What may be another name of the specialty, or another language's."""
+_OTHER = re.compile(
+    r"\b(?:(?:family|general|internal|emergency|hospital|sleep|sports|pain|palliative|hospice|occupational|preventive|"
+    r"nuclear|physical|critical care|intensive care|geriatric|addiction|transfusion|travel|laboratory)\b.*\bmedicine|"
+    r"(?:family|general) (?:medicine|practi\w+)|primary care|internist|hospitalist|intensivist|critical care|"
+    r"intensive care|emergency|palliat\w+|hospice|geriatric\w*|ger(?:iatr|ontol)\w*|p(?:a)?ediatric\w*|neonat\w*|"
+    r"(?:cardi|pulmon|pneumon?|gastroenter|hepat|nephr|neur|endocrin|rheumat|dermat|immun|h(?:a)?emat|ur|gyn(?:a)?ec|"
+    r"ophthalm|otolaryng|otorhinolaryng|anesthesi|anaesthesi|path|radi|toxic|venere|allerg)olog\w+|"
+    r"cardiac|respiratory|infectious diseases?|allergy|surge\w+|orthop\w+|obstet\w+|ent|an(?:a)?esthes\w+|"
+    r"psychiat\w+|physiat\w+|rehabilitation|dent(?:al|ist\w*)|podiat\w+|optomet\w+|chiropract\w+|acupunct\w+|"
+    r"genetic\w*|internal)\b"
+)
+"""What names another specialty."""
 
 
 @remembered
@@ -52,11 +64,13 @@ def is_open_specialty(text: str) -> bool:
 
     >>> is_open_specialty("Onkologie"), is_open_specialty("cardiology"), is_open_specialty("oncology nurse")
     (True, False, False)
+    >>> is_open_specialty("Specialist")
+    True
     """
     words = plain(text)
     if is_oncology_specialty(text) or _NOT_A_PHYSICIAN.search(words) or _PAST.search(words):
         return False
-    return _PERHAPS.search(words) is not None
+    return _PERHAPS.search(words) is not None or _OTHER.search(words) is None
 
 
 def specialty_display(codings: Iterable[Coding], text: str = "") -> str:

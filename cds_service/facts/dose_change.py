@@ -1,0 +1,101 @@
+"""The dose of an order against its other views and against the dose before it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cds_service.criteria.dose_steps import steps_of
+from cds_service.criteria.finding import Missing
+from cds_service.criteria.quantity import plain
+from cds_service.evidence import Absence, Known, Unknown
+from cds_service.facts.catalogue import FACTS
+from cds_service.facts.claims import conflicting
+from cds_service.facts.told import is_answer, stands_against, told_against, told_together
+from cds_service.values import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from decimal import Decimal
+
+    from cds_service.criteria.dose_steps import Step
+    from cds_service.criteria.quantity import DoseLine
+    from cds_service.evidence import AnyFact
+
+    Record = dict[str, AnyFact]
+
+
+def dose_views(known: Record) -> None:
+    """A dose in mg that is another one than in mg/kg at the body weight: either may be meant."""
+    dose, weight = known.get("dose"), known.get("weight_kg")
+    if not (isinstance(dose, Known) and isinstance(weight, Known)) or not any(line.also for line in dose.value):
+        return
+    lines = tuple(_as_either(line, weight.value.kg) for line in dose.value)
+    if lines != dose.value:
+        known["dose"] = Known(lines, (*dose.evidence, *weight.evidence))
+
+
+def _as_either(line: DoseLine, kg: Decimal) -> DoseLine:
+    """A line whose views differ by more than rounding to vials and a change of weight explain, as one or the other."""
+    dose = line.amount
+    if dose is None:
+        return line
+    differing = [other for other in line.also if abs(other.at(kg) - dose.at(kg)) > max(other.at(kg), dose.at(kg)) / 10]
+    if not differing:
+        return line
+    least, *_, most = sorted((dose, *differing), key=lambda amount: amount.at(kg))
+    said = " and ".join(str(amount) for amount in dict.fromkeys((dose, *differing)))
+    missing = Missing("dose.value", Absence.CONFLICTING, f"one dose ({said} differ at {plain(kg)} kg)")
+    shown = f"{line.shown} (or {' or '.join(map(str, differing))})"
+    return replace(line, amount=None, at_least=least, ceiling=most, shown=shown, missing=(*line.missing, missing))
+
+
+def dose_increase(known: Record) -> None:
+    """More per administration, or the same more often, is an increase; weight-based doses compare at the weight."""
+    before = known.get("previous_dose")
+    if isinstance(before, Unknown):
+        known.setdefault("dose_increase", before)
+    told = known.get("dose_increase")
+    if not isinstance(before, Known):
+        if isinstance(before, Unknown) and before.absence is Absence.CONFLICTING and told and is_answer(told):
+            known["dose_increase"] = before
+        return
+    if isinstance(told, Known) and not (
+        stands_against(before, told) or told_against(before, told) or told_together(before, told)
+    ):
+        return
+    now, weight = known.get("dose"), known.get("weight_kg")
+    if isinstance(now, Known):
+        verdict = increased(now.value, before.value, weight.value.kg if isinstance(weight, Known) else None)
+        evidence = (*now.evidence, *before.evidence)
+        if isinstance(told, Known) and verdict not in {None, told.value}:
+            known["dose_increase"] = conflicting((*evidence, *told.evidence), FACTS["dose_increase"].meaning)
+        elif verdict is not None:
+            known["dose_increase"] = Known(verdict, evidence)
+
+
+def increased(now: Sequence[DoseLine], before: Sequence[DoseLine], kg: Decimal | None) -> bool | None:
+    """Whether any step of an order is more than the dose before; None where that cannot be told."""
+    steps, earlier = steps_of(now), steps_of(before)
+    if not steps or not earlier:
+        return None
+    found = [_is_more(step, earlier[-1], kg) for step in steps]
+    return True if True in found else None if None in found else False
+
+
+def _is_more(new: Step, old: Step, kg: Decimal | None) -> bool | None:
+    if new.known_amount is None or old.known_amount is None:
+        return None
+    delta_mg = new.known_amount.mg - old.known_amount.mg
+    delta_per_kg = new.known_amount.mg_per_kg - old.known_amount.mg_per_kg
+    if kg is not None:
+        more = new.known_amount.at(kg) > old.known_amount.at(kg)
+    elif (delta_per_kg and delta_mg) or new.known_amount.most != old.known_amount.most:
+        return None
+    else:
+        more = delta_mg > 0 or delta_per_kg > 0
+    if more:
+        return True
+    if new.names_interval and old.names_interval:
+        a, b = new.intervals[0], old.intervals[0]
+        return a.days * b.times < b.days * a.times
+    return None
