@@ -413,3 +413,73 @@ async def test_a_branch_that_does_not_apply_looks_like_no_failure(client):
     assert {"I.A.5.a.i", "I.A.5.b", "I.A.5.b.i"} <= aside
     assert "I.A.5.a.ii" in failed
     assert not aside & failed
+
+
+@pytest.mark.parametrize("path", ["/nope", "/policies/XX.PHAR.1", "/attest", "/workbench/nope"])
+async def test_a_browser_gets_a_page_for_what_is_not_there_and_a_service_an_outcome(client, path):
+    page = await client.get(path, headers=HTML)
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert '<a href="/">Back to the workbench</a>' in page.text
+    if path != "/attest":
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["resourceType"]) == (404, "OperationOutcome")
+
+
+async def test_answers_to_a_form_that_is_gone_are_said_not_to_be_saved(client):
+    assert "Nothing was saved." in (await client.post("/attest/unknown", data={"a": "b"})).text
+    assert "saved" not in (await client.get("/attest/unknown")).text
+
+
+async def test_answers_can_be_changed(client):
+    url = await form_for(client, "weight-not-recorded")
+    await client.post(url, data={"weight_kg": "62.5"})
+    (change,) = re.findall(r'href="([^"]*)">Change answers', (await client.get(url)).text)
+    page = (await client.get(html.unescape(change))).text
+    assert 'name="weight_kg" type="text" inputmode="decimal" value="62.5"' in page
+    answer = await client.post(change, data={"weight_kg": "63"})
+    assert answer.headers["location"] == url
+    response = (await client.get(f"{url}/response")).json()
+    assert [item["answer"] for item in response["item"] if item["linkId"] == "weight_kg"] == [[{"valueDecimal": 63}]]
+
+
+async def test_the_form_is_for_the_order_that_was_asked_for(client):
+    request = json.loads(json.dumps(stories()["two-orders"].request))
+    request["prefetch"]["questionnaireResponses"] = {"resourceType": "Bundle", "type": "searchset", "total": 0}
+    request["context"]["draftOrders"]["entry"][1]["resource"]["dosageInstruction"][0].pop("doseAndRate")
+    state = {"request": request, "knobs": {}}
+    shown = (await client.post("/workbench/evaluate", json=state)).json()["html"]
+    links = re.findall(r'data-order="(\d)" data-fact="([^"]+)"', shown)
+    assert ("1", "dose.value") in links
+    assert ("0", "dose.value") not in links
+    for place, asked in ((0, False), (1, True)):
+        url = (await client.post("/workbench/form", json={**state, "order": place})).json()["url"]
+        page = (await client.get(url)).text
+        assert ('name="dose.value"' in page) is asked
+        assert [fact for at, fact in links if at == str(place) and f'id="q-{fact}"' not in page] == []
+
+
+@pytest.mark.parametrize("story", sorted(stories()))
+async def test_every_missing_fact_that_is_linked_is_asked(client, story):
+    shown = (await evaluated(client, story))["html"]
+    for place in sorted(set(re.findall(r'data-order="(\d)"', shown))):
+        url = (await client.post("/workbench/form", json={"story": story, "order": int(place)})).json()["url"]
+        page = (await client.get(url)).text
+        linked = re.findall(rf'data-order="{place}" data-fact="([^"]+)"', shown)
+        assert [fact for fact in linked if f'id="q-{fact}"' not in page] == []
+
+
+async def test_what_the_request_does_not_carry_is_told_and_does_not_stand(client):
+    answer = await evaluated(
+        client, "nsclc-unresectable-within-limit", weight="80", weight_state="not-sent", tremelimumab="75", cycles="2.5"
+    )
+    assert [answer["knobs"][name] for name in ("weight", "weight_state", "tremelimumab", "cycles")] == [
+        "",
+        "not-sent",
+        "",
+        "",
+    ]
+    assert answer["unused"] == [
+        "weight=80 (the weight is said not to be recorded)",
+        "tremelimumab=75 (no tremelimumab of this dose is ordered with it)",
+        "cycles=2.5 (not a value that this knob takes)",
+    ]

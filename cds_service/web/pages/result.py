@@ -13,6 +13,7 @@ from cds_service.dosing import steps
 from cds_service.explanation import to_json
 from cds_service.pharmacy import prepare
 from cds_service.profiles import PROFILES, Showing
+from cds_service.questionnaire import questionnaire
 from cds_service.result import OrderOutcome
 from cds_service.values import dataclass
 from cds_service.web.pages import frame
@@ -60,18 +61,21 @@ class Looked:
     ms: float = 0.0
 
 
-def drawn(looked: Looked, profile: str, width: int, *, form: bool) -> str:
-    """The result as HTML: the cards as an EHR of a kind shows them. ``form``: there is one to lead to."""
+def drawn(looked: Looked, profile: str, width: int, *, form: bool, live: bool = True) -> str:
+    """The result as HTML: the cards as an EHR of a kind shows them.
+
+    ``form``: there is one to lead to. ``live``: a script answers what is pressed; what would do nothing is disabled.
+    """
     orders = [_order(judged, revision, width) for judged, revision in looked.judged]
-    cards, dropped = _cards(looked.answer["cards"], profile)
+    cards, dropped = _cards(looked, profile)
     return frame.render(
         "result.html",
         strips=_strips(looked),
         orders=orders,
         quiet=_quiet(looked),
         clear=bool(looked.judged) and all(order.assessment.outcome is OrderOutcome.MEETS for order, _ in looked.judged),
-        missing=any(order["missing"] for order in orders),
-        form=form,
+        form=form and live,
+        live=live,
         cards=cards,
         dropped=dropped,
         problem=looked.problem,
@@ -96,11 +100,19 @@ def _order(judged: Judged, revision: Revision, width: int) -> Json:
         "name": judged.order.named,
         "findings": [_full(one) for one in told.get("findings", ())],
         "missing": told.get("missing", []),
+        "questions": _questions(judged, revision),
         "refer_to": told.get("refer_to", []),
         "notes": told.get("notes", []),
         "picture": picture(judged, revision, width),
         "preparations": _preparations(judged, revision),
     }
+
+
+def _questions(judged: Judged, revision: Revision) -> dict[str, str]:
+    """The missing facts that the form asks for, each with its first question."""
+    asked = {one.fact: questionnaire(revision, "", [one.fact])["item"] for one in judged.assessment.missing}
+    names = {fact: [item["linkId"] for item in items] for fact, items in asked.items() if items}
+    return {fact: fact if fact in items else items[0] for fact, items in names.items()}
 
 
 def _full(found: Json) -> Json:
@@ -167,8 +179,10 @@ def _vials(vials: Any, waste: Decimal) -> list[Json]:
     return drawn[:24]
 
 
-def _cards(cards: list[Json], profile: str) -> tuple[list[Json], str]:
-    """The cards as an EHR of this kind takes them, and a word on what it does not show."""
+def _cards(looked: Looked, profile: str) -> tuple[list[Json], str]:
+    """The cards as an EHR of this kind takes them, each with the place of its order; and what is not shown of them."""
+    cards: list[Json] = looked.answer["cards"]
+    places = {card.get("uuid"): place for place, (one, _) in enumerate(looked.judged) for card in one.cards}
     shaped = [PROFILES[profile](dict(card), Showing()) for card in cards]
     details = {card.get("uuid"): card.get("detail", "") for card in cards}
     shown = [
@@ -179,6 +193,7 @@ def _cards(cards: list[Json], profile: str) -> tuple[list[Json], str]:
             "overrideReasons": [],
             **card,
             "detail": details.get(card.get("uuid"), ""),
+            "order": places.get(card.get("uuid"), 0),
         }
         for card in shaped
     ]
