@@ -807,3 +807,24 @@ def test_without_a_script_nothing_can_be_pressed_that_does_nothing(chromium, add
     page.goto(address)
     assert page.locator("button:enabled:visible, select:enabled:visible, input:enabled:visible").count() == 0
     context.close()
+
+
+def test_no_story_needs_scrolling_to_the_side(chromium, address):
+    context = chromium.new_context(viewport={"width": 400, "height": 900}, base_url=address)
+    page = context.new_page()
+    page.goto("/")
+    settled(page)
+    wide = {}
+    for story in page.locator("#story option:not([hidden])").evaluate_all("all => all.map(one => one.value)"):
+        before = page.evaluate("document.documentElement.dataset.turn")
+        page.select_option("#story", story)
+        page.wait_for_function(
+            "before => document.documentElement.dataset.turn !== before"
+            " && document.querySelector('#outcome').ariaBusy === 'false'",
+            arg=before,
+        ) if story != "nsclc-unresectable-overdose" else None
+        page.evaluate("for (const one of document.querySelectorAll('#result details')) one.open = true")
+        if (over := page.evaluate("document.documentElement.scrollWidth")) > 400:
+            wide[story] = over
+    context.close()
+    assert wide == {}

@@ -4,6 +4,7 @@ import html
 import json
 import re
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -177,10 +178,11 @@ async def evaluated(client, story, **knobs):
 
 async def test_no_order_that_passes_stands_for_one_that_does_not(client):
     answer = await evaluated(client, "two-orders")
-    strips = re.findall(r'<section class="strip ([\w-]+)" aria-label="What it comes to: (\S+)"', answer["html"])
-    assert strips == [("meets", "MedicationRequest/rx-1"), ("needs-documentation", "MedicationRequest/rx-2")]
-    assert "MedicationRequest/rx-1: Meets the policy" in answer["said"]
-    assert "MedicationRequest/rx-2: Needs documentation; dose exceeds the limit" in answer["said"]
+    strips = re.findall(r'<section class="strip ([\w-]+)" aria-label="What it comes to: ([^"]+)"', answer["html"])
+    orders = [f"Durvalumab 1,500 mg every {weeks} weeks (MedicationRequest/rx-{n})" for n, weeks in ((1, 4), (2, 2))]
+    assert strips == [("meets", orders[0]), ("needs-documentation", orders[1])]
+    assert f"{orders[0]}: Meets the policy" in answer["said"]
+    assert f"{orders[1]}: Needs documentation; dose exceeds the limit" in answer["said"]
 
 
 async def test_an_order_that_was_not_judged_is_not_said_to_be_none(client):
@@ -483,3 +485,37 @@ async def test_what_the_request_does_not_carry_is_told_and_does_not_stand(client
         "tremelimumab=75 (no tremelimumab of this dose is ordered with it)",
         "cycles=2.5 (not a value that this knob takes)",
     ]
+
+
+async def test_coverage_information_is_worded(client):
+    shown = (await evaluated(client, "nsclc-unresectable-overdose"))["html"]
+    part = shown.partition('class="panel coverage"')[2].partition("</section>")[0]
+    assert not re.search("auth-needed|withpa|allowed-|cat-|>clinical<", part)
+    assert "<dt>Prior authorization</dt><dd>needed</dd>" in part
+
+
+async def test_every_row_can_be_tried_at_its_limit_and_above_it(client):
+    page = (await client.get("/policies/CP.PHAR.339", headers=HTML)).text
+    links = re.findall(r'<a href="/#([^"]+)">(at the limit|above it)</a>', page)
+    assert len(links) > 20
+    for link, words in links:
+        state = dict(parse_qsl(html.unescape(link), keep_blank_values=True))
+        answer = await evaluated(client, state.pop("story"), **state)
+        assert answer["unused"] == [], link
+        assert ("dose exceeds the limit" in answer["said"]) is (words == "above it"), link
+        if words == "at the limit":
+            assert answer["said"].startswith("Meets the policy; dose within the limit"), link
+
+
+async def test_a_dose_table_has_no_empty_column(client):
+    page = (await client.get("/policies/CP.PHAR.339", headers=HTML)).text
+    for section in re.findall(r'<section class="panel" id="I[^"]*">.*?</section>', page, re.DOTALL):
+        tables = re.findall(r'<table class="doses">.*?</table>', section, re.DOTALL)
+        heads = [re.findall(r"<th scope=\"col\"[^>]*>([^<]*)", table) for table in tables]
+        assert all(head == heads[0] for head in heads), "the tables of a section align"
+        cells = [
+            re.findall(r"<t[dh](?: class=\"[\w ]*\"| scope=\"row\"[^>]*)?>(.*?)</t[dh]>", row)
+            for row in re.findall(r"<tbody>(.*)</tbody>", "".join(tables), re.DOTALL)[0].split("</tr>")
+            if "<td" in row
+        ]
+        assert all(any(column) for column in zip(*cells, strict=False))

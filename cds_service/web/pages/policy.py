@@ -65,11 +65,14 @@ def policy_page(request: Request, revisions: Sequence[Revision]) -> Response:
 
 
 def _pathway(pathway: Pathway, drug: Drug) -> dict[str, Any]:
+    tables = [(setting, _rows(pathway, setting, rows, drug)) for setting, rows in pathway.tables.items() if rows]
+    named = ("phase", "cycles", "partner")  # a column of which no table of the section has anything is left out
     return {
         "section": pathway.section,
         "label": pathway.label,
         "approval": approval(pathway),
-        "tables": [(setting, _rows(pathway, setting, rows, drug)) for setting, rows in pathway.tables.items() if rows],
+        "tables": tables,
+        "columns": {name: any(row[name] for _, rows in tables for row in rows) for name in named},
         "criteria": [outline(criterion) for criterion in pathway.criteria],
     }
 
@@ -117,6 +120,9 @@ def _tries(pathway: Pathway, setting: str | None, row: DoseRow) -> list[tuple[st
     if row.phase:
         knobs["phase"] = row.phase
         knobs["cycles"] = str(row.cycles) if row.phase == COMBINATION and row.cycles else ""
+    partner = row.partner
+    if partner is not None and partner.drug == "tremelimumab" and partner.cap is not None:
+        knobs["tremelimumab"] = plain(partner.cap.at(_weight_in(row.band)))
     per_kg = bool(row.cap.mg_per_kg)
     amount = row.cap.mg_per_kg if per_kg else row.cap.mg
     found = []

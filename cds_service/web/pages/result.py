@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cds_service.cards.text import in_mg_per_kg
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
-from cds_service.criteria.words import NOT_APPLICABLE
+from cds_service.criteria.words import NOT_APPLICABLE, capital
 from cds_service.dosing import steps
 from cds_service.explanation import to_json
 from cds_service.pharmacy import prepare
@@ -48,6 +48,30 @@ _COVERAGE_PARTS = {
     "dependency": "Depends on",
     "detail": "Detail",
 }
+
+
+_COVERAGE_WORDS = {
+    "auth-needed": "needed",
+    "no-auth": "not needed",
+    "satisfied": "given already",
+    "performpa": "can be given with this order",
+    "conditional": "depends on what is missing",
+    "indeterminate": "not decided by this service",
+    "covered": "yes",
+    "not-covered": "no",
+    "clinical": "clinical documents",
+    "admin": "administrative documents",
+    "withpa": "with the request for prior authorization",
+    "withclaim": "with the claim",
+    "OTH": "other, see the details",
+    "allowed-quantity": "Allowed amount",
+    "allowed-period": "Allowed time",
+    "instructions": "What to do",
+    "policy-link": "Policy",
+    "cat-limitation": "Limit",
+    "cat-other": "Other",
+}
+"""Codes of coverage information in plain words; the code itself stands in the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +121,7 @@ def _asks(fact: str) -> str:
 def _order(judged: Judged, revision: Revision, width: int) -> Json:
     told = to_json(judged.assessment, position=judged.order.position)
     return {
-        "name": judged.order.named,
+        "name": _named(judged, revision),
         "findings": [_full(one) for one in told.get("findings", ())],
         "missing": told.get("missing", []),
         "questions": _questions(judged, revision),
@@ -106,6 +130,12 @@ def _order(judged: Judged, revision: Revision, width: int) -> Json:
         "picture": picture(judged, revision, width),
         "preparations": _preparations(judged, revision),
     }
+
+
+def _named(judged: Judged, revision: Revision) -> str:
+    """An order in words, with its reference to tell it from another."""
+    ordered = frame.in_words(f"{revision.drug.name} {judged.assessment.dose.ordered}".strip())
+    return f"{capital(ordered)} ({judged.order.named})"
 
 
 def _questions(judged: Judged, revision: Revision) -> dict[str, str]:
@@ -213,10 +243,10 @@ def _strips(looked: Looked) -> list[Json]:
     count = len(looked.judged)
     strips = [_strip(judged.assessment, looked) for judged, _ in looked.judged]
     if count > 1:
-        for number, (strip, (judged, _)) in enumerate(zip(strips, looked.judged, strict=True), 1):
+        for number, (strip, (judged, revision)) in enumerate(zip(strips, looked.judged, strict=True), 1):
             turned = ", the one the knobs turn" if number == 1 else ""
-            strip["name"] = judged.order.named
-            strip["kicker"] = f"{judged.order.named}, order {number} of {count}{turned}: {strip['kicker']}"
+            strip["name"] = _named(judged, revision)
+            strip["kicker"] = f"{strip['name']}, order {number} of {count}{turned}: {strip['kicker']}"
     return strips
 
 
@@ -271,8 +301,8 @@ def said(looked: Looked) -> str:
     cards = "no card" if not count else "1 card" if count == 1 else f"{count} cards"
     several = len(looked.judged) > 1
     orders = [
-        f"{judged.order.named}: {in_short(judged.assessment)}" if several else in_short(judged.assessment)
-        for judged, _ in looked.judged
+        f"{_named(judged, revision)}: {in_short(judged.assessment)}" if several else in_short(judged.assessment)
+        for judged, revision in looked.judged
     ]
     return f"{'. '.join(orders)}; {cards}."
 
@@ -301,9 +331,10 @@ def _part(part: Mapping[str, Any]) -> tuple[str, str] | None:
 def _flat(value: Any) -> str:
     """A FHIR value in short words."""
     if not isinstance(value, dict):
-        return str(value).lower() if isinstance(value, bool) else str(value)
+        said = str(value).lower() if isinstance(value, bool) else str(value)
+        return _COVERAGE_WORDS.get(said, said)
     if "coding" in value or "text" in value:
-        return str(value.get("text") or " ".join(str(one.get("code", "")) for one in value.get("coding", ())))
+        return str(value.get("text") or " ".join(_flat(one.get("code", "")) for one in value.get("coding", ())))
     if "start" in value or "end" in value:
         return f"{value.get('start', '')} to {value.get('end', '')}"
     return " ".join(_flat(one) for key, one in value.items() if key not in {"system"})
