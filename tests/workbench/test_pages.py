@@ -143,7 +143,7 @@ def test_a_row_is_tried_at_a_weight_that_it_is_for(tmp_path):
     file = tmp_path / "other.yaml"
     file.write_text(text)
     revision = load_revision(file)
-    (_, rows), *_ = policy._pathway(revision.pathways[0], revision.drug)["tables"]
+    (_, rows), *_ = policy._pathway(revision.pathways[0], revision)["tables"]
     assert [re.search(r"weight=(\d+)", row["tries"][0][1])[1] for row in rows] == ["10", "70", "80"]
 
 
@@ -519,3 +519,12 @@ async def test_a_dose_table_has_no_empty_column(client):
             if "<td" in row
         ]
         assert all(any(column) for column in zip(*cells, strict=False))
+
+
+async def test_the_policy_page_names_diseases_and_not_their_keys(client):
+    page = (await client.get("/policies/CP.PHAR.339", headers=HTML)).text
+    for text in (html.unescape(re.sub(r"<[^>]+>", "", page)), render(REVISION)):
+        assert not re.search(r": (nsclc|es-sclc|btc|hcc)\b|\((nsclc|es-sclc)\)", text)
+        assert "extensive-stage small cell lung cancer" in text
+        assert "up to 12 months in total, less the months already received; others: 12 months" in text
+        assert "5 doses at most (4 in the cycles, 1 in maintenance)" in text
