@@ -289,5 +289,4 @@ def _workbench(
 
 
 async def _answered(request: Request, error: Exception) -> Response:
-    del request
-    return answer_to(error)
+    return answer_to(error, request.headers.get("accept", ""))

@@ -20,8 +20,11 @@ from cds_service.criteria.quantity import in_weeks, plain
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from cds_service.criteria.criterion import DoseRow
     from cds_service.policies.model import LineOfBusinessWord, PoliciesWord, PolicyWord, ReferralWord
     from cds_service.policies.revision import Pathway, Revision
+
+    Titles = Mapping[str, str]
 
 
 class Line(NamedTuple):
@@ -33,10 +36,15 @@ class Line(NamedTuple):
     parts: tuple[Line, ...]
 
 
-def outline(criterion: Criterion) -> Line:
+def outline(criterion: Criterion, revision: Revision) -> Line:
     """A criterion and what it rests on, for pages that lay it out themselves."""
-    parts = tuple(outline(part) for part in _cited(criterion))
-    return Line(criterion.cite or "", criterion.label, _inline(criterion, cited=False), parts)
+    parts = tuple(outline(part, revision) for part in _cited(criterion))
+    return Line(criterion.cite or "", criterion.label, _inline(criterion, titles_of(revision), cited=False), parts)
+
+
+def titles_of(revision: Revision) -> Titles:
+    """The diseases that the policy names, each under its key."""
+    return {key: word.title for key, word in revision.document.diseases.items()}
 
 
 def render(revision: Revision) -> str:
@@ -55,14 +63,14 @@ def _page(revision: Revision) -> Iterator[str]:
     yield "## Criteria"
     yield ""
     for pathway in revision.pathways:
-        yield from _criteria(pathway)
+        yield from _criteria(pathway, titles_of(revision))
     for referral in revision.document.referrals:
         yield from _referral(referral, revision.document.lines_of_business)
     yield from _other_policies(revision.document)
     yield "## Settings"
     yield ""
     for name, criterion in revision.settings.items():
-        yield f"- **{name}**: {_inline(criterion)}"
+        yield f"- **{name}**: {_inline(criterion, titles_of(revision))}"
     yield ""
     yield from _remarks(revision.document)
 
@@ -91,13 +99,13 @@ def _head(revision: Revision) -> Iterator[str]:
     yield ""
 
 
-def _criteria(pathway: Pathway) -> Iterator[str]:
+def _criteria(pathway: Pathway, titles: Titles) -> Iterator[str]:
     yield f"### {pathway.section} {pathway.label}"
     yield ""
-    yield f"All of these; approval {approval(pathway)}."
+    yield f"All of these. Approval: {approval(pathway, titles)}."
     yield ""
     for criterion in pathway.criteria:
-        yield from _criterion(criterion, 0)
+        yield from _criterion(criterion, titles, 0)
     yield ""
 
 
@@ -174,19 +182,32 @@ def routes(referral: ReferralWord) -> list[tuple[PoliciesWord, str]]:
     ]
 
 
-def approval(pathway: Pathway) -> str:
+def approval(pathway: Pathway, titles: Titles) -> str:
     """How long the policy would approve."""
     texts = []
     for word in pathway.approval:
         text = f"{plain(word.months)} months"
         if word.less:
-            text += " in total, months received taken off"
+            text = f"up to {text} in total, less the months already received"
         if word.disease:
-            text += f" ({word.disease})"
+            text = f"{titles.get(word.disease, word.disease)}: {text}"
         elif len(pathway.approval) > 1:
-            text += " otherwise"
+            text = f"others: {text}"
         texts.append(text)
-    return ", ".join(texts)
+    return "; ".join(texts)
+
+
+def partner_of(row: DoseRow) -> str:
+    """The drug that a row is tied to, in words; more doses of it than there are cycles go on into maintenance."""
+    partner = row.partner
+    if partner is None:
+        return ""
+    text = partner.drug + (f" {partner.cap}" if partner.cap else "")
+    if partner.doses:
+        text += f", {partner.doses} dose{'s' if partner.doses > 1 else ''} at most"
+        if row.cycles and partner.doses > row.cycles:
+            text += f" ({row.cycles} in the cycles, {partner.doses - row.cycles} in maintenance)"
+    return text
 
 
 def _dose_table(pathway: Pathway) -> Iterator[str]:
@@ -196,28 +217,23 @@ def _dose_table(pathway: Pathway) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|"
     for setting, rows in pathway.tables.items():
         for row in rows:
-            partner = ""
-            if row.partner is not None:
-                partner = row.partner.drug + (f" {row.partner.cap}" if row.partner.cap else "")
-                doses = row.partner.doses
-                partner += f", {doses} dose{'s' if doses > 1 else ''} at most" if doses else ""
             every = in_weeks(row.every_days)
             yield (
                 f"| {row.cite} | {setting or ''} | {row.band} | {row.phase or ''} | {row.cap} | {every} "
-                f"| {row.cycles or ''} | {partner} |"
+                f"| {row.cycles or ''} | {partner_of(row)} |"
             )
     yield ""
 
 
-def _criterion(criterion: Criterion, depth: int) -> Iterator[str]:
+def _criterion(criterion: Criterion, titles: Titles, depth: int) -> Iterator[str]:
     """A cited criterion as a list item; conditions without a citation are written into it."""
     indent = "  " * depth
     parts = list(_cited(criterion))
     head = f"{indent}- **{criterion.cite}** {criterion.label}"
-    words = _inline(criterion, cited=False)
+    words = _inline(criterion, titles, cited=False)
     yield f"{head}: {words}" if words else head
     for part in parts:
-        yield from _criterion(part, depth + 1)
+        yield from _criterion(part, titles, depth + 1)
 
 
 def _cited(criterion: Criterion) -> Iterator[Criterion]:
@@ -229,19 +245,20 @@ def _cited(criterion: Criterion) -> Iterator[Criterion]:
             yield from _cited(part)
 
 
-def _inline(criterion: Criterion, *, cited: bool = True) -> str:
+def _inline(criterion: Criterion, titles: Titles, *, cited: bool = True) -> str:
     """A clause in words. With ``cited`` false, cited parts are only named."""
     match criterion.clause:
         case FactTest() as test:
-            return f"{test.meaning}: {_requirement(test)}" + (
+            return f"{test.meaning}: {_requirement(test, titles)}" + (
                 f" ({', '.join('no' if v is False else str(v) for v in test.open_if)}: ask)" if test.open_if else ""
             )
         case AllOf(parts=parts):
-            return _joined(parts, " **and** ", cited=cited)
+            return _joined(parts, titles, " **and** ", cited=cited)
         case AnyOf(parts=parts):
-            return _joined(parts, " **or** ", cited=cited)
+            return _joined(parts, titles, " **or** ", cited=cited)
         case Given(condition=condition, then=then):
-            return f"if {_inline(condition)}, then {_inline(then, cited=False) if not then.cite else then.cite}"
+            follows = then.cite or _inline(then, titles, cited=False)
+            return f"if {_inline(condition, titles)}, then {follows}"
         case Companions() as companions:
             text = f"given with {companions.requirement}"
             return text + "".join(f" ({drug} is no substitute for {place})" for drug, place in companions.not_instead)
@@ -253,18 +270,20 @@ def _inline(criterion: Criterion, *, cited: bool = True) -> str:
             return f"*{unclear.because}*"
 
 
-def _joined(parts: tuple[Criterion, ...], joint: str, *, cited: bool) -> str:
+def _joined(parts: tuple[Criterion, ...], titles: Titles, joint: str, *, cited: bool) -> str:
     texts = []
     for part in parts:
         if part.cite:
             texts.append(part.cite)
         else:
-            text = _inline(part, cited=cited)
+            text = _inline(part, titles, cited=cited)
             texts.append(f"({text})" if isinstance(part.clause, AllOf | AnyOf) and len(parts) > 1 else text)
     return joint.join(texts)
 
 
-def _requirement(test: FactTest) -> str:
+def _requirement(test: FactTest, titles: Titles) -> str:
     if test.equals in {(True,), (False,)}:
         return "yes" if test.equals == (True,) else "no"
+    if test.fact in {"indication", "disease"} and test.equals is not None:
+        return " or ".join(titles.get(str(value), str(value)) for value in test.equals)
     return test.requirement

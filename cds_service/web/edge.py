@@ -19,11 +19,13 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from cds_service import logs, telemetry
-from cds_service.errors import BusyError, OperatorError, RequestError
+from cds_service.errors import BusyError, NotFoundError, OperatorError, RequestError
 from cds_service.trace import begin, current, end
 from cds_service.web.http import problem
 from cds_service.web.journal import timed
 from cds_service.web.life import Life
+from cds_service.web.negotiation import prefers_html
+from cds_service.web.pages import frame
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,6 +57,7 @@ _PREFLIGHT = {
     "access-control-allow-headers": "Authorization, Content-Type",
     "access-control-max-age": "600",
 }
+_NOTHING = "There is nothing at this address."
 _SPANS = {"call": "POST /cds-services/{id}", "feedback": "POST /cds-services/{id}/feedback"}
 """What a span of a request is called, by its endpoint."""
 
@@ -150,9 +153,16 @@ def _read(headers: list[tuple[bytes, bytes]]) -> tuple[bytes, bool, bytes]:
     return usable, preflight, traceparent
 
 
-def answer_to(error: Exception) -> Response:
-    """The answer to whatever kept a request from being answered: an OperationOutcome without details of a crash."""
+def answer_to(error: Exception, accept: str = "") -> Response:
+    """The answer to whatever kept a request from being answered: an OperationOutcome without details of a crash.
+
+    A browser that asks for what is not there gets a page, by the Accept header.
+    """
     match error:
+        case NotFoundError() if prefers_html(accept):
+            return frame.page("problem.html", 404, title="Not found", text=error.message)
+        case HTTPException(status_code=404) if prefers_html(accept):
+            return frame.page("problem.html", 404, title="Not found", text=_NOTHING)
         case RequestError():
             headers = dict(_HEADERS.get(error.status, {}))
             if isinstance(error, OperatorError):
@@ -161,7 +171,7 @@ def answer_to(error: Exception) -> Response:
                 headers["retry-after"] = str(error.retry_after)
             return problem(error.status, error.code, error.message, expression=error.expression, headers=headers)
         case HTTPException(status_code=404):
-            return problem(404, "not-found", "There is nothing at this address.")
+            return problem(404, "not-found", _NOTHING)
         case HTTPException(status_code=405):
             return problem(405, "not-supported", "This address does not answer that method.", headers=error.headers)
     return problem(500, "exception", "The request could not be processed. Nothing was checked.")

@@ -272,7 +272,7 @@ def test_two_policies_do_not_judge_one_drug(tmp_path: Path) -> None:
 
 def test_approval_months_are_told_with_the_disease_they_are_for(tmp_path: Path) -> None:
     path = edited(tmp_path, "nsclc, months: 12, less: months_on_therapy}", "nsclc, months: 6}")
-    assert "approval 6 months (nsclc), 12 months otherwise." in render(load_revision(path))
+    assert "Approval: non-small cell lung cancer: 6 months; others: 12 months." in render(load_revision(path))
 
 
 def test_a_disease_is_known_by_its_key_and_by_its_title() -> None:

@@ -336,7 +336,7 @@ def test_what_a_link_cannot_say_is_told(page):
     settled(page)
     page.wait_for_selector("#said.failed")
     words = page.locator("#said").inner_text()
-    assert "Not used, because no knob takes it: dose." in words
+    assert "Not used: dose=-5 (not a value that this knob takes)." in words
     assert "no longer kept" in words
     assert page.url.endswith(f"{WITHIN}&weight=71")
 
@@ -346,7 +346,8 @@ def test_the_skip_link_keeps_what_was_chosen(page):
     page.wait_for_selector("#headline:has-text('Needs documentation')")
     page.focus(".skip")
     page.keyboard.press("Enter")
-    page.wait_for_url("**/#main")
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert page.url.endswith(f"{WITHIN}&dose=1600"), "a way within the page leaves the state in its address"
     turned(page, "weight", "71")
     assert page.input_value("#k-dose") == "1600"
 
@@ -567,3 +568,263 @@ def test_text_of_a_record_is_inert(page):
     page.click("#open-form") if page.locator("#open-form").count() else None
     assert re.search(r"/attest/|/$", page.url)
     assert page.locator("main img, main style, main script").count() == 0
+
+
+def test_a_superseded_evaluation_says_nothing_any_more(troubled):
+    """The answer to a state that no longer stands there is not waited for, and its lateness is not told."""
+    page = troubled
+    page.add_init_script(
+        "const whole = fetch; window.dropped = [];"
+        "fetch = (url, how) => {"
+        " how.signal.addEventListener('abort', () => dropped.push(how.body)); return whole(url, how); };"
+    )
+    page.clock.install()
+    page.goto(WITHIN)
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    page.route("**/workbench/evaluate", lambda route: None)  # never answered
+    page.select_option("#k-stage", "IV")
+    page.wait_for_selector("#outcome[aria-busy=true]")
+    page.unroute("**/workbench/evaluate")
+    page.select_option("#k-stage", "IIIB")
+    settled(page)
+    assert json.loads(page.evaluate("dropped.at(-1)"))["knobs"] == {"stage": "IV"}
+    page.clock.fast_forward(1000)
+    assert page.locator("#said.waits, #outcome.late").count() == 0
+
+
+def test_what_is_typed_is_evaluated_when_the_typing_pauses(page):
+    page.goto(WITHIN)
+    settled(page)
+    asked = []
+    page.on("request", lambda one: asked.append(one.post_data_json["knobs"]) if "evaluate" in one.url else None)
+    page.focus("#k-dose")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("1600")
+    page.wait_for_selector("#headline:has-text('Needs documentation')")
+    assert asked[-1] == {"dose": "1600"}
+    assert len(asked) < 4
+    assert page.input_value("#k-dose") == "1600"
+
+
+@pytest.mark.parametrize(
+    ("knob", "typed", "words"),
+    [
+        ("weight", "62,5", "a point before decimals"),
+        ("weight", "70 kg", "a number alone"),
+        ("age", "17.9", "a whole number"),
+        ("cycles", "0", "from 1 to 200"),
+    ],
+)
+def test_what_is_no_plain_number_is_refused_with_words(page, knob, typed, words):
+    page.goto(WITHIN)
+    settled(page)
+    field = page.locator(f"#k-{knob}")
+    before = field.input_value(), field.evaluate("one => getComputedStyle(one).borderTopColor")
+    field.fill("")
+    field.press_sequentially(typed)
+    assert words in page.locator("#why").inner_text()
+    assert field.input_value() == typed, "it stays as it was typed"
+    assert (field.get_attribute("aria-invalid"), field.get_attribute("aria-describedby")) == ("true", "why")
+    assert field.evaluate("one => getComputedStyle(one).borderTopColor") != before[1]
+    assert not page.locator("#result").is_visible()
+    turned(page, knob, "71")
+    assert page.locator("[aria-invalid]").count() == 0
+
+
+def test_the_form_takes_no_comma_for_a_thousand(troubled):
+    page = troubled
+    page.goto("/#story=weight-not-recorded")
+    settled(page)
+    page.click("#open-form")
+    page.wait_for_url("**/attest/*")
+    page.focus("#i-weight_kg")
+    page.keyboard.type("62,5")
+    page.click("text=Save answers and evaluate again")
+    page.wait_for_selector(".trouble:has-text('with a point before decimals')")
+    assert page.input_value("#i-weight_kg") == "62,5"
+
+
+def test_a_weight_that_is_turned_is_recorded_and_one_that_is_not_sent_has_no_value(page):
+    page.goto("/#story=weight-not-sent")
+    settled(page)
+    assert page.input_value("#k-weight_state") == "not-sent"
+    turned(page, "weight", "80")
+    assert page.input_value("#k-weight_state") == "recorded"
+    turned(page, "weight_state", "unreachable")
+    assert (page.input_value("#k-weight"), page.input_value("#k-weight_state")) == ("", "unreachable")
+    assert page.url.endswith("#story=weight-not-sent&weight_state=unreachable")
+
+
+def test_the_dose_of_tremelimumab_can_be_turned_only_where_it_is_given(page):
+    page.goto("/#story=hcc-cycle-1")
+    settled(page)
+    assert page.locator("#k-tremelimumab").is_enabled()
+    turned(page, "tremelimumab", "75")
+    page.uncheck(".many input[value=tremelimumab]")
+    page.wait_for_selector("#k-tremelimumab:disabled")
+    assert page.input_value("#k-tremelimumab") == ""
+    assert "tremelimumab=" not in page.url
+
+
+def test_a_focused_field_follows_a_link(page):
+    page.goto(f"{WITHIN}&dose=1600")
+    settled(page)
+    page.focus("#k-dose")
+    page.evaluate("location.hash = location.hash.replace('1600', '1400')")
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    assert page.input_value("#k-dose") == "1400"
+
+
+def test_a_slider_goes_as_far_as_its_unit_does(page):
+    page.goto("/#story=weight-in-pounds")
+    settled(page)
+    assert page.get_attribute(".weight .slide", "max") == "287"
+    page.goto("/#story=weight-not-recorded")
+    page.wait_for_selector(".weight .slide.blank")
+    turned(page, "dose_unit", "mg/kg")
+    assert page.get_attribute(".dose .slide", "max") == "40"
+
+
+def test_a_card_answers_one_click(page):
+    page.goto("/#story=nsclc-unresectable-flat-dose-below-30kg")
+    settled(page)
+    sent = []
+    page.on("request", lambda one: sent.append(one.url) if one.url.endswith("/feedback") else None)
+    page.evaluate("() => { const one = document.querySelector('[data-accept]'); one.click(); one.click(); }")
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    assert len(sent) == 1
+
+
+def test_a_dismissed_card_leaves_its_finding_and_stays_away_when_the_window_changes(page):
+    page.goto("/")
+    settled(page)
+    page.click("article.card [data-dismiss]")
+    page.wait_for_selector("article.card", state="detached")
+    assert "Dismissed. The finding stands." in page.locator(".cards").inner_text()
+    assert page.locator("#jump").text_content().endswith("; no card left.")
+    assert headline(page) == "Needs documentation"
+    with page.expect_response("**/workbench/evaluate"):
+        page.set_viewport_size({"width": 1000, "height": 900})
+    page.wait_for_function("document.querySelector('svg.picture').clientWidth < 660")
+    assert page.locator("article.card").count() == 0
+
+
+def test_a_window_that_changes_keeps_what_was_chosen_on_a_card(page):
+    page.goto("/")
+    settled(page)
+    page.select_option("[data-reason]", "evidence")
+    page.focus("[data-reason]")
+    with page.expect_response("**/workbench/evaluate"):
+        page.set_viewport_size({"width": 1000, "height": 900})
+    page.wait_for_function("document.querySelector('svg.picture').clientWidth < 660")
+    assert page.input_value("[data-reason]") == "evidence"
+    assert page.evaluate("document.activeElement.matches('[data-reason]')")
+
+
+def test_a_message_is_brought_into_view(troubled):
+    page = troubled
+    page.goto("/")
+    settled(page)
+    page.route("**/workbench/form", lambda route: route.abort())
+    page.locator("#open-form").scroll_into_view_if_needed()
+    page.click("#open-form")
+    page.wait_for_selector("#said.failed")
+    assert page.evaluate(
+        "() => { const { top, bottom } = document.querySelector('#said').getBoundingClientRect();"
+        " return top >= document.querySelector('.top').getBoundingClientRect().bottom && bottom <= innerHeight; }"
+    )
+
+
+@pytest.mark.parametrize("pasted", ["[1]", "null", "5", "{}"])
+def test_what_is_no_request_is_said_to_be_none(page, pasted):
+    page.goto("/")
+    settled(page)
+    page.click("#paste")
+    page.fill("#pasted", pasted)
+    page.click("#paste-go")
+    assert "no CDS Hooks request" in page.locator("#paste-trouble").inner_text()
+    page.click("#paster [value=cancel]")
+    page.click("#paste")
+    assert page.locator("#paste-trouble").inner_text() == ""
+
+
+def test_a_story_that_does_not_exist_is_not_tried_again(troubled):
+    page = troubled
+    page.goto("/#story=nope")
+    page.wait_for_selector("#failed:has-text('Pick a story')")
+    assert not page.locator("#again").is_visible()
+    page.select_option("#story", "two-orders")
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+
+
+def test_a_jump_to_the_verdict_leaves_the_address_alone(chromium, address):
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, base_url=address)
+    page = context.new_page()
+    page.goto(WITHIN)
+    page.wait_for_selector("#jump:has-text('Meets the policy')")
+    page.click("#jump")
+    assert page.evaluate("document.activeElement.id") == "outcome"
+    assert page.url.endswith(WITHIN)
+    context.close()
+
+
+def test_the_second_of_two_orders_opens_its_own_form(page):
+    page.goto("/#story=two-orders&weight_state=none")
+    settled(page)
+    page.locator(".why button[data-order='1']").click()
+    page.wait_for_url("**/attest/*")
+    assert "MedicationRequest/rx-2" in page.locator(".ordered").inner_text()
+
+
+def test_a_knob_turned_after_a_form_counts(page):
+    page.goto("/#story=weight-not-recorded")
+    settled(page)
+    page.click("#open-form")
+    page.wait_for_url("**/attest/*")
+    page.fill("#i-weight_kg", "62.5")
+    page.click("text=Save answers and evaluate again")
+    page.click("#back")
+    settled(page)
+    page.wait_for_selector(".facts:has-text('62.5 kg')")
+    turned(page, "weight", "29")
+    assert "29 kg" in page.locator(".facts").inner_text()
+    assert page.input_value("#k-weight") == "29"
+
+
+def test_the_chosen_colours_are_those_of_every_page(page):
+    page.goto("/")
+    settled(page)
+    page.select_option("#theme", "dark")
+    for path in ("/policies/CP.PHAR.339", "/policies", "/"):
+        page.goto(path)
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(13, 20, 19)"
+    assert page.input_value("#theme") == "dark"
+
+
+def test_without_a_script_nothing_can_be_pressed_that_does_nothing(chromium, address):
+    context = chromium.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    assert page.locator("button:enabled:visible, select:enabled:visible, input:enabled:visible").count() == 0
+    context.close()
+
+
+def test_no_story_needs_scrolling_to_the_side(chromium, address):
+    context = chromium.new_context(viewport={"width": 400, "height": 900}, base_url=address)
+    page = context.new_page()
+    page.goto("/")
+    settled(page)
+    wide = {}
+    for story in page.locator("#story option:not([hidden])").evaluate_all("all => all.map(one => one.value)"):
+        before = page.evaluate("document.documentElement.dataset.turn")
+        page.select_option("#story", story)
+        page.wait_for_function(
+            "before => document.documentElement.dataset.turn !== before"
+            " && document.querySelector('#outcome').ariaBusy === 'false'",
+            arg=before,
+        ) if story != "nsclc-unresectable-overdose" else None
+        page.evaluate("for (const one of document.querySelectorAll('#result details')) one.open = true")
+        if (over := page.evaluate("document.documentElement.scrollWidth")) > 400:
+            wide[story] = over
+    context.close()
+    assert wide == {}

@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
@@ -10,7 +11,7 @@ from cds_service.app import SERVICES
 from cds_service.policies.library import load_library
 from cds_service.settings import Settings
 from cds_service.web.pages import knobs, positions, rewrite
-from cds_service.web.pages.form import Forms
+from cds_service.web.pages.form import Form, Forms
 from cds_service.web.pages.picture import picture
 from cds_service.web.pages.stories import stories
 from cds_service.web.pages.workbench import Workbench
@@ -85,6 +86,132 @@ async def test_words_of_the_dose_before_do_not_contradict_the_one_that_it_is_tur
     before = (await BENCH.look(base)).judged[0][0]
     after = (await BENCH.look(rewrite.turn(base, {"dose": "700"}, before))).judged[0][0]
     assert [judged.assessment.dose.verdict.value for judged in (before, after)] == ["exceeds", "ok"]
+
+
+OTHERWISE = {
+    **dict.fromkeys(("resectable", "metastatic", "locally_advanced", "off_label_evidence"), True),
+    **dict.fromkeys(("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt"), True),
+    "prior_therapy.progressed": True,
+    "line_of_therapy": "third",
+    "months_on_therapy": 7,
+    "responding": "stable",
+    "dose.value": 7,
+    "dose.unit": "mg",
+    "dose.interval_value": 7,
+    "dose.interval_unit": "d",
+    "weight_kg": 62.5,
+    "dose.phase": "combination",
+    "birth_date": "1950-02-03",
+    "indication": "hcc",
+    "diagnosis_status": "provisional",
+    "stage": "IIA",
+    "histology": "squamous",
+    "biomarkers.egfr": "positive",
+    "biomarkers.alk": "positive",
+    "combination_drugs": "gemcitabine",
+    "line_of_business": "medicaid",
+    "prescriber_specialty": "Dermatology",
+}
+"""Answers to everything that a knob stands for, newer than anything of the stories."""
+
+
+def answered_form(answers=OTHERWISE, turned=None, back=""):
+    """A workbench in which a form was answered, and the token of the form."""
+    kinds = {bool: "valueBoolean", int: "valueDecimal", float: "valueDecimal"}
+    items = [
+        {"linkId": name, "answer": [{kinds.get(type(value), "valueString"): value}]} for name, value in answers.items()
+    ]
+    bench = replace(BENCH, forms=Forms("http://cds.example"))
+    response = {"resourceType": "QuestionnaireResponse", "id": "t", "status": "completed", "item": items}
+    bench.forms._open["t"] = Form(
+        "t", None, None, back, answered={**response, "authored": "2026-11-22T10:00:00Z"}, turned=turned or {}
+    )
+    return bench
+
+
+@pytest.mark.parametrize(("knob", "value"), [*TURNS, ("companions", "cisplatin"), ("companions", "")])
+async def test_a_knob_that_is_turned_after_an_answer_replaces_it(knob, value):
+    if (knob, value) in {("cycles", ""), ("weight", ""), ("age", "")} or knob in {"dose_unit", "every_unit", "phase"}:
+        return
+    asked = {"story": "nsclc-unresectable-within-limit", "knobs": {knob: value}, "answers": "t"}
+    body, looked = await answered_form()._state(asked)
+    assert positions.read(body, looked.judged[0][0])[knob] == (value or positions.read({}, None)[knob])
+
+
+@pytest.mark.parametrize(("answer", "turned"), [("tremelimumab 300 mg", "75"), ("tremelimumab", "75")])
+async def test_the_dose_of_an_answered_companion_is_turned_like_any_other(answer, turned):
+    bench = answered_form({"combination_drugs": answer})
+    state = {"story": "hcc-partner-unknown", "answers": "t"}
+    body, looked = await bench._state({**state, "knobs": {"tremelimumab": turned}})
+    stand = positions.read(body, looked.judged[0][0])
+    assert (stand["companions"], stand["tremelimumab"]) == ("tremelimumab", turned)
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "left"), [("every", "2", ["dose.value"]), ("dose", "700", ["dose.interval"])]
+)
+async def test_a_schedule_that_is_turned_after_an_answer_is_the_one_that_is_judged(knob, value, left):
+    bench = answered_form({"dose.value": 9000, "dose.unit": "mg", "dose.interval_value": 9, "dose.interval_unit": "wk"})
+    state = {"story": "nsclc-unresectable-within-limit", "answers": "t"}
+    for turns, open_ in (({}, ["dose.value", "dose.interval"]), ({knob: value}, left)):
+        _, looked = await bench._state({**state, "knobs": turns})
+        assert [one.fact for one in looked.judged[0][0].assessment.dose.unsettled] == open_
+
+
+async def test_an_answer_replaces_the_knobs_that_were_turned_before_it():
+    turned = {"progressed": "", "weight": "50", "dose": "600"}
+    back = "story=nsclc-unresectable-within-limit&progressed=&weight=50&dose=600&answers=old"
+    bench = answered_form({"prior_therapy.progressed": False, "weight_kg": 62.5}, turned, back)
+    form = bench.forms.find("t")
+    assert form.state == "story=nsclc-unresectable-within-limit&dose=600&answers=t"
+    state = {"story": "nsclc-unresectable-within-limit", "answers": "t"}
+    for knobs_after, weight in (({"dose": "600"}, "62.5"), ({"dose": "600", "weight": "50"}, "50")):
+        body, looked = await bench._state({**state, "knobs": knobs_after})
+        stand = positions.read(body, looked.judged[0][0])
+        assert (stand["weight"], stand["progressed"], stand["dose"]) == (weight, "false", "600")
+
+
+async def test_answers_to_a_second_form_are_added_to_those_of_the_first():
+    bench = answered_form({"weight_kg": 62.5})
+    given = {
+        "resourceType": "QuestionnaireResponse",
+        "id": "u",
+        "status": "completed",
+        "authored": "2026-11-22T11:00:00Z",
+    }
+    item = {"linkId": "resectable", "answer": [{"valueBoolean": True}]}
+    bench.forms._open["u"] = Form("u", None, None, "", answered={**given, "item": [item]}, earlier="t")
+    body, looked = await bench._state({"story": "weight-not-recorded", "answers": "u", "knobs": {}})
+    stand = positions.read(body, looked.judged[0][0])
+    assert (stand["weight"], stand["resectable"]) == ("62.5", "true")
+
+
+@pytest.mark.parametrize("knob", ["weight", "dose", "every", "tremelimumab"])
+async def test_nought_is_sent_as_nought(knob):
+    story = "hcc-cycle-1" if knob == "tremelimumab" else "nsclc-unresectable-within-limit"
+    body, _ = await turned(story, {knob: "0"})
+    drafts = [entry["resource"] for entry in body["context"]["draftOrders"]["entry"]]
+    instruction = drafts[-1]["dosageInstruction"][0]
+    if knob == "weight":
+        sent = body["prefetch"]["weight"]["entry"][0]["resource"]["valueQuantity"]["value"]
+    elif knob == "every":
+        sent = instruction["timing"]["repeat"]["period"]
+    else:
+        sent = instruction["doseAndRate"][0]["doseQuantity"]["value"]
+    assert sent == 0
+
+
+@pytest.mark.parametrize(
+    ("knob", "value"),
+    [("cycles", "2.5"), ("cycles", "0"), ("age", "17.9"), ("weight", "62,5"), ("weight", "1e2"), ("weight", "1_0")],
+)
+def test_only_plain_numbers_are_taken(knob, value):
+    assert knobs.usable({knob: value}) == {}
+
+
+def test_what_is_not_recorded_has_no_value():
+    assert knobs.usable({"weight": "80", "weight_unit": "lb", "weight_state": "none"}) == {"weight_state": "none"}
+    assert knobs.usable({"weight": "80", "weight_state": "recorded"}) == {"weight": "80", "weight_state": "recorded"}
 
 
 @pytest.mark.parametrize("companions", ["", "tremelimumab", "cisplatin,etoposide", "carboplatin,nab-paclitaxel"])

@@ -4,6 +4,7 @@ import html
 import json
 import re
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -142,7 +143,7 @@ def test_a_row_is_tried_at_a_weight_that_it_is_for(tmp_path):
     file = tmp_path / "other.yaml"
     file.write_text(text)
     revision = load_revision(file)
-    (_, rows), *_ = policy._pathway(revision.pathways[0], revision.drug)["tables"]
+    (_, rows), *_ = policy._pathway(revision.pathways[0], revision)["tables"]
     assert [re.search(r"weight=(\d+)", row["tries"][0][1])[1] for row in rows] == ["10", "70", "80"]
 
 
@@ -177,10 +178,11 @@ async def evaluated(client, story, **knobs):
 
 async def test_no_order_that_passes_stands_for_one_that_does_not(client):
     answer = await evaluated(client, "two-orders")
-    strips = re.findall(r'<section class="strip ([\w-]+)" aria-label="What it comes to: (\S+)"', answer["html"])
-    assert strips == [("meets", "MedicationRequest/rx-1"), ("needs-documentation", "MedicationRequest/rx-2")]
-    assert "MedicationRequest/rx-1: Meets the policy" in answer["said"]
-    assert "MedicationRequest/rx-2: Needs documentation; dose exceeds the limit" in answer["said"]
+    strips = re.findall(r'<section class="strip ([\w-]+)" aria-label="What it comes to: ([^"]+)"', answer["html"])
+    orders = [f"Durvalumab 1,500 mg every {weeks} weeks (MedicationRequest/rx-{n})" for n, weeks in ((1, 4), (2, 2))]
+    assert strips == [("meets", orders[0]), ("needs-documentation", orders[1])]
+    assert f"{orders[0]}: Meets the policy" in answer["said"]
+    assert f"{orders[1]}: Needs documentation; dose exceeds the limit" in answer["said"]
 
 
 async def test_an_order_that_was_not_judged_is_not_said_to_be_none(client):
@@ -413,3 +415,116 @@ async def test_a_branch_that_does_not_apply_looks_like_no_failure(client):
     assert {"I.A.5.a.i", "I.A.5.b", "I.A.5.b.i"} <= aside
     assert "I.A.5.a.ii" in failed
     assert not aside & failed
+
+
+@pytest.mark.parametrize("path", ["/nope", "/policies/XX.PHAR.1", "/attest", "/workbench/nope"])
+async def test_a_browser_gets_a_page_for_what_is_not_there_and_a_service_an_outcome(client, path):
+    page = await client.get(path, headers=HTML)
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert '<a href="/">Back to the workbench</a>' in page.text
+    if path != "/attest":
+        answer = await client.get(path)
+        assert (answer.status_code, answer.json()["resourceType"]) == (404, "OperationOutcome")
+
+
+async def test_answers_to_a_form_that_is_gone_are_said_not_to_be_saved(client):
+    assert "Nothing was saved." in (await client.post("/attest/unknown", data={"a": "b"})).text
+    assert "saved" not in (await client.get("/attest/unknown")).text
+
+
+async def test_answers_can_be_changed(client):
+    url = await form_for(client, "weight-not-recorded")
+    await client.post(url, data={"weight_kg": "62.5"})
+    (change,) = re.findall(r'href="([^"]*)">Change answers', (await client.get(url)).text)
+    page = (await client.get(html.unescape(change))).text
+    assert 'name="weight_kg" type="text" inputmode="decimal" value="62.5"' in page
+    answer = await client.post(change, data={"weight_kg": "63"})
+    assert answer.headers["location"] == url
+    response = (await client.get(f"{url}/response")).json()
+    assert [item["answer"] for item in response["item"] if item["linkId"] == "weight_kg"] == [[{"valueDecimal": 63}]]
+
+
+async def test_the_form_is_for_the_order_that_was_asked_for(client):
+    request = json.loads(json.dumps(stories()["two-orders"].request))
+    request["prefetch"]["questionnaireResponses"] = {"resourceType": "Bundle", "type": "searchset", "total": 0}
+    request["context"]["draftOrders"]["entry"][1]["resource"]["dosageInstruction"][0].pop("doseAndRate")
+    state = {"request": request, "knobs": {}}
+    shown = (await client.post("/workbench/evaluate", json=state)).json()["html"]
+    links = re.findall(r'data-order="(\d)" data-fact="([^"]+)"', shown)
+    assert ("1", "dose.value") in links
+    assert ("0", "dose.value") not in links
+    for place, asked in ((0, False), (1, True)):
+        url = (await client.post("/workbench/form", json={**state, "order": place})).json()["url"]
+        page = (await client.get(url)).text
+        assert ('name="dose.value"' in page) is asked
+        assert [fact for at, fact in links if at == str(place) and f'id="q-{fact}"' not in page] == []
+
+
+@pytest.mark.parametrize("story", sorted(stories()))
+async def test_every_missing_fact_that_is_linked_is_asked(client, story):
+    shown = (await evaluated(client, story))["html"]
+    for place in sorted(set(re.findall(r'data-order="(\d)"', shown))):
+        url = (await client.post("/workbench/form", json={"story": story, "order": int(place)})).json()["url"]
+        page = (await client.get(url)).text
+        linked = re.findall(rf'data-order="{place}" data-fact="([^"]+)"', shown)
+        assert [fact for fact in linked if f'id="q-{fact}"' not in page] == []
+
+
+async def test_what_the_request_does_not_carry_is_told_and_does_not_stand(client):
+    answer = await evaluated(
+        client, "nsclc-unresectable-within-limit", weight="80", weight_state="not-sent", tremelimumab="75", cycles="2.5"
+    )
+    assert [answer["knobs"][name] for name in ("weight", "weight_state", "tremelimumab", "cycles")] == [
+        "",
+        "not-sent",
+        "",
+        "",
+    ]
+    assert answer["unused"] == [
+        "weight=80 (the weight is said not to be recorded)",
+        "tremelimumab=75 (no tremelimumab of this dose is ordered with it)",
+        "cycles=2.5 (not a value that this knob takes)",
+    ]
+
+
+async def test_coverage_information_is_worded(client):
+    shown = (await evaluated(client, "nsclc-unresectable-overdose"))["html"]
+    part = shown.partition('class="panel coverage"')[2].partition("</section>")[0]
+    assert not re.search("auth-needed|withpa|allowed-|cat-|>clinical<", part)
+    assert "<dt>Prior authorization</dt><dd>needed</dd>" in part
+
+
+async def test_every_row_can_be_tried_at_its_limit_and_above_it(client):
+    page = (await client.get("/policies/CP.PHAR.339", headers=HTML)).text
+    links = re.findall(r'<a href="/#([^"]+)">(at the limit|above it)</a>', page)
+    assert len(links) > 20
+    for link, words in links:
+        state = dict(parse_qsl(html.unescape(link), keep_blank_values=True))
+        answer = await evaluated(client, state.pop("story"), **state)
+        assert answer["unused"] == [], link
+        assert ("dose exceeds the limit" in answer["said"]) is (words == "above it"), link
+        if words == "at the limit":
+            assert answer["said"].startswith("Meets the policy; dose within the limit"), link
+
+
+async def test_a_dose_table_has_no_empty_column(client):
+    page = (await client.get("/policies/CP.PHAR.339", headers=HTML)).text
+    for section in re.findall(r'<section class="panel" id="I[^"]*">.*?</section>', page, re.DOTALL):
+        tables = re.findall(r'<table class="doses">.*?</table>', section, re.DOTALL)
+        heads = [re.findall(r"<th scope=\"col\"[^>]*>([^<]*)", table) for table in tables]
+        assert all(head == heads[0] for head in heads), "the tables of a section align"
+        cells = [
+            re.findall(r"<t[dh](?: class=\"[\w ]*\"| scope=\"row\"[^>]*)?>(.*?)</t[dh]>", row)
+            for row in re.findall(r"<tbody>(.*)</tbody>", "".join(tables), re.DOTALL)[0].split("</tr>")
+            if "<td" in row
+        ]
+        assert all(any(column) for column in zip(*cells, strict=False))
+
+
+async def test_the_policy_page_names_diseases_and_not_their_keys(client):
+    page = (await client.get("/policies/CP.PHAR.339", headers=HTML)).text
+    for text in (html.unescape(re.sub(r"<[^>]+>", "", page)), render(REVISION)):
+        assert not re.search(r": (nsclc|es-sclc|btc|hcc)\b|\((nsclc|es-sclc)\)", text)
+        assert "extensive-stage small cell lung cancer" in text
+        assert "up to 12 months in total, less the months already received; others: 12 months" in text
+        assert "5 doses at most (4 in the cycles, 1 in maintenance)" in text

@@ -7,10 +7,11 @@ QuestionnaireResponse: kept in this process and offered for download. Then the o
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -20,10 +21,11 @@ from cds_service.crd.evaluations import Evaluation
 from cds_service.errors import NotFoundError
 from cds_service.fhir.read import as_object, text
 from cds_service.web.pages import frame
-from cds_service.web.pages.sheet import Sheet, as_file, form_page, read_form, result_page
+from cds_service.web.pages.knobs import ANSWERED_BY
+from cds_service.web.pages.sheet import Sheet, as_file, form_page, given_in, own_answers, read_form, result_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import date
 
     from starlette.requests import Request
@@ -42,8 +44,9 @@ _MOST = 100
 class Form:
     """One form on its way: the evaluation it is for, its questions, and what was answered.
 
-    ``back`` is the state of the workbench it was opened from; None where a card's link opened it. ``owner`` is the
-    client that got the card.
+    ``back`` is the state of the workbench it was opened from, ``turned`` its knobs and ``earlier`` the token of the
+    form whose answers it rested on; without ``back`` a card's link opened it. ``owner`` is the client that got the
+    card.
     """
 
     token: str
@@ -52,6 +55,21 @@ class Form:
     back: str | None = None
     owner: str = ""
     answered: Json | None = None
+    turned: Mapping[str, str] = field(default_factory=dict)
+    earlier: str = ""
+
+    @property
+    def replaced(self) -> dict[str, str]:
+        """The knobs that were turned before what they stand for was answered."""
+        facts = own_answers(self.answered) if self.answered else set()
+        return {name: value for name, value in self.turned.items() if not facts.isdisjoint(ANSWERED_BY.get(name, ()))}
+
+    @property
+    def state(self) -> str:
+        """The state of the workbench with the answers: a knob that is turned in it is turned after them."""
+        gone = {*self.replaced, "answers"}
+        parts = [part for part in parse_qsl(self.back or "", keep_blank_values=True) if part[0] not in gone]
+        return urlencode([*parts, ("answers", self.token)])
 
 
 class Forms:
@@ -61,8 +79,20 @@ class Forms:
         self.base = base
         self._open: OrderedDict[str, Form] = OrderedDict()
 
-    def begin(self, judged: Judged, revision: Revision, body: Json, on: date, back: str) -> str:
-        """A form for a judged order of the workbench; answers the token that its address ends in."""
+    def begin(
+        self,
+        judged: Judged,
+        revision: Revision,
+        body: Json,
+        on: date,
+        back: str,
+        turned: Mapping[str, str],
+        answers: str,
+    ) -> str:
+        """A form for a judged order of the workbench; answers the token that its address ends in.
+
+        ``turned`` are the knobs of the state, ``answers`` is the token of the form that was answered before.
+        """
         assessment, order = judged.assessment, judged.order
         evaluation = Evaluation(
             assertion_id=token_urlsafe(16),
@@ -78,7 +108,9 @@ class Forms:
             asked=True,
             on=on,
         )
-        return self.of(evaluation, revision, on, back).token
+        opened = self.of(evaluation, revision, on, back)
+        opened.turned, opened.earlier = turned, answers
+        return opened.token
 
     def of(
         self, evaluation: Evaluation, revision: Revision, on: date, back: str | None = None, owner: str = ""
@@ -102,6 +134,16 @@ class Forms:
         """The response that was given to a form, None if there is none."""
         form = self._open.get(token)
         return form.answered if form else None
+
+    def steps(self, token: str) -> list[tuple[Mapping[str, str], Json]]:
+        """The answers to a form and to those before it, the oldest first, each with the knobs that it replaced."""
+        found: list[tuple[Mapping[str, str], Json]] = []
+        form = self._open.get(token)
+        while form is not None:
+            if form.answered is not None:
+                found.append((form.replaced, form.answered))
+            form = self._open.get(form.earlier)
+        return found[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +191,16 @@ class FormPages:
             return _gone()
         if form.answered is None:
             return form_page(form.sheet, base=base)
-        back = f"{base}/#{form.back}{'&' if form.back else ''}answers={form.token}" if form.back is not None else ""
+        if "change" in request.query_params:
+            return form_page(form.sheet, given_in(form.answered), base=base)
+        back = f"{base}/#{form.state}" if form.back is not None else ""
         return result_page(
             form.sheet,
             form.evaluation,
             form.answered,
             base=base,
             download=f"{base}/attest/{form.token}/response",
+            change=f"{base}/attest/{form.token}?change",
             back=back,
             kept=("The answers count in the workbench only. " if form.back is not None else _KEPT)
             + "Download them as a FHIR QuestionnaireResponse to file them in a chart.",
@@ -166,7 +211,7 @@ class FormPages:
         try:
             form = self.forms.find(request.path_params["token"])
         except NotFoundError:
-            return _gone()
+            return _gone("Nothing was saved. ")
         given = await read_form(request)
         items, trouble = form.sheet.read(given)
         if trouble:
@@ -185,6 +230,6 @@ class FormPages:
 _KEPT = "The answers are kept here, and count whenever an order of this patient is checked. "
 
 
-def _gone() -> Response:
-    words = "This form is not kept any more. Open it again from the card or from the workbench."
+def _gone(saved: str = "") -> Response:
+    words = f"{saved}This form is not kept any more. Open it again from the card or from the workbench."
     return frame.page("problem.html", 404, title="No such form", text=words)

@@ -10,6 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, Response
 
 from cds_service import __version__, wording
@@ -119,8 +120,8 @@ def render(template: str, **values: Any) -> str:
 class Page(HTMLResponse):
     """A page with the headers that keep it harmless.
 
-    Its template also gets ``base``, ``demo``, ``workbench``, and ``policies``: where the policy
-    is, or the list of several.
+    Its template also gets ``base``, ``demo``, ``workbench``, ``policies`` (where the policy is, or the list of several)
+    and ``theme``.
     """
 
     def __init__(self, template: str, status: int, values: dict[str, Any]) -> None:
@@ -133,11 +134,17 @@ class Page(HTMLResponse):
         running: Running = scope["app"].state.running
         numbers = running.library().policy_ids
         policies = f"policies/{numbers[0]}" if len(numbers) == 1 else "policies"
-        told = {"demo": running.demo, "workbench": running.workbench, "policies": policies}
+        told = {"demo": running.demo, "workbench": running.workbench, "policies": policies, "theme": _theme(scope)}
         values = {"base": scope.get("root_path", ""), **told, **self.values}
         self.body = self.render(render(self.template, **values))
         self.headers["content-length"] = str(len(self.body))
         await super().__call__(scope, receive, send)
+
+
+def _theme(scope: Scope) -> str:
+    """The colours that were chosen in the workbench, for every page and before any script runs."""
+    chosen = HTTPConnection(scope).cookies.get("theme", "")
+    return chosen if chosen in {"light", "dark"} else ""
 
 
 def page(template: str, status: int = 200, **values: Any) -> Page:

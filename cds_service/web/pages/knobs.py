@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from cds_service.facts.catalogue import STAGES
@@ -15,14 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Knob:
-    """One control. ``choices`` are (value, what is shown); without any it is a number. ``many`` takes several."""
+    """One control. ``choices`` are (value, what is shown); without any it is a number. ``many`` takes several.
+
+    A number lies from ``least`` to ``most``; ``whole`` numbers have no decimals.
+    """
 
     name: str
     label: str
     choices: tuple[tuple[str, str], ...] = ()
     many: bool = False
     unit: str = ""
+    least: int = 0
     most: int = 10000
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,30 @@ ATTESTED = {
     "phase": "dose.phase",
 }
 """Knobs that are answers of the form: the fact that each answers."""
+_AMOUNT, _INTERVAL = ("dose.value", "dose.unit"), ("dose.interval", "dose.interval_value", "dose.interval_unit")
+ANSWERED_BY: Mapping[str, tuple[str, ...]] = {
+    **{knob: (fact,) for knob, fact in ATTESTED.items()},
+    "months": ("months_on_therapy", "days_on_therapy", "therapy_start"),
+    "dose": _AMOUNT,
+    "dose_unit": _AMOUNT,
+    "every": _INTERVAL,
+    "every_unit": _INTERVAL,
+    "cycles": ("dose.cycles", "dose.count"),
+    "evidence": ("off_label_evidence",),
+    "weight": ("weight_kg",),
+    "weight_unit": ("weight_kg",),
+    "weight_state": ("weight_kg",),
+    "age": ("birth_date", "age"),
+    "indication": ("indication", "diagnosis_status"),
+    "stage": ("stage",),
+    "histology": ("histology",),
+    "egfr": ("biomarkers.egfr", "biomarkers.egfr_detail"),
+    "alk": ("biomarkers.alk",),
+    "companions": ("combination_drugs",),
+    "coverage": ("line_of_business",),
+    "prescriber": ("prescriber_specialty",),
+}
+"""The questions whose answers say what a knob says. The dose of tremelimumab is one part of an answer."""
 SCHEDULE = frozenset({"dose", "dose_unit", "every", "every_unit", "cycles"})
 """Knobs of the order's first instruction."""
 
@@ -102,7 +132,7 @@ GROUPS = (
             Knob("dose_unit", "Dose unit", (("mg", "mg"), ("mg/kg", "mg/kg"))),
             Knob("every", "Every", most=400),
             Knob("every_unit", "Interval unit", (("wk", "weeks"), ("d", "days"))),
-            Knob("cycles", "Times", most=200, unit="blank: open"),
+            Knob("cycles", "Times", least=1, most=200, whole=True, unit="blank: open"),
             Knob(
                 "phase", "Phase", (("", "not stated"), ("combination", "combination"), ("maintenance", "maintenance"))
             ),
@@ -119,7 +149,7 @@ GROUPS = (
             Knob("weight", "Weight", most=1000),
             Knob("weight_unit", "Weight unit", (("kg", "kg"), ("lb", "lb"))),
             Knob("weight_state", "Weight is", _WEIGHT_STATES),
-            Knob("age", "Age", most=130, unit="years"),
+            Knob("age", "Age", most=130, whole=True, unit="years"),
         ),
     ),
     Group(
@@ -163,6 +193,9 @@ GROUPS = (
     ),
 )
 
+_NUMBER = re.compile(r"\d{1,12}(\.\d{0,12})?|\.\d{1,12}", re.ASCII)
+_WHOLE = re.compile(r"\d{1,12}", re.ASCII)
+
 KNOBS = {knob.name: knob for group in GROUPS for knob in group.knobs}
 
 
@@ -179,17 +212,19 @@ def usable(given: Mapping[str, object]) -> dict[str, str]:
         elif knob.choices:
             if value in {key for key, _ in knob.choices} | ({*STAGES} if name == "stage" else set()):
                 kept[name] = value
-        elif value == "" or _number(value, knob.most) is not None:
+        elif value == "" or _fits(value.strip(), knob):
             kept[name] = value.strip()
+    if kept.get("weight_state", "recorded") != "recorded":  # what is not recorded has no value
+        kept.pop("weight", None)
+        kept.pop("weight_unit", None)
     return kept
 
 
-def _number(value: str, most: int) -> Decimal | None:
-    try:
-        number = Decimal(value.strip())
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() and 0 <= number <= most else None
+def _fits(value: str, knob: Knob) -> bool:
+    """Whether a knob that is a number takes a value."""
+    if not (_WHOLE if knob.whole else _NUMBER).fullmatch(value):
+        return False
+    return knob.least <= Decimal(value) <= knob.most
 
 
 def rescheduled(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from cds_service.criteria.criterion import COMBINATION
 from cds_service.criteria.quantity import in_weeks, plain
 from cds_service.policies.describe import KNOWN_LIMITS, source_attributes
 from cds_service.policies.diff import diff
-from cds_service.policies.render import approval, lines_of_business, outline, routes
+from cds_service.policies.render import approval, lines_of_business, outline, partner_of, routes, titles_of
 from cds_service.web.pages import frame
 
 if TYPE_CHECKING:
@@ -54,23 +54,28 @@ def policy_page(request: Request, revisions: Sequence[Revision]) -> Response:
         changes=diff(against, revision) if against else [],
         vials=", ".join(f"{plain(vial.mg)} mg / {plain(vial.ml)} mL" for vial in revision.drug.vials),
         unit=plain(revision.drug.billing_unit_mg) if revision.drug.billing_unit_mg else "",
-        pathways=[_pathway(pathway, revision.drug) for pathway in revision.pathways],
+        pathways=[_pathway(pathway, revision) for pathway in revision.pathways],
         lines=lines_of_business(revision),
         strength=plain(revision.drug.mg_per_ml) if revision.drug.mg_per_ml is not None else "",
         referrals=[(referral, routes(referral)) for referral in document.referrals],
         attributes=source_attributes(revision),
         limits=KNOWN_LIMITS,
-        settings=[(name, outline(criterion).words) for name, criterion in revision.settings.items()],
+        settings=[(name, outline(criterion, revision).words) for name, criterion in revision.settings.items()],
     )
 
 
-def _pathway(pathway: Pathway, drug: Drug) -> dict[str, Any]:
+def _pathway(pathway: Pathway, revision: Revision) -> dict[str, Any]:
+    tables = [
+        (setting, _rows(pathway, setting, rows, revision.drug)) for setting, rows in pathway.tables.items() if rows
+    ]
+    named = ("phase", "cycles", "partner")  # a column of which no table of the section has anything is left out
     return {
         "section": pathway.section,
         "label": pathway.label,
-        "approval": approval(pathway),
-        "tables": [(setting, _rows(pathway, setting, rows, drug)) for setting, rows in pathway.tables.items() if rows],
-        "criteria": [outline(criterion) for criterion in pathway.criteria],
+        "approval": approval(pathway, titles_of(revision)),
+        "tables": tables,
+        "columns": {name: any(row[name] for _, rows in tables for row in rows) for name in named},
+        "criteria": [outline(criterion, revision) for criterion in pathway.criteria],
     }
 
 
@@ -86,11 +91,6 @@ def _rows(pathway: Pathway, setting: str | None, rows: Sequence[DoseRow], drug: 
 
 
 def _row(row: DoseRow) -> dict[str, Any]:
-    partner = ""
-    if row.partner is not None:
-        partner = row.partner.drug + (f" {row.partner.cap}" if row.partner.cap else "")
-        doses = row.partner.doses
-        partner += f", {doses} dose{'s' if doses > 1 else ''} at most" if doses else ""
     return {
         "cite": row.cite,
         "band": str(row.band),
@@ -98,7 +98,7 @@ def _row(row: DoseRow) -> dict[str, Any]:
         "cap": str(row.cap),
         "every": in_weeks(row.every_days),
         "cycles": row.cycles or "",
-        "partner": partner,
+        "partner": partner_of(row),
     }
 
 
@@ -117,6 +117,9 @@ def _tries(pathway: Pathway, setting: str | None, row: DoseRow) -> list[tuple[st
     if row.phase:
         knobs["phase"] = row.phase
         knobs["cycles"] = str(row.cycles) if row.phase == COMBINATION and row.cycles else ""
+    partner = row.partner
+    if partner is not None and partner.drug == "tremelimumab" and partner.cap is not None:
+        knobs["tremelimumab"] = plain(partner.cap.at(_weight_in(row.band)))
     per_kg = bool(row.cap.mg_per_kg)
     amount = row.cap.mg_per_kg if per_kg else row.cap.mg
     found = []

@@ -32,8 +32,7 @@ def read(body: Json, judged: Judged | None) -> dict[str, str]:
         pounds = unit.startswith(("lb", "[lb"))
         found |= {"weight": value if pounds else plain(weight.value.kg), "weight_unit": "lb" if pounds else "kg"}
     else:
-        states = {Absence.NOT_SENT: "not-sent", Absence.UNREACHABLE: "unreachable"}
-        found["weight_state"] = states.get(weight.absence, "none")
+        found["weight_state"] = _WEIGHT_STATES.get(weight.absence, "recorded")  # if in a way that says no weight
     age = facts.value("age")
     found["age"] = (
         plain(age) if isinstance(age, Decimal) else _age(facts.value("birth_date"), facts.value("order_date"))
@@ -57,6 +56,14 @@ def read(body: Json, judged: Judged | None) -> dict[str, str]:
         if value is not None:
             found[knob] = str(value).lower() if isinstance(value, bool) else _shown(value)
     return found
+
+
+_WEIGHT_STATES = {
+    Absence.NOT_RECORDED: "none",
+    Absence.NOT_SENT: "not-sent",
+    Absence.NOT_PERMITTED: "unreachable",
+    Absence.UNREACHABLE: "unreachable",
+}
 
 
 def _shown(value: object) -> str:

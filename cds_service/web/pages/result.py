@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 from cds_service.cards.text import in_mg_per_kg
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
-from cds_service.criteria.words import NOT_APPLICABLE
+from cds_service.criteria.words import NOT_APPLICABLE, capital
 from cds_service.dosing import steps
 from cds_service.explanation import to_json
 from cds_service.pharmacy import prepare
 from cds_service.profiles import PROFILES, Showing
+from cds_service.questionnaire import questionnaire
 from cds_service.result import OrderOutcome
 from cds_service.values import dataclass
 from cds_service.web.pages import frame
@@ -49,6 +50,30 @@ _COVERAGE_PARTS = {
 }
 
 
+_COVERAGE_WORDS = {
+    "auth-needed": "needed",
+    "no-auth": "not needed",
+    "satisfied": "given already",
+    "performpa": "can be given with this order",
+    "conditional": "depends on what is missing",
+    "indeterminate": "not decided by this service",
+    "covered": "yes",
+    "not-covered": "no",
+    "clinical": "clinical documents",
+    "admin": "administrative documents",
+    "withpa": "with the request for prior authorization",
+    "withclaim": "with the claim",
+    "OTH": "other, see the details",
+    "allowed-quantity": "Allowed amount",
+    "allowed-period": "Allowed time",
+    "instructions": "What to do",
+    "policy-link": "Policy",
+    "cat-limitation": "Limit",
+    "cat-other": "Other",
+}
+"""Codes of coverage information in plain words; the code itself stands in the response."""
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
     """An answer of the service, with the orders it judged."""
@@ -60,18 +85,21 @@ class Looked:
     ms: float = 0.0
 
 
-def drawn(looked: Looked, profile: str, width: int, *, form: bool) -> str:
-    """The result as HTML: the cards as an EHR of a kind shows them. ``form``: there is one to lead to."""
+def drawn(looked: Looked, profile: str, width: int, *, form: bool, live: bool = True) -> str:
+    """The result as HTML: the cards as an EHR of a kind shows them.
+
+    ``form``: there is one to lead to. ``live``: a script answers what is pressed; what would do nothing is disabled.
+    """
     orders = [_order(judged, revision, width) for judged, revision in looked.judged]
-    cards, dropped = _cards(looked.answer["cards"], profile)
+    cards, dropped = _cards(looked, profile)
     return frame.render(
         "result.html",
         strips=_strips(looked),
         orders=orders,
         quiet=_quiet(looked),
         clear=bool(looked.judged) and all(order.assessment.outcome is OrderOutcome.MEETS for order, _ in looked.judged),
-        missing=any(order["missing"] for order in orders),
-        form=form,
+        form=form and live,
+        live=live,
         cards=cards,
         dropped=dropped,
         problem=looked.problem,
@@ -93,14 +121,28 @@ def _asks(fact: str) -> str:
 def _order(judged: Judged, revision: Revision, width: int) -> Json:
     told = to_json(judged.assessment, position=judged.order.position)
     return {
-        "name": judged.order.named,
+        "name": _named(judged, revision),
         "findings": [_full(one) for one in told.get("findings", ())],
         "missing": told.get("missing", []),
+        "questions": _questions(judged, revision),
         "refer_to": told.get("refer_to", []),
         "notes": told.get("notes", []),
         "picture": picture(judged, revision, width),
         "preparations": _preparations(judged, revision),
     }
+
+
+def _named(judged: Judged, revision: Revision) -> str:
+    """An order in words, with its reference to tell it from another."""
+    ordered = frame.in_words(f"{revision.drug.name} {judged.assessment.dose.ordered}".strip())
+    return f"{capital(ordered)} ({judged.order.named})"
+
+
+def _questions(judged: Judged, revision: Revision) -> dict[str, str]:
+    """The missing facts that the form asks for, each with its first question."""
+    asked = {one.fact: questionnaire(revision, "", [one.fact])["item"] for one in judged.assessment.missing}
+    names = {fact: [item["linkId"] for item in items] for fact, items in asked.items() if items}
+    return {fact: fact if fact in items else items[0] for fact, items in names.items()}
 
 
 def _full(found: Json) -> Json:
@@ -167,8 +209,10 @@ def _vials(vials: Any, waste: Decimal) -> list[Json]:
     return drawn[:24]
 
 
-def _cards(cards: list[Json], profile: str) -> tuple[list[Json], str]:
-    """The cards as an EHR of this kind takes them, and a word on what it does not show."""
+def _cards(looked: Looked, profile: str) -> tuple[list[Json], str]:
+    """The cards as an EHR of this kind takes them, each with the place of its order; and what is not shown of them."""
+    cards: list[Json] = looked.answer["cards"]
+    places = {card.get("uuid"): place for place, (one, _) in enumerate(looked.judged) for card in one.cards}
     shaped = [PROFILES[profile](dict(card), Showing()) for card in cards]
     details = {card.get("uuid"): card.get("detail", "") for card in cards}
     shown = [
@@ -179,6 +223,7 @@ def _cards(cards: list[Json], profile: str) -> tuple[list[Json], str]:
             "overrideReasons": [],
             **card,
             "detail": details.get(card.get("uuid"), ""),
+            "order": places.get(card.get("uuid"), 0),
         }
         for card in shaped
     ]
@@ -198,10 +243,10 @@ def _strips(looked: Looked) -> list[Json]:
     count = len(looked.judged)
     strips = [_strip(judged.assessment, looked) for judged, _ in looked.judged]
     if count > 1:
-        for number, (strip, (judged, _)) in enumerate(zip(strips, looked.judged, strict=True), 1):
+        for number, (strip, (judged, revision)) in enumerate(zip(strips, looked.judged, strict=True), 1):
             turned = ", the one the knobs turn" if number == 1 else ""
-            strip["name"] = judged.order.named
-            strip["kicker"] = f"{judged.order.named}, order {number} of {count}{turned}: {strip['kicker']}"
+            strip["name"] = _named(judged, revision)
+            strip["kicker"] = f"{strip['name']}, order {number} of {count}{turned}: {strip['kicker']}"
     return strips
 
 
@@ -256,8 +301,8 @@ def said(looked: Looked) -> str:
     cards = "no card" if not count else "1 card" if count == 1 else f"{count} cards"
     several = len(looked.judged) > 1
     orders = [
-        f"{judged.order.named}: {in_short(judged.assessment)}" if several else in_short(judged.assessment)
-        for judged, _ in looked.judged
+        f"{_named(judged, revision)}: {in_short(judged.assessment)}" if several else in_short(judged.assessment)
+        for judged, revision in looked.judged
     ]
     return f"{'. '.join(orders)}; {cards}."
 
@@ -286,9 +331,10 @@ def _part(part: Mapping[str, Any]) -> tuple[str, str] | None:
 def _flat(value: Any) -> str:
     """A FHIR value in short words."""
     if not isinstance(value, dict):
-        return str(value).lower() if isinstance(value, bool) else str(value)
+        said = str(value).lower() if isinstance(value, bool) else str(value)
+        return _COVERAGE_WORDS.get(said, said)
     if "coding" in value or "text" in value:
-        return str(value.get("text") or " ".join(str(one.get("code", "")) for one in value.get("coding", ())))
+        return str(value.get("text") or " ".join(_flat(one.get("code", "")) for one in value.get("coding", ())))
     if "start" in value or "end" in value:
         return f"{value.get('start', '')} to {value.get('end', '')}"
     return " ".join(_flat(one) for key, one in value.items() if key not in {"system"})

@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Any
 from cds_service.fhir.read import as_object, codings, objects, text
 from cds_service.numbers import near_number
 from cds_service.terminology.codes import LOINC, RXNORM, SNOMED, UCUM, lookup
-from cds_service.web.pages.knobs import ATTESTED, COMPANIONS, COVERAGES, DISEASES, HISTOLOGIES, SCHEDULE, SPECIALTIES
+from cds_service.web.pages.knobs import (
+    ANSWERED_BY,
+    ATTESTED,
+    COMPANIONS,
+    COVERAGES,
+    DISEASES,
+    HISTOLOGIES,
+    KNOBS,
+    SCHEDULE,
+    SPECIALTIES,
+)
 from cds_service.web.pages.positions import entries_of, order_of, read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from cds_service.result import Judged
 
@@ -31,16 +41,21 @@ _RESULTS = {
 
 
 def turn(body: Json, knobs: Mapping[str, str], judged: Judged | None) -> Json:
-    """The request with these knobs turned; everything else stays as it is. ``judged`` tells what carries each fact."""
-    turned = deepcopy(body)
+    """The request with these knobs turned; everything else stays as it is. ``judged`` tells what carries each fact.
+
+    What the facts of a turned knob were answered with is forgotten: an answer would outrank what the chart is made to
+    say (see :func:`unanswered` for a request that holds answers).
+    """
+    turned = unanswered(body, knobs)
     order = order_of(turned, judged)
     if order is None or judged is None or not knobs:
         return turned
     writing = _Writing(turned, order, judged)
     writing.order_knobs(knobs)
     writing.weight(knobs)
-    for name, value in knobs.items():
-        writing.simple(name, value)
+    for name in KNOBS:  # in their order: a companion is there before its dose is turned
+        if name in knobs:
+            writing.simple(name, knobs[name])
     return turned
 
 
@@ -59,6 +74,40 @@ def with_answers(body: Json, response: Json) -> Json:
     return _put(deepcopy(body), "questionnaireResponses", response)
 
 
+def unanswered(body: Json, knobs: Mapping[str, str]) -> Json:
+    """The request without the answers to what these knobs stand for.
+
+    Only when it has been looked at again is it known which resources of the chart carry those facts: answers and chart
+    are read as one.
+    """
+    left = deepcopy(body)
+    facts = {fact for name in knobs for fact in ANSWERED_BY.get(name, ())}
+    for response in _responses(left):
+        if "item" in response:
+            response["item"] = [item for item in objects(response["item"]) if item.get("linkId") not in facts]
+        if "tremelimumab" in knobs:  # that it is given stays answered, how much is not
+            for answer in _answers_naming(response, _TREMELIMUMAB):
+                answer.clear()
+                answer["valueString"] = _TREMELIMUMAB
+    return left
+
+
+def _answers_naming(response: Json, drug: str) -> list[Json]:
+    """The answers that name a companion drug, with its dose or without."""
+    items = [item for item in objects(response.get("item")) if item.get("linkId") == "combination_drugs"]
+    answers = [answer for item in items for answer in objects(item.get("answer"))]
+    return [answer for answer in answers if _said(answer).lower().startswith(drug)]
+
+
+def _said(answer: Json) -> str:
+    return text(answer.get("valueString")) or text(as_object(answer.get("valueCoding")).get("code"))
+
+
+def _responses(body: Json) -> list[Json]:
+    found = [_resource(e) for bundle in as_object(body.get("prefetch")).values() for e in entries_of(bundle)]
+    return [raw for raw in found if raw.get("resourceType") == "QuestionnaireResponse"]
+
+
 def _put(body: Json, key: str, *resources: Json) -> Json:
     """Resources added under a prefetch key; one with the same id is replaced."""
     prefetch = body["prefetch"] = body.get("prefetch") or {}
@@ -70,6 +119,9 @@ def _put(body: Json, key: str, *resources: Json) -> Json:
     bundle["entry"] = [*kept, *({"resource": one, "search": {"mode": "match"}} for one in resources)]
     bundle["total"] = len(bundle["entry"])
     return body
+
+
+_TREMELIMUMAB = "tremelimumab"
 
 
 class _Writing:
@@ -114,7 +166,7 @@ class _Writing:
         self.order.pop("renderedDosageInstruction", None)
         if {"dose", "dose_unit"} & knobs.keys():
             instruction.pop("doseAndRate", None)
-            if value := _json_number(now["dose"]):
+            if (value := _json_number(now["dose"])) is not None:
                 unit = now["dose_unit"]
                 quantity = {"value": value, "unit": unit, "system": UCUM, "code": unit}
                 instruction["doseAndRate"] = [{"doseQuantity": quantity}]
@@ -122,7 +174,7 @@ class _Writing:
             repeat: Json = {}
             if now["cycles"]:
                 repeat["count"] = int(Decimal(now["cycles"]))
-            if value := _json_number(now["every"]):
+            if (value := _json_number(now["every"])) is not None:
                 repeat |= {"frequency": 1, "period": value, "periodUnit": now["every_unit"]}
             instruction.pop("timing", None)
             if repeat:
@@ -140,7 +192,7 @@ class _Writing:
         self._drop(lambda raw: _is_coded(raw, "weight_observation"))
         prefetch = self.body.setdefault("prefetch", {})
         value = _json_number(now["weight"])
-        if now["weight_state"] == "recorded" and value:
+        if now["weight_state"] == "recorded" and value is not None:
             code = {"kg": "kg", "lb": "[lb_av]"}[now["weight_unit"]]
             quantity = {"value": value, "unit": now["weight_unit"], "system": UCUM, "code": code}
             weighed = self._observation(
@@ -315,20 +367,20 @@ class _Writing:
         return {"resourceType": "MedicationRequest", "id": f"rx-{name}", **draft, "medicationCodeableConcept": concept}
 
     def _tremelimumab(self, value: str) -> None:
-        for entry in entries_of(as_object(self.body.get("context")).get("draftOrders")):
-            draft = _resource(entry)
-            if draft is not self.order and any(
-                "tremelimumab" in {e.value_set.removeprefix("drug_") for e in lookup(c.system, c.code)}
-                for c in codings(draft.get("medicationCodeableConcept"))
-            ):
-                instruction = next(iter(objects(draft.get("dosageInstruction"))), {})
-                instruction.pop("doseAndRate", None)
-                if number := _json_number(value):
-                    quantity = {"value": number, "unit": "mg", "system": UCUM, "code": "mg"}
-                    instruction["doseAndRate"] = [{"doseQuantity": quantity}]
-                draft["dosageInstruction"] = [instruction] if instruction else []
-                if not draft["dosageInstruction"]:
-                    del draft["dosageInstruction"]
+        bundle = as_object(as_object(self.body.get("context")).get("draftOrders"))
+        drafts = [draft for draft in map(_resource, entries_of(bundle)) if _is_drug(draft, _TREMELIMUMAB)]
+        if not drafts and any(_answers_naming(one, _TREMELIMUMAB) for one in _responses(self.body)):
+            drafts = [self._companion(_TREMELIMUMAB)]
+            bundle["entry"] = [*entries_of(bundle), {"resource": drafts[0]}]
+        for draft in drafts:
+            instruction = next(iter(objects(draft.get("dosageInstruction"))), {})
+            instruction.pop("doseAndRate", None)
+            if (number := _json_number(value)) is not None:
+                quantity = {"value": number, "unit": "mg", "system": UCUM, "code": "mg"}
+                instruction["doseAndRate"] = [{"doseQuantity": quantity}]
+            draft["dosageInstruction"] = [instruction] if instruction else []
+            if not draft["dosageInstruction"]:
+                del draft["dosageInstruction"]
 
     # --- shared
 
@@ -351,18 +403,9 @@ class _Writing:
         return {item.reference for item in self.judged.facts[fact].evidence}
 
     def _forget(self, fact: str) -> None:
-        """Take away what carries a fact: answers to it, and the resources of the chart it was read from."""
+        """Take away the resources of the chart that a fact was read from."""
         carriers = {r for r in self._carriers(fact) if r.partition("/")[0] in {"Observation", "Procedure", *_DOSES}}
         self._drop(lambda raw: _named(raw) in carriers)
-        for _, response in self._all("QuestionnaireResponse"):
-            response["item"] = [item for item in objects(response.get("item")) if item.get("linkId") != fact]
-
-    def _all(self, kind: str) -> Iterator[tuple[Json, Json]]:
-        for bundle in self.body.get("prefetch", {}).values():
-            for entry in entries_of(bundle):
-                raw = _resource(entry)
-                if raw.get("resourceType") == kind:
-                    yield bundle, raw
 
     def _drop(self, matches: Callable[[Json], bool]) -> None:
         for bundle in self.body.get("prefetch", {}).values():
@@ -387,6 +430,14 @@ def _resource(entry: Json) -> Json:
 
 def _nothing_found() -> Json:
     return {"resourceType": "Bundle", "type": "searchset", "total": 0}
+
+
+def _is_drug(draft: Json, name: str) -> bool:
+    return any(
+        name == entry.value_set.removeprefix("drug_")
+        for coding in codings(draft.get("medicationCodeableConcept"))
+        for entry in lookup(coding.system, coding.code)
+    )
 
 
 def _is_coded(raw: Json, *value_sets: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -52,6 +52,7 @@ _CLARIFY = {
     Absence.TOO_OLD: CAUSES[Absence.TOO_OLD],
 }
 """What is asked for once more, because something was said that does not settle it."""
+_NUMBER = re.compile(r"\d{1,9}(\.\d{1,12})?", re.ASCII)
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
 
 
@@ -158,7 +159,7 @@ def result_page(sheet: Sheet, evaluation: Evaluation, response: Json, *, base: s
         charted=[_said(item) for item in response["item"] if _charted(item)],
         order=sheet.order,
         on=evaluation.on,
-        **{"alone": False, "back": "", "trouble": "", "retry": False, **more},
+        **{"alone": False, "back": "", "change": "", "trouble": "", "retry": False, **more},
     )
 
 
@@ -166,6 +167,16 @@ def as_file(response: Json) -> Response:
     """A QuestionnaireResponse to be saved."""
     headers = {**frame.SECURITY, "content-disposition": 'attachment; filename="questionnaire-response.json"'}
     return Response(write_json(response), 200, headers, FHIR_JSON)
+
+
+def given_in(response: Json) -> Given:
+    """What was answered, as it is filled in again."""
+    return {item["linkId"]: [_value(answer) for answer in item["answer"]] for item in response["item"]}
+
+
+def own_answers(response: Json) -> set[str]:
+    """The questions that somebody answered; the others repeat the chart."""
+    return {item["linkId"] for item in response["item"] if not _charted(item)}
 
 
 def _said(item: Json) -> tuple[str, str]:
@@ -236,12 +247,8 @@ def _answer(item: Json, value: str) -> Json | None:
         case "boolean" if value in {"true", "false"}:
             return {"valueBoolean": value == "true"}
         case "decimal":
-            try:
-                number = Decimal(value)
-            except InvalidOperation:
-                return None
-            least_is_0 = item["linkId"] not in _MORE_THAN_0
-            usable = number.is_finite() and (number > 0 or (least_is_0 and number == 0)) and number < Decimal(10) ** 9
+            number = Decimal(value) if _NUMBER.fullmatch(value) else None
+            usable = number is not None and (number > 0 or item["linkId"] not in _MORE_THAN_0)
             return {"valueDecimal": number} if usable else None
         case "date" if _DATE.fullmatch(value) and partial_date(value) is not None:
             return {"valueDate": value}

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from starlette.routing import BaseRoute, Route
 
+from cds_service.cards.text import one_line
 from cds_service.cdshooks import parse_request, write_json
 from cds_service.errors import RequestError
 from cds_service.fhir.read import as_object
@@ -39,7 +40,11 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 FIRST = "nsclc-unresectable-overdose"
-_SLIDES = {"dose": (0, 2400, 10), "weight": (15, 130, 0.5)}
+_SLIDES = {
+    "dose": {"mg": (0, 2400, 10), "mg/kg": (0, 40, 0.5)},
+    "weight": {"kg": (15, 130, 0.5), "lb": (33, 287, 1)},
+}
+"""From where to where a slider goes and by which steps, for each unit."""
 _NARROWEST, _WIDEST = 300, 1400
 _VERSIONS = {"davinci-crd.requestedVersion": "2.2"}
 
@@ -87,7 +92,7 @@ class Workbench:
             knobs=positions.read(story.request, _first(looked)),
             slides=_SLIDES,
             said=said(looked),
-            result=_markup(self._result(looked, "generic", 760)),
+            result=_markup(self._result(looked, "generic", 760, live=False)),
         )
 
     async def evaluate(self, request: Request) -> Response:
@@ -115,16 +120,17 @@ class Workbench:
         width = min(_WIDEST, max(_NARROWEST, int(width))) if isinstance(width, int | float) else 760
         story = stories().get(str(asked.get("story", "")))
         request.scope["log"]["quiet"] = True
+        stand = positions.read(body, _first(looked))
+        if turned.get("tremelimumab", stand["tremelimumab"]) != stand["tremelimumab"]:
+            del turned["tremelimumab"]  # none is ordered with it, so that nothing carries the dose
+        held = {name: value for name, value in turned.items() if value and name != "weight_state"}
         return json_answer(
             {
                 "html": self._result(looked, profile, width),
-                "knobs": positions.read(body, _first(looked))
-                | {name: value for name, value in turned.items() if value},
+                "knobs": stand | held,
                 "turned": turned,
                 "judged": bool(looked.judged),
-                "unused": [
-                    name for name, value in _object(asked.get("knobs") or {}).items() if value and name not in turned
-                ],
+                "unused": _unused(_object(asked.get("knobs") or {}), turned),
                 "answers": asked.get("answers", "") if self._answered(asked) else "",
                 "profile": profile,
                 "case": str(frame.markdown(story.case)) if story else "",
@@ -135,17 +141,24 @@ class Workbench:
             }
         )
 
-    def _result(self, looked: Looked, profile: str, width: int) -> str:
-        return drawn(looked, profile, width, form=self.forms is not None)
+    def _result(self, looked: Looked, profile: str, width: int, *, live: bool = True) -> str:
+        return drawn(looked, profile, width, form=self.forms is not None, live=live)
 
     async def form(self, request: Request) -> Response:
-        """``POST /workbench/form``: the form for what is missing in this state; answers its address."""
+        """``POST /workbench/form``: the form for what an order of this state lacks; answers its address.
+
+        ``order`` is its place among the orders that were judged, the first where it is left out.
+        """
         asked = _object(await json_body(request, self.body_limit))
         body, looked = await self._state(asked)
         if not looked.judged or self.forms is None:
             raise RequestError("There is no order that a form could be for.")
-        judged, revision = looked.judged[0]
-        token = self.forms.begin(judged, revision, body, self.today(), str(asked.get("back", "")))
+        place = asked.get("order")
+        place = place if isinstance(place, int) and 0 <= place < len(looked.judged) else 0
+        judged, revision = looked.judged[place]
+        turned = knobs.usable(_object(asked.get("knobs") or {}))
+        back, answers = str(asked.get("back", "")), str(asked.get("answers", ""))
+        token = self.forms.begin(judged, revision, body, self.today(), back, turned, answers)
         return json_answer({"url": f"{request.scope.get('root_path', '')}/attest/{token}"})
 
     async def look(self, body: Json) -> Looked:
@@ -182,24 +195,48 @@ class Workbench:
         if not isinstance(base, dict):
             story = stories().get(str(asked.get("story", "")))
             if story is None:
-                raise RequestError("There is no story of this name.", expression="story")
+                raise RequestError("There is no story of this name. Pick a story.", expression="story")
             base = story.request
         base = {**base, "hookInstance": str(base.get("hookInstance") or uuid4())}
         looked = await self.look(base)
-        body = base
-        turned = knobs.usable(_object(asked.get("knobs") or {}))
-        if turned:
-            body = rewrite.turn(base, turned, _first(looked))
-        response = self._answered(asked)
-        if response is not None:
-            body = rewrite.with_answers(body, response)
-        if body is not base:
-            looked = await self.look(body)
-        return body, looked
+        steps = self.forms.steps(str(asked.get("answers", ""))) if self.forms else []
+        for replaced, response in steps:
+            base, _ = await self._turned(base, replaced, looked)
+            base = rewrite.with_answers(base, response)
+            looked = await self.look(base)
+        return await self._turned(base, knobs.usable(_object(asked.get("knobs") or {})), looked)
+
+    async def _turned(self, body: Json, turned: Mapping[str, str], looked: Looked) -> tuple[Json, Looked]:
+        """The request with knobs turned, and what the service says of it; ``looked`` is what it says before."""
+        if not turned:
+            return body, looked
+        left = rewrite.unanswered(body, turned)
+        if left != body:
+            looked = await self.look(left)
+        body = rewrite.turn(left, turned, _first(looked))
+        return body, await self.look(body)
 
     def _answered(self, asked: Json) -> Json | None:
         """The answers to a form that a state names, as long as they are kept."""
         return self.forms.answered(str(asked.get("answers", ""))) if self.forms else None
+
+
+def _unused(asked: Json, turned: Mapping[str, str]) -> list[str]:
+    """What was asked for and is not carried by the request, each with why."""
+    why = {
+        "weight": "the weight is said not to be recorded",
+        "weight_unit": "the weight is said not to be recorded",
+        "tremelimumab": "no tremelimumab of this dose is ordered with it",
+    }
+    found = []
+    for name, value in asked.items():
+        if not value or turned.get(name):
+            continue
+        reason = why.get(name, "") if knobs.usable({name: value}) else "not a value that this knob takes"
+        if name not in knobs.KNOBS:
+            reason = "no knob of this name"
+        found.append(one_line(f"{name}={value}")[:60] + (f" ({reason})" if reason else ""))
+    return found
 
 
 def _object(value: Any) -> Json:

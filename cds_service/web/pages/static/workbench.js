@@ -9,7 +9,8 @@
   const LATE = 400, PATIENCE = 20000;  // ms until the page says that it waits, and until it gives up
   const base = desk.dataset.base;
   const state = { story: story.value, knobs: {}, answers: "", request: null, profile: "generic" };
-  let last = null, turn = 0, open = new Map(), dismissed = new Set();
+  const PAUSE = 120;  // ms in which nothing more is typed
+  let last = null, turn = 0, running = null, soon = 0, open = new Map();
 
   // --- the link: a story and the knobs that were turned; never anything of a request that was pasted
   function link() {
@@ -36,12 +37,13 @@
   }
 
   // --- one evaluation; a late answer never overwrites a newer one, and no answer stands for another state than its own
-  async function post(path, body) {
+  async function post(path, body, signal = null) {
+    const patience = AbortSignal.timeout(PATIENCE);
     let response, text;
     try {
       response = await fetch(base + path, {
         method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
-        signal: AbortSignal.timeout(PATIENCE),
+        signal: signal ? AbortSignal.any([signal, patience]) : patience,
       });
       text = await response.text();
     } catch (error) {
@@ -50,14 +52,26 @@
     }
     let answer = null;
     try { answer = JSON.parse(text); } catch { /* not from the service, or empty */ }
-    if (!response.ok) throw new Error(answer?.issue?.[0]?.details?.text ?? `The service failed (HTTP ${response.status}).`);
+    if (!response.ok) {
+      const words = answer?.issue?.[0]?.details?.text ?? `The service failed (HTTP ${response.status}).`;
+      throw Object.assign(new Error(words), { refused: response.status >= 400 && response.status < 500 });
+    }
     return answer;
   }
+  // Whatever is on its way answers a state that no longer stands there.
+  function supersede() {
+    clearTimeout(soon);
+    running?.abort();
+    running = new AbortController();
+    return ++turn;
+  }
+  const width = () => Math.round(outcome.clientWidth - 42);
   async function evaluate(more = {}) {
-    const mine = ++turn, started = performance.now();
-    const asked = { ...state, width: Math.round(outcome.clientWidth - 42), ...more };
+    const mine = supersede(), { signal } = running, started = performance.now();
+    const asked = { ...state, width: width(), ...more };
     outcome.setAttribute("aria-busy", "true");
     const waiting = setTimeout(() => {
+      if (mine !== turn) return;
       outcome.classList.add("late");
       $("#failed").hidden = true;
       jump.textContent = "Evaluating";
@@ -65,17 +79,14 @@
     }, LATE);
     let answer;
     try {
-      answer = await post("/workbench/evaluate", asked);
+      answer = await post("/workbench/evaluate", asked, signal);
       if (!answer?.html) throw new Error("The answer could not be read.");
     } catch (error) {
-      if (mine === turn) fail(error.message, () => evaluate(more));
+      if (mine === turn) fail(error.message, error.refused ? null : () => evaluate(more));
       return false;
     } finally {
       clearTimeout(waiting);
-      if (mine === turn) {
-        outcome.setAttribute("aria-busy", "false");
-        outcome.classList.remove("late");
-      }
+      if (mine === turn) rest();
     }
     if (mine !== turn) return false;
     show(answer, asked);
@@ -83,11 +94,34 @@
     document.documentElement.dataset.turn = mine;
     return true;
   }
+  function rest() {
+    outcome.setAttribute("aria-busy", "false");
+    outcome.classList.remove("late");
+  }
+  // Another width changes the pictures and nothing else: what was dismissed, picked or focused stays as it is.
+  async function redraw() {
+    const mine = turn;
+    let answer;
+    try {
+      answer = await post("/workbench/evaluate", { ...state, width: width() });
+    } catch {
+      return;  // the pictures that stand there are no less right
+    }
+    const fresh = document.createElement("template"), old = $$(".dose", result);
+    fresh.innerHTML = answer?.html ?? "";
+    const drawn = $$(".dose", fresh.content);
+    if (mine === turn && drawn.length === old.length) old.forEach((one, index) => one.replaceWith(drawn[index]));
+  }
   // On a small screen the verdict is far below the knobs: a bar at the lower edge says it, and leads there.
   const jump = $("#jump");
   function tell(words, kind = "") {
     said.textContent = words;
     said.className = kind || "away";
+    if (kind === "failed") bring(said);
+  }
+  // A message is brought into view, unless the bar of a small screen says that there is one.
+  function bring(message) {
+    if (getComputedStyle(jump).display === "none") message.scrollIntoView({ block: "nearest" });
   }
   // What is on the page answers an older state: it is taken away, so that it is not read as the answer to this one.
   function fail(words, retry = null) {
@@ -98,6 +132,7 @@
     $("#failed").hidden = false;
     jump.textContent = "Not evaluated";
     result.hidden = true;
+    bring($("#failed"));
   }
   function uncover() {
     $("#failed").hidden = true;
@@ -108,7 +143,6 @@
     state.knobs = answer.turned;
     state.answers = answer.answers;
     state.profile = answer.profile;
-    dismissed.clear();
     result.innerHTML = answer.html;
     for (const one of $$("details[data-key]", result)) if (open.has(one.dataset.key)) one.open = open.get(one.dataset.key);
     if (answer.case) $("#case").innerHTML = answer.case;
@@ -119,7 +153,7 @@
     raw();
     for (const one of $$("fieldset", desk)) one.disabled = !answer.judged;  // there is no order that they could turn
     const left = [];
-    if (answer.unused.length) left.push(`Not used, because no knob takes it: ${answer.unused.join(", ")}.`);
+    if (answer.unused.length) left.push(`Not used: ${answer.unused.join(", ")}.`);
     if (asked.answers && !answer.answers) left.push("The answers to the form are no longer kept; what stands below is without them.");
     tell([...left, answer.said].join(" "), left.length ? "failed" : "");
     history.replaceState(null, "", link() ? `#${link()}` : location.pathname);
@@ -144,14 +178,22 @@
         for (const check of $$("input", box)) check.checked = value.split(",").includes(check.value);
         continue;
       }
+      const range = $("input[type=range]", box);
+      if (range) {
+        const [least, most, step] = JSON.parse(range.dataset.spans)[values[`${name}_unit`]];
+        Object.assign(range, { min: least, max: most, step });
+        range.classList.toggle("blank", value === "");
+      }
       for (const control of $$("input, select", box)) {
-        if (control === document.activeElement && control.type === "number") continue;
+        mark(control, "");
+        if (control === document.activeElement && isNumber(control) && same(control.value, value)) continue;
         if (control.tagName === "SELECT" && ![...control.options].some((o) => o.value === value)) {
           control.add(new Option(value, value));
         }
         if (control.type !== "range" || value !== "") control.value = value;
       }
     }
+    $("#k-tremelimumab").disabled = !(values.companions ?? "").split(",").includes("tremelimumab");
     $("#reset").hidden = !Object.keys(turned).length && !state.answers;
   }
   // Paper has neither the list of stories nor the knobs: a line above the result names them.
@@ -170,26 +212,62 @@
     ];
     $("#printed").replaceChildren(title, ...(rest.length ? [document.createElement("br"), rest.join(" ")] : []));
   }
+  // --- numbers: as text, because a browser that knows commas would make 625 of 62,5 without a word
+  const isNumber = (control) => "least" in control.dataset;
+  const same = (one, other) => one.trim() === other || (one.trim() !== "" && other !== "" && Number(one) === Number(other));
+  function wrong(control) {  // what is wrong with a number, if anything
+    const value = control.value.trim(), { least, most } = control.dataset;
+    if (!isNumber(control) || value === "") return "";
+    if (value.includes(",")) return "write a point before decimals, as in 62.5, and no commas.";
+    if (!/^(\d{1,12}(\.\d{0,12})?|\.\d{1,12})$/.test(value)) return "write a number alone, such as 62.5.";
+    if ("whole" in control.dataset && !/^\d+$/.test(value)) return "write a whole number.";
+    if (Number(value) < Number(least) || Number(value) > Number(most)) return `write a number from ${least} to ${most}.`;
+    return "";
+  }
+  function mark(control, words) {
+    for (const [name, value] of [["aria-invalid", "true"], ["aria-describedby", "why"]]) {
+      if (words) control.setAttribute(name, value);
+      else control.removeAttribute(name);
+    }
+  }
   function knobOf(control) {
     const box = control.closest("[data-knob]");
     if (!box) return null;
     if (box.classList.contains("many")) {
       return [box.dataset.knob, $$("input:checked", box).map((check) => check.value).join(",")];
     }
-    for (const twin of $$("input", box)) if (twin !== control) twin.value = control.value;
-    return [box.dataset.knob, control.value];
+    for (const twin of $$("input", box)) {
+      if (twin === control) continue;
+      if (control.value.trim() !== "" || twin.type !== "range") twin.value = control.value;
+      mark(twin, "");
+    }
+    $("input[type=range]", box)?.classList.toggle("blank", control.value.trim() === "");
+    return [box.dataset.knob, control.value.trim()];
+  }
+  // What contradicts the knob that was turned is turned no longer: a weight is recorded, and what is not has no value.
+  function turnKnob(name, value) {
+    state.knobs[name] = value;
+    const over = [];
+    if (name === "weight" || name === "weight_unit") over.push("weight_state");
+    if (name === "weight_state" && value !== "recorded") over.push("weight", "weight_unit");
+    if (name === "companions" && !value.split(",").includes("tremelimumab")) over.push("tremelimumab");
+    for (const one of over) delete state.knobs[one];
   }
   desk.addEventListener("input", (event) => {
-    const knob = knobOf(event.target);
-    if (!knob) return;
-    if (event.target.validity && !event.target.validity.valid) {
-      ++turn;  // whatever is on its way answers a value that no longer stands there
-      outcome.setAttribute("aria-busy", "false");
-      outcome.classList.remove("late");
-      return fail(`${event.target.labels[0].textContent.trim()}: ${event.target.validationMessage}`);
+    const control = event.target;
+    if (!control.closest("[data-knob]")) return;
+    const words = wrong(control);
+    mark(control, words);
+    if (words) {
+      supersede();
+      rest();
+      return fail(`${control.labels[0].textContent.trim()}: ${words}`);
     }
-    state.knobs[knob[0]] = knob[1];
-    evaluate();
+    turnKnob(...knobOf(control));
+    if (!isNumber(control)) return void evaluate();
+    supersede();
+    outcome.setAttribute("aria-busy", "true");
+    soon = setTimeout(evaluate, PAUSE);
   });
   desk.addEventListener("submit", (event) => event.preventDefault());
   story.addEventListener("change", () => {
@@ -213,32 +291,31 @@
     if (!target) return;
     const card = target.closest("[data-card]");
     if (target.dataset.accept) {
-      await accept(card.dataset.card, target.dataset.accept);
+      await accept(card, target.dataset.accept);
     } else if ("dismiss" in target.dataset) {
       const picked = $("[data-reason]", card)?.selectedOptions[0];
       const override = { outcome: "overridden" };
       if (picked?.value) override.overrideReason = { reason: { code: picked.value, system: picked.dataset.system } };
-      const trouble = await feedback(card.dataset.card, override);
-      card.remove();
+      press(card, false);
+      const mine = turn, trouble = await feedback(card.dataset.card, override);
+      if (mine === turn) dismissed(card);
       const sent = "feedback" in desk.dataset ? "Card dismissed; feedback was sent." : "Card dismissed.";
       tell(trouble ? `Card dismissed. ${trouble}` : sent, trouble ? "failed" : "");
-      $("h3", $(".cards")).setAttribute("tabindex", "-1");
-      $("h3", $(".cards")).focus();
     } else if (leadsToForm(target)) {
       event.preventDefault();
-      await form(target.dataset.fact, apart(event) ? window.open("", "_blank") : null);
+      await form(target, apart(event) ? window.open("", "_blank") : null);
     } else if (target.dataset.copy) {
       await copy(JSON.stringify(last[target.dataset.copy], null, 2), target);
     }
   });
   // As with any link: with the middle button or a key held down the form opens beside the workbench, which stays.
-  const leadsToForm = (target) => target.id === "open-form" || "fact" in target.dataset || "form" in target.dataset;
+  const leadsToForm = (target) => "order" in target.dataset;
   const apart = (event) => event.button === 1 || event.ctrlKey || event.metaKey || event.shiftKey;
   result.addEventListener("auxclick", async (event) => {
     const target = event.target.closest("a");
     if (event.button !== 1 || !target || !leadsToForm(target)) return;
     event.preventDefault();
-    await form(target.dataset.fact, window.open("", "_blank"));
+    await form(target, window.open("", "_blank"));
   });
   result.addEventListener("change", (event) => {
     if (event.target.name !== "profile") return;
@@ -255,23 +332,38 @@
     }
     return "";
   }
+  const press = (card, may) => { for (const button of $$("button", card)) button.disabled = !may; };  // once is enough
+  function dismissed(card) {
+    const place = card.closest(".cards"), head = $("h3", place);
+    card.remove();
+    const left = $$("[data-card]", place).length, note = document.createElement("p");
+    note.className = "note";
+    note.textContent = "Dismissed. The finding stands.";
+    if (!$(".note", place)) place.append(note);
+    last.said = last.said.replace(/\d+ cards?\.$/, left ? `${left} card${left > 1 ? "s" : ""}.` : "no card left.");
+    jump.textContent = last.said;
+    head.setAttribute("tabindex", "-1");
+    head.focus();
+  }
   async function accept(card, suggestion) {
     const offered = last.response.cards.flatMap((one) => one.suggestions ?? []).find((one) => one.uuid === suggestion);
     const update = offered?.actions.find((action) => action.type === "update");
     if (!update) return;
-    const trouble = await feedback(card, { outcome: "accepted", acceptedSuggestions: [{ id: suggestion }] });
-    if (!await evaluate({ taken: update.resource })) return;
+    press(card, false);
+    const trouble = await feedback(card.dataset.card, { outcome: "accepted", acceptedSuggestions: [{ id: suggestion }] });
+    if (!await evaluate({ taken: update.resource })) return press(card, true);
     if (trouble) tell(`${trouble} ${last.said}`, "failed");
     $("#headline").setAttribute("tabindex", "-1");
     $("#headline").focus();
   }
-  async function form(fact, tab = null) {  // in a tab of its own, if there is one
+  async function form({ dataset: { fact, order } }, tab = null) {  // in a tab of its own, if there is one
     try {
-      const answer = await post("/workbench/form", { ...state, back: link() });
+      const answer = await post("/workbench/form", { ...state, order: Number(order), back: link() });
       (tab ?? window).location.assign(answer.url + (fact ? `#q-${fact}` : ""));
     } catch (error) {
       tab?.close();
       tell(`The form could not be opened: ${error.message}`, "failed");
+      said.scrollIntoView({ block: "nearest" });  // it was asked for down there, on a small screen too
     }
   }
   async function copy(text, button) {
@@ -291,24 +383,38 @@
 
   // --- a request of one's own
   const paster = $("#paster");
-  $("#paste").addEventListener("click", () => paster.showModal());
+  $("#paste").addEventListener("click", () => {
+    $("#paste-trouble").textContent = "";
+    paster.showModal();
+  });
   $("#paste-go").addEventListener("click", async (event) => {
     event.preventDefault();
+    const trouble = $("#paste-trouble"), go = $("#paste-go");
     let request;
+    trouble.textContent = "";
     try {
       request = JSON.parse($("#pasted").value);
     } catch (error) {
-      $("#paste-trouble").textContent = `This is not JSON: ${error.message}`;
+      trouble.textContent = `This is not JSON: ${error.message}`;
+      return;
+    }
+    if (typeof request?.hook !== "string") {
+      trouble.textContent = "This is no CDS Hooks request: that is a JSON object with a member “hook”.";
       return;
     }
     const before = { ...state }, covered = result.hidden;
     Object.assign(state, { request, story: "", knobs: {}, answers: "" });
-    if (await evaluate()) {
+    go.disabled = true;
+    go.textContent = "Evaluating";
+    const done = await evaluate();
+    go.disabled = false;
+    go.textContent = "Evaluate";
+    if (done) {
       story.value = "";
       paster.close();
     } else {
       Object.assign(state, before);
-      $("#paste-trouble").textContent = $("#why").textContent;
+      trouble.textContent = $("#why").textContent;
       if (!covered) {
         uncover();
         jump.textContent = last?.said ?? "";
@@ -318,23 +424,30 @@
 
   // --- colours, width, links that change
   const theme = $("#theme");
-  const paint = () => { document.documentElement.dataset.theme = theme.value; };
-  try { theme.value = localStorage.getItem("theme") ?? ""; } catch { /* no storage, no memory */ }
-  paint();
+  theme.value = document.documentElement.dataset.theme ?? "";
   theme.addEventListener("change", () => {
-    paint();
-    try { localStorage.setItem("theme", theme.value); } catch { /* as above */ }
+    document.documentElement.dataset.theme = theme.value;
+    document.cookie = `theme=${theme.value}; path=${base}/; max-age=31536000; samesite=lax`;
   });
-  let width = outcome.clientWidth, waiting = 0;
+  let wide = outcome.clientWidth, waiting = 0;
   new ResizeObserver(() => {
-    if (Math.abs(outcome.clientWidth - width) < 24) return;
-    width = outcome.clientWidth;
+    if (Math.abs(outcome.clientWidth - wide) < 24) return;
+    wide = outcome.clientWidth;
     clearTimeout(waiting);
-    waiting = setTimeout(() => { if (!result.hidden) evaluate(); }, 120);
+    waiting = setTimeout(() => { if (!result.hidden) redraw(); }, PAUSE);
   }).observe(outcome);
   new IntersectionObserver(([seen]) => jump.classList.toggle("there", seen.isIntersecting)).observe(outcome);
+  for (const one of [$(".skip"), jump]) {  // the address holds the state: a way within the page leaves it alone
+    one.addEventListener("click", (event) => {
+      event.preventDefault();
+      const place = $(one.hash);
+      place.scrollIntoView();
+      if (one === jump) jump.classList.add("there");
+      place.focus({ preventScroll: true });
+    });
+  }
   addEventListener("hashchange", () => { if (readLink()) evaluate(); });
-  for (const one of $$("[disabled]", desk)) one.disabled = false;  // without this script they would do nothing
+  for (const one of [...$$("[disabled]", desk), theme]) one.disabled = false;  // without this script they would do nothing
   readLink();
   evaluate();
 })();
