@@ -419,7 +419,7 @@ async def test_what_cannot_be_read_is_said_beside_its_question(
 ) -> None:
     form = await launched(cds, ehr, ehr.opens(await assertion(cds)))
     sent = await cds.post(form.url, data={**given, "foreign": "x"})
-    assert sent.status_code == 422
+    assert sent.status_code == 200
     assert words in sent.text
     assert ehr.asked("create") == []
 

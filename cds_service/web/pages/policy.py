@@ -117,7 +117,9 @@ def _tries(pathway: Pathway, setting: str | None, row: DoseRow) -> list[tuple[st
     if row.phase:
         knobs["phase"] = row.phase
         knobs["cycles"] = str(row.cycles) if row.phase == COMBINATION and row.cycles else ""
-    partner = row.partner
+    # The maintenance rows name no partner, and its last dose has the same cap.
+    band = (other.partner for other in pathway.tables[setting] if other.band == row.band)
+    partner = row.partner or next((one for one in band if one is not None), None)
     if partner is not None and partner.drug == "tremelimumab" and partner.cap is not None:
         knobs["tremelimumab"] = plain(partner.cap.at(_weight_in(row.band)))
     per_kg = bool(row.cap.mg_per_kg)

@@ -127,12 +127,14 @@ class Sheet:
 def form_page(
     sheet: Sheet, given: Given | None = None, trouble: Mapping[str, str] | None = None, *, base: str, **more: Any
 ) -> Response:
-    """The form; with ``trouble`` beside its questions it is a 422. ``more`` goes to the template."""
+    """The form, with ``trouble`` beside its questions. ``more`` goes to the template.
+
+    It shows what the chart says, which an answer that is an error may not carry.
+    """
     trouble = trouble or {}
     questions = sheet.questions(given, trouble)
     return frame.page(
         "form.html",
-        422 if trouble else 200,
         base=base,
         sheet=sheet,
         asked=[q for q in questions if not q["evidence"]],
