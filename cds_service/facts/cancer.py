@@ -170,21 +170,57 @@ def names_absent_condition(chart: Chart, raw: Json, pointers: object) -> bool:
 @lru_cache(maxsize=4096)
 def read_concept(concept: Concept) -> tuple[Diagnosis | None, bool]:
     """The diagnosis a concept names, and whether its codes name two diseases."""
-    found, words = concept.codings, concept.words
-    if no_primary(found):
+    named = of_primary(concept)
+    if named is None:
         return None, False
+    found, words = named
     diagnosis = diagnosis_from_codings(found, words)
-    if diagnosis is None or len(found) < 2:
-        return diagnosis, False
-    each = [diagnosis_from_codings((Coding(coding.system, coding.code),)) for coding in found if coding.code]
+    if diagnosis is None:
+        return None, False
+    diagnosis = _asked_if_history(concept, diagnosis)
+    each = [_coded_alone(coding) for coding in found if coding.code] if len(found) > 1 else []
     return diagnosis, len({one.disease for one in each if one is not None and one.settled}) > 1
+
+
+@lru_cache(maxsize=4096)
+def of_primary(concept: Concept) -> tuple[tuple[Coding, ...], str] | None:
+    """The codes and words of a concept that are of a primary tumour; None where its codes name none.
+
+    Senders map one entry of a problem list to several codes: the tumour, its metastases and nodes, the encounter.
+    """
+    found, words = concept.codings, concept.words
+    if not no_primary(found):
+        return found, words
+    own = tuple(coding for coding in found if not no_primary((coding,)))
+    # A morphology beside a metastasis is that of the metastasis.
+    if not any((named := _coded_alone(coding)) is not None and named.sited for coding in own):
+        return None
+    beside = {coding.display for coding in found} - {coding.display for coding in own}
+    return own, "" if words in beside else words
+
+
+def _coded_alone(coding: Coding) -> Diagnosis | None:
+    """The diagnosis that a code names without any words."""
+    return diagnosis_from_codings((Coding(coding.system, coding.code),))
+
+
+def _asked_if_history(concept: Concept, diagnosis: Diagnosis) -> Diagnosis:
+    """A diagnosis whose other code says that it is one of the past (Z85), which contradicts the first."""
+    if diagnosis.settled and any(c.system == ICD10 and c.code.upper().startswith("Z85") for c in concept.codings):
+        why = "its codes name the disease and a history of it"
+        return replace(diagnosis, settled=False, why=why, ask=("indication",))
+    return diagnosis
 
 
 def no_primary(found: tuple[Coding, ...]) -> bool:
     """Whether a code names a metastasis, a node, a history or an encounter, and so no tumour of its own."""
     return any(entry.value_set in NO_PRIMARY for entry in entries_of(found)) or any(
-        coding.system == ICD10 and is_secondary(canonical_code(ICD10, coding.code)) for coding in found
+        coding.system == ICD10 and _is_beside(canonical_code(ICD10, coding.code)) for coding in found
     )
+
+
+def _is_beside(code: str) -> bool:
+    return is_secondary(code) or code.startswith("Z85")
 
 
 def _cancers(chart: Chart) -> Iterator[Cancer]:
@@ -212,15 +248,21 @@ def _diagnosed(resource: Resource) -> tuple[Diagnosis | None, bool]:
     """The diagnosis that a Condition's code names, a morphology at its body site, and whether its codes disagree."""
     diagnosis, disagrees = read_concept(resource.code)
     if diagnosis is not None and not diagnosis.sited:
-        diagnosis = _at_its_site(resource.raw, diagnosis)
+        diagnosis = _at_its_site(resource, diagnosis)
     return diagnosis, disagrees
 
 
-def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = None) -> Diagnosis:
+def _of_primary(resource: Resource) -> tuple[tuple[Coding, ...], str]:
+    """The codes and words of a Condition of which a diagnosis was made."""
+    return of_primary(resource.code) or ((), "")
+
+
+def _at_its_site(resource: Resource, diagnosis: Diagnosis, histology: Histology | None = None) -> Diagnosis:
     """What a morphology is at the Condition's body site: of the lung, of an organ that no policy names, or open."""
+    raw = resource.raw
     if diagnosis.sited or "bodySite" not in raw:
         return diagnosis
-    sites, concept = as_list(raw["bodySite"]), raw.get("code")
+    sites = as_list(raw["bodySite"])
     named = " ".join(concept_text(site) for site in sites)
     found = [coding for site in sites for coding in codings(site)]
     lung = any(entry.value_set == "body_site_lung" for entry in entries_of(tuple(found)))
@@ -229,7 +271,8 @@ def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = 
     if lung or organs.LUNG.search(named):
         if elsewhere:  # two organs: it stays open of which it is
             return diagnosis
-        return diagnosis_from_codings((*codings(concept), _LUNG), concept_text(concept), histology) or diagnosis
+        own, words = _of_primary(resource)
+        return diagnosis_from_codings((*own, _LUNG), words, histology) or diagnosis
     if elsewhere:
         return replace(diagnosis, disease=None, settled=True, why="", histology=None, sited=True)
     return diagnosis
@@ -241,7 +284,7 @@ def _cancer(
     """A Condition as a tumour. ``about`` is the histology that other records report of it, ``reports`` of any."""
     raw = resource.raw
     histology = (*_own_histology(resource), *about) if _HISTOLOGY & raw.keys() else tuple(about)
-    diagnosis = _with_histology(raw, plain, _told(histology, reports) if histology else reports)
+    diagnosis = _with_histology(resource, plain, _told(histology, reports) if histology else reports)
     status = verification(raw)
     day = recorded_on(raw)
     return Cancer(
@@ -328,7 +371,7 @@ def _told(claims: Sequence[Claim[Histology]], others: _Told | None = None) -> _T
 _NOBODY = _told(())
 
 
-def _with_histology(raw: Json, diagnosis: Diagnosis, histology: _Told) -> Diagnosis:
+def _with_histology(resource: Resource, diagnosis: Diagnosis, histology: _Told) -> Diagnosis:
     """The diagnosis as the histology makes it: settled, moved to its group, or open where records disagree."""
     meanings = histology.meanings
     if not meanings:
@@ -341,6 +384,5 @@ def _with_histology(raw: Json, diagnosis: Diagnosis, histology: _Told) -> Diagno
     kinds = {kind for _, kind in meanings if kind}
     one = next(iter(meanings.values()))
     one = replace(one, kind=kinds.pop() if len(kinds) == 1 else None)
-    concept = raw.get("code")
-    made = diagnosis_from_codings(codings(concept), concept_text(concept), one) or diagnosis
-    return _at_its_site(raw, made, one)
+    made = diagnosis_from_codings(*_of_primary(resource), one) or diagnosis
+    return _asked_if_history(resource.code, _at_its_site(resource, made, one))

@@ -93,6 +93,7 @@ SOURCE = FactSource(
         "remission, resolved and a clinical status that nobody here understands are asked about. A reason without a "
         "status of its own is as certain and as current as the chart's records of its disease. ICD-10 C34 without "
         "histology does not settle which lung cancer it is; a morphology alone is read with the body site. Histories "
-        "(Z85), treatment encounters (Z51) and secondary tumours are no diagnosis."
+        "(Z85), treatment encounters (Z51) and secondary tumours are no diagnosis; coded beside a tumour in one "
+        "record, they leave the tumour its diagnosis, but for a history, which makes it asked about."
     ),
 )

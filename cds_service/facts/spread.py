@@ -41,9 +41,8 @@ from cds_service.facts.spread_words import (
     words_of,
 )
 from cds_service.facts.subject import concerns, conditions_of, is_of_another, subject
-from cds_service.fhir.read import codings, entries_of, objects
+from cds_service.fhir.read import entries_of, objects
 from cds_service.terminology import is_unassessed_category, metastatic_by_category
-from cds_service.terminology.codes import ICD10, canonical_code
 from cds_service.terminology.doubt import plain
 from cds_service.terminology.extent import spelled_out
 from cds_service.terminology.organs import is_nodal
@@ -68,9 +67,6 @@ LINKS = frozenset(
     }
 )
 """Extensions that link a secondary tumour to its primary."""
-
-OWN_ORGAN = {"lung": ("C780",), "liver": ("C787",)}
-"""Secondary tumours in the organ of the primary: may be the primary itself, so they need the link."""
 
 _PRESENT = frozenset({"present", "yes", "true", "positive", "detected", "found"})
 _ABSENT = frozenset({"absent", "no", "none", "false", "negative", "not present", "not detected", "not found"})
@@ -230,11 +226,14 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
         linked = _linked(reading, resource, about)
         if linked is None and sites != {None} and (primary := entry.attributes.get("primary")):
             linked = primary in sites
+        own_organ = _in_own_organ(resource, sites)
+        if linked is None and id(raw) in by_resource(reading.chart):  # one entry for a tumour and its metastases
+            linked = None if own_organ else id(raw) in conditions_of(reading, about)
         if _is_open(reading, raw, about):
             doubtful.append(item)
         elif linked:
             yield Claim(True, item)
-        elif linked is None and about.alone and not _in_own_organ(resource, sites):
+        elif linked is None and about.alone and not own_organ:
             yield Claim(True, item, inferred=True)
         elif linked is None:
             doubtful.append(item)
@@ -299,13 +298,13 @@ def _linked(reading: Reading, resource: Resource, about: Subject) -> bool | None
 
 
 def _in_own_organ(resource: Resource, sites: set[str | None]) -> bool:
-    concept = resource.raw.get("code")
-    codes = [canonical_code(ICD10, coding.code) for coding in codings(concept) if coding.system == ICD10]
-    named = " ".join(entry.display.lower() for entry in entries_of(codings(concept)))
-    for site in sites:
-        if site is not None and (any(c.startswith(OWN_ORGAN[site]) for c in codes) or re.search(rf"\b{site}\b", named)):
-            return True
-    return False
+    """Whether all metastases that a Condition's codes name lie in the organ of the primary, so that they may be it."""
+    named = [entry for entry in resource.code.entries if entry.value_set == "metastatic_secondary_condition"]
+    return any(
+        bool(named) and all(re.search(rf"\b{site}\b", entry.display.lower()) for entry in named)
+        for site in sites
+        if site is not None
+    )
 
 
 def _histories(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
@@ -349,9 +348,9 @@ SOURCE = FactSource(
     value_sets=_VALUE_SETS,
     reads=(
         "M1 and M0 categories of the tumour (by their focus, or by that of the stage group they are members of) are "
-        "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary too; without a link they count only "
-        "if the chart has one tumour and they lie outside its organ. Nodes (C77) are no metastasis, nor is more of a "
-        "hepatocellular carcinoma in the liver. Unresectable, "
+        "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary, or coded with it, too; else they "
+        "count only if the chart has one tumour and they lie outside its organ. Nodes (C77) are no metastasis, nor is "
+        "more of a hepatocellular carcinoma in the liver. Unresectable, "
         "locally advanced and liver-confined have no codes: the words of the diagnosis, its notes and the order's "
         "reason, with negation, where every word of the clause is known. Recurrence: clinical status or a recurrence "
         "code; months from the last surgery and the last adjuvant therapy to its onset."
