@@ -113,7 +113,7 @@ def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
     if not isinstance(fact, Known) or fact.value:
         return fact
     said = max((item.recorded for item in fact.evidence if item.recorded), default=None)
-    later = [item for day, item in recurrence.surgeries_of(reading) if said is not None and day >= said]
+    later = [event.evidence for event in recurrence.surgeries_of(reading) if said is not None and event.day >= said]
     return conflicting((*fact.evidence, *later), WORDS) if later else fact
 
 

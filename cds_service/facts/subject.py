@@ -7,6 +7,7 @@ count that a policy covers and that are not over. What several records say of on
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from cds_service.facts.agreement import (
@@ -31,13 +32,14 @@ from cds_service.facts.condition_status import PROVISIONAL
 from cds_service.facts.merged import merged
 from cds_service.facts.reasons import reasons_of
 from cds_service.facts.records import references
-from cds_service.fhir.read import as_list, concept_of
+from cds_service.fhir.read import as_list, concept_of, objects, reference_of, text
 from cds_service.terminology import Diagnosis
 from cds_service.terminology.codes import ICD10, canonical_code
-from cds_service.values import dataclass, replace
+from cds_service.values import dataclass, direct, replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from cds_service.evidence import Evidence
     from cds_service.facts.cancer import Cancer
@@ -128,24 +130,63 @@ def is_of_another(reading: Reading, raw: Json) -> bool:
     return any(target is not None and id(target.raw) in known for _, target in aims(reading.chart, raw))
 
 
-def is_for_another(reading: Reading, raw: Json) -> bool:
-    """Whether a treatment was given for other tumours alone, by the reasons it names."""
-    pointed = list(references(raw.get("reasonReference")))
-    coded_reasons = as_list(raw.get("reasonCode")) if "reasonCode" in raw else []
-    if not pointed and not coded_reasons:
-        return False
+@direct
+class Whose(Enum):
+    """Of which tumour a treatment is, by the reasons it names."""
+
+    OURS = "ours"
+    OPEN = "open"
+    """Of one that did not come with the call: perhaps of the tumour the order is for, perhaps not."""
+    ANOTHER = "another"
+
+
+def whose(reading: Reading, raw: Json) -> Whose:
+    """Of which tumour a treatment is: of several that it names the order's first, then one that did not come.
+
+    One that names no tumour as its reason is taken to be of the order's.
+    """
+    if "reasonReference" not in raw and "reasonCode" not in raw:
+        return Whose.OURS
     about = subject(reading)
-    ours, known = conditions_of(reading, about), by_resource(reading.chart)
-    targets = [reading.chart.resolve(reference, within=raw) for reference in pointed]
-    if any(target is None or id(target.raw) in ours for target in targets):
-        return False
     sites = {site_of(diagnosis) for diagnosis in about.diagnoses}
-    cancers_named = [known.get(id(target.raw)) for target in targets if target is not None]
-    foreign = [cancer is not None and (cancer.site is None or cancer.site not in sites) for cancer in cancers_named]
-    if sites and None not in sites:  # of a disease outside the list, words alone do not tell it from another
-        named = [read_concept(concept_of(concept))[0] for concept in coded_reasons]
-        foreign += [site_of(diagnosis) not in sites for diagnosis in named if diagnosis is not None]
-    return bool(foreign) and all(foreign)
+    votes = {_of_pointer(reading, about, sites, raw, pointer) for pointer in objects(raw.get("reasonReference"))}
+    if _told_by_words(sites):
+        for concept in as_list(raw.get("reasonCode")):
+            diagnosis, _ = read_concept(concept_of(concept))
+            if diagnosis is not None:
+                votes.add(Whose.OURS if site_of(diagnosis) in sites else Whose.ANOTHER)
+    return next((vote for vote in Whose if vote in votes), Whose.OURS)
+
+
+def _told_by_words(sites: AbstractSet[str | None]) -> bool:
+    """Whether words tell the tumour from another one: of a disease outside the list they do not."""
+    return bool(sites) and None not in sites
+
+
+def _of_pointer(
+    reading: Reading, about: Subject, sites: AbstractSet[str | None], raw: Json, pointer: Json
+) -> Whose | None:
+    """Of which tumour a treatment is by one of its reasons; None for a reason that is no tumour."""
+    target = reading.chart.resolve(pointer, within=raw)
+    if target is not None:
+        if id(target.raw) in conditions_of(reading, about):
+            return Whose.OURS
+        cancer = by_resource(reading.chart).get(id(target.raw))
+        if cancer is None:
+            return None
+        return Whose.ANOTHER if cancer.site is None or cancer.site not in sites else Whose.OURS
+    reference = reference_of(pointer)
+    if reference and reference in references(reading.order.raw.get("reasonReference")):
+        return Whose.OURS  # whichever it is, the order is for it too
+    if _told_by_words(sites) and (display := text(pointer.get("display"))):
+        named, _ = read_concept(concept_of({"text": display}))
+        if named is not None:
+            return Whose.OURS if site_of(named) in sites else Whose.ANOTHER
+    if "Condition/" not in reference and pointer.get("type") != "Condition":
+        return None
+    if about.alone and not about.conditions:
+        return None  # only the order speaks of the tumour, whose Condition it may well be
+    return Whose.OPEN
 
 
 def _subject(reading: Reading) -> Subject:

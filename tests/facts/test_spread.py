@@ -358,6 +358,22 @@ def test_treatment_of_another_tumour_is_no_adjuvant_therapy():
     assert value(facts(recurred, resected, breast, dose, course)["months_since_adjuvant"]) == 1
 
 
+def test_what_is_perhaps_of_another_tumour_leaves_the_months_open_if_it_is_the_last():
+    recurred = dx(BTC, clinicalStatus="recurrence", onsetDateTime="2026-10-01")
+    resected = procedure(concept(SNOMED, "71273005"), "2026-01-10")
+    gone = {"reasonReference": [{"reference": "Condition/gone"}]}
+    later = administered("paclitaxel", "2026-09-01", "a2", **gone)
+    found = facts(recurred, resected, later)
+    assert cause(found["months_since_adjuvant"]) is Absence.NOT_UNDERSTOOD
+    assert cause(found["months_since_surgery"]) is Absence.NOT_UNDERSTOOD  # or it would stand for the later of both
+    last = administered("gemcitabine", "2026-09-02", "a3")
+    assert value(facts(recurred, resected, later, last)["months_since_adjuvant"]) < 1
+    of_another = {**resected, **gone}
+    assert cause(facts(recurred, of_another)["months_since_surgery"]) is Absence.NOT_UNDERSTOOD
+    breast = {**resected, "reasonCode": [concept(ICD10, "C50.911")]}
+    assert cause(facts(recurred, breast, empty=("procedures",))["months_since_surgery"]) is Absence.NOT_RECORDED
+
+
 def test_a_recurrence_without_days_has_no_months():
     found = facts(dx(BTC, clinicalStatus="relapse"), procedure(concept(SNOMED, "71273005"), "2026-01-10"))
     assert value(found["recurrent"]) is True

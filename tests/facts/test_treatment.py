@@ -19,6 +19,7 @@ from tests.facts.charts import (
     HCC,
     ICD10,
     IMPROVED,
+    RXNORM,
     SNOMED,
     STABLE,
     WORSENED,
@@ -86,6 +87,53 @@ def test_treatment_that_names_another_tumour_as_its_reason_is_none_of_this_one()
     earlier = administered("cisplatin", "2025-03-20", "a1")
     assert chemoradiation(other, COURSE, earlier) == (None, None, True)
     assert chemoradiation(other, COURSE, for_the("oesophagus", earlier)) == (None, None, None)
+
+
+GONE = {"reasonReference": [{"reference": "Condition/gone"}]}
+
+
+def test_treatment_for_a_tumour_that_did_not_come_settles_nothing_and_is_named():
+    given = administered("cisplatin", "2026-03-20", "a1")
+    named = procedure(
+        {"text": "External beam radiation therapy to the chest"}, "2026-03-02", "2026-04-15", "rt-1", **GONE
+    )
+    for course, dose in (({**COURSE, **GONE}, given), (COURSE, {**given, **GONE}), (named, given)):
+        found = facts(dx(), course, dose, empty=("procedures", "medicationAdministrations"))[RT]
+        assert cause(found) is Absence.NOT_UNDERSTOOD
+        assert {"Procedure/rt-1", "MedicationAdministration/a1"} == {item.reference for item in found.evidence}
+    earlier = {**administered("cisplatin", "2026-01-10", "a1"), **GONE}
+    assert chemoradiation(COURSE, earlier) == (None, None, None)
+    breast = {"reasonReference": [{"reference": "Condition/gone", "display": "Malignant neoplasm of breast"}]}
+    found = facts(dx(), {**COURSE, **breast}, given, empty=("procedures", "medicationAdministrations"))[RT]
+    assert cause(found) is Absence.NOT_RECORDED
+    # as a stage is: of the tumour of which only the order speaks
+    both = facts({**COURSE, **GONE}, {**given, **GONE}, reasonCode=[concept(ICD10, "C34.90")])
+    assert value(both[RT]) is True
+    assert value(facts(dx(), {**COURSE, **GONE}, {**given, **GONE}, **GONE)[RT]) is True
+
+
+def test_platinum_by_its_code_alone_counts_only_where_its_words_agree():
+    other = {"text": "Gemcitabine", "coding": [{"system": RXNORM, "code": "2555", "display": "Gemcitabine"}]}
+    given = {**administered("x", "2026-03-20", "a1"), "medicationCodeableConcept": other}
+    found = facts(dx(), COURSE, given)["prior_therapy.concurrent_platinum_chemo"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert "Gemcitabine (coded as cisplatin)" in {item.shown for item in found.evidence}
+
+
+def test_earlier_doses_for_a_tumour_that_did_not_come_leave_open_whether_the_request_is_the_first():
+    doses = [{**administered("Imfinzi", day, f"d{day}"), **GONE} for day in ("2025-01-10", "2025-02-10")]
+    found = facts(dx(), *doses, empty=("medicationAdministrations", "medicationRequests"))
+    for name in ("therapy_start", "days_since_last_dose", "currently_receiving", "previous_dose"):
+        assert cause(found[name]) is Absence.NOT_UNDERSTOOD
+        assert len(found[name].evidence) == 2
+    assert not found.knows("treatment_history")
+    own = administered("Imfinzi", "2026-11-01", "own")
+    beside = facts(dx(), *doses, own)
+    assert cause(beside["therapy_start"]) is Absence.NOT_UNDERSTOOD
+    assert value(beside["days_since_last_dose"]) == 19
+    after = {**administered("Imfinzi", "2026-11-10", "after"), **GONE}
+    assert value(facts(dx(), own, after)["therapy_start"]) == date(2026, 11, 1)
+    assert cause(facts(dx(), own, after)["days_since_last_dose"]) is Absence.NOT_UNDERSTOOD
 
 
 @pytest.mark.parametrize(
