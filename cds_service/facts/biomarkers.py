@@ -26,7 +26,7 @@ from cds_service.facts.records import (
     value_of,
 )
 from cds_service.facts.result_words import GENE, UNSURE, Said, may_be_found, read_result
-from cds_service.facts.subject import concerns, is_of_another, subject
+from cds_service.facts.subject import concerns, in_doubt, is_of_another, subject
 from cds_service.fhir.read import as_list, codings, concept_text, entries_of, objects, runs_on, text
 from cds_service.terminology.codes import HGNC, LOINC
 from cds_service.terminology.doubt import doubt, plain
@@ -143,16 +143,27 @@ def _results(reading: Reading) -> Iterator[_Result]:
     for resource, _ in coded(chart, "Observation", "variant_observation_code"):
         if concerns(reading, resource.raw):
             yield from _variant(resource)
+        elif not is_of_another(reading, resource.raw):
+            yield from map(_opened, _variant(resource))
     for resource, _ in coded(chart, "Observation", "region_studied"):
         yield from _studied(resource)
     for resource, entry in coded(chart, "Observation", "lab_egfr_mutation", "lab_alk"):
         if _of_another_tumour(reading, resource.raw):
             continue
         gene = "egfr" if entry.value_set == "lab_egfr_mutation" else "alk"
-        yield _lab(resource, gene, SINGLE.get(entry.code, ""))
+        yield _of_this(reading, resource, _lab(resource, gene, SINGLE.get(entry.code, "")))
     for resource, _ in coded(chart, "Observation", "lab_egfr_tested_only"):
         yield _Result("egfr", None, _said(resource, *value_of(resource.raw)))
     yield from _named_in_words(reading)
+
+
+def _of_this(reading: Reading, resource: Resource, result: _Result) -> _Result:
+    return _opened(result) if in_doubt(reading, resource.raw) else result
+
+
+def _opened(result: _Result) -> _Result:
+    """A result that is perhaps of another tumour: it is shown and says nothing of this one."""
+    return result._replace(result=None, maybe=False)
 
 
 def _of_another_tumour(reading: Reading, raw: Json) -> bool:
@@ -310,7 +321,7 @@ def _named_in_words(reading: Reading) -> Iterator[_Result]:
             continue
         for gene, pattern in (("egfr", _EGFR_TEXT), ("alk", _ALK_TEXT)):
             if pattern.search(name):
-                yield _lab(resource, gene, inferred=True)
+                yield _of_this(reading, resource, _lab(resource, gene, inferred=True))
 
 
 def _is(concept: object, code: str) -> bool:
@@ -345,7 +356,8 @@ SOURCE = FactSource(
         "every gene listed; germline findings are passed over. Laboratory results by LOINC with coded values or words "
         "(wild type, not detected) of which every one is known. A negative single-mutation test counts only when "
         "L858R and exon 19 deletion are both negative. Diagnosis codes that state the result. Registered, preliminary "
-        "and cancelled results and insufficient samples are not tested. Genes listed as studied state no result. Renal "
-        "eGFR and EGFR protein expression are never read."
+        "and cancelled results and insufficient samples are not tested. Genes listed as studied state no result. A "
+        "result that names no tumour and is a year older than the first record of this one, or of the time of another "
+        "one that is over, is only shown. Renal eGFR and EGFR protein expression are never read."
     ),
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.facts.claims import Claim
 from cds_service.facts.condition_status import PROVISIONAL, REFUTED, is_past, verification
+from cds_service.facts.earlier import begun_by, days_of, is_of_earlier, last_day
 from cds_service.facts.records import (
     NO_RESULT,
     coded,
@@ -232,16 +233,32 @@ def _cancers(chart: Chart) -> Iterator[Cancer]:
     if not found:
         return
     aimed: dict[int, list[Claim[Histology]]] = defaultdict(list)
-    unaimed: list[Claim[Histology]] = []
-    for claim, targets in _reported_histology(chart):
+    unaimed: list[tuple[Claim[Histology], date | None]] = []
+    for claim, targets, day in _reported_histology(chart):
         if not targets:
-            unaimed.append(claim)
+            unaimed.append((claim, day))
         for target in targets:
             aimed[target].append(claim)
-    one_site = len({site_of(diagnosis) for _, diagnosis, _ in found}) == 1
-    reports = _told(unaimed if one_site else ())
+    if len({site_of(diagnosis) for _, diagnosis, _ in found}) > 1:
+        unaimed = []
+    reports = _told([claim for claim, _ in unaimed])
     for resource, plain, disagrees in found:
-        yield _cancer(resource, plain, aimed.get(id(resource.raw), ()), reports, disagrees=disagrees)
+        mine = _of_its_time(chart, resource, [one for one, _, _ in found], unaimed, reports) if unaimed else reports
+        yield _cancer(resource, plain, aimed.get(id(resource.raw), ()), mine, disagrees=disagrees)
+
+
+def _of_its_time(
+    chart: Chart,
+    resource: Resource,
+    tumours: Sequence[Resource],
+    unaimed: Sequence[tuple[Claim[Histology], date | None]],
+    reports: _Told,
+) -> _Told:
+    """The reports that name no tumour, without those that are perhaps of an earlier one than this."""
+    begun = begun_by(chart, [resource.raw])
+    over = [day for other in tumours if other is not resource and is_past(other.raw) for day in days_of(other.raw)]
+    kept = [claim for claim, day in unaimed if not is_of_earlier(day, begun, over)]
+    return reports if len(kept) == len(unaimed) else _told(kept)
 
 
 def _diagnosed(resource: Resource) -> tuple[Diagnosis | None, bool]:
@@ -329,8 +346,8 @@ def _own_histology(resource: Resource) -> Iterator[Claim[Histology]]:
         yield from _histology(resource, path, codings(concept), concept_text(concept), recorded_on(raw))
 
 
-def _reported_histology(chart: Chart) -> Iterator[tuple[Claim[Histology], set[int]]]:
-    """Histology Observations with the Conditions they are about (empty: they do not say)."""
+def _reported_histology(chart: Chart) -> Iterator[tuple[Claim[Histology], set[int], date | None]]:
+    """Histology Observations with the Conditions they are about (empty: they do not say), and the days they are of."""
     for resource, _ in coded(chart, "Observation", "histology_observation"):
         raw = resource.raw
         aimed = aims(chart, raw)
@@ -338,7 +355,7 @@ def _reported_histology(chart: Chart) -> Iterator[tuple[Claim[Histology], set[in
             continue
         targets = {id(target.raw) for _, target in aimed if target is not None and target.type == "Condition"}
         for claim in _histology(resource, *value_of(raw), observed_on(raw)):
-            yield claim, targets
+            yield claim, targets, last_day(raw)
 
 
 def _histology(

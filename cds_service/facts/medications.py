@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from cds_service.terminology import Drug
 
 PLATINUM = frozenset({"cisplatin", "carboplatin"})
+IMMUNOTHERAPY = frozenset({"durvalumab", "tremelimumab"})
+"""Drugs of which a dose shows that the tumour was known by then."""
 CHEMOTHERAPY = PLATINUM | {"etoposide", "gemcitabine", "paclitaxel", "nab-paclitaxel"}
 """Drugs given in the combination phase only. Pemetrexed and tremelimumab may accompany maintenance as well."""
 

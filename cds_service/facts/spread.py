@@ -40,7 +40,7 @@ from cds_service.facts.spread_words import (
     unclear_since,
     words_of,
 )
-from cds_service.facts.subject import concerns, conditions_of, is_of_another, subject
+from cds_service.facts.subject import concerns, conditions_of, is_of_another, is_recorded_earlier, subject
 from cds_service.fhir.read import entries_of, objects
 from cds_service.terminology import is_unassessed_category, metastatic_by_category
 from cds_service.terminology.doubt import plain
@@ -122,17 +122,18 @@ def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
 
 def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> AnyFact:
     doubtful: list[Evidence] = []
+    unowned: list[Evidence] = []  # of no known tumour: named only where nothing else speaks of metastases
     claims = [
-        *_m_category(reading, doubtful),
+        *_m_category(reading, doubtful, unowned),
         *_secondary(reading, about, doubtful),
-        *_histories(reading, doubtful),
+        *_histories(reading, doubtful, unowned),
     ]
     claims += _secondary_in_words(reading, about, doubtful)
     spoken, unread = claims_of_words("metastatic", beyond_the_liver(about, words))
     claims += spoken
     if not claims:
-        if doubtful or unread:
-            return Unknown(Absence.NOT_UNDERSTOOD, METASTASES, (*doubtful, *unread))
+        if doubtful or unread or unowned:
+            return Unknown(Absence.NOT_UNDERSTOOD, METASTASES, (*doubtful, *unread, *unowned))
         return Unknown(reading.chart.absence("conditions", "oncologyObservations"), METASTASES)
     yes, no = [c for c in claims if c.value], [c for c in claims if not c.value]
     if yes and no:
@@ -147,7 +148,7 @@ def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
     return known_or_open(claims, METASTASES)
 
 
-def _m_category(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
+def _m_category(reading: Reading, doubtful: list[Evidence], unowned: list[Evidence]) -> Iterator[Claim[bool]]:
     """M categories and findings of distant metastasis among the Observations."""
     for resource, entry in coded(reading.chart, "Observation", "tnm_observation_code", "disease_extent_finding"):
         raw = resource.raw
@@ -166,7 +167,7 @@ def _m_category(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bo
                 path, found, words = value_of(raw)
                 doubtful.append(evidence(resource, path, in_words(found, words), observed_on(raw)))
         if claim is not None:
-            yield from _of_this_tumour(reading, raw, claim, doubtful)
+            yield from _of_this_tumour(reading, raw, claim, doubtful, unowned)
 
 
 def _is_present(raw: Json) -> bool | None:
@@ -202,12 +203,14 @@ def _says_something(raw: Json) -> bool:
     return bool(found or words) and not absent and not is_unassessed_category(spelled)
 
 
-def _of_this_tumour(reading: Reading, raw: Json, claim: Claim[bool], doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
+def _of_this_tumour(
+    reading: Reading, raw: Json, claim: Claim[bool], doubtful: list[Evidence], unowned: list[Evidence]
+) -> Iterator[Claim[bool]]:
     """What an Observation says, if it is of the tumour the order is for. Metastases of no known one are doubtful."""
     if concerns(reading, raw):
         yield claim
-    elif claim.value and not is_of_another(reading, raw):
-        doubtful.append(claim.evidence)
+    elif not is_of_another(reading, raw):
+        (doubtful if claim.value else unowned).append(claim.evidence)
 
 
 def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
@@ -233,7 +236,7 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
             doubtful.append(item)
         elif linked:
             yield Claim(True, item)
-        elif linked is None and about.alone and not own_organ:
+        elif linked is None and about.alone and not own_organ and not is_recorded_earlier(reading, raw):
             yield Claim(True, item, inferred=True)
         elif linked is None:
             doubtful.append(item)
@@ -255,7 +258,7 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
         own_organ = any(site in words for diagnosis in about.diagnoses if (site := site_of(diagnosis)))
         linked = _linked(reading, resource, about)
         unsure = unread or _is_open(reading, raw, about)
-        if unsure or (linked is None and (own_organ or not about.alone)):
+        if unsure or (linked is None and (own_organ or not about.alone or is_recorded_earlier(reading, raw))):
             doubtful.append(item)
         elif linked is not False:
             yield from claims
@@ -307,14 +310,14 @@ def _in_own_organ(resource: Resource, sites: set[str | None]) -> bool:
     )
 
 
-def _histories(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
+def _histories(reading: Reading, doubtful: list[Evidence], unowned: list[Evidence]) -> Iterator[Claim[bool]]:
     """MCODE's history of metastatic cancer: the boolean decides, and without one it says nothing."""
     for resource, _ in coded(reading.chart, "Observation", "history_of_metastasis"):
         raw = resource.raw
         value = raw.get("valueBoolean")
         if isinstance(value, bool) and status_of(raw) not in NO_RESULT and not raw.get("dataAbsentReason"):
             said = evidence(resource, "valueBoolean", str(value).lower(), observed_on(raw))
-            yield from _of_this_tumour(reading, raw, Claim(value, said, inferred=True), doubtful)
+            yield from _of_this_tumour(reading, raw, Claim(value, said, inferred=True), doubtful, unowned)
 
 
 _VALUE_SETS = (
@@ -350,9 +353,10 @@ SOURCE = FactSource(
         "M1 and M0 categories of the tumour (by their focus, or by that of the stage group they are members of) are "
         "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary, or coded with it, too; else they "
         "count only if the chart has one tumour and they lie outside its organ. Nodes (C77) are no metastasis, nor is "
-        "more of a hepatocellular carcinoma in the liver. Unresectable, "
-        "locally advanced and liver-confined have no codes: the words of the diagnosis, its notes and the order's "
-        "reason, with negation, where every word of the clause is known. Recurrence: clinical status or a recurrence "
-        "code; months from the last surgery and the last adjuvant therapy to its onset."
+        "more of a hepatocellular carcinoma in the liver. What names no tumour and is a year older than the first "
+        "record of this one, or of the time of another one that is over, is only shown. Unresectable, locally advanced "
+        "and liver-confined have no codes: the words of the diagnosis, its notes and the order's reason, with "
+        "negation, where every word of the clause is known. Recurrence: clinical status or a recurrence code; months "
+        "from the last surgery and the last adjuvant therapy to its onset."
     ),
 )

@@ -29,6 +29,7 @@ from cds_service.facts.cancer import (
     site_of,
 )
 from cds_service.facts.condition_status import PROVISIONAL
+from cds_service.facts.earlier import begun_by, days_of, is_of_earlier, last_day
 from cds_service.facts.merged import merged
 from cds_service.facts.reasons import reasons_of
 from cds_service.facts.records import references
@@ -40,6 +41,7 @@ from cds_service.values import dataclass, direct, replace
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
+    from datetime import date
 
     from cds_service.evidence import Evidence
     from cds_service.facts.cancer import Cancer
@@ -110,18 +112,59 @@ def conditions_of(reading: Reading, about: Subject) -> frozenset[int]:
     return kept[1]
 
 
-def concerns(reading: Reading, raw: Json) -> bool:
+def concerns(reading: Reading, raw: Json, *, at_any_time: bool = False) -> bool:
     """Whether an Observation speaks of the tumour the order is for.
 
-    If it does not say of which, it does as long as the chart has no second tumour it could mean.
+    If it does not say of which, it does as long as the chart has no second tumour it could mean, and it is not of the
+    time of an earlier one.
     """
     about = subject(reading)
     aimed = aims(reading.chart, raw)
     conditions = [target for _, target in aimed if target is not None and target.type == "Condition"]
     if not conditions:
-        return about.alone and not (about.conditions and of_absent_condition(aimed))
+        if not about.alone or (about.conditions and of_absent_condition(aimed)):
+            return False
+        return at_any_time or not _is_of_earlier(reading, last_day(raw))
     ours = conditions_of(reading, about)
     return any(id(target.raw) in ours for target in conditions)
+
+
+def in_doubt(reading: Reading, raw: Json) -> bool:
+    """Whether a result is perhaps of another tumour.
+
+    It names one that did not come, or none and is of the time of an earlier one.
+    """
+    aimed = aims(reading.chart, raw)
+    if any(target is not None and target.type == "Condition" for _, target in aimed):
+        return False
+    if subject(reading).conditions and of_absent_condition(aimed):
+        return True
+    return _is_of_earlier(reading, last_day(raw))
+
+
+def is_recorded_earlier(reading: Reading, raw: Json) -> bool:
+    """Whether a Condition that is linked to no tumour is perhaps of an earlier one, by the day it was recorded."""
+    return _is_of_earlier(reading, max(days_of(raw), default=None))
+
+
+def _is_of_earlier(reading: Reading, day: date | None) -> bool:
+    """Whether a finding of a day, which names no tumour, is perhaps of an earlier one than the order's."""
+    if day is None:
+        return False
+    about = subject(reading)
+    kept: tuple[Subject, date | None, list[date]] | None = reading.chart.memo.get("time of")
+    if kept is None or kept[0] is not about:
+        begun = begun_by(reading.chart, [cancer.resource.raw for cancer in about.standing])
+        ours = {id(cancer.resource.raw) for cancer in about.standing}
+        over = [
+            of_other
+            for cancer in cancers(reading.chart)
+            if cancer.past and not cancer.refuted and id(cancer.resource.raw) not in ours
+            if not _does_not_spread(cancer)
+            for of_other in days_of(cancer.resource.raw)
+        ]
+        kept = reading.chart.memo["time of"] = (about, begun, over)
+    return is_of_earlier(day, kept[1], kept[2])
 
 
 def is_of_another(reading: Reading, raw: Json) -> bool:

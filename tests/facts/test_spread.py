@@ -226,7 +226,14 @@ def test_metastases_of_nobody_knows_which_tumour_are_doubtful():
     found = facts(*two, m_category("1229903009"))["metastatic"]
     assert cause(found) is Absence.NOT_UNDERSTOOD
     assert [item.reference for item in found.evidence] == ["Observation/m-1"]
-    assert cause(facts(*two, m_category("1229901006"))["metastatic"]) is not Absence.NOT_UNDERSTOOD
+    none = m_category("1229901006")
+    shown = facts(*two, none, empty=("conditions", "oncologyObservations"))["metastatic"]
+    assert cause(shown) is Absence.NOT_UNDERSTOOD
+    # but it opens nothing that is known
+    own = lab(
+        "21907-1", concept(SNOMED, "1229901006"), "m-0", day="2026-01-01", focus=[{"reference": "Condition/dx-1"}]
+    )
+    assert value(facts(*two, none, own)["metastatic"]) is False
 
 
 def test_metastases_of_a_diagnosis_that_is_no_tumour_of_the_chart_are_doubtful():

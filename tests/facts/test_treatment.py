@@ -446,6 +446,17 @@ def test_the_status_of_another_tumour_is_not_taken():
     assert not facts(dx(HCC), dx("254837009", "dx-2"), *RECEIVED, other).knows("responding")
 
 
+def test_the_status_of_a_tumour_that_did_not_come_is_shown_and_opens_nothing():
+    gone = disease_status(WORSENED, "2026-10-01", "gone", focus=[{"reference": "Condition/gone"}])
+    alone = facts(dx(HCC), *RECEIVED, gone, empty=("oncologyObservations",))["responding"]
+    assert cause(alone) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in alone.evidence] == ["Observation/gone"]
+    assert value(facts(dx(HCC), *RECEIVED, disease_status(IMPROVED, "2026-09-01"), gone)["responding"]) is True
+    late = dx(HCC, recordedDate="2026-11-01")  # it counts by the days of treatment, not by those of the diagnosis
+    old = disease_status(IMPROVED, "2025-09-01")
+    assert value(facts(late, administered("Imfinzi", "2025-05-04", "d1"), old)["responding"]) is True
+
+
 # --- the drug ------------------------------------------------------------------------------------------------------
 
 
