@@ -67,8 +67,9 @@ class Subject:
 
     ``conditions`` are the chart's Conditions of that tumour, ``reasons`` what the order itself says of it, ``evidence``
     both. ``linked`` says that the order names a disease as its reason, ``unread`` what it names in words nobody here
-    knows, ``unfound`` that a diagnosis it refers to did not come, ``alone`` that the chart has no other tumour.
-    ``disagreeing`` are records that name different diseases, ``disputed`` those of which one refutes what others say.
+    knows, ``bare`` what it names that is no tumour of its own, ``unfound`` that a diagnosis it refers to did not come,
+    ``alone`` that the chart has no other tumour. ``disagreeing`` are records that name different diseases, ``disputed``
+    those of which one refutes what others say.
     """
 
     diagnoses: tuple[Diagnosis, ...] = ()
@@ -77,6 +78,7 @@ class Subject:
     evidence: tuple[Evidence, ...] = ()
     linked: bool = False
     unread: tuple[Evidence, ...] = ()
+    bare: tuple[Evidence, ...] = ()
     unfound: bool = False
     disagreeing: tuple[Evidence, ...] = ()
     disputed: tuple[Evidence, ...] = ()
@@ -264,6 +266,7 @@ def _subject(reading: Reading) -> Subject:
         evidence=tuple(cancer.evidence for cancer in chosen),
         linked=bool(reasons.unread),
         unread=tuple(reasons.unread),
+        bare=tuple(reasons.bare),
         unfound=reasons.unfound,
         disagreeing=tuple(item for cancer in chosen for item in cancer.disagreeing),
         alone=alone,

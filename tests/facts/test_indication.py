@@ -22,6 +22,7 @@ from tests.facts.charts import (
     facts,
     icd,
     lab,
+    stage,
     value,
 )
 
@@ -72,7 +73,7 @@ def test_a_reason_in_unknown_words_leaves_the_charts_diagnosis_open():
 def test_a_reason_that_names_no_disease_leaves_it_to_the_chart(words):
     found = facts(dx(NSCLC), reasonCode=[{"text": words}])
     assert diseases(found) == [("nsclc", True, "confirmed")]
-    assert value(found["reason_linked"]) is False
+    assert value(found["reason_linked"]) is True
 
 
 @pytest.mark.parametrize("code", ["Z51.12", "R91.8", "Z85.118"])
@@ -519,6 +520,27 @@ def test_one_entry_for_a_tumour_and_what_goes_with_it_names_the_tumour(codes, te
     named = facts(reasonCode=[_mapped(*codes, text=text)], empty=("conditions",))
     assert diseases(named) == [(disease, True, "confirmed")]
     assert value(named["reason_linked"]) is True
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        {"reasonReference": [{"reference": "Condition/mets"}]},
+        {"reasonReference": [{"reference": "Observation/st-1"}]},
+        {"reasonCode": [concept(ICD10, "Z51.12")]},
+        {"reasonCode": [concept(ICD10, "C79.51")]},
+        {"reasonCode": [{"text": "metastatic cancer"}]},
+    ],
+)
+def test_a_reason_that_names_no_tumour_of_its_own_is_a_reason(reason):
+    spread = (dx("94222008", "mets"), stage("Stage IV"))
+    said = facts(dx(NSCLC), *spread, **reason)["reason_linked"]
+    assert value(said) is True
+    assert said.evidence[0].shown != "none"
+    for doubt in ((), (dx(NSCLC), dx(HCC, "hcc"))):  # of which tumour, nobody knows
+        unclear = facts(*doubt, *spread, **reason)["reason_linked"]
+        assert cause(unclear) is Absence.NOT_UNDERSTOOD
+        assert unclear.evidence
 
 
 def _mapped(*codes, text=None):

@@ -452,9 +452,11 @@ def test_the_status_of_a_tumour_that_did_not_come_is_shown_and_opens_nothing():
     assert cause(alone) is Absence.NOT_UNDERSTOOD
     assert [item.reference for item in alone.evidence] == ["Observation/gone"]
     assert value(facts(dx(HCC), *RECEIVED, disease_status(IMPROVED, "2026-09-01"), gone)["responding"]) is True
-    late = dx(HCC, recordedDate="2026-11-01")  # it counts by the days of treatment, not by those of the diagnosis
-    old = disease_status(IMPROVED, "2025-09-01")
-    assert value(facts(late, administered("Imfinzi", "2025-05-04", "d1"), old)["responding"]) is True
+    # it counts by the days of treatment, not by those of the diagnosis
+    late, given = dx(recordedDate="2026-11-01"), administered("cisplatin", "2024-03-20", "a1")
+    course = {**COURSE, "performedPeriod": {"start": "2024-03-02", "end": "2024-04-15"}}
+    found = facts(late, course, given, disease_status(STABLE, "2024-06-01"))
+    assert value(found["prior_therapy.progressed"]) is False
 
 
 # --- the drug ------------------------------------------------------------------------------------------------------
