@@ -266,7 +266,18 @@ def _diagnosed(resource: Resource) -> tuple[Diagnosis | None, bool]:
     diagnosis, disagrees = read_concept(resource.code)
     if diagnosis is not None and not diagnosis.sited:
         diagnosis = _at_its_site(resource, diagnosis)
+    if diagnosis is None and "bodySite" in resource.raw:
+        diagnosis = _malignancy_at_its_site(resource)
     return diagnosis, disagrees
+
+
+def _malignancy_at_its_site(resource: Resource) -> Diagnosis | None:
+    """What a code that only says malignant is at the Condition's body site; None where that names no organ we know."""
+    if not any(entry.value_set == "malignancy_unspecified" for entry in resource.code.entries):
+        return None
+    nowhere = Diagnosis(None, shown(resource.raw.get("code")), settled=False, sited=False)
+    found = _at_its_site(resource, nowhere)
+    return None if found is nowhere else found
 
 
 def _of_primary(resource: Resource) -> tuple[tuple[Coding, ...], str]:
@@ -401,5 +412,5 @@ def _with_histology(resource: Resource, diagnosis: Diagnosis, histology: _Told) 
     kinds = {kind for _, kind in meanings if kind}
     one = next(iter(meanings.values()))
     one = replace(one, kind=kinds.pop() if len(kinds) == 1 else None)
-    made = diagnosis_from_codings(*_of_primary(resource), one) or diagnosis
+    made = diagnosis_from_codings(*_of_primary(resource), one) or replace(diagnosis, sited=False)
     return _asked_if_history(resource.code, _at_its_site(resource, made, one))

@@ -44,8 +44,11 @@ _RADIOTHERAPY_CODES = (
     "tx_radiotherapy_modality",
     "tx_radiotherapy_technique",
     "tx_chemoradiation",
+    "tx_radiotherapy_unclear",
 )
 """A course is coded as one, or by how it was given: intensity modulated radiation therapy."""
+_NO_COURSE_ALONE = frozenset({"tx_chemoradiation", "tx_radiotherapy_unclear"})
+"""Chemoradiation names neither the drug nor whether both overlapped, care and a plan not that anything was given."""
 VALUE_SETS = (*_RADIOTHERAPY_CODES, "body_site_lung")
 
 LOOKED_FOR = "dated radiotherapy (Procedure) and platinum administrations within it"
@@ -133,8 +136,7 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
             start, end = span_of(raw, "occurrence")  # R5
         item = evidence(resource, "code", shown(raw.get("code")), end or start)
         settled = not unnamed and tumour is Whose.OURS
-        if start is None or end is None or not settled or entry.value_set == "tx_chemoradiation":
-            # "Chemoradiation" names neither the drug nor whether both overlapped.
+        if start is None or end is None or not settled or entry.value_set in _NO_COURSE_ALONE:
             undated.append(item)
         else:
             found.append(_Course(start, end, item))

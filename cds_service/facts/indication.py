@@ -93,6 +93,8 @@ SOURCE = FactSource(
         "dx_urothelial_withdrawn",
         "history_of",
         "encounter_for_treatment",
+        "malignancy_unspecified",
+        "body_site_lung",
     ),
     reads=(
         "The order's reasonReference and reasonCode first; without them every Condition that is active, recurrent or "

@@ -92,7 +92,7 @@ def _says_nothing(chart: Chart, about: Subject, words: Sequence[tuple[str, Evide
     return (
         names_none_of(chart, _CODES)
         and not hints_in("\n".join([said for said, _ in words]))
-        and not any(_metastasis_in_words(resource.code) for resource in uncoded(chart, "Condition"))
+        and not any(_metastasis_in_words(resource.code) for resource in _without_an_organ(chart))
         and not any(recurrence.came_back_by_status(cancer) for cancer in about.conditions)
     )
 
@@ -244,7 +244,7 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
 
 def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
     """Secondary tumours that carry words and no code we know ("brain metastases"). Nodes are no metastasis."""
-    for resource in uncoded(reading.chart, "Condition"):
+    for resource in _without_an_organ(reading.chart):
         raw = resource.raw
         if not _metastasis_in_words(resource.code) or entered_in_error(resource):
             continue
@@ -262,6 +262,12 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
             doubtful.append(item)
         elif linked is not False:
             yield from claims
+
+
+def _without_an_organ(chart: Chart) -> list[Resource]:
+    """The Conditions of which no code says more than that they are malignant: their words may name a metastasis."""
+    malignant = coded(chart, "Condition", "malignancy_unspecified")
+    return uncoded(chart, "Condition") + [resource for resource, _ in malignant]
 
 
 @lru_cache(maxsize=4096)
@@ -311,11 +317,20 @@ def _in_own_organ(resource: Resource, sites: set[str | None]) -> bool:
 
 
 def _histories(reading: Reading, doubtful: list[Evidence], unowned: list[Evidence]) -> Iterator[Claim[bool]]:
-    """MCODE's history of metastatic cancer: the boolean decides, and without one it says nothing."""
-    for resource, _ in coded(reading.chart, "Observation", "history_of_metastasis"):
+    """MCODE's history of metastatic cancer: the boolean decides, and without one it says nothing.
+
+    None to one organ says nothing of the others, and some to the primary's own organ may be the primary itself.
+    """
+    sites = {site_of(diagnosis) for diagnosis in subject(reading).diagnoses}
+    for resource, entry in coded(reading.chart, "Observation", "history_of_metastasis"):
         raw = resource.raw
         value = raw.get("valueBoolean")
-        if isinstance(value, bool) and status_of(raw) not in NO_RESULT and not raw.get("dataAbsentReason"):
+        if status_of(raw) in NO_RESULT or raw.get("dataAbsentReason"):
+            continue
+        organ = entry.attributes.get("organ")
+        if organ is not None and (organ in sites or not isinstance(value, bool)):
+            unowned.append(evidence(resource, "code", shown(raw.get("code")), observed_on(raw)))
+        elif isinstance(value, bool) and (value or organ is None):
             said = evidence(resource, "valueBoolean", str(value).lower(), observed_on(raw))
             yield from _of_this_tumour(reading, raw, Claim(value, said, inferred=True), doubtful, unowned)
 

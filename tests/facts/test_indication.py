@@ -543,6 +543,30 @@ def test_a_reason_that_names_no_tumour_of_its_own_is_a_reason(reason):
         assert unclear.evidence
 
 
+MALIGNANT = concept(SNOMED, "363346000", display="Malignant neoplastic disease")
+
+
+@pytest.mark.parametrize("site", [concept(SNOMED, "39607008"), concept(SNOMED, "45653009"), {"text": "Right lung"}])
+def test_a_malignancy_at_the_lung_is_a_lung_cancer(site):
+    (asked,) = value(facts(condition(MALIGNANT, bodySite=[site]))["indication"])
+    assert (asked.disease, asked.settled, asked.ask) == ("nsclc", False, ("histology", "indication"))
+    assert asked.shown == "Malignant neoplastic disease"
+    adenocarcinoma = {"url": HISTOLOGY, "valueCodeableConcept": concept(SNOMED, "35917007")}
+    found = facts(condition(MALIGNANT, bodySite=[site], extension=[adenocarcinoma]))
+    assert diseases(found) == [("nsclc", True, "confirmed")]
+    assert value(found["histology"]) == "non-squamous"
+
+
+def test_a_malignancy_elsewhere_is_another_tumour_and_one_of_no_organ_none():
+    site = {"bodySite": [{"text": "Left breast"}]}
+    assert diseases(facts(condition(MALIGNANT, **site))) == [(None, True, "confirmed")]
+    for nowhere in ({}, {"bodySite": [{"text": "Left arm"}]}):
+        found = facts(condition(MALIGNANT, **nowhere), empty=("conditions",))
+        assert cause(found["indication"]) is Absence.NOT_RECORDED
+    spread = condition({**MALIGNANT, "text": "Metastatic disease to the bones"}, "mets")
+    assert value(facts(dx(NSCLC), spread)["metastatic"]) is True
+
+
 def _mapped(*codes, text=None):
     coding = [{"system": SNOMED if code.isdigit() else ICD10, "code": code} for code in codes]
     return {"coding": coding, **({"text": text} if text else {})}

@@ -236,6 +236,21 @@ def test_metastases_of_nobody_knows_which_tumour_are_doubtful():
     assert value(facts(*two, none, own)["metastatic"]) is False
 
 
+@pytest.mark.parametrize(
+    ("tumour", "said", "metastatic"),
+    [
+        (ADENO, True, True),
+        (ADENO, False, Absence.NOT_RECORDED),  # none in the liver is none of all organs
+        (ADENO, None, Absence.NOT_UNDERSTOOD),
+        (HCC, True, Absence.NOT_UNDERSTOOD),
+    ],
+)
+def test_a_history_of_metastases_to_one_organ(tumour, said, metastatic):
+    history = observation(concept(SNOMED, "1098951000119108"), said, "h-1")
+    found = facts(dx(tumour), history, empty=("conditions", "oncologyObservations"))["metastatic"]
+    assert (found.absence if isinstance(metastatic, Absence) else value(found)) is metastatic
+
+
 def test_metastases_of_a_diagnosis_that_is_no_tumour_of_the_chart_are_doubtful():
     withdrawn = icd("C34.11", "old", verificationStatus={"coding": [{"code": "entered-in-error"}]})
     for other in (withdrawn, icd("C80.1", "old")):

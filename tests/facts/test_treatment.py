@@ -19,6 +19,7 @@ from tests.facts.charts import (
     HCC,
     ICD10,
     IMPROVED,
+    LOINC,
     RXNORM,
     SNOMED,
     STABLE,
@@ -65,13 +66,36 @@ def test_platinum_apart_from_the_radiotherapy_is_sequential(day):
 
 def test_radiotherapy_to_a_site_of_which_only_an_unknown_code_is_known_may_be_to_the_chest():
     given = administered("cisplatin", "2026-03-20", "a1")
-    course = {**COURSE, "bodySite": [concept(SNOMED, "41224006")]}
+    course = {**COURSE, "bodySite": [concept(SNOMED, "90572001")]}
     found = facts(dx(), course, given, empty=("procedures",))[RT]
     assert cause(found) is Absence.NOT_UNDERSTOOD
     assert "Procedure/rt-1" in {item.reference for item in found.evidence}
     assert chemoradiation(course, administered("cisplatin", "2026-01-10", "a1")) == (None, None, None)
-    named = {**COURSE, "bodySite": [concept(SNOMED, "41224006", display="Structure of lower lobe of left lung")]}
+    named = {**COURSE, "bodySite": [concept(SNOMED, "90572001", display="Structure of lower lobe of lung")]}
     assert chemoradiation(named, given) == (True, True, None)
+
+
+@pytest.mark.parametrize("code", ["385798007", "1255724003"])
+def test_care_and_plans_of_radiotherapy_are_shown_and_are_no_course(code):
+    given, unclear = administered("cisplatin", "2026-03-20", "a1"), {**COURSE, "code": concept(SNOMED, code)}
+    found = facts(dx(), unclear, given, empty=("procedures", "medicationAdministrations"))[RT]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert "Procedure/rt-1" in {item.reference for item in found.evidence}
+    assert chemoradiation({**unclear, "id": "plan"}, COURSE, given) == (True, True, None)
+
+
+@pytest.mark.parametrize("code", ["45653009", "41224006"])
+def test_a_lobe_is_a_part_of_the_lung(code):
+    course = {**COURSE, "bodySite": [concept(SNOMED, code)]}
+    assert chemoradiation(course, administered("cisplatin", "2026-03-20", "a1")) == (True, True, None)
+
+
+def test_the_code_of_older_versions_for_a_disease_status_is_one():
+    given = administered("cisplatin", "2026-03-20", "a1")
+    stable, worse = disease_status(STABLE, "2026-08-01"), disease_status(WORSENED, "2026-10-01", "older")
+    worse["code"] = concept(LOINC, "88040-1")
+    assert value(facts(dx(), COURSE, given, stable)["prior_therapy.progressed"]) is False
+    assert value(facts(dx(), COURSE, given, stable, worse)["prior_therapy.progressed"]) is True
 
 
 def test_treatment_that_names_another_tumour_as_its_reason_is_none_of_this_one():
