@@ -97,15 +97,16 @@ SOURCE = FactSource(
         "body_site_lung",
     ),
     reads=(
-        "The order's reasonReference and reasonCode first; without them every Condition that is active, recurrent or "
-        "has no clinical status. Codes decide before text, but words beside a code that doubt its disease make it "
-        "provisional, and words that as a whole deny it, or speak of a history, a risk, a screening or a relative, "
-        "leave it open. Confirmed or without a verification status counts, provisional and differential diagnoses are "
-        "shown as such, a refuted one speaks only where nothing else does, one entered in error is no record; "
-        "remission, resolved and a clinical status that nobody here understands are asked about. A reason without a "
-        "status of its own is as certain and as current as the chart's records of its disease. ICD-10 C34 without "
-        "histology does not settle which lung cancer it is; a morphology alone is read with the body site. Histories "
-        "(Z85), treatment encounters (Z51) and secondary tumours are no diagnosis; coded beside a tumour in one "
-        "record, they leave the tumour its diagnosis, but for a history, which makes it asked about."
+        "The order's reasonReference and reasonCode first; without them, or where they name no tumour of their own, "
+        "every Condition that is active, recurrent or has no clinical status. Codes decide before text, but words "
+        "beside a code that doubt its disease make it provisional, and words that as a whole deny it, or speak of a "
+        "history, a risk, a screening or a relative, leave it open. Confirmed or without a verification status counts, "
+        "provisional and differential diagnoses are shown as such, a refuted one speaks only where nothing else does, "
+        "one entered in error is no record; remission, resolved and a clinical status that nobody here understands are "
+        "asked about. A reason without a status of its own is as certain and as current as the chart's records of its "
+        "disease. ICD-10 C34 without histology does not settle which lung cancer it is; a morphology alone is read "
+        "with the body site. Histories (Z85), treatment encounters (Z51) and secondary tumours are no diagnosis; coded "
+        "beside a tumour in one record, they leave the tumour its diagnosis, but for a history, which makes it asked "
+        "about."
     ),
 )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cds_service.facts.cancer import Cancer
     from cds_service.facts.order import DraftOrder
     from cds_service.facts.read import Reading
+    from cds_service.fhir.read import Concept
     from cds_service.terminology import Diagnosis
 
 _GENERAL = re.compile(
@@ -72,13 +73,15 @@ class Reason(NamedTuple):
 class Reasons:
     """What the order names as its reason, sorted by what it is worth.
 
-    ``bare`` are reasons that name no tumour of their own: a metastasis, an encounter, "metastatic cancer".
+    ``bare`` are reasons that name no tumour of their own: a metastasis, an encounter, "metastatic cancer"; ``spread``
+    those that the order itself codes as a metastasis, perhaps beside the tumour.
     """
 
     named: list[Reason] = field(default_factory=list)
     other: list[Evidence] = field(default_factory=list)
     unread: list[Evidence] = field(default_factory=list)
     bare: list[Evidence] = field(default_factory=list)
+    spread: list[tuple[Concept, Evidence]] = field(default_factory=list)
     unfound: bool = False
     disagreeing: list[Evidence] = field(default_factory=list)
 
@@ -97,8 +100,15 @@ def reasons_of(reading: Reading) -> Reasons:
         for item in as_list(raw.get(element)):
             concept = item.get("concept") if element == "reason" and isinstance(item, dict) else item
             if concept:
+                _read_spread(order, element, concept, reasons)
                 _read_reason(concept, _said_by_order(order, element, shown(concept)), reasons)
     return reasons
+
+
+def _read_spread(order: DraftOrder, element: str, concept: object, reasons: Reasons) -> None:
+    coded = concept_of(concept)
+    if any(entry.value_set == "metastatic_secondary_condition" for entry in coded.entries):
+        reasons.spread.append((coded, _said_by_order(order, element, shown(concept))))
 
 
 def _said_by_order(order: DraftOrder, path: str, said: str) -> Evidence:

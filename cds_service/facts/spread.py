@@ -91,6 +91,7 @@ def _says_nothing(chart: Chart, about: Subject, words: Sequence[tuple[str, Evide
     """Whether neither a code nor a word of the chart speaks of spread or recurrence, as in most calls."""
     return (
         names_none_of(chart, _CODES)
+        and not about.spread
         and not hints_in("\n".join([said for said, _ in words]))
         and not any(_metastasis_in_words(resource.code) for resource in _without_an_organ(chart))
         and not any(recurrence.came_back_by_status(cancer) for cancer in about.conditions)
@@ -219,6 +220,11 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
     Without a link they count if only one tumour could have spread and they do not lie in its own organ.
     """
     sites = {site_of(diagnosis) for diagnosis in about.diagnoses} or {None}
+    for concept, item in about.spread:
+        if about.alone and about.diagnoses and not _in_own_organ(concept, sites):
+            yield Claim(True, item, inferred=True)
+        else:
+            doubtful.append(item)
     for resource, entry in coded(
         reading.chart, "Condition", "metastatic_secondary_condition", "disease_extent_finding"
     ):
@@ -229,7 +235,7 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
         linked = _linked(reading, resource, about)
         if linked is None and sites != {None} and (primary := entry.attributes.get("primary")):
             linked = primary in sites
-        own_organ = _in_own_organ(resource, sites)
+        own_organ = _in_own_organ(resource.code, sites)
         if linked is None and id(raw) in by_resource(reading.chart):  # one entry for a tumour and its metastases
             linked = None if own_organ else id(raw) in conditions_of(reading, about)
         if _is_open(reading, raw, about):
@@ -306,9 +312,9 @@ def _linked(reading: Reading, resource: Resource, about: Subject) -> bool | None
     return any(id(target.raw) in ours for target in found)
 
 
-def _in_own_organ(resource: Resource, sites: set[str | None]) -> bool:
-    """Whether all metastases that a Condition's codes name lie in the organ of the primary, so that they may be it."""
-    named = [entry for entry in resource.code.entries if entry.value_set == "metastatic_secondary_condition"]
+def _in_own_organ(concept: Concept, sites: set[str | None]) -> bool:
+    """Whether all metastases that a record's codes name lie in the organ of the primary, so that they may be it."""
+    named = [entry for entry in concept.entries if entry.value_set == "metastatic_secondary_condition"]
     return any(
         bool(named) and all(re.search(rf"\b{site}\b", entry.display.lower()) for entry in named)
         for site in sites
@@ -367,11 +373,11 @@ SOURCE = FactSource(
     reads=(
         "M1 and M0 categories of the tumour (by their focus, or by that of the stage group they are members of) are "
         "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary, or coded with it, too; else they "
-        "count only if the chart has one tumour and they lie outside its organ. Nodes (C77) are no metastasis, nor is "
-        "more of a hepatocellular carcinoma in the liver. What names no tumour and is a year older than the first "
-        "record of this one, or of the time of another one that is over, is only shown. Unresectable, locally advanced "
-        "and liver-confined have no codes: the words of the diagnosis, its notes and the order's reason, with "
-        "negation, where every word of the clause is known. Recurrence: clinical status or a recurrence code; months "
-        "from the last surgery and the last adjuvant therapy to its onset."
+        "count only if the chart has one tumour and they lie outside its organ, as do those that are the order's "
+        "reason. Nodes (C77) are no metastasis, nor is more of a hepatocellular carcinoma in the liver. What names no "
+        "tumour and is a year older than the first record of this one, or of the time of another one that is over, is "
+        "only shown. Unresectable, locally advanced and liver-confined have no codes: the words of the diagnosis, its "
+        "notes and the order's reason, with negation, where every word of the clause is known. Recurrence: clinical "
+        "status or a recurrence code; months from the last surgery and the last adjuvant therapy to its onset."
     ),
 )

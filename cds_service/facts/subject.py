@@ -34,6 +34,7 @@ from cds_service.facts.merged import merged
 from cds_service.facts.reasons import reasons_of
 from cds_service.facts.records import references
 from cds_service.fhir.read import as_list, concept_of, objects, reference_of, text
+from cds_service.fhir.resource import short_reference
 from cds_service.terminology import Diagnosis
 from cds_service.terminology.codes import ICD10, canonical_code
 from cds_service.values import dataclass, direct, replace
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from cds_service.facts.order import DraftOrder
     from cds_service.facts.read import Reading
     from cds_service.facts.reasons import Kind, Reasons
-    from cds_service.fhir.read import Json
+    from cds_service.fhir.read import Concept, Json
 
 _IN_SITU = re.compile(
     # Not a catheter or a stent that is in situ.
@@ -67,9 +68,9 @@ class Subject:
 
     ``conditions`` are the chart's Conditions of that tumour, ``reasons`` what the order itself says of it, ``evidence``
     both. ``linked`` says that the order names a disease as its reason, ``unread`` what it names in words nobody here
-    knows, ``bare`` what it names that is no tumour of its own, ``unfound`` that a diagnosis it refers to did not come,
-    ``alone`` that the chart has no other tumour. ``disagreeing`` are records that name different diseases, ``disputed``
-    those of which one refutes what others say.
+    knows, ``bare`` what it names that is no tumour of its own, ``spread`` what it codes as a metastasis, ``unfound``
+    that a diagnosis it refers to did not come, ``alone`` that the chart has no other tumour. ``disagreeing`` are
+    records that name different diseases, ``disputed`` those of which one refutes what others say.
     """
 
     diagnoses: tuple[Diagnosis, ...] = ()
@@ -79,6 +80,7 @@ class Subject:
     linked: bool = False
     unread: tuple[Evidence, ...] = ()
     bare: tuple[Evidence, ...] = ()
+    spread: tuple[tuple[Concept, Evidence], ...] = ()
     unfound: bool = False
     disagreeing: tuple[Evidence, ...] = ()
     disputed: tuple[Evidence, ...] = ()
@@ -220,8 +222,8 @@ def _of_pointer(
         if cancer is None:
             return None
         return Whose.ANOTHER if cancer.site is None or cancer.site not in sites else Whose.OURS
-    reference = reference_of(pointer)
-    if reference and reference in references(reading.order.raw.get("reasonReference")):
+    reference = short_reference(reference_of(pointer))
+    if reference and reference in map(short_reference, references(reading.order.raw.get("reasonReference"))):
         return Whose.OURS  # whichever it is, the order is for it too
     if _told_by_words(sites) and (display := text(pointer.get("display"))):
         named, _ = read_concept(concept_of({"text": display}))
@@ -247,7 +249,7 @@ def _subject(reading: Reading) -> Subject:
         named = _named(reasons, on_chart)
         if not named.conditions:  # named by the order alone: whatever tumour the chart has is another one
             alone = not current
-        return replace(named, alone=alone)
+        return replace(named, alone=alone, spread=tuple(reasons.spread))
     if reasons.other:
         other = tuple(
             Diagnosis(None, item.shown, named_by_order=True, recorded=item.recorded, reference=item.reference)
@@ -267,6 +269,7 @@ def _subject(reading: Reading) -> Subject:
         linked=bool(reasons.unread),
         unread=tuple(reasons.unread),
         bare=tuple(reasons.bare),
+        spread=tuple(reasons.spread),
         unfound=reasons.unfound,
         disagreeing=tuple(item for cancer in chosen for item in cancer.disagreeing),
         alone=alone,

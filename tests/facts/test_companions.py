@@ -156,6 +156,8 @@ def test_a_drug_that_names_a_reason_that_did_not_come_is_asked_about():
     # for what the order is for, whatever it is; and where the tumour of the order did not come either
     pointed = requested("carboplatin", "c1", reasonReference=[gone])
     assert names(facts(dx(), pointed, reasonReference=[gone])) == ["carboplatin"]
+    spelled_out = {"reference": "https://ehr.example/fhir/Condition/gone"}
+    assert names(facts(dx(), pointed, reasonReference=[spelled_out])) == ["carboplatin"]
     assert names(facts(pointed, reasonCode=[concept(ICD10, "C34.90")])) == ["carboplatin"]
 
 

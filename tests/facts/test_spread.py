@@ -236,6 +236,25 @@ def test_metastases_of_nobody_knows_which_tumour_are_doubtful():
     assert value(facts(*two, none, own)["metastatic"]) is False
 
 
+def test_a_metastasis_that_the_order_codes_as_its_reason_is_one():
+    def with_reason(*codes, tumours=None, none=()):
+        coding = [{"system": ICD10 if code[0] == "C" else SNOMED, "code": code} for code in codes]
+        chart = (dx(),) if tumours is None else tumours
+        return facts(*chart, *none, reasonCode=[{"coding": coding}])["metastatic"]
+
+    assert value(with_reason("C79.51")) is True
+    assert value(with_reason("254637007", "C79.51")) is True
+    for open_yet in (
+        with_reason("C78.01"),
+        with_reason("C79.51", tumours=(dx(), icd("C50.911", "breast"))),
+        with_reason("C79.51", tumours=()),
+    ):
+        assert cause(open_yet) is Absence.NOT_UNDERSTOOD
+        assert [item.reference for item in open_yet.evidence] == ["MedicationRequest/rx-1"]
+    assert cause(with_reason("C77.1")) is Absence.NOT_SENT
+    assert value(with_reason("C79.51", none=(m_category("1229901006"),))) is True  # it was found since
+
+
 @pytest.mark.parametrize(
     ("tumour", "said", "metastatic"),
     [
