@@ -58,6 +58,8 @@ RELATED_CONDITION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-rela
 _LUNG = Coding(ICD10, "C349")
 _MOST_SAID = 5
 """Histologies that are named where records disagree."""
+_MOST_DAYS = 20
+"""Days on which a patient's tumours began, that reports are held against."""
 _HISTOLOGY = frozenset({"extension", "evidence"})
 """Members of a Condition that can hold its histology."""
 
@@ -241,24 +243,35 @@ def _cancers(chart: Chart) -> Iterator[Cancer]:
             aimed[target].append(claim)
     if len({site_of(diagnosis) for _, diagnosis, _ in found}) > 1:
         unaimed = []
-    reports = _told([claim for claim, _ in unaimed])
+    reports = _Reports(chart, unaimed, [resource.raw for resource, _, _ in found])
     for resource, plain, disagrees in found:
-        mine = _of_its_time(chart, resource, [one for one, _, _ in found], unaimed, reports) if unaimed else reports
+        mine = reports.of(resource.raw)
         yield _cancer(resource, plain, aimed.get(id(resource.raw), ()), mine, disagrees=disagrees)
 
 
-def _of_its_time(
-    chart: Chart,
-    resource: Resource,
-    tumours: Sequence[Resource],
-    unaimed: Sequence[tuple[Claim[Histology], date | None]],
-    reports: _Told,
-) -> _Told:
-    """The reports that name no tumour, without those that are perhaps of an earlier one than this."""
-    begun = begun_by(chart, [resource.raw])
-    over = [day for other in tumours if other is not resource and is_past(other.raw) for day in days_of(other.raw)]
-    kept = [claim for claim, day in unaimed if not is_of_earlier(day, begun, over)]
-    return reports if len(kept) == len(unaimed) else _told(kept)
+class _Reports:
+    """The reports that name no tumour, for each tumour without those that are perhaps of an earlier one."""
+
+    def __init__(
+        self, chart: Chart, unaimed: Sequence[tuple[Claim[Histology], date | None]], tumours: Sequence[Json]
+    ) -> None:
+        self._chart, self._unaimed = chart, unaimed
+        self._over = sorted(day for raw in tumours if unaimed and is_past(raw) for day in days_of(raw))
+        self._by_day: dict[tuple[date | None, bool], _Told] = {}
+
+    def of(self, raw: Json) -> _Told:
+        """The reports that may be of a tumour: worked out once for all that began on a day.
+
+        None where tumours began on more days than any patient's do: to go through all reports for each takes long.
+        """
+        if not self._unaimed:
+            return _NOBODY
+        key = begun_by(self._chart, [raw]), is_past(raw)
+        if key not in self._by_day and len(self._by_day) < _MOST_DAYS:
+            over = () if key[1] else self._over
+            kept = [claim for claim, day in self._unaimed if not is_of_earlier(day, key[0], over)]
+            self._by_day[key] = _told(kept)
+        return self._by_day.get(key, _NOBODY)
 
 
 def _diagnosed(resource: Resource) -> tuple[Diagnosis | None, bool]:

@@ -8,6 +8,7 @@ recording or a dose of the drugs that are given for it, and a year is left befor
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from cds_service.facts.records import observed_on
 from cds_service.fhir.read import as_object, effective, partial_date
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Sequence
     from datetime import date
 
     from cds_service.fhir.chart import Chart
@@ -29,17 +30,20 @@ WORK_UP = timedelta(days=31)
 _RECORDED = ("recordedDate", "assertedDate", "dateRecorded")
 
 
-def is_of_earlier(day: date | None, begun: date | None, others: Iterable[date]) -> bool:
+def is_of_earlier(day: date | None, begun: date | None, others: Sequence[date]) -> bool:
     """Whether a finding of a day is perhaps of an earlier tumour.
 
     ``begun`` is the first day by which the record has the tumour (None: it does not say), ``others`` are days of
-    tumours that are over. A finding without a day is not held against them.
+    tumours that are over, in their order. A finding without a day is not held against them.
     """
     if day is None:
         return False
     if begun is not None and day < begun - LONG_BEFORE:
         return True
-    return (begun is None or day < begun - WORK_UP) and any(abs(day - other) <= LONG_BEFORE for other in others)
+    if begun is not None and day >= begun - WORK_UP:
+        return False
+    first = bisect_left(others, day - LONG_BEFORE)
+    return first < len(others) and others[first] <= day + LONG_BEFORE
 
 
 def begun_by(chart: Chart, conditions: Iterable[Json]) -> date | None:
@@ -49,31 +53,40 @@ def begun_by(chart: Chart, conditions: Iterable[Json]) -> date | None:
     """
     days: list[date] = []
     for raw in conditions:
-        found = list(days_of(raw))
-        if not found or (_has_onset(raw) and not list(_onset(raw))):
+        begun, recorded = _onset(raw), _recorded(raw)
+        if not begun and (not recorded or any(name.startswith("onset") for name in raw)):
             return None
-        days += found
-    if days:
-        days += [use.first for use in uses(chart) if use.was_given and use.name in IMMUNOTHERAPY and use.first]
-    return min(days, default=None)
+        days += begun + recorded
+    return min(days + _first_dose(chart)) if days else None
 
 
-def days_of(raw: Json) -> Iterator[date]:
+def _first_dose(chart: Chart) -> list[date]:
+    """The day of the first dose of a drug that is given for such a tumour, if there is one."""
+    found: list[date] | None = chart.memo.get("first dose")
+    if found is None:
+        doses = [use.first for use in uses(chart) if use.name in IMMUNOTHERAPY and use.was_given and use.first]
+        found = chart.memo["first dose"] = [min(doses)] if doses else []
+    return found
+
+
+def days_of(raw: Json) -> list[date]:
     """The days that a Condition bears, of a month or a year its first."""
-    yield from _onset(raw)
-    for name in _RECORDED:
-        if (found := partial_date(raw.get(name))) is not None:
-            yield found.earliest
+    return _onset(raw) + _recorded(raw)
 
 
-def _onset(raw: Json) -> Iterator[date]:
-    for written in (raw.get("onsetDateTime"), as_object(raw.get("onsetPeriod")).get("start")):
-        if (found := partial_date(written)) is not None:
-            yield found.earliest
+def _onset(raw: Json) -> list[date]:
+    if "onsetDateTime" in raw:
+        return _first_of(raw["onsetDateTime"])
+    return _first_of(as_object(raw["onsetPeriod"]).get("start")) if "onsetPeriod" in raw else []
 
 
-def _has_onset(raw: Json) -> bool:
-    return any(name.startswith("onset") for name in raw)
+def _recorded(raw: Json) -> list[date]:
+    return [day for name in _RECORDED if name in raw for day in _first_of(raw[name])]
+
+
+def _first_of(written: object) -> list[date]:
+    found = partial_date(written)
+    return [] if found is None else [found.earliest]
 
 
 def last_day(raw: Json) -> date | None:

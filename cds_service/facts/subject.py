@@ -29,7 +29,7 @@ from cds_service.facts.cancer import (
     site_of,
 )
 from cds_service.facts.condition_status import PROVISIONAL
-from cds_service.facts.earlier import begun_by, days_of, is_of_earlier, last_day
+from cds_service.facts.earlier import WORK_UP, begun_by, days_of, is_of_earlier, last_day
 from cds_service.facts.merged import merged
 from cds_service.facts.reasons import reasons_of
 from cds_service.facts.records import references
@@ -156,19 +156,24 @@ def _is_of_earlier(reading: Reading, day: date | None) -> bool:
     if day is None:
         return False
     about = subject(reading)
-    kept: tuple[Subject, date | None, list[date]] | None = reading.chart.memo.get("time of")
+    kept: tuple[Subject, date | None] | None = reading.chart.memo.get("begun by")
     if kept is None or kept[0] is not about:
         begun = begun_by(reading.chart, [cancer.resource.raw for cancer in about.standing])
+        kept = reading.chart.memo["begun by"] = (about, begun)
+    if kept[1] is not None and day >= kept[1] - WORK_UP:
+        return False  # as of most, before the other tumours of the chart are looked at
+    return is_of_earlier(day, kept[1], _days_of_others(reading, about))
+
+
+def _days_of_others(reading: Reading, about: Subject) -> list[date]:
+    """The days of tumours that are over, other than the order's."""
+    kept: tuple[Subject, list[date]] | None = reading.chart.memo.get("days of others")
+    if kept is None or kept[0] is not about:
         ours = {id(cancer.resource.raw) for cancer in about.standing}
-        over = [
-            of_other
-            for cancer in cancers(reading.chart)
-            if cancer.past and not cancer.refuted and id(cancer.resource.raw) not in ours
-            if not _does_not_spread(cancer)
-            for of_other in days_of(cancer.resource.raw)
-        ]
-        kept = reading.chart.memo["time of"] = (about, begun, over)
-    return is_of_earlier(day, kept[1], kept[2])
+        others = [c for c in cancers(reading.chart) if c.past and not c.refuted and id(c.resource.raw) not in ours]
+        over = sorted(day for other in others if not _does_not_spread(other) for day in days_of(other.resource.raw))
+        kept = reading.chart.memo["days of others"] = (about, over)
+    return kept[1]
 
 
 def is_of_another(reading: Reading, raw: Json) -> bool:
@@ -187,6 +192,9 @@ class Whose(Enum):
     ANOTHER = "another"
 
 
+_WEIGHT = tuple(Whose)
+
+
 def whose(reading: Reading, raw: Json) -> Whose:
     """Of which tumour a treatment is: of several that it names the order's first, then one that did not come.
 
@@ -196,13 +204,18 @@ def whose(reading: Reading, raw: Json) -> Whose:
         return Whose.OURS
     about = subject(reading)
     sites = {site_of(diagnosis) for diagnosis in about.diagnoses}
-    votes = {_of_pointer(reading, about, sites, raw, pointer) for pointer in objects(raw.get("reasonReference"))}
+    votes: set[Whose | None] = set()
+    for pointer in objects(raw.get("reasonReference")):
+        vote = _of_pointer(reading, about, sites, raw, pointer)
+        if vote is Whose.OURS:
+            return vote
+        votes.add(vote)
     if _told_by_words(sites):
         for concept in as_list(raw.get("reasonCode")):
             diagnosis, _ = read_concept(concept_of(concept))
             if diagnosis is not None:
                 votes.add(Whose.OURS if site_of(diagnosis) in sites else Whose.ANOTHER)
-    return next((vote for vote in Whose if vote in votes), Whose.OURS)
+    return next((vote for vote in _WEIGHT if vote in votes), Whose.OURS)
 
 
 def _told_by_words(sites: AbstractSet[str | None]) -> bool:

@@ -131,4 +131,6 @@ def test_the_rule_by_days():
     assert is_of_earlier(finding, begun, (date(2024, 7, 1),))
     assert not is_of_earlier(finding, begun, (date(2024, 5, 1),))
     assert is_of_earlier(finding, None, (date(2025, 6, 1),))
+    assert is_of_earlier(finding, begun, (date(2019, 1, 1), date(2025, 8, 1), date(2026, 9, 1)))
+    assert not is_of_earlier(finding, begun, (date(2019, 1, 1), date(2026, 9, 1)))
     assert not is_of_earlier(None, begun, (date(2025, 6, 1),))
