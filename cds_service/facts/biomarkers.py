@@ -26,8 +26,8 @@ from cds_service.facts.records import (
     value_of,
 )
 from cds_service.facts.result_words import GENE, UNSURE, Said, may_be_found, read_result
-from cds_service.facts.subject import concerns, is_of_another, subject
-from cds_service.fhir.read import as_list, codings, concept_text, entries_of, objects, runs_on, text
+from cds_service.facts.subject import concerns, in_doubt, is_of_another, subject
+from cds_service.fhir.read import as_list, codings, concept_text, entries_of, extensions, objects, runs_on, text
 from cds_service.terminology.codes import HGNC, LOINC
 from cds_service.terminology.doubt import doubt, plain
 
@@ -47,6 +47,8 @@ LOOKED_FOR = {
 GENES = {"gene_egfr": "egfr", "gene_alk": "alk"}
 PENDING = NO_RESULT - {"unknown"}
 GERMLINE = "LA6683-2"
+GENE_STUDIED = "48018-6"
+GENE_EXTENSION = "http://hl7.org/fhir/StructureDefinition/observation-geneticsGene"
 UNSTATED = "mutation, type not stated"
 UNREAD = "mutations of a text that is not read"
 """What a coded negative result is about whose words never end: perhaps one mutation alone."""
@@ -66,8 +68,9 @@ _FUSION = re.compile(r"fusion|rearrang|transloc")
 _OTHER_TEST = re.compile(r"\bcontrols?\b|adequa|quality|resistan|\bviii\b|\bvariant iii\b")
 """Names of what is measured beside a result, and of variants that are found where the gene is looked for otherwise."""
 _NO_DRIVER = re.compile(r"\bbenign\b|\b(?:uncertain|unknown) significance\b|\bvus\b", re.IGNORECASE)
-_EGFR_TEXT = re.compile(r"\bEGFR\b")
-_ALK_TEXT = re.compile(r"\bALK\b")
+_LETTERS = {"egfr": re.compile(r"\bEGFR\b"), "alk": re.compile(r"\bALK\b")}
+_ALK_PROTEIN = re.compile(r"\bIHC\b|D5F3|immunohistochem|immunostain", re.IGNORECASE)
+"""ALK is tested in the protein too, as EGFR is not."""
 _GENETIC = re.compile(
     r"mutation|\bgene\b|genetic|exon|L858R|sequenc|rearrange|fusion|translocation|\bFISH\b|\bNGS\b|variant",
     re.IGNORECASE,
@@ -143,16 +146,28 @@ def _results(reading: Reading) -> Iterator[_Result]:
     for resource, _ in coded(chart, "Observation", "variant_observation_code"):
         if concerns(reading, resource.raw):
             yield from _variant(resource)
+        elif not is_of_another(reading, resource.raw):
+            yield from map(_opened, _variant(resource))
     for resource, _ in coded(chart, "Observation", "region_studied"):
         yield from _studied(resource)
     for resource, entry in coded(chart, "Observation", "lab_egfr_mutation", "lab_alk"):
         if _of_another_tumour(reading, resource.raw):
             continue
         gene = "egfr" if entry.value_set == "lab_egfr_mutation" else "alk"
-        yield _lab(resource, gene, SINGLE.get(entry.code, ""))
+        yield _of_this(reading, resource, _lab(resource, gene, SINGLE.get(entry.code, "")))
     for resource, _ in coded(chart, "Observation", "lab_egfr_tested_only"):
         yield _Result("egfr", None, _said(resource, *value_of(resource.raw)))
     yield from _named_in_words(reading)
+    yield from _named_in_extensions(reading)
+
+
+def _of_this(reading: Reading, resource: Resource, result: _Result) -> _Result:
+    return _opened(result) if in_doubt(reading, resource.raw) else result
+
+
+def _opened(result: _Result) -> _Result:
+    """A result that is perhaps of another tumour: it is shown and says nothing of this one."""
+    return result._replace(result=None, maybe=False)
 
 
 def _of_another_tumour(reading: Reading, raw: Json) -> bool:
@@ -167,8 +182,10 @@ def _variant(resource: Resource) -> Iterator[_Result]:
     genes = _genes(components)
     details = _component_words(components)
     germline = any(_is(c.get("valueCodeableConcept"), GERMLINE) for c in components)
-    if not genes or germline or _ANOTHERS.search(plain(details)):
+    if germline or _ANOTHERS.search(plain(details)):
         return
+    if not genes and not any(_is(c.get("code"), GENE_STUDIED) for c in components):
+        yield from _variant_in_words(resource)
     path, found, words = value_of(raw)
     said = _said(resource, path, found, words)
     told = plain(details)
@@ -187,10 +204,34 @@ def _variant(resource: Resource) -> Iterator[_Result]:
             yield _Result(gene, None if other else result, said, ", ".join(named_in(told)))
 
 
+def _variant_in_words(resource: Resource) -> Iterator[_Result]:
+    """A variant without any gene as a component, whose words name the gene."""
+    words = value_of(resource.raw)[2]
+    if not _ANOTHERS.search(plain(words)):
+        for gene, pattern in _LETTERS.items():
+            if pattern.search(words):
+                yield _lab(resource, gene, inferred=True)
+
+
+def _named_in_extensions(reading: Reading) -> Iterator[_Result]:
+    """Results of a panel whose gene stands in an extension of older versions: shown, for of what they are is open."""
+    for resource, _ in coded(reading.chart, "Observation", "genomics_report_code"):
+        raw = resource.raw
+        if "extension" not in raw or _of_another_tumour(reading, raw):
+            continue
+        path, found, words = value_of(raw)
+        named = [extension.get("valueCodeableConcept") for extension in extensions(raw, GENE_EXTENSION)]
+        genes = {GENES[e.value_set] for concept in named for e in entries_of(codings(concept)) if e.value_set in GENES}
+        for gene in sorted(genes):
+            positive = _result(raw, found, words, gene).result == "positive"
+            result = _Result(gene, None, _said(resource, path, found, words), maybe=positive)
+            yield _of_this(reading, resource, result)
+
+
 def _genes(components: Sequence[Json]) -> set[str]:
     genes = set()
     for component in components:
-        if not any(c.system == LOINC and c.code == "48018-6" for c in codings(component.get("code"))):
+        if not any(c.system == LOINC and c.code == GENE_STUDIED for c in codings(component.get("code"))):
             continue
         value = component.get("valueCodeableConcept")
         for entry in entries_of(codings(value)):
@@ -306,11 +347,13 @@ def _named_in_words(reading: Reading) -> Iterator[_Result]:
             continue
         if status_of(resource.raw) == "entered-in-error" or _of_another_tumour(reading, resource.raw):
             continue
-        if _PROTEIN.search(name) or not _GENETIC.search(name) or _ANOTHERS.search(plain(name)):
+        if _ANOTHERS.search(plain(name)):
             continue
-        for gene, pattern in (("egfr", _EGFR_TEXT), ("alk", _ALK_TEXT)):
-            if pattern.search(name):
-                yield _lab(resource, gene, inferred=True)
+        genetic = _GENETIC.search(name) is not None and not _PROTEIN.search(name)
+        for gene, pattern in _LETTERS.items():
+            of_protein = gene == "alk" and _ALK_PROTEIN.search(name) is not None and "phos" not in name.lower()
+            if pattern.search(name) and (genetic or of_protein):
+                yield _of_this(reading, resource, _lab(resource, gene, inferred=True))
 
 
 def _is(concept: object, code: str) -> bool:
@@ -339,13 +382,16 @@ SOURCE = FactSource(
         "egfr_mutation_in_dx",
         "alk_in_dx",
         "egfr_protein_not_mutation",
+        "genomics_report_code",
     ),
     reads=(
         "Genetic variants (LOINC 69548-6) with gene components: present is positive, absent is a negative test of "
-        "every gene listed; germline findings are passed over. Laboratory results by LOINC with coded values or words "
-        "(wild type, not detected) of which every one is known. A negative single-mutation test counts only when "
-        "L858R and exon 19 deletion are both negative. Diagnosis codes that state the result. Registered, preliminary "
-        "and cancelled results and insufficient samples are not tested. Genes listed as studied state no result. Renal "
-        "eGFR and EGFR protein expression are never read."
+        "every gene listed; germline findings are passed over; one without a gene is read in its words. "
+        "Laboratory results by LOINC, or by the gene in their name, with coded values or words (wild type) "
+        "of which every one is known. A negative single-mutation test counts only when L858R and exon 19 deletion are "
+        "both negative. Diagnosis codes that state the result. Registered, preliminary and cancelled results and "
+        "insufficient samples are not tested. Genes listed as studied, or in an extension of a panel, state none. A "
+        "result that names no tumour and is a year older than the first record of this one, or of the time of another "
+        "one that is over, is only shown. Renal eGFR and EGFR protein expression are never read."
     ),
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.facts.claims import Claim
 from cds_service.facts.condition_status import PROVISIONAL, REFUTED, is_past, verification
+from cds_service.facts.earlier import begun_by, days_of, is_of_earlier, last_day
 from cds_service.facts.records import (
     NO_RESULT,
     coded,
@@ -57,6 +58,8 @@ RELATED_CONDITION = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-rela
 _LUNG = Coding(ICD10, "C349")
 _MOST_SAID = 5
 """Histologies that are named where records disagree."""
+_MOST_DAYS = 20
+"""Days on which a patient's tumours began, that reports are held against."""
 _HISTOLOGY = frozenset({"extension", "evidence"})
 """Members of a Condition that can hold its histology."""
 
@@ -170,21 +173,57 @@ def names_absent_condition(chart: Chart, raw: Json, pointers: object) -> bool:
 @lru_cache(maxsize=4096)
 def read_concept(concept: Concept) -> tuple[Diagnosis | None, bool]:
     """The diagnosis a concept names, and whether its codes name two diseases."""
-    found, words = concept.codings, concept.words
-    if no_primary(found):
+    named = of_primary(concept)
+    if named is None:
         return None, False
+    found, words = named
     diagnosis = diagnosis_from_codings(found, words)
-    if diagnosis is None or len(found) < 2:
-        return diagnosis, False
-    each = [diagnosis_from_codings((Coding(coding.system, coding.code),)) for coding in found if coding.code]
+    if diagnosis is None:
+        return None, False
+    diagnosis = _asked_if_history(concept, diagnosis)
+    each = [_coded_alone(coding) for coding in found if coding.code] if len(found) > 1 else []
     return diagnosis, len({one.disease for one in each if one is not None and one.settled}) > 1
+
+
+@lru_cache(maxsize=4096)
+def of_primary(concept: Concept) -> tuple[tuple[Coding, ...], str] | None:
+    """The codes and words of a concept that are of a primary tumour; None where its codes name none.
+
+    Senders map one entry of a problem list to several codes: the tumour, its metastases and nodes, the encounter.
+    """
+    found, words = concept.codings, concept.words
+    if not no_primary(found):
+        return found, words
+    own = tuple(coding for coding in found if not no_primary((coding,)))
+    # A morphology beside a metastasis is that of the metastasis.
+    if not any((named := _coded_alone(coding)) is not None and named.sited for coding in own):
+        return None
+    beside = {coding.display for coding in found} - {coding.display for coding in own}
+    return own, "" if words in beside else words
+
+
+def _coded_alone(coding: Coding) -> Diagnosis | None:
+    """The diagnosis that a code names without any words."""
+    return diagnosis_from_codings((Coding(coding.system, coding.code),))
+
+
+def _asked_if_history(concept: Concept, diagnosis: Diagnosis) -> Diagnosis:
+    """A diagnosis whose other code says that it is one of the past (Z85), which contradicts the first."""
+    if diagnosis.settled and any(c.system == ICD10 and c.code.upper().startswith("Z85") for c in concept.codings):
+        why = "its codes name the disease and a history of it"
+        return replace(diagnosis, settled=False, why=why, ask=("indication",))
+    return diagnosis
 
 
 def no_primary(found: tuple[Coding, ...]) -> bool:
     """Whether a code names a metastasis, a node, a history or an encounter, and so no tumour of its own."""
     return any(entry.value_set in NO_PRIMARY for entry in entries_of(found)) or any(
-        coding.system == ICD10 and is_secondary(canonical_code(ICD10, coding.code)) for coding in found
+        coding.system == ICD10 and _is_beside(canonical_code(ICD10, coding.code)) for coding in found
     )
+
+
+def _is_beside(code: str) -> bool:
+    return is_secondary(code) or code.startswith("Z85")
 
 
 def _cancers(chart: Chart) -> Iterator[Cancer]:
@@ -196,31 +235,75 @@ def _cancers(chart: Chart) -> Iterator[Cancer]:
     if not found:
         return
     aimed: dict[int, list[Claim[Histology]]] = defaultdict(list)
-    unaimed: list[Claim[Histology]] = []
-    for claim, targets in _reported_histology(chart):
+    unaimed: list[tuple[Claim[Histology], date | None]] = []
+    for claim, targets, day in _reported_histology(chart):
         if not targets:
-            unaimed.append(claim)
+            unaimed.append((claim, day))
         for target in targets:
             aimed[target].append(claim)
-    one_site = len({site_of(diagnosis) for _, diagnosis, _ in found}) == 1
-    reports = _told(unaimed if one_site else ())
+    if len({site_of(diagnosis) for _, diagnosis, _ in found}) > 1:
+        unaimed = []
+    reports = _Reports(chart, unaimed, [resource.raw for resource, _, _ in found])
     for resource, plain, disagrees in found:
-        yield _cancer(resource, plain, aimed.get(id(resource.raw), ()), reports, disagrees=disagrees)
+        mine = reports.of(resource.raw)
+        yield _cancer(resource, plain, aimed.get(id(resource.raw), ()), mine, disagrees=disagrees)
+
+
+class _Reports:
+    """The reports that name no tumour, for each tumour without those that are perhaps of an earlier one."""
+
+    def __init__(
+        self, chart: Chart, unaimed: Sequence[tuple[Claim[Histology], date | None]], tumours: Sequence[Json]
+    ) -> None:
+        self._chart, self._unaimed = chart, unaimed
+        self._over = sorted(day for raw in tumours if unaimed and is_past(raw) for day in days_of(raw))
+        self._by_day: dict[tuple[date | None, bool], _Told] = {}
+
+    def of(self, raw: Json) -> _Told:
+        """The reports that may be of a tumour: worked out once for all that began on a day.
+
+        None where tumours began on more days than any patient's do: to go through all reports for each takes long.
+        """
+        if not self._unaimed:
+            return _NOBODY
+        key = begun_by(self._chart, [raw]), is_past(raw)
+        if key not in self._by_day and len(self._by_day) < _MOST_DAYS:
+            over = () if key[1] else self._over
+            kept = [claim for claim, day in self._unaimed if not is_of_earlier(day, key[0], over)]
+            self._by_day[key] = _told(kept)
+        return self._by_day.get(key, _NOBODY)
 
 
 def _diagnosed(resource: Resource) -> tuple[Diagnosis | None, bool]:
     """The diagnosis that a Condition's code names, a morphology at its body site, and whether its codes disagree."""
     diagnosis, disagrees = read_concept(resource.code)
     if diagnosis is not None and not diagnosis.sited:
-        diagnosis = _at_its_site(resource.raw, diagnosis)
+        diagnosis = _at_its_site(resource, diagnosis)
+    if diagnosis is None and "bodySite" in resource.raw:
+        diagnosis = _malignancy_at_its_site(resource)
     return diagnosis, disagrees
 
 
-def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = None) -> Diagnosis:
+def _malignancy_at_its_site(resource: Resource) -> Diagnosis | None:
+    """What a code that only says malignant is at the Condition's body site; None where that names no organ we know."""
+    if not any(entry.value_set == "malignancy_unspecified" for entry in resource.code.entries):
+        return None
+    nowhere = Diagnosis(None, shown(resource.raw.get("code")), settled=False, sited=False)
+    found = _at_its_site(resource, nowhere)
+    return None if found is nowhere else found
+
+
+def _of_primary(resource: Resource) -> tuple[tuple[Coding, ...], str]:
+    """The codes and words of a Condition of which a diagnosis was made."""
+    return of_primary(resource.code) or ((), "")
+
+
+def _at_its_site(resource: Resource, diagnosis: Diagnosis, histology: Histology | None = None) -> Diagnosis:
     """What a morphology is at the Condition's body site: of the lung, of an organ that no policy names, or open."""
+    raw = resource.raw
     if diagnosis.sited or "bodySite" not in raw:
         return diagnosis
-    sites, concept = as_list(raw["bodySite"]), raw.get("code")
+    sites = as_list(raw["bodySite"])
     named = " ".join(concept_text(site) for site in sites)
     found = [coding for site in sites for coding in codings(site)]
     lung = any(entry.value_set == "body_site_lung" for entry in entries_of(tuple(found)))
@@ -229,7 +312,8 @@ def _at_its_site(raw: Json, diagnosis: Diagnosis, histology: Histology | None = 
     if lung or organs.LUNG.search(named):
         if elsewhere:  # two organs: it stays open of which it is
             return diagnosis
-        return diagnosis_from_codings((*codings(concept), _LUNG), concept_text(concept), histology) or diagnosis
+        own, words = _of_primary(resource)
+        return diagnosis_from_codings((*own, _LUNG), words, histology) or diagnosis
     if elsewhere:
         return replace(diagnosis, disease=None, settled=True, why="", histology=None, sited=True)
     return diagnosis
@@ -241,7 +325,7 @@ def _cancer(
     """A Condition as a tumour. ``about`` is the histology that other records report of it, ``reports`` of any."""
     raw = resource.raw
     histology = (*_own_histology(resource), *about) if _HISTOLOGY & raw.keys() else tuple(about)
-    diagnosis = _with_histology(raw, plain, _told(histology, reports) if histology else reports)
+    diagnosis = _with_histology(resource, plain, _told(histology, reports) if histology else reports)
     status = verification(raw)
     day = recorded_on(raw)
     return Cancer(
@@ -286,8 +370,8 @@ def _own_histology(resource: Resource) -> Iterator[Claim[Histology]]:
         yield from _histology(resource, path, codings(concept), concept_text(concept), recorded_on(raw))
 
 
-def _reported_histology(chart: Chart) -> Iterator[tuple[Claim[Histology], set[int]]]:
-    """Histology Observations with the Conditions they are about (empty: they do not say)."""
+def _reported_histology(chart: Chart) -> Iterator[tuple[Claim[Histology], set[int], date | None]]:
+    """Histology Observations with the Conditions they are about (empty: they do not say), and the days they are of."""
     for resource, _ in coded(chart, "Observation", "histology_observation"):
         raw = resource.raw
         aimed = aims(chart, raw)
@@ -295,7 +379,7 @@ def _reported_histology(chart: Chart) -> Iterator[tuple[Claim[Histology], set[in
             continue
         targets = {id(target.raw) for _, target in aimed if target is not None and target.type == "Condition"}
         for claim in _histology(resource, *value_of(raw), observed_on(raw)):
-            yield claim, targets
+            yield claim, targets, last_day(raw)
 
 
 def _histology(
@@ -328,7 +412,7 @@ def _told(claims: Sequence[Claim[Histology]], others: _Told | None = None) -> _T
 _NOBODY = _told(())
 
 
-def _with_histology(raw: Json, diagnosis: Diagnosis, histology: _Told) -> Diagnosis:
+def _with_histology(resource: Resource, diagnosis: Diagnosis, histology: _Told) -> Diagnosis:
     """The diagnosis as the histology makes it: settled, moved to its group, or open where records disagree."""
     meanings = histology.meanings
     if not meanings:
@@ -341,6 +425,5 @@ def _with_histology(raw: Json, diagnosis: Diagnosis, histology: _Told) -> Diagno
     kinds = {kind for _, kind in meanings if kind}
     one = next(iter(meanings.values()))
     one = replace(one, kind=kinds.pop() if len(kinds) == 1 else None)
-    concept = raw.get("code")
-    made = diagnosis_from_codings(codings(concept), concept_text(concept), one) or diagnosis
-    return _at_its_site(raw, made, one)
+    made = diagnosis_from_codings(*_of_primary(resource), one) or replace(diagnosis, sited=False)
+    return _asked_if_history(resource.code, _at_its_site(resource, made, one))

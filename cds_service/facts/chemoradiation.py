@@ -1,7 +1,8 @@
 """Chemoradiation: platinum given within a dated course of radiotherapy to the chest, or before or after it.
 
 Concurrent chemoradiation needs dates. Where courses and platinum are dated and apart, they were sequential; anything
-undated settles nothing. What names another tumour as its reason is left out.
+undated settles nothing, nor does what names a tumour as its reason that did not come with the call. What names another
+one is left out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from cds_service.facts.claims import Claim, Inferred
 from cds_service.facts.disease_status import progression
 from cds_service.facts.medications import PLATINUM, Kind, Use, is_planned, uses
 from cds_service.facts.records import coded, evidence, shown, span_of, status_of, uncoded, was_not_done
-from cds_service.facts.subject import is_for_another
+from cds_service.facts.subject import Whose, whose
 from cds_service.fhir.read import (
     as_list,
     as_object,
@@ -43,8 +44,11 @@ _RADIOTHERAPY_CODES = (
     "tx_radiotherapy_modality",
     "tx_radiotherapy_technique",
     "tx_chemoradiation",
+    "tx_radiotherapy_unclear",
 )
 """A course is coded as one, or by how it was given: intensity modulated radiation therapy."""
+_NO_COURSE_ALONE = frozenset({"tx_chemoradiation", "tx_radiotherapy_unclear"})
+"""Chemoradiation names neither the drug nor whether both overlapped, care and a plan not that anything was given."""
 VALUE_SETS = (*_RADIOTHERAPY_CODES, "body_site_lung")
 
 LOOKED_FOR = "dated radiotherapy (Procedure) and platinum administrations within it"
@@ -83,9 +87,9 @@ class _Course(NamedTuple):
 def read(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -> dict[str, AnyFact]:
     """Platinum and radiotherapy, whether they were given together, and what came of the disease since."""
     chart, before = reading.chart, begun or reading.order_day
-    undated: list[Evidence] = []
+    undated: list[Evidence] = []  # and what is perhaps of another tumour
     courses = [course for course in _radiotherapy(reading, undated) if course.start <= before]
-    platinum = _platinum(reading, before)
+    platinum = _platinum(reading, before, undated)
     absence = chart.absence("procedures", "medicationAdministrations")
     facts: dict[str, AnyFact] = {}
     both = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
@@ -124,21 +128,22 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
         elsewhere = bool(sites) and not any(_is_chest(site) for site in sites)
         unnamed = elsewhere and not all(concept_text(site) for site in sites)  # a code nobody here knows
         denied = _NOT_GIVEN.search(plain(concept_text(raw.get("code")))) is not None
-        if was_not_done(raw) or denied or (elsewhere and not unnamed) or is_for_another(reading, raw):
+        tumour = whose(reading, raw)
+        if was_not_done(raw) or denied or (elsewhere and not unnamed) or tumour is Whose.ANOTHER:
             continue
         start, end = span_of(raw, "performed")
         if start is None and end is None:
             start, end = span_of(raw, "occurrence")  # R5
         item = evidence(resource, "code", shown(raw.get("code")), end or start)
-        if start is None or end is None or unnamed or entry.value_set == "tx_chemoradiation":
-            # "Chemoradiation" names neither the drug nor whether both overlapped.
+        settled = not unnamed and tumour is Whose.OURS
+        if start is None or end is None or not settled or entry.value_set in _NO_COURSE_ALONE:
             undated.append(item)
         else:
             found.append(_Course(start, end, item))
-    return _merged([*found, *_named_courses(reading)])
+    return _merged([*found, *_named_courses(reading, undated)])
 
 
-def _named_courses(reading: Reading) -> Iterator[_Course]:
+def _named_courses(reading: Reading, undated: list[Evidence]) -> Iterator[_Course]:
     """Courses that only their names tell: completed, with first and last day, to the chest by name or body site."""
     for resource in uncoded(reading.chart, "Procedure"):
         raw = resource.raw
@@ -154,8 +159,13 @@ def _named_courses(reading: Reading) -> Iterator[_Course]:
             continue
         sites = as_list(raw.get("bodySite"))
         to_the_chest = all(map(_is_chest, sites)) if sites else bool(organs.CHEST.search(words))
-        if to_the_chest and not is_for_another(reading, raw):
-            yield _Course(start, end, evidence(resource, "code", shown(code), end), in_words=True)
+        if not to_the_chest or (tumour := whose(reading, raw)) is Whose.ANOTHER:
+            continue
+        item = evidence(resource, "code", shown(code), end)
+        if tumour is Whose.OURS:
+            yield _Course(start, end, item, in_words=True)
+        else:
+            undated.append(item)
 
 
 def _sites(chart: Chart, raw: Json) -> list[object]:
@@ -199,16 +209,21 @@ def _merged(courses: list[_Course]) -> list[_Course]:
     return merged
 
 
-def _platinum(reading: Reading, before: date) -> list[Use]:
+def _platinum(reading: Reading, before: date, undated: list[Evidence]) -> list[Use]:
     """Platinum given, or ordered and not merely drafted, up to the first dose of the drug."""
-    return [
-        use
-        for use in uses(reading.chart)
-        if use.name in PLATINUM
-        and (use.was_given or _was_ordered(use))
-        and (use.first is None or use.first <= before)
-        and not is_for_another(reading, use.resource.raw)
-    ]
+    found = []
+    for use in uses(reading.chart):
+        sure = use.name in PLATINUM
+        if (not sure and PLATINUM.isdisjoint(use.may_be)) or not (use.was_given or _was_ordered(use)):
+            continue
+        if use.first is not None and use.first > before:
+            continue
+        tumour = whose(reading, use.resource.raw)
+        if sure and tumour is Whose.OURS:
+            found.append(use)
+        elif tumour is not Whose.ANOTHER:
+            undated.append(use.evidence)
+    return found
 
 
 def _was_ordered(use: Use) -> bool:

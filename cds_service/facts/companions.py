@@ -27,7 +27,7 @@ from cds_service.facts.medications import (
 )
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
-from cds_service.facts.subject import is_for_another
+from cds_service.facts.subject import Whose, whose
 from cds_service.fhir.resource import short_reference
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ TREMELIMUMAB = "tremelimumab"
 RECENT = timedelta(days=42)
 """Two three-week cycles: chemotherapy given longer before the first dose belongs to earlier treatment."""
 
+FORGOTTEN = timedelta(days=183)
+"""Six months: an order that much older than the regimen is none of it, whatever its status says."""
+
 ACTIVE = frozenset({"active", "draft", ""})
 
 
@@ -51,16 +54,17 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     """Companions, whether the combination is ordered with this order, and the number of the tremelimumab dose."""
     chart = reading.chart
     since = _since(reading)
-    others = [
-        use for use in of_others(chart, reading.drug) if use.known and not is_for_another(reading, use.resource.raw)
-    ]
-    found = [use for use in others if _belongs(use, reading, since)]
+    others, doubtful = _others(reading)
+    belonging = [(use, _belongs(use, reading, since)) for use in others]
+    found = [use for use, belongs in belonging if belongs]
+    unsure = [use for use, belongs in belonging if belongs is None]
+    unsure += [use for use in doubtful if _belongs(use, reading, since) is not False]
     facts: dict[str, AnyFact] = {}
     if found:
         companions = _joined(found)
         facts["combination_drugs"] = Known(companions, tuple(use.evidence for use in found))
     else:
-        unread = tuple(unresolved(chart))
+        unread = (*unresolved(chart), *(use.evidence for use in unsure))
         # A Medication that a draft refers to is read under a key of its own; if it did not come, no entry is at fault.
         names = [short_reference(item.shown) for item in unread]
         apart = [f"medication {name}" for name in names if name.startswith("Medication/")]
@@ -74,30 +78,59 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     chemotherapy = [use for use in found if use.name in CHEMOTHERAPY and _ordered_now(use, reading)]
     if chemotherapy:
         facts["combination_ordered_now"] = Known(value=True, evidence=tuple(use.evidence for use in chemotherapy))
-    facts |= _completed(reading, found, others, since)
-    facts |= _number(reading, others)
+    facts |= _completed(reading, found, [*others, *doubtful], unsure, since)
+    facts |= _number(reading, others, doubtful)
     return facts
+
+
+def _others(reading: Reading) -> tuple[list[Use], list[Use]]:
+    """The other drugs that we know, and those that are perhaps another drug, or given for another tumour."""
+    sure: list[Use] = []
+    doubtful: list[Use] = []
+    for use in of_others(reading.chart, reading.drug):
+        if not use.known and not use.may_be:
+            continue
+        tumour = whose(reading, use.resource.raw)
+        if tumour is not Whose.ANOTHER:
+            (sure if use.known and tumour is Whose.OURS else doubtful).append(use)
+    return sure, doubtful
 
 
 def _since(reading: Reading) -> date:
     """The day from which drugs given belong to this regimen: the first dose of the drug, else two cycles ago."""
-    mine = of_drug(reading.chart, reading.drug)
-    starts = [use.first for use in mine if use.was_given and use.first is not None]
-    return min(starts) - timedelta(days=7) if starts else reading.order_day - RECENT
+    first = _first_dose(reading)
+    return reading.order_day - RECENT if first is None else first - timedelta(days=7)
 
 
-def _belongs(use: Use, reading: Reading, since: date) -> bool:
+def _first_dose(reading: Reading) -> date | None:
+    mine = [use for use in of_drug(reading.chart, reading.drug) if use.was_given and use.first is not None]
+    ours = [use.first for use in mine if use.first is not None and whose(reading, use.resource.raw) is Whose.OURS]
+    return min(ours, default=None)
+
+
+def _belongs(use: Use, reading: Reading, since: date) -> bool | None:
+    """Whether a drug is a companion; None for one that may be, of which the record does not show it."""
     if use.kind is Kind.DRAFTED:
         return use.status not in {"cancelled", "stopped", "completed"}
     if use.kind is Kind.ORDERED:
         if use.status == "draft" and not _is_draft_of_the_chart(reading):
             return False  # nobody signs it with this order
         if use.status in ACTIVE:
-            return use.resource.raw.get("intent") != "proposal" and not _reported(use)
+            intent = use.resource.raw.get("intent")
+            if intent == "proposal" or _reported(use):
+                return False
+            # An option is a part of a set of requests, and no request of its own.
+            return None if intent == "option" or use.last is None or _is_long_before(use.last, reading) else True
         return use.status == "completed" and use.last is not None and since <= use.last <= reading.order_day
     if use.kind is Kind.STATED and use.status == "active":
-        return True
+        day = use.last or use.first
+        return None if day is not None and _is_long_before(day, reading) else True
     return use.last is not None and since <= use.last <= reading.order_day
+
+
+def _is_long_before(day: date, reading: Reading) -> bool:
+    """Whether a day lies so long before the regimen that what is still called active then was perhaps never closed."""
+    return day < (_first_dose(reading) or reading.order_day) - FORGOTTEN
 
 
 def _is_draft_of_the_chart(reading: Reading) -> bool:
@@ -145,13 +178,19 @@ def _amounts(use: Use) -> tuple[Amount, ...]:
     return tuple(dict.fromkeys(known)) if len(known) == len(amounts) else ()
 
 
-def _completed(reading: Reading, found: Sequence[Use], others: Sequence[Use], since: date) -> dict[str, AnyFact]:
-    """The combination was completed if its chemotherapy orders are, and none is drafted, ordered or active any more."""
+def _completed(
+    reading: Reading, found: Sequence[Use], others: Sequence[Use], unsure: Sequence[Use], since: date
+) -> dict[str, AnyFact]:
+    """The combination was completed if its chemotherapy orders are, and none is drafted, ordered or active any more.
+
+    One that is perhaps of it and still open may go on.
+    """
+    if any(_may_be_chemotherapy(use) and use.kind is Kind.ORDERED and use.status == "draft" for use in others):
+        return {}
+    open_yet = [use for use in (*found, *unsure) if _may_be_chemotherapy(use)]
+    if any(use.kind is Kind.DRAFTED or (use.kind is Kind.ORDERED and use.status in ACTIVE) for use in open_yet):
+        return {}
     chemotherapy = [use for use in found if use.name in CHEMOTHERAPY]
-    if any(use.name in CHEMOTHERAPY and use.kind is Kind.ORDERED and use.status == "draft" for use in others):
-        return {}
-    if any(use.kind is Kind.DRAFTED or (use.kind is Kind.ORDERED and use.status in ACTIVE) for use in chemotherapy):
-        return {}
     done = [use for use in chemotherapy if use.kind is Kind.ORDERED and use.status == "completed"]
     begun = any(use.was_given for use in of_drug(reading.chart, reading.drug))
     if not done or not begun or any(use.last is not None and use.last < since for use in done):
@@ -159,16 +198,29 @@ def _completed(reading: Reading, found: Sequence[Use], others: Sequence[Use], si
     return {"prior_combination_completed": Inferred(value=True, evidence=tuple(use.evidence for use in done))}
 
 
-def _number(reading: Reading, others: Sequence[Use]) -> dict[str, AnyFact]:
+def _may_be_chemotherapy(use: Use) -> bool:
+    return use.name in CHEMOTHERAPY or not CHEMOTHERAPY.isdisjoint(use.may_be)
+
+
+def _number(reading: Reading, others: Sequence[Use], doubtful: Sequence[Use]) -> dict[str, AnyFact]:
     """Which tremelimumab dose is ordered now: one more than those administered, where administrations were sent."""
     doses = [use for use in others if use.name == TREMELIMUMAB]
     if not any(use.kind is Kind.DRAFTED for use in doses):
         return {}
-    earlier = [u for u in doses if u.kind is Kind.ADMINISTERED and u.last is not None and u.last <= reading.order_day]
+    perhaps = [use for use in doubtful if use.name == TREMELIMUMAB or TREMELIMUMAB in use.may_be]
+    if unsure := _administered(perhaps, reading):
+        evidence = tuple(use.evidence for use in unsure)
+        return {"tremelimumab_dose_number": Unknown(Absence.NOT_UNDERSTOOD, NUMBER, evidence)}
+    earlier = _administered(doses, reading)
     if not earlier and not reading.chart.answered("medicationAdministrations"):
         return {"tremelimumab_dose_number": Unknown(reading.chart.absence("medicationAdministrations"), NUMBER)}
     number = Decimal(len({use.last for use in earlier}) + 1)
     return {"tremelimumab_dose_number": Inferred(number, tuple(use.evidence for use in earlier))}
+
+
+def _administered(found: Sequence[Use], reading: Reading) -> list[Use]:
+    """The doses among some records, up to the day of the order."""
+    return [u for u in found if u.kind is Kind.ADMINISTERED and u.last is not None and u.last <= reading.order_day]
 
 
 SOURCE = FactSource(
@@ -192,9 +244,11 @@ SOURCE = FactSource(
     ),
     reads=(
         "Draft orders of the same call, active orders, and drugs given since the first dose of the ordered drug "
-        "(before a first dose: within 42 days). Any code of the drug, else its name; paclitaxel and nab-paclitaxel "
-        "share an ingredient and are told apart by product, brand or words. What names another tumour as its reason "
-        "is left out. The list is complete only if attested. The combination counts as completed where its "
-        "chemotherapy orders have that status and none is open."
+        "(before a first dose: within 42 days). An active order without a date, or six months older than the regimen, "
+        "an option, and a record whose code and words name different drugs are shown and not counted. Any code of the "
+        "drug, else its name; paclitaxel and nab-paclitaxel share an ingredient and are told apart by product, brand "
+        "or words. What names another tumour as its reason is left out, one that did not come is asked about. The list "
+        "is complete only if attested. The combination counts as completed where its chemotherapy orders have that "
+        "status and none is open."
     ),
 )

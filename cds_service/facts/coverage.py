@@ -68,7 +68,8 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     claims = [claim for coverage in first for claim in _claims(reading, coverage, unread)]
     if not claims and unread:
         return {"line_of_business": Unknown(Absence.NOT_UNDERSTOOD, LOOKED_FOR, tuple(unread))}
-    return {"line_of_business": settle(claims, Unknown(absence, LOOKED_FOR))}
+    over = () if first else tuple(_not_in_force(reading))
+    return {"line_of_business": settle(claims, Unknown(absence, LOOKED_FOR, over))}
 
 
 def _first(reading: Reading) -> Sequence[Resource]:
@@ -91,6 +92,22 @@ def _first(reading: Reading) -> Sequence[Resource]:
     ranks = {id(c.raw): decimal(c.raw.get("order")) for c in current}
     lowest = min((rank for rank in ranks.values() if rank is not None), default=None)
     return [c for c in current if lowest is None or ranks[id(c.raw)] == lowest]
+
+
+def _not_in_force(reading: Reading) -> Iterator[Evidence]:
+    """The coverages that are over, cancelled or yet to begin, where there is no other."""
+    day = reading.order_day
+    for coverage in reading.chart.of("Coverage"):
+        if entered_in_error(coverage):
+            continue
+        period = as_object(coverage.raw.get("period"))
+        start, end = clinical_date(period.get("start")), clinical_date(period.get("end"))
+        if status_of(coverage.raw) in _ENDED:
+            yield evidence(coverage, "status", status_of(coverage.raw), end)
+        elif end is not None and end < day:
+            yield evidence(coverage, "period.end", f"ended {end}", end)
+        elif start is not None:
+            yield evidence(coverage, "period.start", f"begins {start}", start)
 
 
 def _resolved(reading: Reading, reference: str) -> int | None:
@@ -180,6 +197,6 @@ SOURCE = FactSource(
         "Coverages in force on the day of the order; the one the order names, else the lowest order. The site's plan "
         "map (plan, group, payor) decides, then Coverage.type (SOPT) for Medicaid and Medicare, then plan names that "
         "say marketplace, Medicaid or commercial. Codes for private insurance, HMO and PPO do not tell commercial "
-        "from marketplace plans and settle nothing."
+        "from marketplace plans and settle nothing. Where none is in force, those that are over are shown."
     ),
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cds_service.evidence import Absence, Unknown
 from cds_service.facts.claims import Claim, conflicting, known, newest, with_value
 from cds_service.facts.records import NO_RESULT, coded, evidence, in_words, observed_on, status_of, value_of
-from cds_service.facts.subject import concerns
+from cds_service.facts.subject import concerns, is_of_another
 from cds_service.fhir.read import entries_of, runs_on
 from cds_service.terminology.codes import entries
 from cds_service.terminology.doubt import clause_before, doubt, plain
@@ -31,6 +31,9 @@ VALUE_SETS = ("disease_status_observation", "disease_status_value")
 PROGRESSION = "disease status (LOINC 97509-4) after the chemoradiation"
 RESPONSE = "disease status (LOINC 97509-4) after the first dose of the drug"
 UNCLEAR = "unclear"
+UNOWNED = "unowned"
+"""Of a tumour that did not come: it is named where no other status is clear, and opens none that is."""
+CLEAR = frozenset({"responding", "stable", "progressed"})
 
 _COURSE_WORDS = (
     (re.compile(r"\b(?:progress(?:ed|es|ing|ion|ive)|worse(?:ned|ning)?|pd)\b"), "progressed"),
@@ -146,12 +149,18 @@ _SINCE = re.compile(r"\b(?:since|from|after|following|compar\w+|complet\w+|versu
 
 
 def read(reading: Reading) -> list[Claim[str]]:
-    """Disease status of the tumour: ``responding``, ``stable``, ``progressed``, or ``unclear`` for any other."""
+    """Disease status of the tumour: ``responding``, ``stable``, ``progressed``, or ``unclear`` for any other.
+
+    That of a tumour that did not come is ``unowned``.
+    """
     found = []
     for resource, _ in coded(reading.chart, "Observation", "disease_status_observation"):
         raw = resource.raw
         day = observed_on(raw)
-        if status_of(raw) in NO_RESULT or (day is not None and day > reading.order_day) or not concerns(reading, raw):
+        if status_of(raw) in NO_RESULT or (day is not None and day > reading.order_day):
+            continue
+        ours = concerns(reading, raw, at_any_time=True)  # it counts by the days of treatment
+        if not ours and is_of_another(reading, raw):
             continue
         path, values, words = value_of(raw)
         by_code = {e.attributes["means"] for e in entries_of(values) if e.value_set == "disease_status_value"}
@@ -162,9 +171,9 @@ def read(reading: Reading) -> list[Claim[str]]:
             meaning = None if "progressed" in {told, meaning} else "stable"
         if meaning in {"responding", "stable"}:
             day = _day_of(words, day)
-        known_meaning = meaning if meaning in {"responding", "stable", "progressed"} else UNCLEAR
+        known_meaning = meaning if meaning in CLEAR else UNCLEAR
         item = evidence(resource, path, in_words(values, words), day)
-        found.append(Claim(known_meaning, item, inferred=not values))
+        found.append(Claim(known_meaning if ours else UNOWNED, item, inferred=not values))
     return found
 
 
@@ -253,7 +262,7 @@ def response(reading: Reading, statuses: Sequence[Claim[str]], begun: date | Non
         keys.append("medicationAdministrations")  # a status is there, the first dose it would have to follow is not
     absence = reading.chart.absence(*keys)
     after = [claim for claim in statuses if begun is not None and claim.day is not None and claim.day > begun]
-    clear = [claim for claim in after if claim.value != UNCLEAR]
+    clear = [claim for claim in after if claim.value in CLEAR]
     if not clear or _since(clear, after):
         return {"responding": _unclear(_since(clear, after) or after, statuses, absence, RESPONSE)}
     last = newest(clear)
@@ -277,7 +286,7 @@ def progression(
         if ended is not None and claim.day is not None and claim.day > ended and (begun is None or claim.day <= begun)
     ]
     name = "prior_therapy.progressed"
-    clear = [claim for claim in after if claim.value != UNCLEAR]
+    clear = [claim for claim in after if claim.value in CLEAR]
     worse = [claim for claim in clear if claim.value == "progressed"]
     if not clear or (not worse and _since(clear, after)):
         return {name: _unclear(_since(clear, after) or after, statuses, absence, PROGRESSION)}

@@ -8,7 +8,7 @@ from cds_service.evidence import Absence, Unknown
 from cds_service.facts.claims import Claim, settle
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import coded, evidence, in_words, observations, observed_on, value_of
-from cds_service.facts.subject import concerns, subject
+from cds_service.facts.subject import concerns, is_of_another, subject
 from cds_service.terminology import histology_of
 from cds_service.terminology.diseases import HISTOLOGY_KINDS
 
@@ -30,7 +30,7 @@ def read(reading: Reading) -> dict[str, AnyFact]:
         return {}
     nothing = Unknown(reading.chart.absence("conditions", "oncologyObservations"), LOOKED_FOR)
     claims = [claim for cancer in about.conditions for claim in _claims(cancer)]
-    claims += _typed(next((cancer.reports for cancer in about.conditions if cancer.reports), ()))
+    claims += _typed(next((cancer.reports for cancer in about.standing if cancer.reports), ()))
     claims += [
         Claim(diagnosis.histology, said, inferred=True) for diagnosis, said in about.reasons if diagnosis.histology
     ]
@@ -40,11 +40,14 @@ def read(reading: Reading) -> dict[str, AnyFact]:
 
 
 def _unread(reading: Reading) -> Iterator[Evidence]:
-    """Reports that say something nobody here understands."""
+    """Reports that say something nobody here understands, or are of a tumour that nobody here knows."""
     for resource, _ in coded(reading.chart, "Observation", "histology_observation"):
-        path, found, words = value_of(resource.raw)
-        if (found or words) and histology_of(found, words) is None and concerns(reading, resource.raw):
-            yield evidence(resource, path, in_words(found, words), observed_on(resource.raw))
+        raw = resource.raw
+        path, found, words = value_of(raw)
+        if not found and not words:
+            continue
+        if histology_of(found, words) is None if concerns(reading, raw) else not is_of_another(reading, raw):
+            yield evidence(resource, path, in_words(found, words), observed_on(raw))
 
 
 def _claims(cancer: Cancer) -> Iterator[Claim[str]]:
@@ -80,6 +83,7 @@ SOURCE = FactSource(
     reads=(
         "Condition.code (SNOMED), the mCODE histology extension, Condition.evidence and Observations LOINC 31206-6 "
         "(ICD-O-3 or SNOMED morphology) that point to the Condition or to no other tumour. Words only where codes "
-        "are silent. Records that disagree make it conflicting."
+        "are silent. Records that disagree make it conflicting. A report that names no tumour and is a year older "
+        "than the first record of this one, or of the time of another one that is over, is only shown."
     ),
 )

@@ -14,10 +14,12 @@ from cds_service.facts.subject import subject
 
 if TYPE_CHECKING:
     from cds_service.evidence import AnyFact
+    from cds_service.facts.order import DraftOrder
     from cds_service.facts.read import Reading
     from cds_service.facts.subject import Subject
 
 STATUS = "how certain the diagnosis is (Condition.verificationStatus)"
+REASON = "a diagnosis as the order's reason (reasonReference, reasonCode)"
 LOOKED_FOR = "the order's reason and the active cancer diagnoses (Condition)"
 
 
@@ -41,10 +43,18 @@ def read(reading: Reading) -> dict[str, AnyFact]:
         facts["indication"] = Unknown(absence, LOOKED_FOR, found.unread)
     else:
         facts["indication"] = Unknown(reading.chart.absence("conditions"), LOOKED_FOR)
-    said = found.evidence[:1] if found.linked else ()
-    named = Evidence(order.named, "reasonCode", "none", order.authored_on, Origin.CONTEXT)
-    facts["reason_linked"] = Known(found.linked, said or (named,))
+    facts["reason_linked"] = _reason_linked(found, order)
     return facts
+
+
+def _reason_linked(found: Subject, order: DraftOrder) -> AnyFact:
+    """Whether the order names a reason: a metastasis or an encounter too, where there is one tumour it can be for."""
+    if found.linked or not found.bare:
+        none = Evidence(order.named, "reasonCode", "none", order.authored_on, Origin.CONTEXT)
+        return Known(found.linked, (found.evidence[:1] if found.linked else ()) or (none,))
+    if len(found.diagnoses) == 1 and not found.disagreeing:
+        return Known(value=True, evidence=found.bare[:1])
+    return Unknown(Absence.NOT_UNDERSTOOD, REASON, found.bare)
 
 
 def _unclear(found: Subject) -> AnyFact:
@@ -83,16 +93,20 @@ SOURCE = FactSource(
         "dx_urothelial_withdrawn",
         "history_of",
         "encounter_for_treatment",
+        "malignancy_unspecified",
+        "body_site_lung",
     ),
     reads=(
-        "The order's reasonReference and reasonCode first; without them every Condition that is active, recurrent or "
-        "has no clinical status. Codes decide before text, but words beside a code that doubt its disease make it "
-        "provisional, and words that as a whole deny it, or speak of a history, a risk, a screening or a relative, "
-        "leave it open. Confirmed or without a verification status counts, provisional and differential diagnoses are "
-        "shown as such, a refuted one speaks only where nothing else does, one entered in error is no record; "
-        "remission, resolved and a clinical status that nobody here understands are asked about. A reason without a "
-        "status of its own is as certain and as current as the chart's records of its disease. ICD-10 C34 without "
-        "histology does not settle which lung cancer it is; a morphology alone is read with the body site. Histories "
-        "(Z85), treatment encounters (Z51) and secondary tumours are no diagnosis."
+        "The order's reasonReference and reasonCode first; without them, or where they name no tumour of their own, "
+        "every Condition that is active, recurrent or has no clinical status. Codes decide before text, but words "
+        "beside a code that doubt its disease make it provisional, and words that as a whole deny it, or speak of a "
+        "history, a risk, a screening or a relative, leave it open. Confirmed or without a verification status counts, "
+        "provisional and differential diagnoses are shown as such, a refuted one speaks only where nothing else does, "
+        "one entered in error is no record; remission, resolved and a clinical status that nobody here understands are "
+        "asked about. A reason without a status of its own is as certain and as current as the chart's records of its "
+        "disease. ICD-10 C34 without histology does not settle which lung cancer it is; a morphology alone is read "
+        "with the body site. Histories (Z85), treatment encounters (Z51) and secondary tumours are no diagnosis; coded "
+        "beside a tumour in one record, they leave the tumour its diagnosis, but for a history, which makes it asked "
+        "about."
     ),
 )

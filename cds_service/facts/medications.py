@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import Amount
@@ -10,6 +12,7 @@ from cds_service.facts.order import Medication, is_of, medication_of
 from cds_service.facts.records import entered_in_error, evidence, span_of, status_of
 from cds_service.fhir.quantities import dose_quantity
 from cds_service.fhir.read import as_object, clinical_date, decimal, reference_of, text
+from cds_service.terminology import generic_name
 from cds_service.values import dataclass, direct
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from cds_service.terminology import Drug
 
 PLATINUM = frozenset({"cisplatin", "carboplatin"})
+IMMUNOTHERAPY = frozenset({"durvalumab", "tremelimumab"})
+"""Drugs of which a dose shows that the tumour was known by then."""
 CHEMOTHERAPY = PLATINUM | {"etoposide", "gemcitabine", "paclitaxel", "nab-paclitaxel"}
 """Drugs given in the combination phase only. Pemetrexed and tremelimumab may accompany maintenance as well."""
 
@@ -63,7 +68,8 @@ class Use:
     """One record of a drug. ``name`` is its generic name where known, else its words in lower case.
 
     ``first`` and ``last`` are the days it was given on; of an order both are the day it was written. ``was_given`` says
-    that the record shows that it was given, not only ordered.
+    that the record shows that it was given, not only ordered. ``may_be`` are the drugs that its code and its words name
+    where they name different ones: it is then none that is known.
     """
 
     resource: Resource
@@ -75,11 +81,14 @@ class Use:
     first: date | None
     last: date | None
     was_given: bool
+    may_be: frozenset[str] = frozenset()
 
     @property
     def evidence(self) -> Evidence:
         """The record, with the drug in its own words."""
         said = self.medication.text or next((label for label in self.medication.labels if label), self.name)
+        if self.may_be:
+            said = f"{said} (coded as {self.medication.generic})"
         return evidence(self.resource, "medication", said, self.last or self.first)
 
 
@@ -130,8 +139,8 @@ def _uses(chart: Chart) -> Iterator[Use]:
         if entered_in_error(resource) or raw.get("doNotPerform") is True or _not_given(resource.type, status, raw):
             continue
         medication = medication_of(raw, chart)
-        generic = medication.generic
-        name = generic or medication.text.lower()
+        generic, may_be = medication.generic, _named_otherwise(medication)
+        name = " or ".join(sorted(may_be)) or generic or medication.text.lower()
         if not name:
             if medication.unknown and resource.type not in _ORDERS:
                 chart.memo[UNKNOWN_DOSES] = True
@@ -139,7 +148,27 @@ def _uses(chart: Chart) -> Iterator[Use]:
         first, last = _days(resource.type, raw)
         kind = Kind.DRAFTED if resource.position >= 0 else _KINDS[resource.type]
         was_given = resource.type not in _ORDERS
-        yield Use(resource, medication, kind, name, generic is not None, status, first, last, was_given)
+        known = generic is not None and not may_be
+        yield Use(resource, medication, kind, name, known, status, first, last, was_given, may_be)
+
+
+_WORD = re.compile(r"[a-z]+")
+
+
+@lru_cache(maxsize=4096)
+def _named_otherwise(medication: Medication) -> frozenset[str]:
+    """The drugs that a medication may be: the one that it is coded as, and those that its words name in its place."""
+    coded_as = medication.generic
+    for label in medication.labels if coded_as is not None else ():
+        named = {drug for word in _WORD.findall(label.lower()) if (drug := generic_name(word)) is not None}
+        if coded_as is not None and named and _ingredient(coded_as) not in set(map(_ingredient, named)):
+            return frozenset({coded_as, *named})
+    return frozenset()
+
+
+def _ingredient(drug: str) -> str:
+    """A drug by what it consists of, as words often name it: forms of one share it."""
+    return drug.removeprefix("nab-").removesuffix(" implant")
 
 
 UNKNOWN_DOSES = "doses of an unknown drug"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cds_service.facts.cancer import Cancer
     from cds_service.facts.order import DraftOrder
     from cds_service.facts.read import Reading
+    from cds_service.fhir.read import Concept
     from cds_service.terminology import Diagnosis
 
 _GENERAL = re.compile(
@@ -70,11 +71,17 @@ class Reason(NamedTuple):
 
 @dataclass(slots=True)
 class Reasons:
-    """What the order names as its reason, sorted by what it is worth."""
+    """What the order names as its reason, sorted by what it is worth.
+
+    ``bare`` are reasons that name no tumour of their own: a metastasis, an encounter, "metastatic cancer"; ``spread``
+    those that the order itself codes as a metastasis, perhaps beside the tumour.
+    """
 
     named: list[Reason] = field(default_factory=list)
     other: list[Evidence] = field(default_factory=list)
     unread: list[Evidence] = field(default_factory=list)
+    bare: list[Evidence] = field(default_factory=list)
+    spread: list[tuple[Concept, Evidence]] = field(default_factory=list)
     unfound: bool = False
     disagreeing: list[Evidence] = field(default_factory=list)
 
@@ -93,8 +100,15 @@ def reasons_of(reading: Reading) -> Reasons:
         for item in as_list(raw.get(element)):
             concept = item.get("concept") if element == "reason" and isinstance(item, dict) else item
             if concept:
+                _read_spread(order, element, concept, reasons)
                 _read_reason(concept, _said_by_order(order, element, shown(concept)), reasons)
     return reasons
+
+
+def _read_spread(order: DraftOrder, element: str, concept: object, reasons: Reasons) -> None:
+    coded = concept_of(concept)
+    if any(entry.value_set == "metastatic_secondary_condition" for entry in coded.entries):
+        reasons.spread.append((coded, _said_by_order(order, element, shown(concept))))
 
 
 def _said_by_order(order: DraftOrder, path: str, said: str) -> Evidence:
@@ -111,7 +125,10 @@ def _read_reason_reference(reading: Reading, reference: str, display: str, path:
             reasons.unread.append(said)
         reasons.unfound = True
         return
-    if target.type != "Condition" or entered_in_error(target):
+    if entered_in_error(target):
+        return
+    if target.type != "Condition":
+        reasons.bare.append(evidence(target, "code", shown(target.raw.get("code")) or display or reference))
         return
     cancer = of_condition(reading.chart, target)
     if cancer is not None:
@@ -132,12 +149,10 @@ def _read_reason(concept: object, said: Evidence, reasons: Reasons) -> None:
             reasons.disagreeing.append(said)
         return
     found, words = codings(concept), concept_text(concept)
-    if no_primary(found):
-        return
     chapters = {coding.code[:1].upper() for coding in found if coding.system == ICD10 and coding.code}
-    if chapters and chapters <= set("RZ"):
-        return
-    if chapters and not chapters & set("CD"):
+    if no_primary(found) or (chapters and chapters <= set("RZ")):
+        reasons.bare.append(said)
+    elif chapters and not chapters & set("CD"):
         reasons.other.append(said)
-    elif not words or not names_no_disease(words):
-        reasons.unread.append(said)
+    else:
+        (reasons.bare if words and names_no_disease(words) else reasons.unread).append(said)

@@ -5,9 +5,10 @@ An onset before the first surgery is that of the first disease, and no day of a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import date
+from typing import TYPE_CHECKING, NamedTuple
 
-from cds_service.evidence import Absence, Known, Unknown
+from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.cancer import begun_on, recorded_on, site_of
 from cds_service.facts.claims import Claim, Inferred, settle
 from cds_service.facts.condition_status import PROVISIONAL, REFUTED, course, is_past, verification
@@ -15,13 +16,12 @@ from cds_service.facts.derive import months_between
 from cds_service.facts.medications import of_others
 from cds_service.facts.records import coded, evidence, shown, span_of, was_not_done
 from cds_service.facts.spread_words import claims_of_words
-from cds_service.facts.subject import conditions_of, is_for_another, subject
+from cds_service.facts.subject import Whose, conditions_of, subject, whose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import date
+    from collections.abc import Iterator, Sequence
 
-    from cds_service.evidence import AnyFact, Evidence
+    from cds_service.evidence import AnyFact
     from cds_service.facts.cancer import Cancer
     from cds_service.facts.read import Reading
     from cds_service.facts.subject import Subject
@@ -31,6 +31,14 @@ VALUE_SETS = ("local_recurrence", "tx_surgery_lung", "tx_surgery_liver_biliary")
 LOOKED_FOR = "a recurrence: the diagnosis's clinical status or a recurrence code"
 SURGERY = "days of surgery (Procedure) and of the recurrence"
 ADJUVANT = "days of the adjuvant therapy and of the recurrence"
+
+
+class Event(NamedTuple):
+    """A surgery or a treatment after it; ``open`` is one that is perhaps of another tumour."""
+
+    day: date
+    evidence: Evidence
+    open: bool = False
 
 
 def read(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> dict[str, AnyFact]:
@@ -65,11 +73,17 @@ def read(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]
     facts: dict[str, AnyFact] = {"recurrent": settle(claims, nothing)}
     recurrent = facts["recurrent"]
     if isinstance(recurrent, Known) and recurrent.value:
-        surgeries = surgeries_of(reading)
+        events = surgeries_of(reading)
+        surgeries = [event for event in events if not event.open]
         came_back = _came_back(begun, surgeries)
-        facts["months_since_surgery"] = _months(surgeries, came_back, SURGERY, reading, "procedures")
-        after = _adjuvant(reading, surgeries)
-        facts["months_since_adjuvant"] = _months(after, came_back, ADJUVANT, reading, "medicationAdministrations")
+        adjuvant = _adjuvant(reading, surgeries)
+        after = [event for event in adjuvant if not event.open]
+        if unsettled := _perhaps_later([*events, *adjuvant], came_back):
+            facts["months_since_surgery"] = Unknown(Absence.NOT_UNDERSTOOD, SURGERY, unsettled)
+            facts["months_since_adjuvant"] = Unknown(Absence.NOT_UNDERSTOOD, ADJUVANT, unsettled)
+        else:
+            facts["months_since_surgery"] = _months(surgeries, came_back, SURGERY, reading, "procedures")
+            facts["months_since_adjuvant"] = _months(after, came_back, ADJUVANT, reading, "medicationAdministrations")
     return facts
 
 
@@ -78,17 +92,22 @@ def came_back_by_status(cancer: Cancer) -> bool:
     return course(cancer.resource.raw).came_back
 
 
-def _came_back(
-    begun: Sequence[tuple[date, Evidence]], surgeries: Sequence[tuple[date, Evidence]]
-) -> tuple[date, Evidence] | None:
+def _came_back(begun: Sequence[tuple[date, Evidence]], surgeries: Sequence[Event]) -> tuple[date, Evidence] | None:
     """The day of the recurrence: an onset after the first surgery. An earlier onset is that of the first disease."""
-    first = min((day for day, _ in surgeries), default=None)
+    first = min((event.day for event in surgeries), default=None)
     later = [item for item in begun if first is None or item[0] > first]
     return min(later, key=lambda item: item[0], default=None)
 
 
+def _perhaps_later(events: Sequence[Event], came_back: tuple[date, Evidence] | None) -> tuple[Evidence, ...]:
+    """What is perhaps of another tumour and, if not, the last treatment before the recurrence."""
+    before = [event for event in events if came_back is not None and event.day <= came_back[0]]
+    last = max((event.day for event in before if not event.open), default=date.min)
+    return tuple(event.evidence for event in before if event.open and event.day > last)
+
+
 def _months(
-    events: Sequence[tuple[date, Evidence]],
+    events: Sequence[Event],
     came_back: tuple[date, Evidence] | None,
     looked_for: str,
     reading: Reading,
@@ -96,14 +115,14 @@ def _months(
 ) -> AnyFact:
     if came_back is None:
         return Unknown(reading.chart.absence("conditions"), looked_for)
-    before = [item for item in events if item[0] <= came_back[0]]
+    before = [event for event in events if event.day <= came_back[0]]
     if not before:
         return Unknown(reading.chart.absence(key), looked_for)
-    last = max(before, key=lambda item: item[0])
-    return Inferred(months_between(last[0], came_back[0]), (last[1], came_back[1]))
+    last = max(before, key=lambda event: event.day)
+    return Inferred(months_between(last.day, came_back[0]), (last.evidence, came_back[1]))
 
 
-def surgeries_of(reading: Reading) -> list[tuple[date, Evidence]]:
+def surgeries_of(reading: Reading) -> list[Event]:
     """Dated resections of the tumour's organ."""
     sites = {site_of(diagnosis) for diagnosis in subject(reading).diagnoses}
     sets = [
@@ -111,27 +130,28 @@ def surgeries_of(reading: Reading) -> list[tuple[date, Evidence]]:
         for site, name in (("lung", "tx_surgery_lung"), ("liver", "tx_surgery_liver_biliary"))
         if site in sites or not sites
     ]
-    found = []
-    for resource, _ in coded(reading.chart, "Procedure", *sets) if sets else ():
-        day = span_of(resource.raw, "performed")[1]
-        if not was_not_done(resource.raw) and day is not None:
-            found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))
-    return found
+    return list(_procedures(reading, *sets)) if sets else []
 
 
-def _adjuvant(reading: Reading, surgeries: Sequence[tuple[date, Evidence]]) -> list[tuple[date, Evidence]]:
+def _procedures(reading: Reading, *value_sets: str) -> Iterator[Event]:
+    """Dated procedures that were done, but for those of another tumour."""
+    for resource, _ in coded(reading.chart, "Procedure", *value_sets):
+        raw = resource.raw
+        day = span_of(raw, "performed")[1]
+        if day is None or was_not_done(raw) or (tumour := whose(reading, raw)) is Whose.ANOTHER:
+            continue
+        yield Event(day, evidence(resource, "code", shown(raw.get("code")), day), tumour is Whose.OPEN)
+
+
+def _adjuvant(reading: Reading, surgeries: Sequence[Event]) -> list[Event]:
     """Chemotherapy and radiotherapy after the surgery: procedures, and administrations of chemotherapy."""
-    first = min((day for day, _ in surgeries), default=None)
+    first = min((event.day for event in surgeries), default=None)
     if first is None:
         return []
-    found = []
-    for resource, _ in coded(reading.chart, "Procedure", "tx_chemotherapy", "tx_radiotherapy", "tx_chemoradiation"):
-        day = span_of(resource.raw, "performed")[1]
-        if was_not_done(resource.raw) or is_for_another(reading, resource.raw):
-            continue
-        if day is not None and day > first:
-            found.append((day, evidence(resource, "code", shown(resource.raw.get("code")), day)))
-    chemotherapy = [use for use in of_others(reading.chart, reading.drug) if use.known and use.was_given]
-    chemotherapy = [use for use in chemotherapy if not is_for_another(reading, use.resource.raw)]
-    found += [(use.first, use.evidence) for use in chemotherapy if use.first is not None and use.first > first]
-    return found
+    found = list(_procedures(reading, "tx_chemotherapy", "tx_radiotherapy", "tx_chemoradiation"))
+    for use in of_others(reading.chart, reading.drug):
+        if (use.known or use.may_be) and use.was_given and use.first is not None:
+            tumour = whose(reading, use.resource.raw)
+            if tumour is not Whose.ANOTHER:
+                found.append(Event(use.first, use.evidence, tumour is Whose.OPEN))
+    return [event for event in found if event.day > first]

@@ -40,10 +40,9 @@ from cds_service.facts.spread_words import (
     unclear_since,
     words_of,
 )
-from cds_service.facts.subject import concerns, conditions_of, is_of_another, subject
-from cds_service.fhir.read import codings, entries_of, objects
+from cds_service.facts.subject import concerns, conditions_of, is_of_another, is_recorded_earlier, subject
+from cds_service.fhir.read import entries_of, objects
 from cds_service.terminology import is_unassessed_category, metastatic_by_category
-from cds_service.terminology.codes import ICD10, canonical_code
 from cds_service.terminology.doubt import plain
 from cds_service.terminology.extent import spelled_out
 from cds_service.terminology.organs import is_nodal
@@ -69,9 +68,6 @@ LINKS = frozenset(
 )
 """Extensions that link a secondary tumour to its primary."""
 
-OWN_ORGAN = {"lung": ("C780",), "liver": ("C787",)}
-"""Secondary tumours in the organ of the primary: may be the primary itself, so they need the link."""
-
 _PRESENT = frozenset({"present", "yes", "true", "positive", "detected", "found"})
 _ABSENT = frozenset({"absent", "no", "none", "false", "negative", "not present", "not detected", "not found"})
 
@@ -95,8 +91,9 @@ def _says_nothing(chart: Chart, about: Subject, words: Sequence[tuple[str, Evide
     """Whether neither a code nor a word of the chart speaks of spread or recurrence, as in most calls."""
     return (
         names_none_of(chart, _CODES)
+        and not about.spread
         and not hints_in("\n".join([said for said, _ in words]))
-        and not any(_metastasis_in_words(resource.code) for resource in uncoded(chart, "Condition"))
+        and not any(_metastasis_in_words(resource.code) for resource in _without_an_organ(chart))
         and not any(recurrence.came_back_by_status(cancer) for cancer in about.conditions)
     )
 
@@ -117,7 +114,7 @@ def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
     if not isinstance(fact, Known) or fact.value:
         return fact
     said = max((item.recorded for item in fact.evidence if item.recorded), default=None)
-    later = [item for day, item in recurrence.surgeries_of(reading) if said is not None and day >= said]
+    later = [event.evidence for event in recurrence.surgeries_of(reading) if said is not None and event.day >= said]
     return conflicting((*fact.evidence, *later), WORDS) if later else fact
 
 
@@ -126,17 +123,18 @@ def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
 
 def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> AnyFact:
     doubtful: list[Evidence] = []
+    unowned: list[Evidence] = []  # of no known tumour: named only where nothing else speaks of metastases
     claims = [
-        *_m_category(reading, doubtful),
+        *_m_category(reading, doubtful, unowned),
         *_secondary(reading, about, doubtful),
-        *_histories(reading, doubtful),
+        *_histories(reading, doubtful, unowned),
     ]
     claims += _secondary_in_words(reading, about, doubtful)
     spoken, unread = claims_of_words("metastatic", beyond_the_liver(about, words))
     claims += spoken
     if not claims:
-        if doubtful or unread:
-            return Unknown(Absence.NOT_UNDERSTOOD, METASTASES, (*doubtful, *unread))
+        if doubtful or unread or unowned:
+            return Unknown(Absence.NOT_UNDERSTOOD, METASTASES, (*doubtful, *unread, *unowned))
         return Unknown(reading.chart.absence("conditions", "oncologyObservations"), METASTASES)
     yes, no = [c for c in claims if c.value], [c for c in claims if not c.value]
     if yes and no:
@@ -151,7 +149,7 @@ def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
     return known_or_open(claims, METASTASES)
 
 
-def _m_category(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
+def _m_category(reading: Reading, doubtful: list[Evidence], unowned: list[Evidence]) -> Iterator[Claim[bool]]:
     """M categories and findings of distant metastasis among the Observations."""
     for resource, entry in coded(reading.chart, "Observation", "tnm_observation_code", "disease_extent_finding"):
         raw = resource.raw
@@ -170,7 +168,7 @@ def _m_category(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bo
                 path, found, words = value_of(raw)
                 doubtful.append(evidence(resource, path, in_words(found, words), observed_on(raw)))
         if claim is not None:
-            yield from _of_this_tumour(reading, raw, claim, doubtful)
+            yield from _of_this_tumour(reading, raw, claim, doubtful, unowned)
 
 
 def _is_present(raw: Json) -> bool | None:
@@ -206,12 +204,14 @@ def _says_something(raw: Json) -> bool:
     return bool(found or words) and not absent and not is_unassessed_category(spelled)
 
 
-def _of_this_tumour(reading: Reading, raw: Json, claim: Claim[bool], doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
+def _of_this_tumour(
+    reading: Reading, raw: Json, claim: Claim[bool], doubtful: list[Evidence], unowned: list[Evidence]
+) -> Iterator[Claim[bool]]:
     """What an Observation says, if it is of the tumour the order is for. Metastases of no known one are doubtful."""
     if concerns(reading, raw):
         yield claim
-    elif claim.value and not is_of_another(reading, raw):
-        doubtful.append(claim.evidence)
+    elif not is_of_another(reading, raw):
+        (doubtful if claim.value else unowned).append(claim.evidence)
 
 
 def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
@@ -220,6 +220,11 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
     Without a link they count if only one tumour could have spread and they do not lie in its own organ.
     """
     sites = {site_of(diagnosis) for diagnosis in about.diagnoses} or {None}
+    for concept, item in about.spread:
+        if about.alone and about.diagnoses and not _in_own_organ(concept, sites):
+            yield Claim(True, item, inferred=True)
+        else:
+            doubtful.append(item)
     for resource, entry in coded(
         reading.chart, "Condition", "metastatic_secondary_condition", "disease_extent_finding"
     ):
@@ -230,11 +235,14 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
         linked = _linked(reading, resource, about)
         if linked is None and sites != {None} and (primary := entry.attributes.get("primary")):
             linked = primary in sites
+        own_organ = _in_own_organ(resource.code, sites)
+        if linked is None and id(raw) in by_resource(reading.chart):  # one entry for a tumour and its metastases
+            linked = None if own_organ else id(raw) in conditions_of(reading, about)
         if _is_open(reading, raw, about):
             doubtful.append(item)
         elif linked:
             yield Claim(True, item)
-        elif linked is None and about.alone and not _in_own_organ(resource, sites):
+        elif linked is None and about.alone and not own_organ and not is_recorded_earlier(reading, raw):
             yield Claim(True, item, inferred=True)
         elif linked is None:
             doubtful.append(item)
@@ -242,7 +250,7 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
 
 def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
     """Secondary tumours that carry words and no code we know ("brain metastases"). Nodes are no metastasis."""
-    for resource in uncoded(reading.chart, "Condition"):
+    for resource in _without_an_organ(reading.chart):
         raw = resource.raw
         if not _metastasis_in_words(resource.code) or entered_in_error(resource):
             continue
@@ -256,10 +264,16 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
         own_organ = any(site in words for diagnosis in about.diagnoses if (site := site_of(diagnosis)))
         linked = _linked(reading, resource, about)
         unsure = unread or _is_open(reading, raw, about)
-        if unsure or (linked is None and (own_organ or not about.alone)):
+        if unsure or (linked is None and (own_organ or not about.alone or is_recorded_earlier(reading, raw))):
             doubtful.append(item)
         elif linked is not False:
             yield from claims
+
+
+def _without_an_organ(chart: Chart) -> list[Resource]:
+    """The Conditions of which no code says more than that they are malignant: their words may name a metastasis."""
+    malignant = coded(chart, "Condition", "malignancy_unspecified")
+    return uncoded(chart, "Condition") + [resource for resource, _ in malignant]
 
 
 @lru_cache(maxsize=4096)
@@ -298,24 +312,33 @@ def _linked(reading: Reading, resource: Resource, about: Subject) -> bool | None
     return any(id(target.raw) in ours for target in found)
 
 
-def _in_own_organ(resource: Resource, sites: set[str | None]) -> bool:
-    concept = resource.raw.get("code")
-    codes = [canonical_code(ICD10, coding.code) for coding in codings(concept) if coding.system == ICD10]
-    named = " ".join(entry.display.lower() for entry in entries_of(codings(concept)))
-    for site in sites:
-        if site is not None and (any(c.startswith(OWN_ORGAN[site]) for c in codes) or re.search(rf"\b{site}\b", named)):
-            return True
-    return False
+def _in_own_organ(concept: Concept, sites: set[str | None]) -> bool:
+    """Whether all metastases that a record's codes name lie in the organ of the primary, so that they may be it."""
+    named = [entry for entry in concept.entries if entry.value_set == "metastatic_secondary_condition"]
+    return any(
+        bool(named) and all(re.search(rf"\b{site}\b", entry.display.lower()) for entry in named)
+        for site in sites
+        if site is not None
+    )
 
 
-def _histories(reading: Reading, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
-    """MCODE's history of metastatic cancer: the boolean decides, and without one it says nothing."""
-    for resource, _ in coded(reading.chart, "Observation", "history_of_metastasis"):
+def _histories(reading: Reading, doubtful: list[Evidence], unowned: list[Evidence]) -> Iterator[Claim[bool]]:
+    """MCODE's history of metastatic cancer: the boolean decides, and without one it says nothing.
+
+    None to one organ says nothing of the others, and some to the primary's own organ may be the primary itself.
+    """
+    sites = {site_of(diagnosis) for diagnosis in subject(reading).diagnoses}
+    for resource, entry in coded(reading.chart, "Observation", "history_of_metastasis"):
         raw = resource.raw
         value = raw.get("valueBoolean")
-        if isinstance(value, bool) and status_of(raw) not in NO_RESULT and not raw.get("dataAbsentReason"):
+        if status_of(raw) in NO_RESULT or raw.get("dataAbsentReason"):
+            continue
+        organ = entry.attributes.get("organ")
+        if organ is not None and (organ in sites or not isinstance(value, bool)):
+            unowned.append(evidence(resource, "code", shown(raw.get("code")), observed_on(raw)))
+        elif isinstance(value, bool) and (value or organ is None):
             said = evidence(resource, "valueBoolean", str(value).lower(), observed_on(raw))
-            yield from _of_this_tumour(reading, raw, Claim(value, said, inferred=True), doubtful)
+            yield from _of_this_tumour(reading, raw, Claim(value, said, inferred=True), doubtful, unowned)
 
 
 _VALUE_SETS = (
@@ -349,11 +372,12 @@ SOURCE = FactSource(
     value_sets=_VALUE_SETS,
     reads=(
         "M1 and M0 categories of the tumour (by their focus, or by that of the stage group they are members of) are "
-        "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary too; without a link they count only "
-        "if the chart has one tumour and they lie outside its organ. Nodes (C77) are no metastasis, nor is more of a "
-        "hepatocellular carcinoma in the liver. Unresectable, "
-        "locally advanced and liver-confined have no codes: the words of the diagnosis, its notes and the order's "
-        "reason, with negation, where every word of the clause is known. Recurrence: clinical status or a recurrence "
-        "code; months from the last surgery and the last adjuvant therapy to its onset."
+        "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary, or coded with it, too; else they "
+        "count only if the chart has one tumour and they lie outside its organ, as do those that are the order's "
+        "reason. Nodes (C77) are no metastasis, nor is more of a hepatocellular carcinoma in the liver. What names no "
+        "tumour and is a year older than the first record of this one, or of the time of another one that is over, is "
+        "only shown. Unresectable, locally advanced and liver-confined have no codes: the words of the diagnosis, its "
+        "notes and the order's reason, with negation, where every word of the clause is known. Recurrence: clinical "
+        "status or a recurrence code; months from the last surgery and the last adjuvant therapy to its onset."
     ),
 )

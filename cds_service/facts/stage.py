@@ -185,6 +185,7 @@ SOURCE = FactSource(
         "Condition.stage.summary, staged diagnosis codes, and stage group Observations (LOINC 21908-9, 21902-2, "
         "21914-7; SNOMED 399537006, 399588009, 399390009) that point to the Condition or to no other tumour: SNOMED "
         "AJCC codes, AJCC codes and words (3C, IIIB, Stage IV). Words in the diagnosis itself are weaker. The newest "
-        "dated staging counts; others that disagree make it conflicting."
+        "dated staging counts; others that disagree make it conflicting. A staging that names no tumour and is a "
+        "year older than the first record of this one, or of the time of another one that is over, is only shown."
     ),
 )

@@ -7,6 +7,7 @@ count that a policy covers and that are not over. What several records say of on
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from cds_service.facts.agreement import (
@@ -28,23 +29,27 @@ from cds_service.facts.cancer import (
     site_of,
 )
 from cds_service.facts.condition_status import PROVISIONAL
+from cds_service.facts.earlier import WORK_UP, begun_by, days_of, is_of_earlier, last_day
 from cds_service.facts.merged import merged
 from cds_service.facts.reasons import reasons_of
 from cds_service.facts.records import references
-from cds_service.fhir.read import as_list, concept_of
+from cds_service.fhir.read import as_list, concept_of, objects, reference_of, text
+from cds_service.fhir.resource import short_reference
 from cds_service.terminology import Diagnosis
 from cds_service.terminology.codes import ICD10, canonical_code
-from cds_service.values import dataclass, replace
+from cds_service.values import dataclass, direct, replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
+    from datetime import date
 
     from cds_service.evidence import Evidence
     from cds_service.facts.cancer import Cancer
     from cds_service.facts.order import DraftOrder
     from cds_service.facts.read import Reading
     from cds_service.facts.reasons import Kind, Reasons
-    from cds_service.fhir.read import Json
+    from cds_service.fhir.read import Concept, Json
 
 _IN_SITU = re.compile(
     # Not a catheter or a stent that is in situ.
@@ -63,8 +68,9 @@ class Subject:
 
     ``conditions`` are the chart's Conditions of that tumour, ``reasons`` what the order itself says of it, ``evidence``
     both. ``linked`` says that the order names a disease as its reason, ``unread`` what it names in words nobody here
-    knows, ``unfound`` that a diagnosis it refers to did not come, ``alone`` that the chart has no other tumour.
-    ``disagreeing`` are records that name different diseases, ``disputed`` those of which one refutes what others say.
+    knows, ``bare`` what it names that is no tumour of its own, ``spread`` what it codes as a metastasis, ``unfound``
+    that a diagnosis it refers to did not come, ``alone`` that the chart has no other tumour. ``disagreeing`` are
+    records that name different diseases, ``disputed`` those of which one refutes what others say.
     """
 
     diagnoses: tuple[Diagnosis, ...] = ()
@@ -73,6 +79,8 @@ class Subject:
     evidence: tuple[Evidence, ...] = ()
     linked: bool = False
     unread: tuple[Evidence, ...] = ()
+    bare: tuple[Evidence, ...] = ()
+    spread: tuple[tuple[Concept, Evidence], ...] = ()
     unfound: bool = False
     disagreeing: tuple[Evidence, ...] = ()
     disputed: tuple[Evidence, ...] = ()
@@ -108,18 +116,64 @@ def conditions_of(reading: Reading, about: Subject) -> frozenset[int]:
     return kept[1]
 
 
-def concerns(reading: Reading, raw: Json) -> bool:
+def concerns(reading: Reading, raw: Json, *, at_any_time: bool = False) -> bool:
     """Whether an Observation speaks of the tumour the order is for.
 
-    If it does not say of which, it does as long as the chart has no second tumour it could mean.
+    If it does not say of which, it does as long as the chart has no second tumour it could mean, and it is not of the
+    time of an earlier one.
     """
     about = subject(reading)
     aimed = aims(reading.chart, raw)
     conditions = [target for _, target in aimed if target is not None and target.type == "Condition"]
     if not conditions:
-        return about.alone and not (about.conditions and of_absent_condition(aimed))
+        if not about.alone or (about.conditions and of_absent_condition(aimed)):
+            return False
+        return at_any_time or not _is_of_earlier(reading, last_day(raw))
     ours = conditions_of(reading, about)
     return any(id(target.raw) in ours for target in conditions)
+
+
+def in_doubt(reading: Reading, raw: Json) -> bool:
+    """Whether a result is perhaps of another tumour.
+
+    It names one that did not come, or none and is of the time of an earlier one.
+    """
+    aimed = aims(reading.chart, raw)
+    if any(target is not None and target.type == "Condition" for _, target in aimed):
+        return False
+    if subject(reading).conditions and of_absent_condition(aimed):
+        return True
+    return _is_of_earlier(reading, last_day(raw))
+
+
+def is_recorded_earlier(reading: Reading, raw: Json) -> bool:
+    """Whether a Condition that is linked to no tumour is perhaps of an earlier one, by the day it was recorded."""
+    return _is_of_earlier(reading, max(days_of(raw), default=None))
+
+
+def _is_of_earlier(reading: Reading, day: date | None) -> bool:
+    """Whether a finding of a day, which names no tumour, is perhaps of an earlier one than the order's."""
+    if day is None:
+        return False
+    about = subject(reading)
+    kept: tuple[Subject, date | None] | None = reading.chart.memo.get("begun by")
+    if kept is None or kept[0] is not about:
+        begun = begun_by(reading.chart, [cancer.resource.raw for cancer in about.standing])
+        kept = reading.chart.memo["begun by"] = (about, begun)
+    if kept[1] is not None and day >= kept[1] - WORK_UP:
+        return False  # as of most, before the other tumours of the chart are looked at
+    return is_of_earlier(day, kept[1], _days_of_others(reading, about))
+
+
+def _days_of_others(reading: Reading, about: Subject) -> list[date]:
+    """The days of tumours that are over, other than the order's."""
+    kept: tuple[Subject, list[date]] | None = reading.chart.memo.get("days of others")
+    if kept is None or kept[0] is not about:
+        ours = {id(cancer.resource.raw) for cancer in about.standing}
+        others = [c for c in cancers(reading.chart) if c.past and not c.refuted and id(c.resource.raw) not in ours]
+        over = sorted(day for other in others if not _does_not_spread(other) for day in days_of(other.resource.raw))
+        kept = reading.chart.memo["days of others"] = (about, over)
+    return kept[1]
 
 
 def is_of_another(reading: Reading, raw: Json) -> bool:
@@ -128,24 +182,71 @@ def is_of_another(reading: Reading, raw: Json) -> bool:
     return any(target is not None and id(target.raw) in known for _, target in aims(reading.chart, raw))
 
 
-def is_for_another(reading: Reading, raw: Json) -> bool:
-    """Whether a treatment was given for other tumours alone, by the reasons it names."""
-    pointed = list(references(raw.get("reasonReference")))
-    coded_reasons = as_list(raw.get("reasonCode")) if "reasonCode" in raw else []
-    if not pointed and not coded_reasons:
-        return False
+@direct
+class Whose(Enum):
+    """Of which tumour a treatment is, by the reasons it names."""
+
+    OURS = "ours"
+    OPEN = "open"
+    """Of one that did not come with the call: perhaps of the tumour the order is for, perhaps not."""
+    ANOTHER = "another"
+
+
+_WEIGHT = tuple(Whose)
+
+
+def whose(reading: Reading, raw: Json) -> Whose:
+    """Of which tumour a treatment is: of several that it names the order's first, then one that did not come.
+
+    One that names no tumour as its reason is taken to be of the order's.
+    """
+    if "reasonReference" not in raw and "reasonCode" not in raw:
+        return Whose.OURS
     about = subject(reading)
-    ours, known = conditions_of(reading, about), by_resource(reading.chart)
-    targets = [reading.chart.resolve(reference, within=raw) for reference in pointed]
-    if any(target is None or id(target.raw) in ours for target in targets):
-        return False
     sites = {site_of(diagnosis) for diagnosis in about.diagnoses}
-    cancers_named = [known.get(id(target.raw)) for target in targets if target is not None]
-    foreign = [cancer is not None and (cancer.site is None or cancer.site not in sites) for cancer in cancers_named]
-    if sites and None not in sites:  # of a disease outside the list, words alone do not tell it from another
-        named = [read_concept(concept_of(concept))[0] for concept in coded_reasons]
-        foreign += [site_of(diagnosis) not in sites for diagnosis in named if diagnosis is not None]
-    return bool(foreign) and all(foreign)
+    votes: set[Whose | None] = set()
+    for pointer in objects(raw.get("reasonReference")):
+        vote = _of_pointer(reading, about, sites, raw, pointer)
+        if vote is Whose.OURS:
+            return vote
+        votes.add(vote)
+    if _told_by_words(sites):
+        for concept in as_list(raw.get("reasonCode")):
+            diagnosis, _ = read_concept(concept_of(concept))
+            if diagnosis is not None:
+                votes.add(Whose.OURS if site_of(diagnosis) in sites else Whose.ANOTHER)
+    return next((vote for vote in _WEIGHT if vote in votes), Whose.OURS)
+
+
+def _told_by_words(sites: AbstractSet[str | None]) -> bool:
+    """Whether words tell the tumour from another one: of a disease outside the list they do not."""
+    return bool(sites) and None not in sites
+
+
+def _of_pointer(
+    reading: Reading, about: Subject, sites: AbstractSet[str | None], raw: Json, pointer: Json
+) -> Whose | None:
+    """Of which tumour a treatment is by one of its reasons; None for a reason that is no tumour."""
+    target = reading.chart.resolve(pointer, within=raw)
+    if target is not None:
+        if id(target.raw) in conditions_of(reading, about):
+            return Whose.OURS
+        cancer = by_resource(reading.chart).get(id(target.raw))
+        if cancer is None:
+            return None
+        return Whose.ANOTHER if cancer.site is None or cancer.site not in sites else Whose.OURS
+    reference = short_reference(reference_of(pointer))
+    if reference and reference in map(short_reference, references(reading.order.raw.get("reasonReference"))):
+        return Whose.OURS  # whichever it is, the order is for it too
+    if _told_by_words(sites) and (display := text(pointer.get("display"))):
+        named, _ = read_concept(concept_of({"text": display}))
+        if named is not None:
+            return Whose.OURS if site_of(named) in sites else Whose.ANOTHER
+    if "Condition/" not in reference and pointer.get("type") != "Condition":
+        return None
+    if about.alone and not about.conditions:
+        return None  # only the order speaks of the tumour, whose Condition it may well be
+    return Whose.OPEN
 
 
 def _subject(reading: Reading) -> Subject:
@@ -161,7 +262,7 @@ def _subject(reading: Reading) -> Subject:
         named = _named(reasons, on_chart)
         if not named.conditions:  # named by the order alone: whatever tumour the chart has is another one
             alone = not current
-        return replace(named, alone=alone)
+        return replace(named, alone=alone, spread=tuple(reasons.spread))
     if reasons.other:
         other = tuple(
             Diagnosis(None, item.shown, named_by_order=True, recorded=item.recorded, reference=item.reference)
@@ -180,6 +281,8 @@ def _subject(reading: Reading) -> Subject:
         evidence=tuple(cancer.evidence for cancer in chosen),
         linked=bool(reasons.unread),
         unread=tuple(reasons.unread),
+        bare=tuple(reasons.bare),
+        spread=tuple(reasons.spread),
         unfound=reasons.unfound,
         disagreeing=tuple(item for cancer in chosen for item in cancer.disagreeing),
         alone=alone,

@@ -20,7 +20,7 @@ from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, am
 from cds_service.facts.order import product_label
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import evidence, names_none_of, observations
-from cds_service.facts.subject import subject
+from cds_service.facts.subject import Whose, subject, whose
 from cds_service.fhir.prefetch import KeyState
 from cds_service.fhir.read import as_list, as_object, partial_date, reference_of
 from cds_service.fhir.resource import short_reference
@@ -55,9 +55,10 @@ def read(reading: Reading) -> Mapping[str, AnyFact]:
             chart.absence("procedures", "medicationAdministrations"),
         )
     facts: dict[str, AnyFact] = {}
-    received = sorted(_received(reading), key=lambda use: use.first.toordinal() if use.first else 0)
+    received, unsure = _received(reading)
+    received.sort(key=lambda use: use.first.toordinal() if use.first else 0)
     begun = min((use.first for use in received if use.first is not None), default=None)
-    facts |= _of_the_drug(reading, received)
+    facts |= _of_the_drug(reading, received, unsure)
     statuses = disease_status.read(reading)
     facts |= disease_status.response(reading, statuses, begun)
     if with_chemoradiation:
@@ -72,7 +73,7 @@ def _says_nothing(reading: Reading) -> bool:
     return (
         (not mine or (len(mine) == 1 and mine[0].kind is Kind.DRAFTED))
         and names_none_of(reading.chart, _CODES)
-        and not any(use.name in PLATINUM for use in uses(reading.chart))
+        and not any(use.name in PLATINUM or use.may_be for use in uses(reading.chart))
         and not subject(reading).reasons
         and "note" not in reading.order.raw
         and "reasonCode" not in reading.order.raw
@@ -110,24 +111,30 @@ def _not_come(doses: Absence, before: Absence) -> dict[str, AnyFact]:
     return facts
 
 
-def _received(reading: Reading) -> list[Use]:
-    """Records that the drug was given, up to the day of the order."""
+def _received(reading: Reading) -> tuple[list[Use], list[Use]]:
+    """Records that the drug was given, up to the day of the order: for its tumour, or for another, for all we know."""
     day = reading.order_day
-    mine = of_drug(reading.chart, reading.drug)
-    return [use for use in mine if use.was_given and (use.first is None or use.first <= day)]
+    ours: list[Use] = []
+    unsure: list[Use] = []
+    for use in of_drug(reading.chart, reading.drug):
+        if use.was_given and (use.first is None or use.first <= day):
+            (ours if whose(reading, use.resource.raw) is Whose.OURS else unsure).append(use)
+    return ours, unsure
 
 
-def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact]:
+def _of_the_drug(reading: Reading, received: Sequence[Use], unsure: Sequence[Use]) -> dict[str, AnyFact]:
     chart, day = reading.chart, reading.order_day
     nothing = Unknown(chart.absence("medicationAdministrations"), DOSES)
     facts: dict[str, AnyFact] = {}
-    if _history_was_sent(reading):
+    if _history_was_sent(reading) and not unsure:
         facts["treatment_history"] = Known(value=True)
     dated = [use for use in received if use.first is not None]
-    if received and not dated:
-        nothing = Unknown(Absence.NOT_UNDERSTOOD, DOSES, tuple(use.evidence for use in received))
+    if unsure or (received and not dated):
+        nothing = Unknown(Absence.NOT_UNDERSTOOD, DOSES, tuple(use.evidence for use in (*received, *unsure)))
     facts["therapy_start"] = facts["days_since_last_dose"] = nothing
     facts |= _not_come(chart.absence("medicationAdministrations"), chart.absence(*_SHOW_A_DOSE))
+    if unsure:
+        facts |= dict.fromkeys(("currently_receiving", "continuity_documented", "previous_dose"), nothing)
     if dated:
         first = min(dated, key=lambda use: use.first or day)
         partial = chart.state("medicationAdministrations") is KeyState.DATA and not chart.answered(
@@ -136,14 +143,18 @@ def _of_the_drug(reading: Reading, received: Sequence[Use]) -> dict[str, AnyFact
         if partial and not any(use.kind is Kind.STATED for use in dated):
             # Page one of several: the first dose may be on a page that did not come.
             facts["therapy_start"] = Unknown(nothing.absence, DOSES, (first.evidence,))
-        elif before := [use for use in received if use.first is None and _began_before(use, first.first)]:
+        elif before := [
+            *(use for use in received if use.first is None and _began_before(use, first.first)),
+            *(use for use in unsure if use.first is None or use.first < (first.first or day)),
+        ]:
             facts["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, DOSES, tuple(use.evidence for use in before))
         else:
             facts["therapy_start"] = Known(first.first, (_on(first, first.first),))
         if documented := [use for use in dated if use.kind is not Kind.STATED]:
             last = max(documented, key=lambda use: _last_day(use, day))
             pause = day - _last_day(last, day)
-            facts["days_since_last_dose"] = Known(Decimal(pause.days), (last.evidence,))
+            if all(_last_day(use, day) <= _last_day(last, day) for use in unsure):
+                facts["days_since_last_dose"] = Known(Decimal(pause.days), (last.evidence,))
             facts["continuity_documented"] = Inferred(value=True, evidence=(first.evidence, last.evidence))
             if pause <= STILL_RECEIVING and not any(_says_it_ended(use, last, day) for use in dated):
                 facts["currently_receiving"] = Inferred(value=True, evidence=(last.evidence,))
@@ -230,7 +241,10 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
     orders = [
         use
         for use in _orders_of_the_drug(reading)
-        if use.last is not None and use.last <= reading.order_day and not is_planned(use)
+        if use.last is not None
+        and use.last <= reading.order_day
+        and not is_planned(use)
+        and whose(reading, use.resource.raw) is Whose.OURS
     ]
     if not orders and not received:
         return None
@@ -319,7 +333,8 @@ SOURCE = FactSource(
         "concurrent where platinum was given within a dated course of radiotherapy to the chest (or to no place that "
         "it names, by body site, mCODE volume or name; a completed course that only words name has to name the chest), "
         "sequential where both are dated and apart; anything undated settles nothing, and what names another tumour as "
-        "its reason is left out. Progression is disease status (LOINC 97509-4) after the radiotherapy, response the "
-        "newest one after the first dose."
+        "its reason is left out; one that did not come with the call is asked about, unless the reference's display "
+        "names the tumour or the order refers to it too. Progression is disease status (LOINC 97509-4) after the "
+        "radiotherapy, response the newest one after the first dose."
     ),
 )

@@ -432,3 +432,51 @@ def test_what_is_affirmed_in_words_that_are_not_known_keeps_an_absent_mutation_f
 )
 def test_statements_of_which_it_is_not_clear_what_they_deny_do_not_make_egfr_negative(words):
     assert facts(dx(), lab("21665-5", words)).value("biomarkers.egfr") != "negative"
+
+
+def test_a_panel_with_its_gene_in_an_extension_is_shown():
+    gene = {"url": "http://hl7.org/fhir/StructureDefinition/observation-geneticsGene"}
+    gene["valueCodeableConcept"] = concept(HGNC, "HGNC:3236")
+    panel = lab("55233-1", concept(LOINC, "LA6576-8"), "panel", extension=[gene])
+    found = facts(dx(), panel, empty=("oncologyObservations",))
+    assert cause(found["biomarkers.egfr"]) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in found["biomarkers.egfr"].evidence] == ["Observation/panel"]
+    assert cause(found["biomarkers.alk"]) is Absence.NOT_RECORDED
+    assert not facts(dx(), panel, lab("21665-5", "Negative")).knows("biomarkers.egfr")
+    negative = lab("55233-1", concept(LOINC, "LA6577-6"), "panel", extension=[gene])
+    assert facts(dx(), negative, lab("21665-5", "Negative")).value("biomarkers.egfr") == "negative"
+
+
+@pytest.mark.parametrize(
+    ("words", "gene", "result"),
+    [
+        ("EGFR mutation (exon 19 deletion / L858R): Present", "egfr", "positive"),
+        ("EGFR mutation (exon 19 deletion / L858R): Absent", "egfr", "negative"),
+        ("EGFR T790M: not detected", "egfr", None),
+        ("EGFR: equivocal", "egfr", None),
+        ("No ALK rearrangement detected", "alk", "negative"),
+        ("KRAS G12C detected", "egfr", Absence.NOT_RECORDED),
+        ("Father: EGFR L858R detected", "egfr", Absence.NOT_RECORDED),
+    ],
+)
+def test_a_variant_without_a_gene_is_read_in_its_words(words, gene, result):
+    found = facts(dx(), lab("69548-6", words), empty=("oncologyObservations",))[f"biomarkers.{gene}"]
+    if result in {"positive", "negative"}:
+        assert value(found) == result
+    else:
+        assert cause(found) is (result or Absence.NOT_UNDERSTOOD)
+    of_another = [{"code": concept(LOINC, "48018-6"), "valueCodeableConcept": concept(HGNC, KRAS)}]
+    assert not facts(dx(), lab("69548-6", words, component=of_another)).knows(f"biomarkers.{gene}")
+
+
+@pytest.mark.parametrize("name", ["ALK (D5F3) IHC", "ALK IHC", "ALK by immunohistochemistry", "ALK FISH"])
+def test_alk_by_the_name_of_its_stain(name):
+    assert facts(dx(), observation({"text": name}, "Negative")).value("biomarkers.alk") == "negative"
+    assert facts(dx(), observation({"text": name}, "Positive")).value("biomarkers.alk") == "positive"
+
+
+@pytest.mark.parametrize("name", ["EGFR IHC", "ALK PHOS immunoassay IHC", "ALK-P (immunostain phosphatase)"])
+def test_other_proteins_are_no_gene(name):
+    found = facts(dx(), observation({"text": name}, "Negative"))
+    assert not found.knows("biomarkers.alk")
+    assert not found.knows("biomarkers.egfr")

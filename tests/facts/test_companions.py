@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cds_service.criteria.quantity import Amount
-from cds_service.evidence import Absence
+from cds_service.evidence import Absence, Known
 from tests.facts.charts import (
     BTC,
     ICD10,
@@ -21,6 +21,8 @@ from tests.facts.charts import (
     requested,
     value,
 )
+
+ALL = ("conditions", "medicationRequests", "medicationAdministrations")
 
 
 def names(found):
@@ -143,11 +145,101 @@ def test_a_draft_whose_medication_did_not_come_may_be_anything():
     assert found["combination_drugs"].evidence[0].shown == "Medication/far"
 
 
-def test_a_drug_that_names_a_reason_that_did_not_come_beside_another_tumour_is_kept():
+def test_a_drug_that_names_a_reason_that_did_not_come_is_asked_about():
     breast, gone = {"reference": "Condition/breast"}, {"reference": "Condition/gone"}
     two = (dx(), icd("C50.911", "breast"))
-    assert facts(*two, requested("carboplatin", "c1", reasonReference=[breast, gone])).knows("combination_drugs")
+    for kept in (dx(),), two:
+        found = facts(*kept, requested("carboplatin", "c1", reasonReference=[breast, gone]))["combination_drugs"]
+        assert cause(found) is Absence.NOT_UNDERSTOOD
+        assert [item.reference for item in found.evidence] == ["MedicationRequest/c1"]
     assert not facts(*two, requested("carboplatin", "c1", reasonReference=[breast])).knows("combination_drugs")
+    # for what the order is for, whatever it is; and where the tumour of the order did not come either
+    pointed = requested("carboplatin", "c1", reasonReference=[gone])
+    assert names(facts(dx(), pointed, reasonReference=[gone])) == ["carboplatin"]
+    spelled_out = {"reference": "https://ehr.example/fhir/Condition/gone"}
+    assert names(facts(dx(), pointed, reasonReference=[spelled_out])) == ["carboplatin"]
+    assert names(facts(pointed, reasonCode=[concept(ICD10, "C34.90")])) == ["carboplatin"]
+
+
+@pytest.mark.parametrize(
+    ("display", "known"),
+    [("Malignant neoplasm of breast", False), ("Non-small cell lung cancer", True), ("Encounter diagnosis", None)],
+)
+def test_the_display_of_a_reason_that_did_not_come_is_read(display, known):
+    pointed = [{"reference": "Condition/gone", "display": display}]
+    found = facts(dx(), requested("carboplatin", "c1", reasonReference=pointed), empty=ALL)["combination_drugs"]
+    assert isinstance(found, Known) is (known is True)
+    if not known:
+        assert cause(found) is (Absence.NOT_RECORDED if known is False else Absence.NOT_UNDERSTOOD)
+
+
+def test_a_dose_of_tremelimumab_for_a_tumour_that_did_not_come_leaves_the_number_open():
+    given = administered("Imjudo", "2026-11-01", "t1", reasonReference=[{"reference": "Condition/gone"}])
+    found = facts(dx(), given, drafts=(draft("Imjudo"),), empty=ALL)["tremelimumab_dose_number"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"authoredOn": "2019-03-01"}, {"authoredOn": None}, {"authoredOn": "2026-05-20"}, {"intent": "option"}],
+)
+def test_an_order_left_active_long_ago_is_shown_and_no_companion(more):
+    forgotten = {k: v for k, v in {**requested("cisplatin", "r1"), **more}.items() if v is not None}
+    found = facts(dx(), forgotten, empty=ALL)["combination_drugs"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in found.evidence] == ["MedicationRequest/r1"]
+    assert names(facts(dx(), forgotten, requested("gemcitabine", "r2"))) == ["gemcitabine"]
+    assert "combination_ordered_now" not in facts(dx(), forgotten)
+
+
+def test_an_active_order_of_the_course_stays_a_companion():
+    ordered = requested("pemetrexed", "r1", day="2026-01-05")
+    assert names(facts(dx(), ordered, administered("Imfinzi", "2026-01-10", "d1"))) == ["pemetrexed"]
+    assert names(facts(dx(), requested("pemetrexed", "r1", day="2026-05-21"))) == ["pemetrexed"]
+    assert names(facts(dx(), requested("cisplatin", "r1", intent="plan"))) == ["cisplatin"]
+
+
+def test_an_old_statement_that_was_never_closed_is_no_companion():
+    def stated(day):
+        raw = {"resourceType": "MedicationStatement", "id": "s1", "subject": {"reference": "Patient/p1"}}
+        drug = {"status": "active", "medicationCodeableConcept": medication("cisplatin")}
+        return {**raw, **drug, "effectivePeriod": {"start": day}}
+
+    assert cause(facts(dx(), stated("2019-03-01"))["combination_drugs"]) is Absence.NOT_UNDERSTOOD
+    assert names(facts(dx(), stated("2026-10-01"))) == ["cisplatin"]
+
+
+@pytest.mark.parametrize(
+    ("code", "display", "text"),
+    [
+        ("56946", "Carboplatin", "Carboplatin/Pemetrexed + Pembrolizumab"),
+        ("2555", "Gemcitabine", "Gemcitabine"),
+        ("2555", "cisplatin", "Gemcitabine 1,000 mg/m2"),
+    ],
+)
+def test_a_record_whose_code_and_words_name_different_drugs_is_neither(code, display, text):
+    drug = {"coding": [{"system": RXNORM, "code": code, "display": display}], "text": text}
+    found = facts(dx(), drafts=({**draft("x"), "medicationCodeableConcept": drug},), empty=ALL)
+    assert cause(found["combination_drugs"]) is Absence.NOT_UNDERSTOOD
+    (item,) = found["combination_drugs"].evidence
+    assert item.shown.startswith(text)
+    assert "coded as" in item.shown
+    assert "combination_ordered_now" not in found
+    given = {**administered("x", "2026-11-01", "a1"), "medicationCodeableConcept": drug}
+    assert cause(facts(dx(), given, empty=ALL)["combination_drugs"]) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "name"),
+    [
+        ("40048", "Carboplatin/Pemetrexed + Pembrolizumab", "carboplatin"),
+        ("583214", "paclitaxel protein-bound", "nab-paclitaxel"),
+        ("2555", "CISplatin 1 mg/mL injection", "cisplatin"),
+        ("2555", "Platinum chemotherapy", "cisplatin"),
+    ],
+)
+def test_words_beside_a_code_may_name_more_than_its_drug(code, text, name):
+    assert names(facts(dx(), drafts=({**draft("x"), "medicationCodeableConcept": medication(text, code)},))) == [name]
 
 
 def test_chemotherapy_signed_on_the_day_of_the_order_is_ordered_with_it():

@@ -93,3 +93,22 @@ def test_two_coverages_without_an_order_are_conflicting():
     found = line(coverage(concept(SOPT, "2"), "c1"), coverage(concept(SOPT, "1"), "c2"))
     assert cause(found) is Absence.CONFLICTING
     assert len(found.evidence) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({"period": {"start": "2020-01-01", "end": "2023-11-30"}}, "ended 2023-11-30"),
+        ({"period": {"start": "2027-01-01"}}, "begins 2027-01-01"),
+        ({"status": "cancelled"}, "cancelled"),
+    ],
+)
+def test_a_coverage_that_is_not_in_force_is_shown_where_there_is_no_other(more, shown):
+    over = coverage(concept(SOPT, "2"), "old", **more)
+    found = line(over, empty=("coverage",))
+    assert cause(found) is Absence.NOT_RECORDED
+    assert [(item.reference, item.shown) for item in found.evidence] == [("Coverage/old", shown)]
+    beside = line(over, coverage(concept(SOPT, "1")))
+    assert [item.reference for item in beside.evidence] == ["Coverage/c1"]
+    wrong = {**over, "status": "entered-in-error"}
+    assert line(wrong, empty=("coverage",)).evidence == ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cds_service.evidence import Absence
+from cds_service.evidence import Absence, Known
 from tests.facts.charts import (
     ADENO,
     BTC,
@@ -22,6 +22,7 @@ from tests.facts.charts import (
     facts,
     icd,
     lab,
+    stage,
     value,
 )
 
@@ -72,7 +73,7 @@ def test_a_reason_in_unknown_words_leaves_the_charts_diagnosis_open():
 def test_a_reason_that_names_no_disease_leaves_it_to_the_chart(words):
     found = facts(dx(NSCLC), reasonCode=[{"text": words}])
     assert diseases(found) == [("nsclc", True, "confirmed")]
-    assert value(found["reason_linked"]) is False
+    assert value(found["reason_linked"]) is True
 
 
 @pytest.mark.parametrize("code", ["Z51.12", "R91.8", "Z85.118"])
@@ -496,3 +497,104 @@ def test_a_contained_reason_without_a_status_is_as_certain_as_the_chart():
     assert cause(refuted["indication"]) is Absence.CONFLICTING
     said = facts(dx(NSCLC, verificationStatus="provisional"), **carried(verificationStatus="confirmed"))
     assert value(said["diagnosis_status"]) == "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("codes", "text", "disease", "metastatic"),
+    [
+        (("254637007", "C34.90", "C79.51"), "Non-small cell lung cancer metastatic to bone (HCC)", "nsclc", True),
+        (("C34.11", "C77.1", "254637007"), "NSCLC", "nsclc", Absence.NOT_RECORDED),
+        (("109841003", "C22.0", "C77.2"), "HCC", "hcc", Absence.NOT_RECORDED),
+        (("254637007", "C78.01"), "Non-small cell lung cancer", "nsclc", Absence.NOT_UNDERSTOOD),
+        (("C78.01", "254637007", "C79.31"), "NSCLC", "nsclc", True),
+        (("94222008", "254637007"), None, "nsclc", True),
+        (("254637007", "Z51.11"), "Encounter for chemotherapy for NSCLC", "nsclc", Absence.NOT_RECORDED),
+        (("254637007", "Z92.3"), None, "nsclc", Absence.NOT_RECORDED),
+    ],
+)
+def test_one_entry_for_a_tumour_and_what_goes_with_it_names_the_tumour(codes, text, disease, metastatic):
+    found = facts(condition(_mapped(*codes, text=text)), empty=("conditions", "oncologyObservations"))
+    assert diseases(found) == [(disease, True, "confirmed")]
+    said = found["metastatic"]
+    assert (said.absence if isinstance(metastatic, Absence) else value(said)) is metastatic
+    named = facts(reasonCode=[_mapped(*codes, text=text)], empty=("conditions",))
+    assert diseases(named) == [(disease, True, "confirmed")]
+    assert value(named["reason_linked"]) is True
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        {"reasonReference": [{"reference": "Condition/mets"}]},
+        {"reasonReference": [{"reference": "Observation/st-1"}]},
+        {"reasonCode": [concept(ICD10, "Z51.12")]},
+        {"reasonCode": [concept(ICD10, "C79.51")]},
+        {"reasonCode": [{"text": "metastatic cancer"}]},
+    ],
+)
+def test_a_reason_that_names_no_tumour_of_its_own_is_a_reason(reason):
+    spread = (dx("94222008", "mets"), stage("Stage IV"))
+    said = facts(dx(NSCLC), *spread, **reason)["reason_linked"]
+    assert value(said) is True
+    assert said.evidence[0].shown != "none"
+    for doubt in ((), (dx(NSCLC), dx(HCC, "hcc"))):  # of which tumour, nobody knows
+        unclear = facts(*doubt, *spread, **reason)["reason_linked"]
+        assert cause(unclear) is Absence.NOT_UNDERSTOOD
+        assert unclear.evidence
+
+
+MALIGNANT = concept(SNOMED, "363346000", display="Malignant neoplastic disease")
+
+
+@pytest.mark.parametrize("site", [concept(SNOMED, "39607008"), concept(SNOMED, "45653009"), {"text": "Right lung"}])
+def test_a_malignancy_at_the_lung_is_a_lung_cancer(site):
+    (asked,) = value(facts(condition(MALIGNANT, bodySite=[site]))["indication"])
+    assert (asked.disease, asked.settled, asked.ask) == ("nsclc", False, ("histology", "indication"))
+    assert asked.shown == "Malignant neoplastic disease"
+    adenocarcinoma = {"url": HISTOLOGY, "valueCodeableConcept": concept(SNOMED, "35917007")}
+    found = facts(condition(MALIGNANT, bodySite=[site], extension=[adenocarcinoma]))
+    assert diseases(found) == [("nsclc", True, "confirmed")]
+    assert value(found["histology"]) == "non-squamous"
+
+
+def test_a_malignancy_elsewhere_is_another_tumour_and_one_of_no_organ_none():
+    site = {"bodySite": [{"text": "Left breast"}]}
+    assert diseases(facts(condition(MALIGNANT, **site))) == [(None, True, "confirmed")]
+    for nowhere in ({}, {"bodySite": [{"text": "Left arm"}]}):
+        found = facts(condition(MALIGNANT, **nowhere), empty=("conditions",))
+        assert cause(found["indication"]) is Absence.NOT_RECORDED
+    spread = condition({**MALIGNANT, "text": "Metastatic disease to the bones"}, "mets")
+    assert value(facts(dx(NSCLC), spread)["metastatic"]) is True
+
+
+def _mapped(*codes, text=None):
+    coding = [{"system": SNOMED if code.isdigit() else ICD10, "code": code} for code in codes]
+    return {"coding": coding, **({"text": text} if text else {})}
+
+
+def test_a_metastasis_does_not_give_its_own_name_to_the_tumour_coded_with_it():
+    named = {"coding": [{"system": ICD10, "code": "C79.51", "display": "Secondary malignant neoplasm of bone"}]}
+    named["coding"].append({"system": SNOMED, "code": NSCLC, "display": "Non-small cell lung cancer"})
+    (found,) = value(facts(condition(named))["indication"])
+    assert found.shown == "Non-small cell lung cancer"
+
+
+def test_a_history_beside_the_code_of_a_tumour_is_asked_about():
+    adenocarcinoma = {"url": HISTOLOGY, "valueCodeableConcept": concept(SNOMED, "35917007")}
+    for asked in (_mapped(NSCLC, "Z85.118"), _mapped("C34.90", "Z85.118")):
+        (found,) = value(facts(condition(asked, extension=[adenocarcinoma]))["indication"])
+        assert (found.disease, found.settled) == ("nsclc", False)
+        assert "history" in found.why
+
+
+def test_the_morphology_of_a_metastasis_is_no_tumour():
+    spread = condition(_mapped("35917007", "C79.51"), "mets")
+    assert cause(facts(spread, empty=("conditions",))["indication"]) is Absence.NOT_RECORDED
+    assert diseases(facts(icd("C50.911"), spread, empty=("conditions",))) == [(None, True, "confirmed")]
+
+
+def test_a_tumour_coded_with_its_metastases_is_not_the_spread_of_another():
+    breast = condition(_mapped("C50.911", "C79.51"), "breast")
+    reason = reference("dx-1")
+    assert not isinstance(facts(dx(NSCLC), breast, **reason)["metastatic"], Known)
+    assert value(facts(breast, **reference("breast"))["metastatic"]) is True

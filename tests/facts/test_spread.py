@@ -226,7 +226,48 @@ def test_metastases_of_nobody_knows_which_tumour_are_doubtful():
     found = facts(*two, m_category("1229903009"))["metastatic"]
     assert cause(found) is Absence.NOT_UNDERSTOOD
     assert [item.reference for item in found.evidence] == ["Observation/m-1"]
-    assert cause(facts(*two, m_category("1229901006"))["metastatic"]) is not Absence.NOT_UNDERSTOOD
+    none = m_category("1229901006")
+    shown = facts(*two, none, empty=("conditions", "oncologyObservations"))["metastatic"]
+    assert cause(shown) is Absence.NOT_UNDERSTOOD
+    # but it opens nothing that is known
+    own = lab(
+        "21907-1", concept(SNOMED, "1229901006"), "m-0", day="2026-01-01", focus=[{"reference": "Condition/dx-1"}]
+    )
+    assert value(facts(*two, none, own)["metastatic"]) is False
+
+
+def test_a_metastasis_that_the_order_codes_as_its_reason_is_one():
+    def with_reason(*codes, tumours=None, none=()):
+        coding = [{"system": ICD10 if code[0] == "C" else SNOMED, "code": code} for code in codes]
+        chart = (dx(),) if tumours is None else tumours
+        return facts(*chart, *none, reasonCode=[{"coding": coding}])["metastatic"]
+
+    assert value(with_reason("C79.51")) is True
+    assert value(with_reason("254637007", "C79.51")) is True
+    for open_yet in (
+        with_reason("C78.01"),
+        with_reason("C79.51", tumours=(dx(), icd("C50.911", "breast"))),
+        with_reason("C79.51", tumours=()),
+    ):
+        assert cause(open_yet) is Absence.NOT_UNDERSTOOD
+        assert [item.reference for item in open_yet.evidence] == ["MedicationRequest/rx-1"]
+    assert cause(with_reason("C77.1")) is Absence.NOT_SENT
+    assert value(with_reason("C79.51", none=(m_category("1229901006"),))) is True  # it was found since
+
+
+@pytest.mark.parametrize(
+    ("tumour", "said", "metastatic"),
+    [
+        (ADENO, True, True),
+        (ADENO, False, Absence.NOT_RECORDED),  # none in the liver is none of all organs
+        (ADENO, None, Absence.NOT_UNDERSTOOD),
+        (HCC, True, Absence.NOT_UNDERSTOOD),
+    ],
+)
+def test_a_history_of_metastases_to_one_organ(tumour, said, metastatic):
+    history = observation(concept(SNOMED, "1098951000119108"), said, "h-1")
+    found = facts(dx(tumour), history, empty=("conditions", "oncologyObservations"))["metastatic"]
+    assert (found.absence if isinstance(metastatic, Absence) else value(found)) is metastatic
 
 
 def test_metastases_of_a_diagnosis_that_is_no_tumour_of_the_chart_are_doubtful():
@@ -356,6 +397,22 @@ def test_treatment_of_another_tumour_is_no_adjuvant_therapy():
     for_it = {**course, "reasonReference": [{"reference": "Condition/breast"}]}
     assert value(facts(recurred, resected, breast, dose, later, for_it)["months_since_adjuvant"]) == 7
     assert value(facts(recurred, resected, breast, dose, course)["months_since_adjuvant"]) == 1
+
+
+def test_what_is_perhaps_of_another_tumour_leaves_the_months_open_if_it_is_the_last():
+    recurred = dx(BTC, clinicalStatus="recurrence", onsetDateTime="2026-10-01")
+    resected = procedure(concept(SNOMED, "71273005"), "2026-01-10")
+    gone = {"reasonReference": [{"reference": "Condition/gone"}]}
+    later = administered("paclitaxel", "2026-09-01", "a2", **gone)
+    found = facts(recurred, resected, later)
+    assert cause(found["months_since_adjuvant"]) is Absence.NOT_UNDERSTOOD
+    assert cause(found["months_since_surgery"]) is Absence.NOT_UNDERSTOOD  # or it would stand for the later of both
+    last = administered("gemcitabine", "2026-09-02", "a3")
+    assert value(facts(recurred, resected, later, last)["months_since_adjuvant"]) < 1
+    of_another = {**resected, **gone}
+    assert cause(facts(recurred, of_another)["months_since_surgery"]) is Absence.NOT_UNDERSTOOD
+    breast = {**resected, "reasonCode": [concept(ICD10, "C50.911")]}
+    assert cause(facts(recurred, breast, empty=("procedures",))["months_since_surgery"]) is Absence.NOT_RECORDED
 
 
 def test_a_recurrence_without_days_has_no_months():

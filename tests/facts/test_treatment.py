@@ -19,6 +19,8 @@ from tests.facts.charts import (
     HCC,
     ICD10,
     IMPROVED,
+    LOINC,
+    RXNORM,
     SNOMED,
     STABLE,
     WORSENED,
@@ -64,13 +66,36 @@ def test_platinum_apart_from_the_radiotherapy_is_sequential(day):
 
 def test_radiotherapy_to_a_site_of_which_only_an_unknown_code_is_known_may_be_to_the_chest():
     given = administered("cisplatin", "2026-03-20", "a1")
-    course = {**COURSE, "bodySite": [concept(SNOMED, "41224006")]}
+    course = {**COURSE, "bodySite": [concept(SNOMED, "90572001")]}
     found = facts(dx(), course, given, empty=("procedures",))[RT]
     assert cause(found) is Absence.NOT_UNDERSTOOD
     assert "Procedure/rt-1" in {item.reference for item in found.evidence}
     assert chemoradiation(course, administered("cisplatin", "2026-01-10", "a1")) == (None, None, None)
-    named = {**COURSE, "bodySite": [concept(SNOMED, "41224006", display="Structure of lower lobe of left lung")]}
+    named = {**COURSE, "bodySite": [concept(SNOMED, "90572001", display="Structure of lower lobe of lung")]}
     assert chemoradiation(named, given) == (True, True, None)
+
+
+@pytest.mark.parametrize("code", ["385798007", "1255724003"])
+def test_care_and_plans_of_radiotherapy_are_shown_and_are_no_course(code):
+    given, unclear = administered("cisplatin", "2026-03-20", "a1"), {**COURSE, "code": concept(SNOMED, code)}
+    found = facts(dx(), unclear, given, empty=("procedures", "medicationAdministrations"))[RT]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert "Procedure/rt-1" in {item.reference for item in found.evidence}
+    assert chemoradiation({**unclear, "id": "plan"}, COURSE, given) == (True, True, None)
+
+
+@pytest.mark.parametrize("code", ["45653009", "41224006"])
+def test_a_lobe_is_a_part_of_the_lung(code):
+    course = {**COURSE, "bodySite": [concept(SNOMED, code)]}
+    assert chemoradiation(course, administered("cisplatin", "2026-03-20", "a1")) == (True, True, None)
+
+
+def test_the_code_of_older_versions_for_a_disease_status_is_one():
+    given = administered("cisplatin", "2026-03-20", "a1")
+    stable, worse = disease_status(STABLE, "2026-08-01"), disease_status(WORSENED, "2026-10-01", "older")
+    worse["code"] = concept(LOINC, "88040-1")
+    assert value(facts(dx(), COURSE, given, stable)["prior_therapy.progressed"]) is False
+    assert value(facts(dx(), COURSE, given, stable, worse)["prior_therapy.progressed"]) is True
 
 
 def test_treatment_that_names_another_tumour_as_its_reason_is_none_of_this_one():
@@ -86,6 +111,53 @@ def test_treatment_that_names_another_tumour_as_its_reason_is_none_of_this_one()
     earlier = administered("cisplatin", "2025-03-20", "a1")
     assert chemoradiation(other, COURSE, earlier) == (None, None, True)
     assert chemoradiation(other, COURSE, for_the("oesophagus", earlier)) == (None, None, None)
+
+
+GONE = {"reasonReference": [{"reference": "Condition/gone"}]}
+
+
+def test_treatment_for_a_tumour_that_did_not_come_settles_nothing_and_is_named():
+    given = administered("cisplatin", "2026-03-20", "a1")
+    named = procedure(
+        {"text": "External beam radiation therapy to the chest"}, "2026-03-02", "2026-04-15", "rt-1", **GONE
+    )
+    for course, dose in (({**COURSE, **GONE}, given), (COURSE, {**given, **GONE}), (named, given)):
+        found = facts(dx(), course, dose, empty=("procedures", "medicationAdministrations"))[RT]
+        assert cause(found) is Absence.NOT_UNDERSTOOD
+        assert {"Procedure/rt-1", "MedicationAdministration/a1"} == {item.reference for item in found.evidence}
+    earlier = {**administered("cisplatin", "2026-01-10", "a1"), **GONE}
+    assert chemoradiation(COURSE, earlier) == (None, None, None)
+    breast = {"reasonReference": [{"reference": "Condition/gone", "display": "Malignant neoplasm of breast"}]}
+    found = facts(dx(), {**COURSE, **breast}, given, empty=("procedures", "medicationAdministrations"))[RT]
+    assert cause(found) is Absence.NOT_RECORDED
+    # as a stage is: of the tumour of which only the order speaks
+    both = facts({**COURSE, **GONE}, {**given, **GONE}, reasonCode=[concept(ICD10, "C34.90")])
+    assert value(both[RT]) is True
+    assert value(facts(dx(), {**COURSE, **GONE}, {**given, **GONE}, **GONE)[RT]) is True
+
+
+def test_platinum_by_its_code_alone_counts_only_where_its_words_agree():
+    other = {"text": "Gemcitabine", "coding": [{"system": RXNORM, "code": "2555", "display": "Gemcitabine"}]}
+    given = {**administered("x", "2026-03-20", "a1"), "medicationCodeableConcept": other}
+    found = facts(dx(), COURSE, given)["prior_therapy.concurrent_platinum_chemo"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert "Gemcitabine (coded as cisplatin)" in {item.shown for item in found.evidence}
+
+
+def test_earlier_doses_for_a_tumour_that_did_not_come_leave_open_whether_the_request_is_the_first():
+    doses = [{**administered("Imfinzi", day, f"d{day}"), **GONE} for day in ("2025-01-10", "2025-02-10")]
+    found = facts(dx(), *doses, empty=("medicationAdministrations", "medicationRequests"))
+    for name in ("therapy_start", "days_since_last_dose", "currently_receiving", "previous_dose"):
+        assert cause(found[name]) is Absence.NOT_UNDERSTOOD
+        assert len(found[name].evidence) == 2
+    assert not found.knows("treatment_history")
+    own = administered("Imfinzi", "2026-11-01", "own")
+    beside = facts(dx(), *doses, own)
+    assert cause(beside["therapy_start"]) is Absence.NOT_UNDERSTOOD
+    assert value(beside["days_since_last_dose"]) == 19
+    after = {**administered("Imfinzi", "2026-11-10", "after"), **GONE}
+    assert value(facts(dx(), own, after)["therapy_start"]) == date(2026, 11, 1)
+    assert cause(facts(dx(), own, after)["days_since_last_dose"]) is Absence.NOT_UNDERSTOOD
 
 
 @pytest.mark.parametrize(
@@ -396,6 +468,19 @@ def test_two_statuses_of_one_day_that_disagree_are_conflicting():
 def test_the_status_of_another_tumour_is_not_taken():
     other = disease_status(IMPROVED, "2026-09-01", focus=[{"reference": "Condition/dx-2"}])
     assert not facts(dx(HCC), dx("254837009", "dx-2"), *RECEIVED, other).knows("responding")
+
+
+def test_the_status_of_a_tumour_that_did_not_come_is_shown_and_opens_nothing():
+    gone = disease_status(WORSENED, "2026-10-01", "gone", focus=[{"reference": "Condition/gone"}])
+    alone = facts(dx(HCC), *RECEIVED, gone, empty=("oncologyObservations",))["responding"]
+    assert cause(alone) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in alone.evidence] == ["Observation/gone"]
+    assert value(facts(dx(HCC), *RECEIVED, disease_status(IMPROVED, "2026-09-01"), gone)["responding"]) is True
+    # it counts by the days of treatment, not by those of the diagnosis
+    late, given = dx(recordedDate="2026-11-01"), administered("cisplatin", "2024-03-20", "a1")
+    course = {**COURSE, "performedPeriod": {"start": "2024-03-02", "end": "2024-04-15"}}
+    found = facts(late, course, given, disease_status(STABLE, "2024-06-01"))
+    assert value(found["prior_therapy.progressed"]) is False
 
 
 # --- the drug ------------------------------------------------------------------------------------------------------
