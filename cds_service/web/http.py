@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 FHIR_JSON = "application/fhir+json"
-MOST_OBJECTS = 300_000
-"""Objects and lists of a body, as their brackets are counted before it is parsed. A chart has one in 40 bytes or more;
-empty ones would take 24 times their length in memory."""
+_DENSEST = 24
+"""Bytes of a body for each object or list in it, as their brackets are counted before it is parsed. A chart has 30 or
+more; empty objects would take 24 times their length in memory."""
 _LARGE = 1024 * 1024
 """Bytes of a body up to which nothing needs counting."""
 
@@ -65,8 +65,8 @@ async def read_body(request: Request, limit: int, media: Collection[str] = (JSON
         chunks.append(chunk)
         if not message.get("more_body", False):
             body = b"".join(chunks)
-            if size > _LARGE and body.count(b"{") + body.count(b"[") > MOST_OBJECTS:
-                raise BodyTooLargeError(f"The body holds more than {MOST_OBJECTS} objects and lists.")
+            if size > _LARGE and (body.count(b"{") + body.count(b"[")) * _DENSEST > size:
+                raise BodyTooLargeError("The body holds too many objects and lists for its size.")
             return body
 
 
