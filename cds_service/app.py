@@ -123,7 +123,9 @@ def create_app(
     life = Life(recorder=recorder, watched=files.watched)
 
     # who may call, and whom the service calls
-    outbound = Outbound(registry, demo=settings.demo_mode, more=settings.fhir_servers)
+    outbound = Outbound(
+        registry, demo=settings.demo_mode, more=settings.fhir_servers, authorities=settings.authorities()
+    )
     replay = _replay(settings, recorder)
     keys = KeyCache(outbound.read_keys, on_reading=_keys_read)
     door = Door(registry, Verifier(keys, replay), base=settings.public_base_url, demo=settings.demo_mode)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Loc = tuple[int | str, ...]
 Model = TypeVar("Model", bound=BaseModel)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_FEW = 10_000
+"""Values that a document may have however short it is. One that repeats nothing has fewer than it has bytes."""
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 _REMEDIES = (
@@ -68,6 +70,8 @@ class Source:
     error: type[DocumentError] = DocumentError
     lines: dict[Loc, int] = field(default_factory=dict)
     problems: list[tuple[int, str]] = field(default_factory=list)
+    room: int = _FEW
+    """Values that may still be read: a few aliases that repeat each other come to more than there is memory for."""
 
     def line(self, loc: Loc) -> int:
         """The line of a value, or of the nearest one around it."""
@@ -88,6 +92,7 @@ class Source:
 
 def read_document(raw: bytes, model: type[Model], source: Source) -> Model:
     """Read and type one document. Raises the source's error with every problem found, each with file and line."""
+    source.room = max(len(raw), _FEW)
     try:
         if not raw.startswith(_UTF_16):
             raw.decode("utf-8")
@@ -216,10 +221,15 @@ def _plain(node: yaml.Node | None, loc: Loc, source: Source) -> Any:
     """A YAML node as dict, list and text, remembering lines; an empty scalar is empty text."""
     if node is None:
         return {}
-    source.lines[loc] = node.start_mark.line + 1
+    source.lines[loc] = line = node.start_mark.line + 1
+    source.room -= 1
+    if source.room < 0:
+        raise source.error([f"{source.name}:{line}: is repeated (*) too often; write out what is meant"])
     if isinstance(node, yaml.MappingNode):
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):  # as text it would come to all that it repeats
+                raise source.error([f"{source.name}:{key_node.start_mark.line + 1}: before a colon stands one word"])
             key = str(key_node.value)
             if key in result:
                 source.lines[(*loc, key)] = key_node.start_mark.line + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import ssl
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from difflib import get_close_matches
@@ -40,7 +41,10 @@ if TYPE_CHECKING:
     from cds_service.record.recorder import Recorder
 
 PREFIX = "DURVALUMAB_CDS_"
-_PATHS = ("registry", "operators", "replay_file", "policy_folder", "crd_metrics", "authorizations", "data_folder")
+_PATHS = (
+    *("registry", "operators", "replay_file", "policy_folder", "crd_metrics", "authorizations", "data_folder"),
+    "ca_file",
+)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _PLACES = frozenset({"config_file", "secrets_folder"})
 """What the environment names beside the settings: where more of them are."""
@@ -86,6 +90,9 @@ class Settings(BaseSettings):
     else a file in the data folder; in memory in demo mode, and for one worker without a record."""
     fhir_servers: list[str] = Field(default_factory=list)
     """Further FHIR servers that demo mode may read, by base address; those on this machine always are."""
+    ca_file: Path | None = None
+    """File with certificates (PEM) of authorities that are trusted beside the usual ones, where FHIR servers, keys or
+    authorization servers have theirs from an authority of their own."""
     deadline: float = Field(3.5, ge=0.5, le=30)
     """Seconds in which a call is answered, fetching included, where the client's registration names no others."""
 
@@ -256,6 +263,19 @@ class Settings(BaseSettings):
             raise ValueError(f"tokens are meant for the public address; set {PREFIX}PUBLIC_BASE_URL")
         return self
 
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_certificates(cls, path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=_certificates(path))
+        except (ssl.SSLError, ValueError):
+            raise ValueError(f"{path} holds no certificates in PEM") from None
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read ({error.strerror})") from None
+        return path
+
     @field_validator("otlp_endpoint")
     @classmethod
     def _spans_can_be_sent(cls, address: str | None) -> str | None:
@@ -342,6 +362,13 @@ class Settings(BaseSettings):
         except OSError as error:
             raise SettingsError(f"{error.filename}: {error.strerror}") from None
 
+    def authorities(self) -> str:
+        """The certificates of ``ca_file``. Raises SettingsError where it cannot be read any more."""
+        try:
+            return _certificates(self.ca_file) if self.ca_file else ""
+        except OSError as error:
+            raise SettingsError(_in_words(("ca_file",), f"{self.ca_file} cannot be read ({error.strerror})")) from None
+
     def today(self) -> date:
         """The day it is now in the configured time zone."""
         zone: tzinfo = UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)
@@ -391,6 +418,11 @@ class Settings(BaseSettings):
             for name, value in values.items()
             if value is not None
         }
+
+
+def _certificates(path: Path) -> str:
+    """A file of certificates, without what people write between them in other alphabets."""
+    return read_file(path).decode("ascii", "ignore")
 
 
 def _unknown(names: Iterable[str], settings_cls: type[BaseSettings]) -> dict[str, str]:

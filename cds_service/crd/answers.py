@@ -14,13 +14,12 @@ from cds_service.crd.decision import Version
 from cds_service.crd.evaluations import Evaluation
 from cds_service.crd.render import coverage_information
 from cds_service.facts.order import medication_of
-from cds_service.fhir.read import clinical_date, text
+from cds_service.fhir.read import text
 from cds_service.result import PolicyRef
 from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import date
 
     from cds_service.crd.authorizations import Authorization
     from cds_service.crd.coverage import Held
@@ -107,14 +106,14 @@ class CoverageAnswers:
         register = self._register
         dependency = tuple([one for one in self._companions(revision) if one != order.reference])
         answers = []
-        for held in self._held(order.raw, day):
+        for held in self._held(order.raw):
             case = Case(
                 judged.assessment,
                 revision,
                 held,
                 day,
                 self._assertion_id(order.raw, held.reference, judged.assessment.policy),
-                register.find(held.members, revision.drug.name, day),
+                register.find(held.members, revision.drug.name, self.occasion.on),
                 dependency if judged.assessment.section is not None else (),
             )
             decision = decide(case, self.occasion)
@@ -139,10 +138,10 @@ class CoverageAnswers:
 
     def not_judged(self, order: DraftOrder, revision: Revision) -> Json | None:
         """The action for an order that a fault of ours kept from being judged."""
-        day, policy = order.authored_on or self.occasion.on, PolicyRef.of(revision)
+        policy = PolicyRef.of(revision)
         answers = [
-            not_judged(held, day, self._assertion_id(order.raw, held.reference, policy), self.occasion)
-            for held in self._held(order.raw, day)
+            not_judged(held, self._assertion_id(order.raw, held.reference, policy), self.occasion)
+            for held in self._held(order.raw)
         ]
         return self._action(order.raw, answers, f"Add coverage information to the {revision.drug.name} order")
 
@@ -153,16 +152,10 @@ class CoverageAnswers:
         """
         if not (self.crd and self.agreed.foreign and self._may_carry(order)):
             return None
-        day = clinical_date(order.raw.get("authoredOn")) or self.occasion.on
+        owner = self.agreed.owner
         answers = [
-            foreign(
-                held,
-                day,
-                assertion_id(order.raw, held.reference, "", "", self.agreed.owner),
-                self.occasion,
-                unread=unread,
-            )
-            for held in self._held(order.raw, day)
+            foreign(held, assertion_id(order.raw, held.reference, "", "", owner), self.occasion, unread=unread)
+            for held in self._held(order.raw)
         ]
         return self._action(order.raw, answers, "Add coverage information to the order")
 
@@ -172,8 +165,12 @@ class CoverageAnswers:
             order.type in ANSWERED_TYPES and newest and text(order.raw.get("status")).lower() not in _NO_LONGER_ORDERED
         )
 
-    def _held(self, order: Json, day: date) -> tuple[Held, ...]:
-        return coverages(self.chart, order, day, self._payer, crd=self.crd)
+    def _held(self, order: Json) -> tuple[Held, ...]:
+        """The coverages of an order as they stand on the day of the call, which the answer carries as its date.
+
+        An order may have been written months before it is dispatched, under another coverage.
+        """
+        return coverages(self.chart, order, self.occasion.on, self._payer, crd=self.crd)
 
     @cached_property
     def _register(self) -> Register:

@@ -112,7 +112,7 @@ def require_one(chart: Chart, payer: Payer) -> None:
 
 
 def coverages(chart: Chart, order: Mapping[str, object], day: date, payer: Payer, *, crd: bool) -> tuple[Held, ...]:
-    """The coverages of an order on its day: those it names among the ones sent, else all that were sent.
+    """The coverages of an order as they stand on a day: those it names among the ones sent, else all that were sent.
 
     In a CRD call the one that was sent counts, also where it is not in force: that is its answer. A reference whose
     resource could not be read counts as unread; without any, nothing can be said, nor of one that has no id: the answer

@@ -108,19 +108,22 @@ def decide(case: Case, occasion: Occasion) -> CoverageDecision:
     )
 
 
-def not_judged(held: Held, day: date, assertion_id: str, occasion: Occasion) -> CoverageDecision:
+def not_judged(held: Held, assertion_id: str, occasion: Occasion) -> CoverageDecision:
     """The decision on an order that could not be judged because of a fault of ours."""
-    answer, reason = _unresolved(held, day) or (Indeterminate(), "The order could not be evaluated: technical trouble.")
+    answer, reason = _unresolved(held, occasion.on) or (
+        Indeterminate(),
+        "The order could not be evaluated: technical trouble.",
+    )
     return CoverageDecision(held.reference, answer, reason, occasion.on, assertion_id, contact=occasion.contact)
 
 
-def foreign(held: Held, day: date, assertion_id: str, occasion: Occasion, *, unread: bool = False) -> CoverageDecision:
+def foreign(held: Held, assertion_id: str, occasion: Occasion, *, unread: bool = False) -> CoverageDecision:
     """The decision on an order that no loaded policy speaks of: nothing is known, and that is said.
 
     ``unread``: what it is for could not be read for a technical reason.
     """
     unknown = (Indeterminate(), UNREAD) if unread else (Conditional(Undecided()), FOREIGN)
-    answer, reason = _unresolved(held, day) or unknown
+    answer, reason = _unresolved(held, occasion.on) or unknown
     return CoverageDecision(held.reference, answer, reason, occasion.on, assertion_id)
 
 
@@ -144,7 +147,7 @@ _UNRESOLVED = {
 
 def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
     """The answer, its reason, and what to do next."""
-    if (found := _unresolved(case.held, case.day)) is not None:
+    if (found := _unresolved(case.held, occasion.on)) is not None:
         return *found, ""
     assessment, policy = case.assessment, case.assessment.policy
     if case.held.pharmacy:

@@ -18,7 +18,7 @@ import httpx
 import orjson
 
 from cds_service.fhir.queries import next_page
-from cds_service.fhir.read import objects
+from cds_service.fhir.read import as_list, objects
 from cds_service.trace import outgoing, span
 
 if TYPE_CHECKING:
@@ -30,11 +30,18 @@ PAGES = 10
 """Pages of one search that are read at most."""
 LARGEST_PAGE = 8 * 1024 * 1024
 """Bytes of one answer that are read at most, after decompression."""
+LARGEST_CALL = 24 * 1024 * 1024
+"""Bytes of all answers of one call together."""
+MOST_VALUES = 1_000_000
+"""JSON values in them, as counted before anything is parsed; a chart has one in 16 bytes or more."""
+MOST_ENTRIES = 20_000
+"""Entries of their Bundles: each is looked at several times."""
 _REDIRECTS = 2
 _RETRY_PAUSE = 0.05
 _RETRY_NEEDS = 0.3
 _TRANSIENT = frozenset({500, 502, 503, 504})
 _JSON_TYPES = frozenset({"", "application/json", "application/fhir+json", "application/json+fhir", "text/json"})
+_TYPE = re.compile(r"[A-Z][A-Za-z]+")
 _SCOPE = re.compile(r"(patient|user|system)/(\*|[A-Za-z]+)\.(\*|read|write|[cruds]+)(\?.+)?")
 
 FORBIDDEN = "forbidden"
@@ -142,13 +149,40 @@ class _Search:
         return {**kept, "link": links, "entry": entries}
 
 
+@dataclass(slots=True)
+class Budget:
+    """What all answers of one call may still hold: a few packed bytes may unpack to more than there is memory for."""
+
+    octets: int = LARGEST_CALL
+    values: int = MOST_VALUES
+    entries: int = MOST_ENTRIES
+
+    def take(self, *, octets: int = 0, values: int = 0, entries: int = 0) -> None:
+        """Take some of it. Fails, and takes nothing, where less is left."""
+        if octets > self.octets or values > self.values or entries > self.entries:
+            raise _FailureError("too-long")
+        self.octets -= octets
+        self.values -= values
+        self.entries -= entries
+
+
+def values_in(raw: bytes) -> int:
+    """How many values a JSON text holds, or more: a quick count of what stands before each of them.
+
+    >>> values_in(b'{"a": [1, {}], "b": "x, y"}')
+    6
+    """
+    return raw.count(b",") + raw.count(b"[") + raw.count(b"{")
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads FHIR servers over one pooled HTTP client, which decides where requests may go at all."""
+    """Reads FHIR servers for one call, over a pooled HTTP client which decides where requests may go at all."""
 
     http: httpx.AsyncClient
     pages: int = PAGES
     largest_page: int = LARGEST_PAGE
+    budget: Budget = field(default_factory=Budget)
 
     async def read(self, wanted: Mapping[str, str], access: Access, deadline: float) -> dict[str, Json]:
         """What each query answers, by the same keys, when the deadline (a time of the event loop) comes at the latest.
@@ -185,7 +219,7 @@ class Reader:
 
     async def _follow(self, search: _Search, query: str, access: Access, deadline: float) -> None:
         url = urljoin(f"{access.base}/", query)
-        kind, right = _asked(query, access)
+        kind, right = _asked(url, access)
         permitted = access.scopes.permit(kind, right) if kind else True
         if permitted is False:
             raise _FailureError(FORBIDDEN)
@@ -197,6 +231,7 @@ class Reader:
             page = await self._page(url, access, deadline)
             if search.pages and page.get("resourceType") != "Bundle":
                 raise _FailureError("structure")
+            self.budget.take(entries=len(as_list(page.get("entry"))))
             search.pages.append(page)
             following = next_page(page)
             url = urljoin(url, following) if following else ""
@@ -204,15 +239,15 @@ class Reader:
 
     async def _page(self, url: str, access: Access, deadline: float) -> Json:
         try:
-            return await self._get(url, access)
+            return await self._get(url, access, deadline)
         except _FailureError as failure:
             left = deadline - asyncio.get_running_loop().time()
             if not failure.again or left < _RETRY_NEEDS:
                 raise
         await asyncio.sleep(_RETRY_PAUSE)
-        return await self._get(url, access)
+        return await self._get(url, access, deadline)
 
-    async def _get(self, url: str, access: Access) -> Json:
+    async def _get(self, url: str, access: Access, deadline: float) -> Json:
         headers = {"accept": "application/fhir+json", "accept-encoding": "gzip", **outgoing()}
         if access.token is not None:
             headers["authorization"] = f"Bearer {access.token}"
@@ -227,7 +262,11 @@ class Reader:
                     _refuse_status(response.status_code)
                     if response.headers.get("content-type", "").partition(";")[0].strip().lower() not in _JSON_TYPES:
                         raise _FailureError("structure")
-                    return _resource(await self._body(response))
+                    body = await self._body(response)
+                self.budget.take(values=values_in(body))
+                if asyncio.get_running_loop().time() >= deadline:  # of several that came at once the first took it
+                    raise _FailureError("timeout")
+                return _resource(body)
         except httpx.HTTPError:
             raise _FailureError("transient", again=True) from None
         except (httpx.InvalidURL, ValueError, zlib.error):
@@ -242,7 +281,9 @@ class Reader:
         unpack = None if encoding == "identity" else zlib.decompressobj(wbits=31)
         body = bytearray()
         async for part in response.aiter_raw():
-            body += part if unpack is None else unpack.decompress(part, self.largest_page + 1 - len(body))
+            before = len(body)
+            body += part if unpack is None else unpack.decompress(part, self.largest_page + 1 - before)
+            self.budget.take(octets=len(body) - before)
             if len(body) > self.largest_page or response.num_bytes_downloaded > self.largest_page:
                 raise _FailureError("too-long")  # what follows the end of the packed data is not unpacked, but kept
         if unpack is not None and not unpack.eof:
@@ -250,11 +291,18 @@ class Reader:
         return bytes(body)
 
 
-def _asked(query: str, access: Access) -> tuple[str, str]:
-    """The resource type a query asks for, and the right it needs; no type for the address of a further page."""
-    path, search, _ = query.removeprefix(access.base).lstrip("/").partition("?")
-    kind, _, identity = path.partition("/")
-    return kind, "s" if search or not identity else "r"
+def _asked(url: str, access: Access) -> tuple[str, str]:
+    """The resource type that an address asks for, and the right it needs.
+
+    No type for a further page that names none: servers keep pages wherever they like on their origin.
+    """
+    parts, below = urlsplit(url), f"{urlsplit(access.base).path}/"
+    if not parts.path.startswith(below):
+        return "", "s"
+    kind, _, identity = parts.path.removeprefix(below).partition("/")
+    if kind == "Bundle" or not _TYPE.fullmatch(kind):
+        return "", "s"
+    return kind, "s" if parts.query or not identity else "r"
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

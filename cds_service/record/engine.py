@@ -19,12 +19,14 @@ from sqlalchemy.exc import ArgumentError, DisconnectionError
 from cds_service.errors import SettingsError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
 PATIENCE = 5
 """Seconds to wait for a connection or a lock before the store counts as unavailable."""
 FILE = "file"
 """Under which name a connection to SQLite carries, in its ``info``, which file it opened (:func:`file_at`)."""
+_READ_ONLY = "25006"
+"""What PostgreSQL says where a row is to be written in a transaction that may only read."""
 _HELD = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 """What SQLite says of a file that another process holds: in a moment it may be free."""
 
@@ -75,7 +77,23 @@ def _postgresql(url: str, *, durable: bool, patience: int) -> Engine:
         pool_pre_ping=True,
     )
     event.listen(engine, "do_connect", connecting(patience + 1))  # the server's own limit comes first
+    event.listen(engine, "handle_error", _end_what_only_reads)
     return engine
+
+
+def only_reads(error: BaseException) -> bool:
+    """Whether a row was refused because its session may only read."""
+    return getattr(error, "sqlstate", None) == _READ_ONLY
+
+
+def _end_what_only_reads(trouble: ExceptionContext) -> None:
+    """Give up every connection of the pool where one may only read.
+
+    A session keeps the default it began with, so that these would go on to refuse after the database takes rows again,
+    or after another server has taken its place.
+    """
+    if only_reads(trouble.original_exception):
+        trouble.is_disconnect = True
 
 
 def _sqlite(url: str, *, durable: bool) -> Engine:

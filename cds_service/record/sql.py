@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cds_service.record.decision import GENESIS, CardRow, Decision, chain
-from cds_service.record.engine import FILE, engine_for, file_at, usable_url
+from cds_service.record.engine import FILE, engine_for, file_at, only_reads, usable_url
 from cds_service.record.evaluations import EvaluationRow
 from cds_service.record.feedback import FeedbackRow
 from cds_service.record.responses import KEPT_DAYS, ResponseRow
@@ -167,6 +167,8 @@ class SqlStore:
             cursor.execute("COMMIT")
         except (self._driver_error, OSError) as error:
             self._drop(connection)
+            if only_reads(error):
+                self._engine.dispose()  # the next one of the pool would refuse as well
             raise _trouble(error) from None
         except BaseException:
             self._drop(connection)

@@ -280,11 +280,29 @@ async def read_key_set(client: httpx.AsyncClient, url: str) -> bytes:
             return bytes(body)
 
 
-class Outbound:
-    """The service's way out: one guarded client, made when it is first needed."""
+def trusting(authorities: str) -> ssl.SSLContext:
+    """TLS that trusts these certificates (PEM) beside the usual authorities."""
+    context = httpx.create_ssl_context(trust_env=False)
+    if authorities:
+        context.load_verify_locations(cadata=authorities)
+    return context
 
-    def __init__(self, registry: Callable[[], Registry], *, demo: bool = False, more: Iterable[str] = ()) -> None:
-        self._registry, self._demo, self._more = registry, demo, tuple(more)
+
+class Outbound:
+    """The service's way out: one guarded client, made when it is first needed.
+
+    ``authorities`` are certificates (PEM) that it trusts beside the usual ones.
+    """
+
+    def __init__(
+        self,
+        registry: Callable[[], Registry],
+        *,
+        demo: bool = False,
+        more: Iterable[str] = (),
+        authorities: str = "",
+    ) -> None:
+        self._registry, self._demo, self._more, self._authorities = registry, demo, tuple(more), authorities
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._known: tuple[Registry, Rules] | None = None
@@ -301,7 +319,8 @@ class Outbound:
         """The client; connections belong to the event loop that opened them."""
         loop = asyncio.get_running_loop()
         if self._client is None or self._loop is not loop:
-            self._client, self._loop = http_client(GuardedTransport(lambda: self.rules)), loop
+            transport = GuardedTransport(lambda: self.rules, verify=trusting(self._authorities))
+            self._client, self._loop = http_client(transport), loop
         return self._client
 
     async def read_keys(self, jku: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -85,11 +85,13 @@ class SharedFile:
     async def first_use(self, mark: bytes, until: float) -> bool:
         """Whether no process has seen the mark before."""
         try:
-            return self._insert(self._quick, mark, until)
+            new = _insert(self._quick, mark, until)
         except sqlite3.OperationalError:  # held by another process just now
-            return await asyncio.to_thread(self._wait_and_insert, mark, until)
+            new = await asyncio.to_thread(self._wait_and_insert, mark, until)
         except sqlite3.Error as error:
             raise OSError(str(error)) from error
+        self._sweep()
+        return new
 
     def close(self) -> None:
         """Close the file."""
@@ -122,13 +124,18 @@ class SharedFile:
         try:
             with closing(self._open()) as patient:
                 patient.execute(_SYNCHRONOUS).close()
-                return self._insert(patient, mark, until)
+                return _insert(patient, mark, until)
         except sqlite3.Error as error:
             raise OSError(str(error)) from error
 
-    def _insert(self, connection: sqlite3.Connection, mark: bytes, until: float) -> bool:
-        inserted = connection.execute("INSERT OR IGNORE INTO used VALUES (?, ?)", (mark, until)).rowcount == 1
-        if abs((now := self._now()) - self._swept) >= _SWEEP_EVERY:
+    def _sweep(self) -> None:
+        """Forget what has expired, now and then. The mark is in by now: no trouble here says anything about a token."""
+        if abs((now := self._now()) - self._swept) < _SWEEP_EVERY:
+            return
+        with suppress(sqlite3.Error):  # held by another process, for one: the next token is another occasion
+            self._quick.execute("DELETE FROM used WHERE until < ?", (now - SPARE,))
             self._swept = now
-            connection.execute("DELETE FROM used WHERE until < ?", (now - SPARE,))
-        return inserted
+
+
+def _insert(connection: sqlite3.Connection, mark: bytes, until: float) -> bool:
+    return connection.execute("INSERT OR IGNORE INTO used VALUES (?, ?)", (mark, until)).rowcount == 1

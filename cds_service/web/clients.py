@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from cds_service import logs, telemetry
-from cds_service.fhir.client import Access, Reader, Scopes
+from cds_service.fhir.client import Access, Budget, Reader, Scopes
 from cds_service.profiles import Showing
 from cds_service.trust.addresses import normal_base
 from cds_service.trust.outbound import ForbiddenAddressError
@@ -82,6 +82,8 @@ class Fetching:
         if server is None:
             return None
 
+        budget = Budget()
+
         async def fetch(queries: Mapping[str, str]) -> dict[str, Any]:
             access = self._access(request, server, client)
             if access is None:
@@ -89,7 +91,7 @@ class Fetching:
                 return {}
             started = perf_counter()
             until = asyncio.get_running_loop().time() + deadline - MARGIN - started
-            values = await Reader(self.outbound.client()).read(queries, access, until)
+            values = await Reader(self.outbound.client(), budget=budget).read(queries, access, until)
             failed = sum(value.get("resourceType") == "OperationOutcome" for value in values.values())
             ms = round((perf_counter() - started) * 1000, 2)
             for key, value in values.items():

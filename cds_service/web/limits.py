@@ -28,7 +28,10 @@ MOST_HEADER_BYTES = 32 * 1024
 
 
 class Limits:
-    """ASGI middleware: size of the headers, calls at once, and how long a body may take."""
+    """ASGI middleware: size of the headers, calls at once, and how long a body may take.
+
+    A call counts until there is an answer to it: how long a client takes to read that is no work.
+    """
 
     def __init__(self, app: ASGIApp, *, most_calls: int, body_seconds: float) -> None:
         self.app = app
@@ -47,10 +50,20 @@ class Limits:
         if self.running >= self.most_calls:
             raise BusyError("Too many calls at once.", retry_after=1)
         self.running += 1
+        working = True
+
+        async def answer(message: Message) -> None:
+            nonlocal working
+            if working:
+                working = False
+                self.running -= 1
+            await send(message)
+
         try:
-            await self.app(scope, receive if WHOLE in scope else self._in_time(receive), send)
+            await self.app(scope, receive if WHOLE in scope else self._in_time(receive), answer)
         finally:
-            self.running -= 1
+            if working:
+                self.running -= 1
 
     def _in_time(self, receive: Receive) -> Receive:
         """Receive the body within its time; whatever is received afterwards may take as long as it likes."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 10.0
+ANSWER_SECONDS = 30.0
+"""Seconds in which a client reads what it has not yet room for, some 64 KiB; then its connection is cut off."""
 
 
 def _refusal(status: bytes, code: str, text: str) -> bytes:
@@ -52,6 +54,7 @@ class LimitedProtocol(HttpToolsProtocol):
     _head_open = False
     _head_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
+    _answer_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client that connects has to begin in time, too."""
@@ -108,7 +111,18 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is waited for any more."""
         self._end_head()
+        self._end_answer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Nobody waits for ever for a client that does not read what it asked for."""
+        super().pause_writing()
+        self._answer_timer = self.loop.call_later(ANSWER_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client reads."""
+        self._end_answer()
+        super().resume_writing()
 
     def _offers(self) -> bool:
         return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
@@ -137,6 +151,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+    def _end_answer(self) -> None:
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
 
     def _start_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, _TOO_SLOW)

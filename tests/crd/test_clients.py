@@ -8,15 +8,16 @@ import pytest
 from starlette.applications import Starlette
 
 from cds_service.cdshooks import parse_request
+from cds_service.crd.authorizations import Authorization, Register
 from cds_service.crd.evaluations import InMemory, ResponsesInMemory
 from cds_service.errors import RequestError
 from cds_service.policies.library import load_library
 from cds_service.service import HookCall
 from cds_service.settings import Settings
 from cds_service.web.fhir import Fhir
-from hooks import order_sign
-from tests.bodies import order
-from tests.crd.calls import BASE, chart, coverage, crd, parts
+from hooks import order_dispatch, order_sign
+from tests.bodies import order, searchset
+from tests.crd.calls import BASE, ORGANIZATION, chart, complete, coverage, crd, parts, service_request, texts
 from tests.crd.test_dtr import PACKAGE, parameters
 
 TODAY = date(2026, 11, 22)
@@ -26,7 +27,7 @@ LIBRARY = load_library()
 def call(body, **agreed):
     site = Settings.load(public_base_url=BASE, coverage_information=False).site()
     site = replace(site, crd=replace(site.crd, **agreed))
-    return HookCall(parse_request(body, "order-sign"), TODAY, LIBRARY, site)
+    return HookCall(parse_request(body, body["hook"]), TODAY, LIBRARY, site)
 
 
 def plain(**more):
@@ -40,6 +41,36 @@ async def test_a_client_of_the_crd_profile_need_not_say_so():
     with pytest.raises(RequestError, match="needs the patient's Coverage"):
         await order_sign.service.handle(call(plain(prefetch=chart(coverage=None)), every_call=True))
     assert not (await order_sign.service.handle(call(plain()))).system_actions
+
+
+DISPATCHED = {"id": "rx-1", "status": "active", "authoredOn": "2026-06-01"}
+"""An order that was written under the coverage of last year, and is dispatched under this one's."""
+
+
+@pytest.mark.parametrize("drafted", [order(**DISPATCHED), service_request(**DISPATCHED)])
+@pytest.mark.parametrize(
+    ("period", "in_force"),
+    [({"start": "2026-11-15", "end": "2027-11-14"}, True), ({"start": "2026-01-01", "end": "2026-10-31"}, False)],
+)
+async def test_a_coverage_counts_that_is_in_force_on_the_day_of_the_call(drafted, period, in_force):
+    body = crd(
+        drafted, hook="order-dispatch", prefetch=chart(coverage=searchset(coverage(period=period), ORGANIZATION))
+    )
+    (action,) = (await order_dispatch.service.handle(call(body))).system_actions
+    said = parts(action["resource"])
+    assert (said["covered"] != ["not-covered"]) is in_force
+    assert in_force or "not in force on 2026-11-22" in texts(said)
+
+
+@pytest.mark.parametrize(
+    ("days", "authorized"), [({"from": "2026-11-15"}, True), ({"from": "2026-05-01", "until": "2026-10-31"}, False)]
+)
+async def test_an_authorization_counts_that_holds_on_the_day_of_the_call(days, authorized):
+    held = Authorization.model_validate({"member": "M-1", "drug": "durvalumab", "number": "PA-1", **days})
+    body = crd(order(**DISPATCHED), hook="order-dispatch", prefetch=complete())
+    given = call(body, register=lambda: Register({"M-1": (held,)}))
+    (action,) = (await order_dispatch.service.handle(given)).system_actions
+    assert (parts(action["resource"])["pa-needed"] == ["satisfied"]) is authorized
 
 
 async def test_a_crash_of_coverage_information_costs_nothing_but_it(monkeypatch, caplog):

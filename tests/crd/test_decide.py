@@ -393,24 +393,24 @@ def test_companion_orders_and_contact_are_named():
 
 
 def test_an_order_of_another_kind_is_answered_without_naming_our_drug():
-    decision = foreign(HELD, DAY, "a-1", OCCASION)
+    decision = foreign(HELD, "a-1", OCCASION)
     assert decision.answer == Conditional(Undecided())
     rendered = str(coverage_information(decision, Version.STU_2_2)).lower()
     assert not any(name in rendered for name in (*REVISION.drug.names, "j9173", "phar.339"))
     assert decision.reason == FOREIGN
-    assert foreign(replace(HELD, unresolved=Unresolved.NO_MEMBER), DAY, "a", OCCASION).answer == NotCovered(
+    assert foreign(replace(HELD, unresolved=Unresolved.NO_MEMBER), "a", OCCASION).answer == NotCovered(
         Unresolved.NO_MEMBER
     )
 
 
 def test_an_order_that_could_not_be_judged_is_indeterminate():
-    assert not_judged(HELD, DAY, "a-1", OCCASION).answer == Indeterminate()
+    assert not_judged(HELD, "a-1", OCCASION).answer == Indeterminate()
     unresolved = replace(HELD, unresolved=Unresolved.NO_COVERAGE)
-    assert not_judged(unresolved, DAY, "a-1", OCCASION).answer == NotCovered(Unresolved.NO_COVERAGE)
+    assert not_judged(unresolved, "a-1", OCCASION).answer == NotCovered(Unresolved.NO_COVERAGE)
 
 
 def test_an_order_that_could_not_be_read_is_indeterminate():
-    decision = foreign(HELD, DAY, "a-1", OCCASION, unread=True)
+    decision = foreign(HELD, "a-1", OCCASION, unread=True)
     assert decision.answer == Indeterminate()
     assert decision.reason != FOREIGN
 

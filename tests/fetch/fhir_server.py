@@ -11,6 +11,7 @@ import gzip
 import json
 import sys
 from collections import Counter
+from functools import cache
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,7 +23,7 @@ STATUSES = {"401", "403", "404", "410", "429", "500", "503"}
 MISBEHAVIOURS = [
     *("hang", "reset", "drip", "drip-headers", "refuse-late", *sorted(STATUSES - {"503"}), "html", "html-as-json"),
     *("truncated", "truncated-json", "endless", "loop", "bomb", "padded", "huge", "no-json", "scalar", "outcome"),
-    *("away", "off-origin-next", "deep", "wrong-encoding", "bad-http"),
+    *("away", "off-origin-next", "deep", "wrong-encoding", "bad-http", "crowded", "many-entries"),
 ]
 """Every way to behave badly that leaves the service without data."""
 
@@ -79,6 +80,14 @@ STORED: list[Json] = [
 """What is found by its address alone."""
 
 BOMB = gzip.compress(b" " * 50_000_000)
+
+
+@cache
+def crowded(entries: int) -> bytes:
+    """A few packed bytes that unpack to a Bundle of so many entries without anything in them."""
+    return gzip.compress(b'{"resourceType":"Bundle","type":"searchset","entry":[' + b"{}," * (entries - 1) + b"{}]}", 1)
+
+
 seen: list[Json] = []
 connections: set[asyncio.StreamWriter] = set()
 failed_once: Counter[str] = Counter()
@@ -171,6 +180,8 @@ async def respond(
             send(writer, json.dumps({**searchset(), "link": [link]}).encode())
         case "bomb":
             send(writer, BOMB, encoding="gzip")
+        case "crowded" | "many-entries":
+            send(writer, crowded(2_790_000 if mode == "crowded" else 100_000), encoding="gzip")
         case "padded":
             send(writer, gzip.compress(body) + bytes(9_000_000), encoding="gzip")
         case "huge":

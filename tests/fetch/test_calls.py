@@ -16,7 +16,12 @@ import httpx
 import pytest
 
 from cds_service.app import create_app
+from cds_service.cdshooks import parse_request
+from cds_service.fhir.client import Budget
 from cds_service.settings import Settings
+from cds_service.trust.outbound import Outbound
+from cds_service.trust.registry import Registry
+from cds_service.web.clients import Fetching
 from hooks import order_sign
 from tests.bodies import ETOPOSIDE, SIGN, assessments, call, order, outcome, searchset
 from tests.fetch.fhir_server import CHART, MISBEHAVIOURS
@@ -399,6 +404,21 @@ async def test_a_registered_server_is_read_with_a_token_and_without_one_only_whe
                 fhir.forget()
                 await client.post(SIGN, json=call(prefetch={}, **granted(base, token)))
                 assert bool(fhir.seen()) is asked
+
+
+async def test_whatever_is_read_in_a_call_comes_out_of_one_budget(
+    fhir: FhirServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the chart lacks is read first, and then what orders refer to."""
+    monkeypatch.setattr("cds_service.web.clients.Budget", lambda: Budget(entries=1))
+    outbound = Outbound(Registry, demo=True)
+    request = parse_request(call(**granted(fhir.base())), "order-sign")
+    for calls in range(2):
+        fetch = Fetching(outbound, 20).of(request, None, time.perf_counter() + 20)
+        assert fetch is not None
+        kinds = [(await fetch({"conditions": "Condition?patient=pt-1"}))["conditions"]["resourceType"] for _ in "12"]
+        assert kinds == ["Bundle", "OperationOutcome"], calls
+    await outbound.close()
 
 
 async def test_outside_demo_mode_nothing_is_read_without_tls_or_registration(

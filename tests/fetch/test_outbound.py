@@ -8,7 +8,7 @@ import ipaddress
 import ssl
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpcore
 import httpx
@@ -18,13 +18,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from cds_service.app import create_app
+from cds_service.settings import Settings
 from cds_service.trust.addresses import is_public
 from cds_service.trust.outbound import (
     ForbiddenAddressError,
     GuardedTransport,
+    Outbound,
     Rules,
     http_client,
     read_key_set,
+    trusting,
 )
 from cds_service.trust.registry import Client, Registry
 
@@ -317,6 +321,42 @@ async def test_what_comes_beyond_an_answer_is_seen_also_where_nobody_has_read_it
         async with http_client(GuardedTransport(lambda: rules, verify=theirs)) as client:
             got = [(await client.get(f"{origin}/fhir/Observation")).json()["id"] for _ in range(4)]
     assert (got, len(connections)) == (([0, 2, 4, 6], 4) if surplus else ([0, 1, 2, 3], 1))
+
+
+async def test_an_authority_of_the_sites_own_is_trusted_where_it_is_named_and_beside_the_usual_ones(
+    tmp_path: Path,
+) -> None:
+    file = certified(tmp_path)
+    file.write_text(f"# der Klinik für Münster\n{file.read_text()}", encoding="utf-8")
+    ours = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ours.load_cert_chain(file)
+    answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+    usual = trusting("").cert_store_stats()["x509"]
+    async with answering(lambda: answer, ours) as (origin, _):
+        for settings, trusted in ((Settings.load(), False), (Settings.load(ca_file=file), True)):
+            outbound = Outbound(Registry, demo=True, authorities=settings.authorities())
+            if trusted:
+                assert await outbound.read_keys(f"{origin}/jwks") == b"{}"
+            else:
+                with pytest.raises(httpx.TransportError, match="ConnectError"):
+                    await outbound.read_keys(f"{origin}/jwks")
+            assert trusting(settings.authorities()).cert_store_stats()["x509"] == usual + trusted
+            await outbound.close()
+
+
+def test_the_application_trusts_the_authorities_of_its_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def noted(*given: Any, authorities: str, **more: Any) -> Outbound:
+        made.append(authorities)
+        return Outbound(*given, authorities=authorities, **more)
+
+    monkeypatch.setattr("cds_service.app.Outbound", noted)
+    file = certified(tmp_path)
+    create_app(Settings.load(ca_file=file, record=False))
+    assert made == [file.read_text()]
 
 
 async def test_a_connection_is_used_again_where_an_answer_ends_as_it_says(fhir: FhirServer) -> None:

@@ -7,10 +7,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import orjson
 import pytest
 
 from cds_service.fhir.chart import Chart
-from cds_service.fhir.client import Access, Reader, Scopes
+from cds_service.fhir.client import Access, Budget, Reader, Scopes, _FailureError
 from cds_service.fhir.prefetch import KeyState, read_value
 from cds_service.fhir.queries import filled
 from cds_service.trust.outbound import GuardedTransport, Rules, http_client
@@ -99,6 +100,40 @@ async def test_what_follows_packed_data_counts_for_its_size(reader: Reader, fhir
     access = Access(fhir.base("padded"))
     (value,) = (await reader.read(patient, access, asyncio.get_running_loop().time() + 5)).values()
     assert value["issue"][0]["code"] == "too-long"
+
+
+@pytest.mark.parametrize("mode", ["crowded", "many-entries"])
+async def test_an_answer_that_unpacks_to_very_many_values_is_not_taken(
+    reader: Reader, fhir: FhirServer, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed: list[int] = []
+    loads = orjson.loads
+    monkeypatch.setattr(orjson, "loads", lambda raw: parsed.append(len(raw)) or loads(raw))
+    values = await read(reader, fhir.base(mode))
+    assert {value["issue"][0]["code"] for key, value in values.items() if key != "patient"} == {"too-long"}
+    assert mode == "many-entries" or not parsed
+
+
+@pytest.mark.parametrize("spent", [{"octets": 600}, {"values": 40}, {"entries": 1}])
+async def test_all_answers_of_a_call_share_one_budget(reader: Reader, fhir: FhirServer, spent: dict[str, int]) -> None:
+    """Of one answer each is enough, of all together none is."""
+    wanted = {"conditions": WANTED["conditions"]}
+    for key, code in WANTED.items():
+        alone = Reader(reader.http, budget=Budget(**spent))
+        assert states(await read(alone, fhir.base(), wanted={key: code}))[key] is not KeyState.FAILED
+    shared = Reader(reader.http, budget=Budget(**spent))
+    first = states(await read(shared, fhir.base(), wanted=wanted))
+    again = await read(shared, fhir.base(), wanted=wanted)
+    assert first == {"conditions": KeyState.DATA}
+    assert again["conditions"]["issue"][0]["code"] == "too-long"
+
+
+async def test_what_comes_when_no_time_is_left_is_not_read(reader: Reader, fhir: FhirServer) -> None:
+    """Several large answers may be there at one moment, and each of them holds the loop up while it is parsed."""
+    loop = asyncio.get_running_loop()
+    access = Access(fhir.base())
+    with pytest.raises(_FailureError, match="timeout"):
+        await reader._get(f"{access.base}/Patient/pt-1", access, loop.time())
 
 
 async def test_a_server_that_is_not_there_is_unreachable(reader: Reader) -> None:
@@ -267,6 +302,39 @@ async def test_a_further_page_names_no_type_so_that_the_server_decides(reader: R
     values = await read(reader, fhir.base(), wanted=further, scope="user/Patient.r")
     assert states(values) == {"conditions": KeyState.NOTHING}
     assert [request["target"] for request in fhir.seen()] == ["/ok/?_getpages=7&_page=2"]
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        "{upper}/ok/Observation?page=2&code=29463-7",
+        "/ok/Observation?page=2&code=29463-7",
+        "Observation?page=2&code=29463-7",
+        "{origin}/other/pages/77?page=2",
+        "{origin}/ok/Bundle/77",
+    ],
+)
+async def test_a_further_page_is_read_however_its_address_is_written(
+    reader: Reader, fhir: FhirServer, further: str
+) -> None:
+    origin = fhir.base("ok").removesuffix("/ok").replace("127.0.0.1", "localhost")
+    wanted = {"weight": further.format(origin=origin, upper=origin.upper().replace("HTTP", "Http"))}
+    await read(reader, f"{origin}/ok", wanted=wanted, scope="patient/Observation.rs patient/Condition.rs")
+    assert len(fhir.seen()) == 1
+
+
+async def test_a_further_page_that_names_what_was_not_granted_is_not_read(reader: Reader, fhir: FhirServer) -> None:
+    for further in ("/ok/Procedure?page=2", f"{fhir.base()}/Procedure/9"):
+        values = await read(reader, fhir.base(), wanted={"procedures": further}, scope="patient/Observation.rs")
+        assert states(values) == {"procedures": KeyState.REFUSED}
+    assert fhir.seen() == []
+
+
+async def test_a_further_page_elsewhere_is_no_matter_of_permissions(reader: Reader, fhir: FhirServer) -> None:
+    further = {"weight": "https://elsewhere.example/ok/Observation?page=2"}
+    values = await read(reader, fhir.base(), wanted=further, scope="patient/Observation.rs")
+    assert states(values) == {"weight": KeyState.FAILED}
+    assert fhir.seen() == []
 
 
 # Templates

@@ -80,6 +80,28 @@ async def test_calls_above_the_limit_are_refused_at_once_and_probes_never() -> N
     await limits(SCOPE, arriving(0), nothing)
 
 
+async def test_an_answer_that_nobody_reads_takes_no_place() -> None:
+    read = asyncio.Event()
+
+    async def answers(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start"})
+        await send({"type": "http.response.body"})
+
+    async def unread(message: Any) -> None:
+        await read.wait()
+
+    limits = Limits(answers, most_calls=1, body_seconds=1)
+    stalled = [asyncio.ensure_future(limits(SCOPE, arriving(0), unread))]
+    await asyncio.sleep(0.01)
+    stalled.append(asyncio.ensure_future(limits(SCOPE, arriving(0), unread)))
+    await asyncio.sleep(0.01)
+    assert limits.running == 0
+    read.set()
+    await asyncio.gather(*stalled)
+    assert limits.running == 0
+
+
 async def test_a_crash_gives_its_place_back() -> None:
     async def crashes(scope: Any, receive: Any, send: Any) -> None:
         raise ZeroDivisionError

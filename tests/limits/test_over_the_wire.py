@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -32,7 +33,15 @@ BODY = json.dumps(call()).encode()
 @asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[int]:
     """A server for an application: its port."""
-    config = uvicorn.Config(app, "127.0.0.1", 0, http=wire.LimitedProtocol, log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app,
+        "127.0.0.1",
+        0,
+        http=wire.LimitedProtocol,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=5,
+    )
     server = uvicorn.Server(config)
     task = asyncio.ensure_future(server.serve())
     while not server.started:  # noqa: ASYNC110
@@ -243,6 +252,49 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_not_waited_for(
         writer.write_eof()
         assert await asyncio.wait_for(reader.read(), 5) == b""
         writer.close()
+
+
+PAGE = b"GET /static/pages.css HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+def who_never_reads(port: int) -> socket.socket:
+    """A client that asks for 400 pages at once, with hardly any room for them, and reads none."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.connect(("127.0.0.1", port))
+    client.sendall(PAGE * 400)
+    return client
+
+
+async def test_clients_that_never_read_keep_nobody_out() -> None:
+    edge = create_app(Settings.load(record=False, most_calls=2))
+    async with serving(edge) as port:
+        idle = [who_never_reads(port) for _ in range(4)]
+        async with asyncio.timeout(10):
+            while edge.life.in_flight < 4:  # noqa: ASYNC110  (each stands still over an answer that finds no room)
+                await asyncio.sleep(0.01)
+        status, *_ = await said(port, head(len(BODY)) + BODY)
+        assert status == 200
+        for client in idle:
+            client.close()
+
+
+async def test_a_client_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "ANSWER_SECONDS", 0.1)
+    edge = create_app(Settings.load(record=False))
+    async with serving(edge) as port:
+        with who_never_reads(port) as client:
+            async with asyncio.timeout(10):
+                while edge.life.in_flight == 0:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                while edge.life.in_flight:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            client.setblocking(False)
+            received = 0
+            with contextlib.suppress(ConnectionResetError):
+                while part := await asyncio.get_running_loop().sock_recv(client, 1 << 20):
+                    received += len(part)
+            assert received < 400 * 27_000
 
 
 async def test_who_waits_to_be_let_in_when_listening_ends_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ from tests.record.cases import DAY, NOON, decision
 from tests.record.conftest import url_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.postgres_server import PostgresServer
@@ -323,6 +323,56 @@ def test_a_database_that_stands_still_is_unavailable_and_goes_on_afterwards(
     store.append([decision()])
     assert len(list(store.decisions())) == 2
     assert verify(store, keys).problems == ()
+    store.close()
+
+
+def test_a_database_that_may_only_be_read_for_a_while_is_written_to_afterwards(
+    postgres: PostgresServer, tmp_path: Path, request: pytest.FixtureRequest, keys: Keys
+) -> None:
+    """As while it is handed over to another server. The sessions that began meanwhile keep what they began with."""
+    url = url_of("postgresql", tmp_path, request)
+    upgrade(url)
+    store = SqlStore(url, keys)
+    uses: list[Callable[[], object]] = [
+        store.check,
+        lambda: store.append([decision()]),
+        lambda: store.use_token("a", 2, 1),
+        lambda: store.forget(1),
+    ]
+    for use in uses:
+        use()
+    with psycopg.connect(url, autocommit=True, options="-c default_transaction_read_only=off") as other:
+        name = url.rpartition("/")[2]
+        other.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'durvalumab-cds'"
+        )
+        for _ in range(2):
+            for use in uses:
+                with pytest.raises(StoreUnavailableError):
+                    use()
+        other.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    for use in uses:
+        use()
+    assert len(list(store.decisions())) == 2
+    store.close()
+
+
+def test_a_connection_that_was_read_on_meanwhile_refuses_one_group_of_rows_at_most(
+    postgres: PostgresServer, tmp_path: Path, request: pytest.FixtureRequest, keys: Keys
+) -> None:
+    url = url_of("postgresql", tmp_path, request)
+    upgrade(url)
+    store = SqlStore(url, keys)
+    with psycopg.connect(url, autocommit=True, options="-c default_transaction_read_only=off") as other:
+        name = url.rpartition("/")[2]
+        other.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        with store._engine.connect() as one, store._engine.connect() as another:
+            assert one.execute(text("SELECT 1")).scalar() == another.execute(text("SELECT 1")).scalar()
+        other.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    with pytest.raises(StoreUnavailableError):
+        store.append([decision()])
+    store.append([decision()])
     store.close()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from textwrap import dedent
@@ -42,6 +44,50 @@ def problems(folder: Path, text: str, **more: bool) -> list[str]:
     with pytest.raises(RegistryError) as refused:
         load_registry(written(folder, text), **more)
     return refused.value.problems
+
+
+BOMB = "".join(
+    f"{name}: &{name} [{', '.join([before] * 9)}]\n"
+    for before, name in zip(["x", *(f"*{one}" for one in "abcdefghi")], "abcdefghij", strict=True)
+)
+"""Ten lines that come to 9 to the tenth."""
+READ = """
+import resource, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20))
+resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+from cds_service.crd.authorizations import read_register
+from cds_service.errors import DocumentError
+from cds_service.policies.load import load_revision
+from cds_service.trust.registry import load_registry
+for read in (load_registry, read_register, load_revision):
+    try:
+        read(Path(sys.argv[1]))
+    except DocumentError as error:
+        print(*error.problems)
+"""
+
+
+def test_a_few_lines_that_repeat_each_other_are_refused_before_they_fill_the_memory(tmp_path: Path) -> None:
+    path = written(tmp_path, BOMB + "clients: *j\n")
+    tried = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, text=True, check=False)
+    lines = tried.stdout.splitlines()
+    assert len(lines) == 3, tried.stderr
+    assert all(re.fullmatch(r".*registry\.yaml:\d+: is repeated \(\*\) too often; .*", one) for one in lines)
+
+
+def test_a_list_in_the_place_of_a_word_is_refused(tmp_path: Path) -> None:
+    assert problems(tmp_path, "? [a, b]\n: x\n") == ["registry.yaml:1: before a colon stands one word"]
+
+
+def test_a_part_that_is_written_once_and_repeated_is_read(tmp_path: Path) -> None:
+    text = "clients:\n"
+    for name in "abc":
+        mark = "&hosts [ehr.example]" if name == "a" else "*hosts"
+        text += (
+            f"  - {{name: {name}, issuer: https://{name}.example, jku: https://a.example/k, private_hosts: {mark}}}\n"
+        )
+    assert {client.private_hosts for client in load_registry(written(tmp_path, text)).clients} == {("ehr.example",)}
 
 
 def test_the_example_in_the_docs_loads_and_says_what_it_says() -> None:

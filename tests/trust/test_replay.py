@@ -143,6 +143,35 @@ async def test_a_file_held_by_another_is_waited_for_beside_the_event_loop(tmp_pa
     assert await waiting
 
 
+class _HeldAtTheSweep:
+    """A connection to a file that another worker takes just before each sweep, and lets go of afterwards."""
+
+    def __init__(self, store: SharedFile, other: SharedFile) -> None:
+        self._inner, self._other = store._quick, other._quick
+        self.swept = 0
+
+    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        """Run a statement."""
+        if not sql.startswith("DELETE"):
+            return self._inner.execute(sql, *values)
+        self.swept += 1
+        self._other.execute("BEGIN IMMEDIATE")
+        try:
+            return self._inner.execute(sql, *values)
+        finally:
+            self._other.execute("ROLLBACK")
+
+
+async def test_a_sweep_that_meets_another_workers_lock_makes_no_replay_of_a_first_use(tmp_path: Path) -> None:
+    store, other = SharedFile(tmp_path / "replay.db"), SharedFile(tmp_path / "replay.db")
+    held = _HeldAtTheSweep(store, other)
+    store._quick = held  # type: ignore[assignment]
+    assert await store.first_use(b"a", LATER)
+    assert not await store.first_use(b"a", LATER)
+    assert held.swept == 2  # it did not come about, and is tried again
+    assert await other.first_use(b"b", LATER)
+
+
 def test_a_file_that_another_never_lets_go_of_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = sqlite3.connect(tmp_path / "replay.db", isolation_level=None)
     held.execute("BEGIN EXCLUSIVE")

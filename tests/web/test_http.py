@@ -154,6 +154,17 @@ async def test_parameters_and_case_of_the_media_type_do_not_matter(client: httpx
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize("path", SERVICE_PATHS)
+async def test_a_body_of_very_many_objects_is_413(client: httpx.AsyncClient, path: str) -> None:
+    """Each of them takes many times its length in memory. As many bytes of text are a body like another."""
+    crowded = b'{"feedback": [' + b"{}," * 400_000 + b"{}]}"
+    answer = await client.post(path, content=crowded, headers=JSON_HEADERS)
+    assert answer.status_code == 413
+    assert assert_operation_outcome(answer) == "The body holds too many objects and lists for its size."
+    wordy = b'{"feedback": "' + b"a word, " * 260_000 + b'"}'
+    assert (await client.post(path, content=wordy, headers=JSON_HEADERS)).status_code == 400
+
+
 @pytest.mark.parametrize("path", [*SERVICE_PATHS, "/policies/CP.PHAR.339/assess"])
 @pytest.mark.parametrize("declared", [True, False])
 async def test_a_body_over_the_limit_is_413_declared_or_not(client_of: ClientOf, path: str, declared: bool) -> None:

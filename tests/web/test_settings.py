@@ -116,6 +116,14 @@ def test_a_bad_value_is_named(name: str, value: object) -> None:
         ({"POLICY_DATE": "0"}, "DURVALUMAB_CDS_POLICY_DATE: is to be a date, written as 2022-12-02"),
         ({"LABEL_CHANGE_DATE": "86400"}, "DURVALUMAB_CDS_LABEL_CHANGE_DATE: is to be a date, written as 2022-12-02"),
         ({"BODY_SECONDS": "inf"}, "DURVALUMAB_CDS_BODY_SECONDS: "),
+        ({"CA_FILE": ""}, "DURVALUMAB_CDS_CA_FILE: is empty"),
+        ({"CA_FILE": "{folder}/none.pem"}, "DURVALUMAB_CDS_CA_FILE: {folder}/none.pem cannot be read (No such file"),
+        ({"CA_FILE": "{folder}"}, "DURVALUMAB_CDS_CA_FILE: {folder} cannot be read ("),
+        ({"CA_FILE": "{folder}/list.yaml"}, "DURVALUMAB_CDS_CA_FILE: {folder}/list.yaml holds no certificates in PEM"),
+        (
+            {"CA_FILE": "{folder}/broken.pem"},
+            "DURVALUMAB_CDS_CA_FILE: {folder}/broken.pem holds no certificates in PEM",
+        ),
         ({"OTLP_ENDPOINT": "collector:4318"}, "DURVALUMAB_CDS_OTLP_ENDPOINT: "),
     ],
 )
@@ -124,6 +132,7 @@ def test_what_is_wrong_with_the_configuration_is_told_in_one_line(
 ) -> None:
     (tmp_path / "broken.yaml").write_text("port: [1\n")
     (tmp_path / "list.yaml").write_text("- port\n")
+    (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\n=\n-----END CERTIFICATE-----\n")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "plans").write_text("him")
     for name, value in environment.items():
