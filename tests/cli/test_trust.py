@@ -83,7 +83,8 @@ def test_a_register_of_authorizations_is_checked_with_file_and_line_and_shows_no
 
 async def test_prefetch_settings_are_those_of_discovery_with_the_hash_of_readiness() -> None:
     told = answered("prefetch", "--profile", "epic")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app()), base_url="http://x.example") as client:
+    app = create_app(Settings.load(record=False))  # nobody starts it: a record would have no tables
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x.example") as client:
         listed = (await client.get("/cds-services")).json()["services"]
         assert (await client.get("/ready")).json()["prefetch"]["sha256"] == told["sha256"]
     by_id = {service["id"]: service["prefetch"] for service in listed if "prefetch" in service}
