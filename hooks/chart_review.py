@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 _ORDERS = FactSource(
     names=(),
     meaning="orders in the chart, with their medications",
-    prefetch={"chartOrders": f"MedicationRequest?patient={PATIENT}&_include=MedicationRequest:medication&_count=100"},
+    prefetch={
+        "medicationRequests": f"MedicationRequest?patient={PATIENT}&_include=MedicationRequest:medication&_count=200"
+    },
     read=lambda _: {},
 )
 

@@ -297,6 +297,10 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
         return fitting
 
     shown, explained = await judge_each(call, seen, options, told, on_orders.add_not_judged)
+    if not seen.chart.drafts and (call.request.draft_orders or {}).get("entry"):
+        unread = call.library.newest[0]
+        card = no_draft_card(PolicyRef.of(unread), options, "The draft orders of the call could not be read.")
+        shown += on_orders.beside([card], unread.drug.name)
     if not seen.orders:
         for newest, orders in seen.of_others:
             card = other_patient_card(orders, PolicyRef.of(newest), options)

@@ -85,8 +85,8 @@ def read_facts(reading: Reading, sources: Iterable[FactSource]) -> FactsRead:
 def prefetch_templates(sources: Iterable[FactSource]) -> dict[str, str]:
     """One template per contract key: the union of what the sources ask for under it.
 
-    Queries of one key must agree in type and parameters except ``code`` (united) and ``_count`` (the largest counts);
-    anything else is a mistake of ours: ValueError.
+    Queries of one key must agree in type and parameters except ``code`` (united), ``_count`` (the largest counts) and
+    ``_include`` (what one of them asks for beside them all); anything else is a mistake of ours: ValueError.
     """
     merged: dict[str, str] = {}
     for source in sources:
@@ -107,6 +107,8 @@ def _merged(key: str, one: str, other: str) -> str:
             left[name] = ",".join(dict.fromkeys([*a.split(","), *b.split(",")]))
         elif name == "_count" and a and b:
             left[name] = str(max(int(a), int(b)))
+        elif name == "_include" and not (a and b):
+            left[name] = a or b or ""
         elif a != b:
             raise ValueError(f"prefetch key {key} is asked for with {name}={a} and with {name}={b}")
     return path + "?" + "&".join(f"{name}={value}" for name, value in left.items())

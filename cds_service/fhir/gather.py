@@ -54,6 +54,8 @@ _OPEN = (Absence.NOT_SENT, Absence.NOT_UNDERSTOOD)
 _MOST_NAMED = 20
 """How many resources of other patients are named one by one."""
 _PREFETCH = Origin.PREFETCH
+_MEDICATION = frozenset({"medicationCodeableConcept", "medicationReference", "medication"})
+"""What a draft order has only if it is one of a medication."""
 _ABSENCE_OF = {
     KeyState.ABSENT: Absence.NOT_SENT,
     KeyState.NOTHING: Absence.NOT_RECORDED,
@@ -168,11 +170,24 @@ class Gathering:
         bundle = self.context.get("draftOrders")
         if bundle is None:
             return ()
-        answer = read_value(bundle, "draftOrders")
+        answer = read_value(self._with_types(bundle), "draftOrders")
         self.notes += answer.notes
         return tuple(
             resource_of(raw, Origin.CONTEXT, "", position, url) for position, (url, raw) in enumerate(answer.entries)
         )
+
+    def _with_types(self, bundle: Any) -> Any:
+        """The drafts, with the type of those that lack one and that only an order of a medication can be."""
+        entries = bundle.get("entry") if isinstance(bundle, dict) else None
+        if not isinstance(entries, list) or all(_has_type(entry) for entry in entries):
+            return bundle
+        return {**bundle, "entry": [self._with_type(place, entry) for place, entry in enumerate(entries)]}
+
+    def _with_type(self, place: int, entry: Any) -> Any:
+        if _has_type(entry) or not entry["resource"].keys() & _MEDICATION:
+            return entry
+        self.notes.append(f"draftOrders entry {place} has no resourceType and is read as a MedicationRequest")
+        return {**entry, "resource": {"resourceType": "MedicationRequest", **entry["resource"]}}
 
     # --- whose it is
 
@@ -286,3 +301,9 @@ def _cause(answer: Answer) -> Absence:
     if answer.partial and answer.state in {KeyState.NOTHING, KeyState.DATA}:
         return Absence.NOT_SENT
     return _ABSENCE_OF[answer.state]
+
+
+def _has_type(entry: object) -> bool:
+    """Whether an entry of a Bundle needs no type of ours."""
+    raw = entry.get("resource") if isinstance(entry, dict) else None
+    return not isinstance(raw, dict) or "resourceType" in raw

@@ -398,3 +398,25 @@ async def test_an_answer_that_contradicts_a_coded_extent_leaves_it_open(posted: 
     first = next(finding for finding in found["findings"] if finding["section"] == "I.B.1")
     assert first["outcome"] == "undocumented"
     assert [(m["fact"], m["absence"]) for m in first["missing"]] == [("stage", "conflicting")]
+
+
+@pytest.mark.parametrize(
+    "entry", ["x", [None, 5], [{"resource": 5}], [{"resource": {"id": "a"}}], [outcome("exception")]]
+)
+async def test_drafts_that_nobody_can_read_are_no_all_clear(posted: Callable[..., Any], entry: object) -> None:
+    body = call()
+    body["context"]["draftOrders"]["entry"] = entry
+    (card,) = (await posted(body))["cards"]
+    assert card["indicator"] == "info"
+    assert "no draft order could be read from this call, so nothing was checked" in card["summary"]
+    body["context"]["draftOrders"]["entry"] = []
+    assert (await posted(body))["cards"] == []
+
+
+async def test_a_draft_without_its_type_is_read_as_what_alone_it_can_be(posted: Callable[..., Any]) -> None:
+    draft = order()
+    whole = await posted(call(draft))
+    draft.pop("resourceType")
+    found = await posted(call(draft))
+    assert [card["summary"] for card in found["cards"]] == [card["summary"] for card in whole["cards"]]
+    assert "has no resourceType and is read as a MedicationRequest" in str(assessments(found)[0]["notes"])
