@@ -73,8 +73,8 @@ def read(reading: Reading) -> dict[str, AnyFact]:
 
 
 def _first(reading: Reading) -> Sequence[Resource]:
-    """The coverages in force on the day of the order that pay first: those the order names, else the lowest order."""
-    chart, day = reading.chart, reading.order_day
+    """The coverages in force on the day of the call that pay first: those the order names, else the lowest order."""
+    chart, day = reading.chart, reading.on
     usable = [c for c in chart.of("Coverage") if not entered_in_error(c) and status_of(c.raw) not in _ENDED]
     current = []
     for coverage in usable:
@@ -96,7 +96,7 @@ def _first(reading: Reading) -> Sequence[Resource]:
 
 def _not_in_force(reading: Reading) -> Iterator[Evidence]:
     """The coverages that are over, cancelled or yet to begin, where there is no other."""
-    day = reading.order_day
+    day = reading.on
     for coverage in reading.chart.of("Coverage"):
         if entered_in_error(coverage):
             continue
@@ -194,7 +194,7 @@ SOURCE = FactSource(
     read=read,
     value_sets=("lob_medicaid", "lob_not_in_policy", "lob_commercial_suggestive", "lob_unspecified_managed_care"),
     reads=(
-        "Coverages in force on the day of the order; the one the order names, else the lowest order. The site's plan "
+        "Coverages in force on the day of the call; the one the order names, else the lowest order. The site's plan "
         "map (plan, group, payor) decides, then Coverage.type (SOPT) for Medicaid and Medicare, then plan names that "
         "say marketplace, Medicaid or commercial. Codes for private insurance, HMO and PPO do not tell commercial "
         "from marketplace plans and settle nothing. Where none is in force, those that are over are shown."
