@@ -79,9 +79,11 @@ def criteria_card(matter: Matter, options: CardOptions) -> Card | None:
 
 def _contradiction_summary(assessment: Assessment, contradicted: Sequence[Finding]) -> str:
     drug, first, reason = drug_name(assessment.policy), contradicted[0], None
+    section = first.section
     more = f" (and {len(contradicted) - 1} more)" if len(contradicted) > 1 else ""
     if fails_by_partner(assessment, first):
         because, todo = assessment.dose.partner_because, "change it or attach evidence"
+        section = assessment.dose.row or section  # evidence may still carry the criterion above it
     else:
         reason = decisive(first)
         because = reason.because if reason is not None else ""
@@ -91,15 +93,15 @@ def _contradiction_summary(assessment: Assessment, contradicted: Sequence[Findin
     if OR_ELSE in because and not _fails_a_limit(reason):
         condition = because  # what one of several alternatives wants is not required: all of them or none
     by_reason = (
-        f"{drug}: {because}{more}; plan criterion {first.section} is not met, {todo}",
-        f"{drug}: {because}{more}; criterion {first.section} not met, {todo}",
-        f"{drug}: {condition}{more}; criterion {first.section} not met, {todo}",
+        f"{drug}: {because}{more}; plan criterion {section} is not met, {todo}",
+        f"{drug}: {because}{more}; criterion {section} not met, {todo}",
+        f"{drug}: {condition}{more}; criterion {section} not met, {todo}",
     )
     return fitting(
         *(by_reason if because else ()),
-        f"{drug} does not meet plan criterion {first.section}{more}: {first.label}; {todo}",
-        f"{drug}: criterion {first.section} not met{more}: {first.label}; {todo}",
-        f"{drug} does not meet plan criterion {first.section}{more}; {todo}",
+        f"{drug} does not meet plan criterion {section}{more}: {first.label}; {todo}",
+        f"{drug}: criterion {section} not met{more}: {first.label}; {todo}",
+        f"{drug} does not meet plan criterion {section}{more}; {todo}",
     )
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 FHIR_JSON = "application/fhir+json"
-_DENSEST = 24
+_DENSEST = 10
 """Bytes of a body for each object or list in it, as their brackets are counted before it is parsed. A chart has 30 or
-more; empty objects would take 24 times their length in memory."""
+more, the barest codes some 12; empty objects, three bytes each, would take 24 times their length in memory."""
 _LARGE = 1024 * 1024
 """Bytes of a body up to which nothing needs counting."""
 
