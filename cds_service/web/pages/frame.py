@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from cds_service.policies.library import Library
+    from cds_service.result import DoseAssessment
 
 SECURITY = {
     "content-security-policy": (
@@ -145,6 +146,11 @@ def _theme(scope: Scope) -> str:
     """The colours that were chosen in the workbench, for every page and before any script runs."""
     chosen = HTTPConnection(scope).cookies.get("theme", "")
     return chosen if chosen in {"light", "dark"} else ""
+
+
+def arithmetic(dose: DoseAssessment) -> str:
+    """Limit and order in words and numbers; empty where no row decides."""
+    return in_words(f"Limit {dose.arithmetic}") if dose.arithmetic else ""
 
 
 def page(template: str, status: int = 200, **values: Any) -> Page:

@@ -206,7 +206,7 @@ class _Drawing:
             ),
             open_rows=self._open(rows) if not spans else (),
             unsure="" if spans else self._unsure(dose),
-            describes=frame.in_words(dose.arithmetic or f"Ordered {dose.ordered or 'nothing readable'}."),
+            describes=frame.arithmetic(dose) or frame.in_words(f"Ordered {dose.ordered or 'nothing readable'}."),
             verdict=dose.verdict.value,
             unit="mg",
             more=self.more,

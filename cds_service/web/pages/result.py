@@ -277,7 +277,7 @@ def _strip(assessment: Assessment, looked: Looked) -> Json:
         "name": "",
         "kicker": f"{assessment.policy.id}, {section}, answered in {looked.ms:.1f} ms",
         "headline": OUTCOMES[assessment.outcome.value],
-        "arithmetic": frame.in_words(dose.arithmetic or (f"Ordered {dose.ordered}" if dose.ordered else "")),
+        "arithmetic": frame.arithmetic(dose) or frame.in_words(f"Ordered {dose.ordered}" if dose.ordered else ""),
         "facts": facts,
     }
 

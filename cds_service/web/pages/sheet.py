@@ -154,7 +154,7 @@ def result_page(sheet: Sheet, evaluation: Evaluation, response: Json, *, base: s
         base=base,
         before=in_short(before),
         after=in_short(after),
-        arithmetic=frame.in_words(after.dose.arithmetic),
+        arithmetic=frame.arithmetic(after.dose),
         findings=after.findings,
         missing=[_asked_still(one) for one in after.missing],
         given=[_said(item) for item in response["item"] if not _charted(item)],
