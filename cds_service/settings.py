@@ -313,7 +313,10 @@ class Settings(BaseSettings):
             if not Path(file).is_file():
                 raise SettingsError(f"{PREFIX}CONFIG_FILE: {file} is not there")
             try:
+                _check_aliases(Path(file))
                 sources.append(held := YamlConfigSettingsSource(settings_cls, yaml_file=file))
+            except OSError as error:
+                raise SettingsError(f"{PREFIX}CONFIG_FILE: {file} cannot be read ({error.strerror})") from None
             except (yaml.YAMLError, ValueError, TypeError) as error:
                 mark = getattr(error, "problem_mark", None)
                 where = f", line {mark.line + 1}" if mark else ""
@@ -434,6 +437,14 @@ def _unknown(names: Iterable[str], settings_cls: type[BaseSettings]) -> dict[str
             near = get_close_matches(name.lower(), sorted(known), 1)
             unknown[name] = f"is no setting; is {near[0]} meant?" if near else "is no setting"
     return unknown
+
+
+def _check_aliases(file: Path) -> None:
+    """Raise SettingsError for a configuration that repeats parts of itself: a few lines may come to any size."""
+    for event in yaml.parse(read_file(file), Loader=yaml.SafeLoader):
+        if isinstance(event, yaml.AliasEvent):
+            where = f", line {event.start_mark.line + 1}" if event.start_mark else ""
+            raise SettingsError(f"{PREFIX}CONFIG_FILE: {file}{where}: repeats (*) a part; write out what is meant")
 
 
 def _check_secrets(folder: Path, settings_cls: type[BaseSettings]) -> None:
