@@ -129,10 +129,16 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
     return Scan(chart, among, tuple(orders), tuple(foreign.values()), tuple(of_others), tuple(notes))
 
 
+def _holds_something(drafts: Mapping[str, Any] | None) -> bool:
+    """Whether drafts are not plainly none: anything but a Bundle without entries."""
+    return drafts is not None and bool(drafts) and bool(drafts.get("entry", drafts.get("resourceType") != "Bundle"))
+
+
 def plainly_none(call: HookCall) -> bool:
     """Whether every draft says in itself that it is for something else. Most calls do, and then need no chart."""
     drafts = call.request.draft_orders or {}
-    entries = drafts.get("entry", ()) if drafts.get("resourceType", "Bundle") == "Bundle" else None
+    whole = drafts.get("resourceType", "Bundle") == "Bundle" and ("entry" in drafts or not _holds_something(drafts))
+    entries = drafts.get("entry", ()) if whole else None
     drugs = [revision.drug for revision in call.library.newest]
     return isinstance(entries, list | tuple) and all(_is_plainly_other(entry, drugs) for entry in entries)
 
@@ -297,7 +303,7 @@ async def review(call: HookCall, options: CardOptions, selections: tuple[str, ..
         return fitting
 
     shown, explained = await judge_each(call, seen, options, told, on_orders.add_not_judged)
-    if not seen.chart.drafts and (call.request.draft_orders or {}).get("entry"):
+    if not seen.chart.drafts and _holds_something(call.request.draft_orders):
         unread = call.library.newest[0]
         card = no_draft_card(PolicyRef.of(unread), options, "The draft orders of the call could not be read.")
         shown += on_orders.beside([card], unread.drug.name)

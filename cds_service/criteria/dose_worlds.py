@@ -141,10 +141,11 @@ def _phase_paths(band: tuple[DoseRow, ...], question: Question) -> tuple[tuple[s
     options = [_phases(step, combination_row(band), question) for step in question.steps]
     if len(options) > 1 and any(len(o) > 1 for o in options):
         options = [o if len(o) == 1 else _phases_in_turn(question.steps, i) for i, o in enumerate(options)]
-    paths = product(*(tuple(p for p in o if p in phased) or tuple(sorted(p for p in phased if p)) for o in options))
-    return tuple(path for path in paths if (MAINTENANCE, COMBINATION) not in pairwise(path)) or (
-        tuple(product(*options))
+    paths = tuple(
+        product(*(tuple(p for p in o if p in phased) or tuple(sorted(filter(None, phased))) for o in options))
     )
+    # The combination does not come back, unless the order says that it does.
+    return tuple(path for path in paths if (MAINTENANCE, COMBINATION) not in pairwise(path)) or paths
 
 
 def _phases_in_turn(steps: Sequence[Step], place: int) -> tuple[str, ...]:
@@ -224,11 +225,10 @@ def _partner(
     partner = next((partners[p] for p in phases if p in partners), None)
     any_partner = partner or next(iter(partners.values()))
     found = next((c for c in question.companions or () if c.name == any_partner.drug), None)
-    over = _amount_above(any_partner, found, kg)
-    above = f"{any_partner.drug} {over} is above {any_partner.cap}"
+    above = _above(any_partner, found, kg)
     if partner is None:
         # Rows without a partner ask for none. One that is ordered all the same, as its last dose is, keeps the cap.
-        return (Outcome.NOT_MET, above) if over is not None and number is not None else (Outcome.MET, "")
+        return (Outcome.NOT_MET, above) if above and number is not None else (Outcome.MET, "")
     if found is None:
         if question.companions is not None and question.companions_closed:
             return Outcome.NOT_MET, f"the regimen is recorded without {partner.drug}"
@@ -237,16 +237,17 @@ def _partner(
         return Outcome.MET, f"given with {partner.drug}"
     if not found.amounts:
         return Outcome.UNDOCUMENTED, f"the amount of {partner.drug} is not recorded"
-    if over is not None:
+    if above:
         return Outcome.NOT_MET, above
     most = max(found.amounts, key=lambda amount: amount.at(kg))
     less = f", less than {partner.cap}" if most.at(kg) < partner.cap.at(kg) else ""
     return Outcome.MET, f"given with {partner.drug} {most}{less}"
 
 
-def _amount_above(partner: Partner, found: Companion | None, kg: Decimal) -> Amount | None:
-    """An amount of the partner that is recorded and above the cap."""
+def _above(partner: Partner, found: Companion | None, kg: Decimal) -> str:
+    """Which recorded amount of the partner is above its cap, in words; empty where none is."""
     if found is None or partner.cap is None:
-        return None
+        return ""
     cap = partner.cap.at(kg)
-    return next((amount for amount in found.amounts if amount.at(kg) > cap), None)
+    over = next((amount for amount in found.amounts if amount.at(kg) > cap), None)
+    return "" if over is None else f"{partner.drug} {over} is above {partner.cap}"

@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from cds_service.evidence import Absence
 from cds_service.facts.claims import Claim
 from cds_service.facts.condition_status import PROVISIONAL, REFUTED, is_past, verification
 from cds_service.facts.earlier import begun_by, days_of, is_of_earlier, last_day
@@ -211,7 +212,7 @@ def _asked_if_history(concept: Concept, diagnosis: Diagnosis) -> Diagnosis:
     """A diagnosis whose other code says that it is one of the past (Z85), which contradicts the first."""
     if diagnosis.settled and any(c.system == ICD10 and c.code.upper().startswith("Z85") for c in concept.codings):
         why = "its codes name the disease and a history of it"
-        return replace(diagnosis, settled=False, why=why, ask=("indication",))
+        return replace(diagnosis, settled=False, why=why, ask=("indication",), cause=Absence.CONFLICTING)
     return diagnosis
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.criteria.dose_steps import steps_of
 from cds_service.criteria.quantity import Companion
@@ -53,12 +53,12 @@ ACTIVE = frozenset({"active", "draft", ""})
 def read(reading: Reading) -> dict[str, AnyFact]:
     """Companions, whether the combination is ordered with this order, and the number of the tremelimumab dose."""
     chart = reading.chart
-    since = _since(reading)
+    course = _course(reading)
     others, doubtful = _others(reading)
-    belonging = [(use, _belongs(use, reading, since)) for use in others]
+    belonging = [(use, _belongs(use, reading, course)) for use in others]
     found = [use for use, belongs in belonging if belongs]
     unsure = [use for use, belongs in belonging if belongs is None]
-    unsure += [use for use in doubtful if _belongs(use, reading, since) is not False]
+    unsure += [use for use in doubtful if _belongs(use, reading, course) is not False]
     facts: dict[str, AnyFact] = {}
     if found:
         companions = _joined(found)
@@ -78,7 +78,7 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     chemotherapy = [use for use in found if use.name in CHEMOTHERAPY and _ordered_now(use, reading)]
     if chemotherapy:
         facts["combination_ordered_now"] = Known(value=True, evidence=tuple(use.evidence for use in chemotherapy))
-    facts |= _completed(reading, found, [*others, *doubtful], unsure, since)
+    facts |= _completed(reading, found, [*others, *doubtful], unsure, course.since)
     facts |= _number(reading, others, doubtful)
     return facts
 
@@ -96,19 +96,23 @@ def _others(reading: Reading) -> tuple[list[Use], list[Use]]:
     return sure, doubtful
 
 
-def _since(reading: Reading) -> date:
-    """The day from which drugs given belong to this regimen: the first dose of the drug, else two cycles ago."""
-    first = _first_dose(reading)
-    return reading.order_day - RECENT if first is None else first - timedelta(days=7)
+class _Course(NamedTuple):
+    """The regimen in time: since when drugs given belong to it, and before when an active order is a forgotten one."""
+
+    since: date
+    forgotten: date
 
 
-def _first_dose(reading: Reading) -> date | None:
+def _course(reading: Reading) -> _Course:
+    """By the first dose of the drug; before one, by the day of the order."""
     mine = [use for use in of_drug(reading.chart, reading.drug) if use.was_given and use.first is not None]
     ours = [use.first for use in mine if use.first is not None and whose(reading, use.resource.raw) is Whose.OURS]
-    return min(ours, default=None)
+    first = min(ours, default=None)
+    since = reading.order_day - RECENT if first is None else first - timedelta(days=7)
+    return _Course(since, (first or reading.order_day) - FORGOTTEN)
 
 
-def _belongs(use: Use, reading: Reading, since: date) -> bool | None:
+def _belongs(use: Use, reading: Reading, course: _Course) -> bool | None:
     """Whether a drug is a companion; None for one that may be, of which the record does not show it."""
     if use.kind is Kind.DRAFTED:
         return use.status not in {"cancelled", "stopped", "completed"}
@@ -120,17 +124,12 @@ def _belongs(use: Use, reading: Reading, since: date) -> bool | None:
             if intent == "proposal" or _reported(use):
                 return False
             # An option is a part of a set of requests, and no request of its own.
-            return None if intent == "option" or use.last is None or _is_long_before(use.last, reading) else True
-        return use.status == "completed" and use.last is not None and since <= use.last <= reading.order_day
+            return None if intent == "option" or use.last is None or use.last < course.forgotten else True
+        return use.status == "completed" and use.last is not None and course.since <= use.last <= reading.order_day
     if use.kind is Kind.STATED and use.status == "active":
         day = use.last or use.first
-        return None if day is not None and _is_long_before(day, reading) else True
-    return use.last is not None and since <= use.last <= reading.order_day
-
-
-def _is_long_before(day: date, reading: Reading) -> bool:
-    """Whether a day lies so long before the regimen that what is still called active then was perhaps never closed."""
-    return day < (_first_dose(reading) or reading.order_day) - FORGOTTEN
+        return None if day is not None and day < course.forgotten else True
+    return use.last is not None and course.since <= use.last <= reading.order_day
 
 
 def _is_draft_of_the_chart(reading: Reading) -> bool:

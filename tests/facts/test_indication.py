@@ -583,7 +583,7 @@ def test_a_history_beside_the_code_of_a_tumour_is_asked_about():
     adenocarcinoma = {"url": HISTOLOGY, "valueCodeableConcept": concept(SNOMED, "35917007")}
     for asked in (_mapped(NSCLC, "Z85.118"), _mapped("C34.90", "Z85.118")):
         (found,) = value(facts(condition(asked, extension=[adenocarcinoma]))["indication"])
-        assert (found.disease, found.settled) == ("nsclc", False)
+        assert (found.disease, found.settled, found.cause) == ("nsclc", False, Absence.CONFLICTING)
         assert "history" in found.why
 
 

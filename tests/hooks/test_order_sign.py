@@ -411,6 +411,8 @@ async def test_drafts_that_nobody_can_read_are_no_all_clear(posted: Callable[...
     assert "no draft order could be read from this call, so nothing was checked" in card["summary"]
     body["context"]["draftOrders"]["entry"] = []
     assert (await posted(body))["cards"] == []
+    body["context"]["draftOrders"] = {"orders": entry}
+    assert "no draft order could be read" in (await posted(body))["cards"][0]["summary"]
 
 
 async def test_a_draft_without_its_type_is_read_as_what_alone_it_can_be(posted: Callable[..., Any]) -> None:
