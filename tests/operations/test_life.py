@@ -350,6 +350,11 @@ def test_a_worker_that_is_killed_is_replaced(tmp_path: Path) -> None:
         replaced(service)
 
 
+def told(service: Service, event: str) -> int:
+    """How often the workers told it. A line of which only a part is written counts the next time."""
+    return service.log.read_bytes().count(b'"event":"%s"' % event.encode())
+
+
 def replaced(service: Service) -> None:
     """Kill a worker, and wait until it has its successor."""
     service.until(lambda: len(service.workers()) == 2)
@@ -366,9 +371,11 @@ def test_a_worker_that_starts_later_judges_by_the_policy_that_took_over_meanwhil
     with Service(tmp_path, workers=2, policy_folder=folder) as service:
         first = service.ready()["policies"]
         service.change(document, f"{good}\n# reviewed\n", lambda answer: bool(answer["policies"] != first))
+        service.until(lambda: told(service, "reloaded") == 2)  # /ready speaks for whichever worker answers it
         replaced(service)  # the parent looks before it does that: what follows is not all that it ever sees
         second = service.ready()["policies"]
         service.change(document, good.replace("cite:", "sight:"), lambda answer: "alarms" in answer)
+        service.until(lambda: told(service, "reload refused") == 2)
         for _ in range(2):
             replaced(service)
         answers = [service.ready() for _ in range(20)]

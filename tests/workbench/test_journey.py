@@ -705,7 +705,7 @@ def test_a_dismissed_card_leaves_its_finding_and_stays_away_when_the_window_chan
     assert headline(page) == "Needs documentation"
     with page.expect_response("**/workbench/evaluate"):
         page.set_viewport_size({"width": 1000, "height": 900})
-    page.wait_for_function("document.querySelector('svg.picture').clientWidth < 660")
+    page.wait_for_function("() => document.querySelector('svg.picture').clientWidth < 660")
     assert page.locator("article.card").count() == 0
 
 
@@ -716,7 +716,7 @@ def test_a_window_that_changes_keeps_what_was_chosen_on_a_card(page):
     page.focus("[data-reason]")
     with page.expect_response("**/workbench/evaluate"):
         page.set_viewport_size({"width": 1000, "height": 900})
-    page.wait_for_function("document.querySelector('svg.picture').clientWidth < 660")
+    page.wait_for_function("() => document.querySelector('svg.picture').clientWidth < 660")
     assert page.input_value("[data-reason]") == "evidence"
     assert page.evaluate("document.activeElement.matches('[data-reason]')")
 
