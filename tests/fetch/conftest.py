@@ -35,7 +35,7 @@ class FhirServer:
         return f"http://127.0.0.1:{self.port}/{mode}"
 
     def _ask(self, what: str) -> Any:
-        with urlopen(f"http://127.0.0.1:{self.port}/{what}", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{self.port}/{what}", timeout=30) as answer:
             return json.loads(answer.read())
 
     def seen(self) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from cds_service.settings import Settings
 from cds_service.web import wire
 from cds_service.web.limits import Rates
 from tests.bodies import SIGN, call
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,7 +62,7 @@ def head(length: int, *more: str) -> bytes:
 
 async def answered(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
     """One answer: status, headers, body."""
-    lines = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).decode().split("\r\n")
+    lines = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).decode().split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:]) if name}
     return int(lines[0].split()[1]), headers, await reader.readexactly(int(headers.get("content-length", "0")))
 
@@ -76,8 +77,9 @@ async def said(port: int, *parts: bytes | float) -> tuple[int, dict[str, str], b
             else:
                 writer.write(part)
         answer = await answered(reader)
+        closing = answer[1].get("connection") == "close"
         try:
-            closed = await asyncio.wait_for(reader.read(1), 0.2) == b""
+            closed = await asyncio.wait_for(reader.read(1), 60 if closing else 0.1) == b""
         except TimeoutError:
             closed = False
     finally:
@@ -90,6 +92,7 @@ async def test_a_slow_body_is_408_and_the_connection_goes() -> None:
         status, _, body, closed = await said(port, head(len(BODY)), BODY[:10], 0.1, BODY[10:20])
         assert (status, closed) == (408, True)
         assert OperationOutcome.model_validate_json(body)
+    async with serving(create_app(Settings.load(body_seconds=30))) as port:
         status, _, _, closed = await said(port, head(len(BODY)), BODY[:10], 0.1, BODY[10:])
         assert (status, closed) == (200, False)
 
@@ -102,15 +105,18 @@ async def test_a_body_over_the_limit_is_413_before_it_was_sent() -> None:
 
 async def test_overload_is_503_at_once_with_retry_after_and_probes_answer() -> None:
     release = asyncio.Event()
+    begun = 0
 
     async def handle(call: Any) -> CdsResponse:
+        nonlocal begun
+        begun += 1
         await release.wait()
         return CdsResponse()
 
     service = CdsService("durvalumab-order-sign", "order-sign", "t", "d", (), handle)
     async with serving(create_app(Settings.load(most_calls=2), [service])) as port:
         held = [asyncio.ensure_future(said(port, head(len(BODY)), BODY)) for _ in range(2)]
-        await asyncio.sleep(0.1)
+        await until(lambda: begun == 2)
         status, headers, body, closed = await said(port, head(len(BODY)))  # refused before its body is read
         assert (status, headers["retry-after"], closed) == (503, "1", True)
         assert OperationOutcome.model_validate_json(body)
@@ -165,7 +171,7 @@ async def test_a_head_that_does_not_come_is_not_waited_for(monkeypatch: pytest.M
         if beginning.startswith(b"GET /health"):
             assert (await answered(reader))[0] == 200
         assert (await answered(reader))[0] == 408
-        assert await asyncio.wait_for(reader.read(1), 1) == b""
+        assert await asyncio.wait_for(reader.read(1), 60) == b""
         writer.close()
 
 
@@ -241,7 +247,7 @@ async def test_a_client_that_has_said_all_it_will_say_is_answered(calls: int) ->
             status, _, body = await answered(reader)
             assert status == 200
             assert json.loads(body)["cards"]
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), 60) == b""
         writer.close()
 
 
@@ -250,7 +256,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_is_not_waited_for(
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head(len(BODY) + 1) + BODY)
         writer.write_eof()
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), 60) == b""
         writer.close()
 
 
@@ -270,9 +276,7 @@ async def test_clients_that_never_read_keep_nobody_out() -> None:
     edge = create_app(Settings.load(record=False, most_calls=2))
     async with serving(edge) as port:
         idle = [who_never_reads(port) for _ in range(4)]
-        async with asyncio.timeout(10):
-            while edge.life.in_flight < 4:  # noqa: ASYNC110  (each stands still over an answer that finds no room)
-                await asyncio.sleep(0.01)
+        await until(lambda: edge.life.in_flight == 4)  # each stands still over an answer that finds no room
         status, *_ = await said(port, head(len(BODY)) + BODY)
         assert status == 200
         for client in idle:
@@ -284,11 +288,8 @@ async def test_a_client_that_never_reads_is_cut_off(monkeypatch: pytest.MonkeyPa
     edge = create_app(Settings.load(record=False))
     async with serving(edge) as port:
         with who_never_reads(port) as client:
-            async with asyncio.timeout(10):
-                while edge.life.in_flight == 0:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
-                while edge.life.in_flight:  # noqa: ASYNC110
-                    await asyncio.sleep(0.01)
+            await until(lambda: edge.life.in_flight > 0)
+            await until(lambda: edge.life.in_flight == 0)
             client.setblocking(False)
             received = 0
             with contextlib.suppress(ConnectionResetError):
@@ -313,7 +314,7 @@ async def test_who_waits_to_be_let_in_when_listening_ends_is_answered(monkeypatc
     statuses = []
     for one in waiting:
         with one:
-            one.settimeout(5)
+            one.settimeout(60)
             statuses.append(one.recv(12))
     assert statuses == [b"HTTP/1.1 200"] * 40
 
@@ -345,7 +346,7 @@ def test_who_waits_to_be_let_in_is_answered_however_much_there_is_to_do(monkeypa
             monkeypatch.setattr(server, "on_tick", told_to_end)
         for one in waiting:
             with one:
-                one.settimeout(5)
+                one.settimeout(60)
                 statuses.append(one.recv(12))
 
     uvloop.run(told_to_end_while_many_knock_and_much_is_to_do())

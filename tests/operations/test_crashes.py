@@ -78,7 +78,7 @@ def test_a_killed_store_and_killed_workers_lose_nothing_in_postgresql(tmp_path: 
         settings = {"record_url": postgres.url, "record_secret": SECRET, "record_when_away": when_away}
         with Service(tmp_path, workers=2, **settings) as service:
             load = asyncio.run(crash(service, kill))
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while list((tmp_path / "data" / "spool").glob("*.jsonl")) and time.monotonic() < deadline:
                 if not any(file.stat().st_size for file in (tmp_path / "data" / "spool").glob("*.jsonl")):
                     break

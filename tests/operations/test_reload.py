@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import pytest
 
 from cds_service.reload import Reloadable
 from cds_service.web.life import Life
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,12 +37,7 @@ async def test_a_crash_on_a_signal_is_told_and_the_next_file_is_read(
 ) -> None:
     caplog.set_level(logging.INFO, logger="cds_service")
     life.refresh_soon()
-    await asyncio.wait_for(_read(life), 5)
+    await until(lambda: life.watched[1]() != "old")
     assert [one() for one in life.watched] == ["old", "new"]
     assert [record.getMessage() for record in caplog.records] == ["reload crashed", "reloaded"]
     await life.end()
-
-
-async def _read(life: Life) -> None:
-    while life.watched[1]() == "old":  # noqa: ASYNC110  (nobody signals it)
-        await asyncio.sleep(0.01)

@@ -24,6 +24,7 @@ from cds_service.record.store import StoreUnavailableError
 from cds_service.record.verify import verify
 from cds_service.record.writer import Writer
 from tests.record.cases import NOON, decision, entries, feedback_body
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -101,10 +102,7 @@ async def test_what_was_spooled_is_replayed_when_the_store_is_back(moody: Moody,
     assert writer.spool_bytes > 0
     assert writer.state.away
     moody.away = False
-    for _ in range(60):
-        await asyncio.sleep(0.1)
-        if not writer.spool_bytes:
-            break
+    await replayed(writer)
     assert ids(moody) == [early.id, late.id]
     assert [(row.id, card is not None) for row, card in moody.feedback()] == [(said[0].id, True)]
     assert moody.evaluation("key") == b"\x00sealed"
@@ -204,7 +202,7 @@ async def test_a_spool_file_with_what_is_no_row_is_set_aside_and_holds_up_nobody
     file.write_bytes(b"\n".join([*strange, file.read_bytes()]) + b'["cut')
     writer = Writer(moody, spool)
     row = decision()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await writer.write((row,))
     writer.close()
     assert {stored.decision.id for stored in moody.decisions()} == {left.id, row.id}
@@ -249,7 +247,7 @@ async def test_lines_of_a_spool_with_values_that_no_column_holds_are_set_aside(
     assert len(wrong) > 100
     file.write_bytes(b"\n".join([*wrong, *lines, b""]))
     writer = Writer(store, Spool(folder, 10_000_000))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await writer.write((decision(),))
     writer.close()
     assert (writer.state.away, writer.state.spooled, writer.state.replayed) == ("", 0, len(whole))
@@ -314,9 +312,7 @@ def stuck(tmp_path: Path, keys: Keys) -> Iterator[Stuck]:
 
 
 async def replayed(writer: Writer) -> None:
-    async with asyncio.timeout(20):
-        while writer.spool_bytes or writer.state.away:  # noqa: ASYNC110  (a thread does it, which signals nobody)
-            await asyncio.sleep(0.02)
+    await until(lambda: not writer.spool_bytes and not writer.state.away)
 
 
 async def test_calls_are_answered_while_the_store_stands_still_and_each_row_is_stored_once(
@@ -326,7 +322,7 @@ async def test_calls_are_answered_while_the_store_stands_still_and_each_row_is_s
     wanted = [decision() for _ in range(12)]
     await writer.write((wanted[0],))
     stuck.free.clear()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await writer.write((wanted[1],))  # in the store's hands
         assert writer.state.away
         await asyncio.gather(*(writer.write((one,)) for one in wanted[2:7]))
@@ -356,7 +352,7 @@ async def test_calls_wait_neither_for_the_opening_of_the_store_nor_for_a_replay(
     stuck.held = {held}
     stuck.free.clear()
     writer = Writer(stuck, spool)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await writer.write((row,))
         assert ids(stuck) == []
         stuck.free.set()
@@ -373,7 +369,7 @@ async def test_a_site_that_refuses_does_so_while_the_store_stands_still(
     monkeypatch.setattr("cds_service.record.writer.PATIENCE", {"refuse": 0.2})
     writer = Writer(stuck, spool, "refuse")
     stuck.free.clear()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         for _ in range(2):
             with pytest.raises(RecordUnavailableError):
                 await writer.write((decision(),))
@@ -391,7 +387,7 @@ async def test_a_writer_that_ends_while_the_store_stands_still_keeps_what_waits(
     waiting = [asyncio.ensure_future(writer.write((decision(),))) for _ in range(3)]
     await asyncio.sleep(0)
     closing = asyncio.ensure_future(asyncio.to_thread(writer.close))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await asyncio.gather(*waiting)
         stuck.free.set()
         await closing
@@ -417,7 +413,7 @@ async def test_whatever_happens_to_the_writer_a_call_gets_its_answer(
 ) -> None:
     monkeypatch.setattr(spool, "waiting", lambda: 1 / 0)
     writer = Writer(moody, spool)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await writer.write((decision(),))
     assert writer.state.spooled == 1
     writer.close()

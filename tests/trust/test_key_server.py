@@ -23,6 +23,7 @@ from cds_service.trust.replay import InProcess
 from cds_service.trust.tokens import Verifier
 from tests.bodies import SIGN, call
 from tests.minting import CALLED, ISSUER, Signing, ec_key, production, public, token
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -80,9 +81,7 @@ class Site:
 
     async def read(self, times: int) -> None:
         """Wait until sets were asked for so often."""
-        async with asyncio.timeout(30):
-            while len(self.readings) < times:  # noqa: ASYNC110  (nobody signals it)
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.readings) >= times)
 
 
 @asynccontextmanager
