@@ -165,19 +165,21 @@ class DoseWithin:
     """The order's dose lies within the rows of the setting. ``setting`` None: the rows hold for the whole pathway.
 
     ``by_citation`` holds the rows by their citation, each with a label: rows that share one are one finding.
+    ``note`` is what a reader of the rows has to know beside them, and decides nothing.
     """
 
     rows: tuple[DoseRow, ...]
     setting: str | None = None
     by_citation: tuple[tuple[str, str, tuple[DoseRow, ...]], ...] = ()
+    note: str = ""
 
     @classmethod
-    def of(cls, rows: tuple[DoseRow, ...], setting: str | None) -> DoseWithin:
+    def of(cls, rows: tuple[DoseRow, ...], setting: str | None, note: str = "") -> DoseWithin:
         """The rows with their labels."""
         cites = dict.fromkeys(row.cite for row in rows)
         groups = [(cite, tuple(row for row in rows if row.cite == cite)) for cite in cites]
         labelled = tuple((cite, " or ".join(dict.fromkeys(r.shown for r in group)), group) for cite, group in groups)
-        return cls(rows, setting, labelled)
+        return cls(rows, setting, labelled, note)
 
 
 Clause = FactTest | Companions | AllOf | AnyOf | Given | Unclear | Attached | DoseWithin

@@ -105,17 +105,19 @@ class Build:
             if not written.cite:
                 self.source.problem((*loc, "criteria", i), f"a criterion of {word.section} has no citation")
         tables: dict[str | None, tuple[DoseRow, ...]] = {}
+        notes: dict[str | None, str] = {}
         for criterion in criteria:
             for within in criterion.dose_tables:
                 if within.setting in tables:
                     self.source.problem(loc, f"{word.section} has two dose tables for {within.setting}")
                 tables[within.setting] = within.rows
+                notes[within.setting] = within.note
         for i, approval in enumerate(word.approval):
             if approval.less is not None and approval.less not in FACTS:
                 self.source.problem((*loc, "approval", i), _unknown_fact(approval.less))
             elif approval.less is not None and FACTS[approval.less].kind not in _NUMBERS:
                 self.source.problem((*loc, "approval", i), f"{approval.less} is no number; nothing can be taken off")
-        return Pathway(word.section, word.request, word.disease, word.label, word.approval, criteria, tables)
+        return Pathway(word.section, word.request, word.disease, word.label, word.approval, criteria, tables, notes)
 
     def criterion(self, word: CriterionWord, loc: Loc) -> Criterion:
         """A criterion with everything below it."""
@@ -154,7 +156,7 @@ class Build:
             known = ", ".join(self.word.settings)
             self.source.problem((*loc, "setting"), f"unknown setting {word.setting!r}; known are {known}")
         rows = tuple(_row(row) for row in word.dose_within or ())
-        return DoseWithin.of(rows, word.setting)
+        return DoseWithin.of(rows, word.setting, word.table_note)
 
     def _known_fact(self, name: str | None, loc: Loc) -> None:
         if name is not None and name not in FACTS:

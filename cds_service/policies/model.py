@@ -83,6 +83,7 @@ class CriterionWord(Word):
 
     setting: str | None = None
     dose_within: tuple[RowWord, ...] | None = Field(default=None, min_length=1)
+    table_note: str = ""
 
     attached: str | None = None
     unclear: str | None = None
@@ -101,6 +102,9 @@ class CriterionWord(Word):
             raise ValueError(msg)
         if (self.given is None) != (self.then is None):
             msg = "given and then go together"
+            raise ValueError(msg)
+        if self.table_note and self.dose_within is None:
+            msg = "a table_note goes with dose_within"
             raise ValueError(msg)
         if self.cite and not self.label:
             msg = f"{self.cite} has no label"

@@ -223,6 +223,10 @@ def _dose_table(pathway: Pathway) -> Iterator[str]:
                 f"| {row.cycles or ''} | {partner_of(row)} |"
             )
     yield ""
+    for setting, note in pathway.table_notes.items():
+        if note:
+            yield f"{setting}: {note}" if setting else note
+            yield ""
 
 
 def _criterion(criterion: Criterion, titles: Titles, depth: int) -> Iterator[str]:

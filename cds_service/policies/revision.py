@@ -30,7 +30,7 @@ class InForce:
 
 @dataclass(frozen=True, slots=True)
 class Pathway:
-    """The criteria of one section, with its dose tables by setting."""
+    """The criteria of one section, with its dose tables by setting, and what is to be known beside a table."""
 
     section: str
     request: str
@@ -39,6 +39,7 @@ class Pathway:
     approval: tuple[ApprovalWord, ...]
     criteria: tuple[Criterion, ...]
     tables: Mapping[str | None, tuple[DoseRow, ...]]
+    table_notes: Mapping[str | None, str]
 
 
 @dataclass(frozen=True, slots=True)

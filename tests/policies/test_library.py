@@ -102,7 +102,8 @@ def test_without_the_only_row_of_a_band_and_phase_the_policy_does_not_load(row: 
         ("revision: 2022-12-02\n", "revision: soon\n", "revision"),
         ("at_most: 12}\n            - all:\n                - {fact: months_less_holds, at_most: 12}", "at_most: twelve}\n            - all:\n                - {fact: months_less_holds, at_most: 12}", "at_most"),
         ("limit: 10 mg/kg, every: 2 weeks}\n              - {cite: I.A.5.a.ii, weight: \">= 30 kg\", limit: 1500 mg,", "limit: 10 mg/m2, every: 2 weeks}\n              - {cite: I.A.5.a.ii, weight: \">= 30 kg\", limit: 1500 mg,", "is no amount"),
-        ("            setting: stage II-III\n            dose_within:", "            setting: stage V\n            dose_within:", "unknown setting 'stage V'"),
+        ("            setting: stage II-III\n            table_note:", "            setting: stage V\n            table_note:", "unknown setting 'stage V'"),
+        ("- {cite: I.A.3, label: Adult,", "- {cite: I.A.3, label: Adult, table_note: Adults,", "a table_note goes with dose_within"),
         ("- cite: I.A.2\n        label: An oncologist prescribes or was consulted\n", "- cite: I.A.2\n        label: An oncologist prescribes or was consulted\n        unclear: too\n", "exactly one clause"),
         ("- {cite: I.A.3, label: Adult, fact: age, at_least: 18}", "- {label: Adult, fact: age, at_least: 18}", "a criterion of I.A has no citation"),
         ("- {cite: I.A.3, label: Adult,", "- {cite: I.A.3,", "I.A.3 has no label"),
@@ -454,6 +455,7 @@ def test_every_dose_row_is_on_the_rendered_page() -> None:
                 assert any(
                     row.cite in line and str(row.cap) in line and str(row.band) in line for line in page.splitlines()
                 )
+    assert "stage II-III: At most 12 months of therapy in total (II.A.2)." in page
 
 
 def test_a_mounted_config_map_holds_every_policy_once(tmp_path: Path) -> None:

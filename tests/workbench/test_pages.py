@@ -97,6 +97,7 @@ async def test_the_policy_page_shows_every_row_section_and_reading(client):
     document = REVISION.document
     texts = [note.text for note in document.notes] + [line.note for line in document.lines_of_business.values()]
     texts += [document.other_line_of_business, *document.other_policies.values(), "50 mg/mL"]
+    texts += [note for pathway in REVISION.pathways for note in pathway.table_notes.values()]
     texts += [partner for partners in document.listed_partners.histology.values() for partner in partners]
     for referral in document.referrals:
         change = referral.label_change
@@ -143,7 +144,7 @@ def test_a_row_is_tried_at_a_weight_that_it_is_for(tmp_path):
     file = tmp_path / "other.yaml"
     file.write_text(text)
     revision = load_revision(file)
-    (_, rows), *_ = policy._pathway(revision.pathways[0], revision)["tables"]
+    (_, rows, _), *_ = policy._pathway(revision.pathways[0], revision)["tables"]
     assert [re.search(r"weight=(\d+)", row["tries"][0][1])[1] for row in rows] == ["10", "70", "80"]
 
 

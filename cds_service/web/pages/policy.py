@@ -66,7 +66,9 @@ def policy_page(request: Request, revisions: Sequence[Revision]) -> Response:
 
 def _pathway(pathway: Pathway, revision: Revision) -> dict[str, Any]:
     tables = [
-        (setting, _rows(pathway, setting, rows, revision.drug)) for setting, rows in pathway.tables.items() if rows
+        (setting, _rows(pathway, setting, rows, revision.drug), pathway.table_notes[setting])
+        for setting, rows in pathway.tables.items()
+        if rows
     ]
     named = ("phase", "cycles", "partner")  # a column of which no table of the section has anything is left out
     return {
@@ -74,7 +76,7 @@ def _pathway(pathway: Pathway, revision: Revision) -> dict[str, Any]:
         "label": pathway.label,
         "approval": approval(pathway, titles_of(revision)),
         "tables": tables,
-        "columns": {name: any(row[name] for _, rows in tables for row in rows) for name in named},
+        "columns": {name: any(row[name] for _, rows, _ in tables for row in rows) for name in named},
         "criteria": [outline(criterion, revision) for criterion in pathway.criteria],
     }
 
