@@ -240,6 +240,9 @@ class _Judging:
         if dose.weight is not None:
             self.notes += dose.weight.notes
             self.notes += _unusual_weight(dose.weight.kg, self.facts)
+        elif dose.weights and dose.verdict is not Verdict.UNDETERMINED:
+            differing = " and ".join(f"{plain(weight.kg)} kg" for weight in dose.weights)
+            self.notes.append(f"The record gives several body weights ({differing}); the dose is judged alike at each.")
         return Assessment(
             order=self.order,
             policy=PolicyRef.of(self.revision),

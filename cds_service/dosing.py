@@ -64,7 +64,7 @@ def _shown(order: tuple[Step, ...]) -> str:
 def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[Step, ...]) -> DoseJudgement:
     """Judge the order's steps by the pathway's dose tables, in every possible setting."""
     settings: list[str | None] = []
-    context = Context(facts)
+    context, weight = Context(facts), facts["weight_kg"]
     for setting in pathway.tables:
         outcome = Outcome.UNDOCUMENTED
         if setting is not None:
@@ -76,8 +76,9 @@ def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[
             settings.append(setting)
     question = Question(
         steps=order,
-        weight=facts.value("weight_kg"),
+        weight=weight.value if isinstance(weight, Known) else None,
         settings=tuple(settings),
+        weights=weight.rivals if isinstance(weight, Unknown) else (),
         combination_completed=facts.value("prior_combination_completed"),
         combination_now=bool(facts.value("combination_ordered_now")),
         companions=facts.value("combination_drugs"),
@@ -161,7 +162,7 @@ def _could_follow(judged: StepJudgement) -> tuple[DoseRow, ...]:
 
 def _arithmetic(judgement: DoseJudgement, step: Step) -> str:
     """The limit and the order in words and numbers; where rows with different numbers are possible, each of them."""
-    weight, shown = judgement.question.weight, step.shown
+    shown = step.shown
     row = judgement.deciding[0].row
     rows: tuple[_Numbers, ...] = ((row.cap.mg, row.cap.mg_per_kg, row.every_days, None),)
     possible = {id(one): one for judged in judgement.deciding for one in _could_follow(judged)}
@@ -170,7 +171,13 @@ def _arithmetic(judgement: DoseJudgement, step: Step) -> str:
         if len(different) > 1:
             rows = tuple([(*numbers, phase) for numbers, phase in different.items()])
     words = _calculation if len(shown) <= LONGEST else _calculation.__wrapped__
-    return words(rows, step.known_amount, shown, None if weight is None else weight.kg)
+    said = [words(rows, step.known_amount, shown, kg) for kg in _kilograms(judgement.question) or (None,)]
+    return "; or ".join(dict.fromkeys(said))
+
+
+def _kilograms(question: Question) -> tuple[Decimal, ...]:
+    """The body weight; those of which one has to be right, where they contradict each other; none if unknown."""
+    return tuple([weight.kg for weight in question.weights]) if question.weight is None else (question.weight.kg,)
 
 
 @lru_cache(maxsize=1024)
@@ -208,7 +215,6 @@ def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...
         if question.settings:
             return f"Ordered {shown}; no row of the dose table could be chosen"
         return f"Ordered {shown}; the recorded disease setting has no row in the dose table"
-    weight = question.weight
     if judgement.verdict is Verdict.UNDETERMINED:
         names = ", ".join(dict.fromkeys(f"{m.fact} ({CAUSES[m.absence]})" for m in missing))
         rows = ", ".join(judgement.open_rows)
@@ -226,7 +232,8 @@ def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...
     if judgement.summary.row is None and len(judgement.worlds) > 1:
         text = f"Ordered {step.shown}; {words} in every row that is possible ({', '.join(judgement.open_rows)})"
     else:
-        at = f" at {plain(weight.kg)} kg{cited(facts['weight_kg'].evidence)}" if weight else ""
+        kgs = " or ".join(f"{plain(kg)} kg" for kg in _kilograms(question))
+        at = f" at {kgs}{cited(facts['weight_kg'].evidence)}" if kgs else ""
         text = f"{judged.row.cite}: {_arithmetic(judgement, step)}{at}; {words}"
         if judged.after_cycles is not None:
             text += f"; {_beyond(judged.after_cycles)}"
@@ -248,7 +255,7 @@ def dose_assessment(judgement: DoseJudgement, missing: tuple[Missing, ...] = ())
     question_steps = judgement.question.steps
     shown = _shown(question_steps)
     if not judgement.worlds:
-        return DoseAssessment(Verdict.UNDETERMINED, shown, weight=weight)
+        return DoseAssessment(Verdict.UNDETERMINED, shown, weight=weight, weights=judgement.question.weights)
     phases: tuple[PhaseDose, ...] = ()
     if len(question_steps) > 1:
         phases = tuple(
@@ -278,6 +285,7 @@ def dose_assessment(judgement: DoseJudgement, missing: tuple[Missing, ...] = ())
         limit_mg_per_kg=summary.limit_mg_per_kg,
         row=summary.row,
         weight=weight,
+        weights=judgement.question.weights,
         phases=phases,
         arithmetic=arithmetic,
         open_rows=judgement.open_rows,

@@ -85,13 +85,15 @@ class Known(Generic[T_co]):
 class Unknown:
     """A fact without a usable value: the cause, where it was looked for, and what was found instead.
 
-    ``asks`` names the facts that would settle it, where those are not the fact itself.
+    ``asks`` names the facts that would settle it, where those are not the fact itself. ``rivals`` are the values that
+    contradict each other, where one of them has to be right: what is the same with each of them does not hang on it.
     """
 
     absence: Absence
     looked_for: str = ""
     evidence: tuple[Evidence, ...] = ()
     asks: tuple[str, ...] = ()
+    rivals: tuple[Any, ...] = ()
 
 
 Fact = Known[T] | Unknown

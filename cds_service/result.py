@@ -78,7 +78,8 @@ class DoseAssessment:
     exactly one regimen of the policy fits weight, setting and phase for certain. ``ordered_mg`` is the amount that was
     judged, in mg, where it is known; ``allowed`` the regimens of the weight band and phase that decided, in the
     policy's order (empty where several are still possible). ``partner_because`` says how the row's partner drug is over
-    what the row allows, empty where it is not. ``after_cycles``: the maintenance row decides because so many cycles of
+    what the row allows, empty where it is not. ``weights`` are those that contradict each other, where ``weight``
+    is not known for that. ``after_cycles``: the maintenance row decides because so many cycles of
     the combination are exceeded. ``unsettled`` are the facts that keep the verdict undetermined, also where no
     criterion asks for them.
     """
@@ -89,6 +90,7 @@ class DoseAssessment:
     limit_mg_per_kg: Decimal | None = None
     row: str | None = None
     weight: Weight | None = None
+    weights: tuple[Weight, ...] = ()
     phases: tuple[PhaseDose, ...] = ()
     arithmetic: str = ""
     open_rows: tuple[str, ...] = ()

@@ -128,15 +128,15 @@ def _judged_together(question: Question, worlds: tuple[World, ...]) -> DoseJudge
             unsettled |= {"amount"}
     if any(w.verdict is Verdict.OK and w.partner is Outcome.UNDOCUMENTED for w in worlds):
         pivotal |= _ONLY_PARTNER
-    weight_known = question.weight is not None
+    recorded = question.weight is not None or bool(question.weights)
     return DoseJudgement(
         question=question,
         worlds=worlds,
         verdict=verdict,
         outcome=outcome,
-        summary=_summary(deciding, weight_known=weight_known),
+        summary=_summary(deciding, recorded=recorded),
         deciding=deciding,
-        steps=tuple([_summary(judged, weight_known=weight_known) for judged in by_step]),
+        steps=tuple([_summary(judged, recorded=recorded) for judged in by_step]),
         open_rows=tuple(dict.fromkeys(judged.row.cite for judged in deciding)),
         pivotal=pivotal,
         unsettled=unsettled,
@@ -158,14 +158,16 @@ def _deciding_step(world: World) -> StepJudgement:
     return min(world.steps, key=lambda judged: WORST_FIRST.index(judged.verdict))
 
 
-def _summary(judged: Sequence[StepJudgement], *, weight_known: bool) -> Summary:
-    """Verdict, limit and row on which all worlds agree; the limit in mg/kg where only the weight keeps it from mg."""
+def _summary(judged: Sequence[StepJudgement], *, recorded: bool) -> Summary:
+    """Verdict, limit and row on which all worlds agree; the limit in mg/kg where only the weight keeps it from mg.
+
+    Worlds of weights that nobody recorded stand for all weights beside them: what they agree on in mg is chance.
+    """
     verdict = agreed_verdict(j.verdict for j in judged)
     rows = {j.row.cite for j in judged}
     row = rows.pop() if len(rows) == 1 else None
-    if weight_known:
-        values = {j.limit_at for j in judged}
-        return Summary(verdict, values.pop() if len(values) == 1 else None, None, row)
+    if recorded and len(values := {j.limit_at for j in judged}) == 1:
+        return Summary(verdict, values.pop(), None, row)
     limits = {j.limit for j in judged}
     mg, mg_per_kg = _in_one_number(limits.pop()) if len(limits) == 1 else (None, None)
     return Summary(verdict, mg, mg_per_kg, row)

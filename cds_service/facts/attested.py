@@ -222,7 +222,8 @@ def _weights(chart: Known[Weight], answer: Known[Weight]) -> AnyFact:
         return chart
     if on_chart is None or stated > on_chart:
         return answer
-    return conflicting((*chart.evidence, *answer.evidence), FACTS["weight_kg"].meaning)
+    both = conflicting((*chart.evidence, *answer.evidence), FACTS["weight_kg"].meaning)
+    return replace(both, rivals=(chart.value, answer.value))
 
 
 def _diagnoses(chart: Known[tuple[Diagnosis, ...]], answer: Known[tuple[Diagnosis, ...]]) -> AnyFact:

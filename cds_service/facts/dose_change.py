@@ -27,11 +27,20 @@ if TYPE_CHECKING:
 def dose_views(known: Record) -> None:
     """A dose in mg that is another one than in mg/kg at the body weight: either may be meant."""
     dose, weight = known.get("dose"), known.get("weight_kg")
-    if not (isinstance(dose, Known) and isinstance(weight, Known)) or not any(line.also for line in dose.value):
+    if weight is None or not isinstance(dose, Known) or not any(line.also for line in dose.value):
         return
-    lines = tuple(_as_either(line, weight.value.kg) for line in dose.value)
+    lines = dose.value
+    for kg in _weights(weight):
+        lines = tuple(_as_either(line, kg) for line in lines)
     if lines != dose.value:
         known["dose"] = Known(lines, (*dose.evidence, *weight.evidence))
+
+
+def _weights(weight: AnyFact | None) -> tuple[Decimal, ...]:
+    """The body weight in kg; those that contradict each other, where one of them has to be right; none if unknown."""
+    if isinstance(weight, Known):
+        return (weight.value.kg,)
+    return tuple([one.kg for one in weight.rivals]) if weight is not None else ()
 
 
 def _as_either(line: DoseLine, kg: Decimal) -> DoseLine:
@@ -65,9 +74,10 @@ def dose_increase(known: Record) -> None:
         return
     now, weight = known.get("dose"), known.get("weight_kg")
     if isinstance(now, Known):
-        verdict = increased(now.value, before.value, weight.value.kg if isinstance(weight, Known) else None)
+        found = {increased(now.value, before.value, kg) for kg in _weights(weight) or (None,)}
+        verdict = next(iter(found)) if len(found) == 1 else None
         evidence = (*now.evidence, *before.evidence)
-        if isinstance(told, Known) and verdict not in {None, told.value}:
+        if isinstance(told, Known) and not found <= {None, told.value}:
             known["dose_increase"] = conflicting((*evidence, *told.evidence), FACTS["dose_increase"].meaning)
         elif verdict is not None:
             known["dose_increase"] = Known(verdict, evidence)

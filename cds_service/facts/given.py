@@ -177,7 +177,9 @@ def _weights(given: Mapping[str, Sequence[object]], place: Place, on: date, note
                 facts.append(_weight(weighings, on, place.evidence(name, value)))
     known = [fact for fact in facts if isinstance(fact, Known)]
     if len({fact.value.kg for fact in known}) > 1:
-        return Unknown(Absence.CONFLICTING, FACTS["weight_kg"].meaning, tuple(e for f in known for e in f.evidence))
+        evidence = tuple(e for f in known for e in f.evidence)
+        rivals = tuple({fact.value.kg: fact.value for fact in known}.values())
+        return Unknown(Absence.CONFLICTING, FACTS["weight_kg"].meaning, evidence, rivals=rivals)
     return next(iter(known or facts), None)
 
 

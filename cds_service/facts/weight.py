@@ -99,19 +99,18 @@ def weight_from_values(weighings: Iterable[Weighing], on: date, absence: Absence
     newest = usable[0]
     rivals = [w for w in usable[1:] if _same_moment(w, newest)]
     if any(_differ(w, newest, _SAME) for w in rivals):
-        return Unknown(Absence.CONFLICTING, LOOKED_FOR, _evidence([newest, *rivals]))
+        of_one_moment = [newest, *rivals]
+        differing = {_kg(w): _weight_of(w) for w in of_one_moment}
+        return Unknown(Absence.CONFLICTING, LOOKED_FOR, _evidence(of_one_moment), rivals=tuple(differing.values()))
     earlier = next((w for w in usable[1:] if w not in rivals), None)
     skipped = len(usable) < len(candidates) and any(
         w.kg is None and w.trouble != _NOT_MEASURED and _newest_first(w) > _newest_first(newest) for w in candidates
     )
-    weight = Weight(
-        _kg(newest),
-        newest.observed_on,
-        newest.reference,
-        newest.shown,
-        tuple(_remarks(newest, earlier, on, skipped=skipped)),
-    )
-    return Known(weight, (newest.evidence,))
+    return Known(_weight_of(newest, tuple(_remarks(newest, earlier, on, skipped=skipped))), (newest.evidence,))
+
+
+def _weight_of(weighing: Weighing, remarks: tuple[str, ...] = ()) -> Weight:
+    return Weight(_kg(weighing), weighing.observed_on, weighing.reference, weighing.shown, remarks)
 
 
 def _evidence(weighings: list[Weighing]) -> tuple[Evidence, ...]:
@@ -284,6 +283,7 @@ SOURCE = FactSource(
     reads=(
         "Observation by body weight code; final, amended or corrected (preliminary is remarked); the newest effective "
         "time on or before the order day; kg, g, pounds, ounces and stone by a closed table. One that its own words "
-        "(code, method, category) call ideal, adjusted, lean, target, birth or the like is set aside. Definite."
+        "(code, method, category) call ideal, adjusted, lean, target, birth or the like is set aside. Those of one moment "
+        "that differ by more than 1 % contradict each other; a dose that is judged alike at each is judged. Definite."
     ),
 )

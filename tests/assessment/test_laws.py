@@ -141,6 +141,26 @@ def test_a_higher_dose_is_never_better(record, amount, more) -> None:
 
 
 @settings(max_examples=300, deadline=None)
+@given(records, st.lists(POOL["weight_kg"], min_size=2, max_size=3, unique=True), doses)
+def test_of_weights_of_one_moment_that_differ_only_what_is_the_same_with_each_is_said(record, kgs, dose) -> None:
+    def weighed(*kgs):
+        weights = [{"value": kg, "unit": "kg", "observed_on": "2026-11-02"} for kg in kgs]
+        return judged({**{name: fact for name, fact in record.items() if name != "weight_kg"}, "weights": weights})
+
+    record = {**record, "dose": dose}
+    together, each = weighed(*kgs), [weighed(kg) for kg in kgs]
+    assume(abs(kgs[0] - kgs[1]) > 0.5)
+    verdicts, limits = {one.dose.verdict for one in each}, {one.dose.limit_mg for one in each}
+    assert together.dose.verdict is (verdicts.pop() if len(verdicts) == 1 else Verdict.UNDETERMINED)
+    assert together.dose.limit_mg == (limits.pop() if len(limits) == 1 else None)
+    for section, outcome in outcomes(together).items():
+        if outcome is not Outcome.UNDOCUMENTED:
+            assert {outcomes(one).get(section) for one in each} == {outcome}, section
+    if together.dose.verdict is not Verdict.UNDETERMINED and len({one.outcome for one in each}) == 1:
+        assert "weight_kg" not in {missing.fact for missing in together.missing}
+
+
+@settings(max_examples=300, deadline=None)
 @given(records)
 def test_every_leaf_cites_a_section_and_has_evidence_or_a_missing_fact(record) -> None:
     for top in judged(record).findings:

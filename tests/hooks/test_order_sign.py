@@ -422,3 +422,49 @@ async def test_a_draft_without_its_type_is_read_as_what_alone_it_can_be(posted: 
     found = await posted(call(draft))
     assert [card["summary"] for card in found["cards"]] == [card["summary"] for card in whole["cards"]]
     assert "has no resourceType and is read as a MedicationRequest" in str(assessments(found)[0]["notes"])
+
+
+def two_weights(one: float, other: float) -> Json:
+    """A chart with two body weights of one day."""
+    return {"c": searchset(nsclc()), "weight": searchset(weight(one), weight(other) | {"id": "wt-2"})}
+
+
+async def test_of_two_weights_of_one_day_both_stand_on_the_card_where_the_dose_is_over_at_each(
+    posted: Callable[..., Any],
+) -> None:
+    answer = await posted(call(prefetch=two_weights(70, 72)))
+    (card,) = [card for card in answer["cards"] if card["indicator"] == "warning"]
+    assert "exceeds the plan limit of 10 mg/kg" in card["summary"]
+    assert "10 mg/kg x 70 kg = 700 mg" in card["detail"]
+    assert "10 mg/kg x 72 kg = 720 mg" in card["detail"]
+    assert (
+        "70 kg, measured 2026-11-01 (Observation/wt-1) / 72 kg, measured 2026-11-01 (Observation/wt-2)"
+        in card["detail"]
+    )
+    assert "several body weights (70 kg and 72 kg)" in card["detail"]
+    assert "suggestions" not in card
+    (told,) = assessments(answer)
+    assert "weight" not in told["dose"]
+    assert "weight_kg" not in told["missing"]
+
+
+async def test_of_two_weights_of_one_day_neither_is_taken_where_the_dose_hangs_on_it(
+    posted: Callable[..., Any],
+) -> None:
+    body = call(order(mg=710), prefetch=two_weights(70, 72))
+    answer = await posted(body)
+    (told,) = assessments(answer)
+    assert told["dose"]["verdict"] == "undetermined"
+    assert "weight_kg" in told["missing"]
+    assert any("70 kg" in card["detail"] and "72 kg" in card["detail"] for card in answer["cards"])
+
+
+@pytest.mark.parametrize(("other", "verdict"), [(64, "ok"), (70, "undetermined")])
+async def test_an_order_in_mg_and_in_mg_per_kg_is_held_together_at_each_of_two_weights(
+    posted: Callable[..., Any], other: float, verdict: str
+) -> None:
+    """10.5 mg/kg is 620 mg at 62 and at 64 kg but for rounding; at 70 kg it is another dose, and too much."""
+    twice = order(mg=620)
+    twice["dosageInstruction"][0]["doseAndRate"].append({"doseQuantity": {"value": 10.5, "unit": "mg/kg"}})
+    (told,) = assessments(await posted(call(twice, prefetch=two_weights(62, other))))
+    assert told["dose"]["verdict"] == verdict

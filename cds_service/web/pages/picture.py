@@ -356,7 +356,8 @@ class _Drawing:
     def _unsure(self, dose: DoseAssessment) -> str:
         """Why no limit is drawn."""
         if self.judgement.verdict is not Verdict.UNDETERMINED:
-            return "Without a body weight the limit is not drawn in mg."
+            without = "Of several body weights" if self.judgement.question.weights else "Without a body weight"
+            return f"{without} the limit is not drawn in mg."
         if dose.limit_mg is None and dose.limit_mg_per_kg is None:
             return "The limit is not certain yet."
         return "The dose cannot be drawn against its limit yet."
