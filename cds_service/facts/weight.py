@@ -283,7 +283,8 @@ SOURCE = FactSource(
     reads=(
         "Observation by body weight code; final, amended or corrected (preliminary is remarked); the newest effective "
         "time on or before the order day; kg, g, pounds, ounces and stone by a closed table. One that its own words "
-        "(code, method, category) call ideal, adjusted, lean, target, birth or the like is set aside. Those of one moment "
-        "that differ by more than 1 % contradict each other; a dose that is judged alike at each is judged. Definite."
+        "(code, method, category) call ideal, adjusted, lean, target, birth or the like is set aside. Those of one "
+        "moment that differ by more than 1 % contradict each other; a dose that is judged alike at each is judged. "
+        "Definite."
     ),
 )
