@@ -377,6 +377,38 @@ async def test_a_pasted_request_with_an_odd_member_is_turned_like_any_other(clie
     assert [answer["judged"], answer["answers"]] == [True, state["answers"]]
 
 
+def wounded(value, member, other):
+    """A request in which every member of a name holds something else."""
+    if isinstance(value, list):
+        return [wounded(one, member, other) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: other if name == member else wounded(one, member, other) for name, one in value.items()}
+
+
+@pytest.mark.parametrize("story", ["nsclc-unresectable-overdose", "nsclc-metastatic-combination"])
+@pytest.mark.parametrize(
+    ("member", "other"),
+    [
+        ("linkId", ["stage"]),
+        ("periodUnit", {"a": 1}),
+        ("period", True),
+        ("count", True),
+        ("value", True),
+        ("value", 1e300),
+        ("valueCodeableConcept", {}),
+        ("valueCodeableConcept", {"text": ""}),
+        ("code", {}),
+        ("coding", []),
+    ],
+)
+async def test_a_pasted_request_that_is_broken_inside_gets_an_answer(client, story, member, other):
+    pasted = wounded(stories()[story].request, member, other)
+    for knobs in ({}, {"stage": "IV"}, {"every_unit": "d"}, {"dose_unit": "mg/kg"}, {"progressed": "true"}):
+        answer = await client.post("/workbench/evaluate", json={"request": pasted, "knobs": knobs})
+        assert answer.status_code == 200, knobs
+
+
 def test_markdown_of_a_card_is_inert():
     shown = str(markdown("<img src=x onerror=alert(1)> [x](javascript:alert(1)) <script>1</script> **b**"))
     assert "<img" not in shown

@@ -58,6 +58,8 @@ def read(body: Json, judged: Judged | None) -> dict[str, str]:
     return found
 
 
+_NOBODYS = 10**12
+"""A number that no order has."""
 _WEIGHT_STATES = {
     Absence.NOT_RECORDED: "none",
     Absence.NOT_SENT: "not-sent",
@@ -84,13 +86,19 @@ def _read_order(order: Json) -> dict[str, str]:
     repeat = as_object(as_object(instruction.get("timing")).get("repeat"))
     unit = text(quantity.get("code")) or text(quantity.get("unit"))
     found: dict[str, str] = {}
-    if unit in {"mg", "mg/kg"} and isinstance(quantity.get("value"), int | float):
+    if unit in {"mg", "mg/kg"} and _is_number(quantity.get("value")):
         found |= {"dose": _plain(quantity["value"]), "dose_unit": unit}
-    if repeat.get("periodUnit") in {"wk", "d"} and isinstance(repeat.get("period"), int | float):
-        found |= {"every": _plain(repeat["period"]), "every_unit": text(repeat.get("periodUnit"))}
-    if isinstance(repeat.get("count"), int):
+    period_unit = text(repeat.get("periodUnit"))
+    if period_unit in {"wk", "d"} and _is_number(repeat.get("period")):
+        found |= {"every": _plain(repeat["period"]), "every_unit": period_unit}
+    if isinstance(repeat.get("count"), int) and _is_number(repeat["count"]):
         found["cycles"] = str(repeat["count"])
     return found
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a number of a size that a knob can hold; true is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _NOBODYS
 
 
 def _plain(number: float) -> str:

@@ -148,7 +148,7 @@ def _questions(judged: Judged, revision: Revision) -> dict[str, str]:
 def _full(found: Json) -> Json:
     """A finding with every member, as templates like them."""
     parts = [_full(part) for part in found.get("parts", ())]
-    evidence = [{"path": "", "recorded": "", **item} for item in found.get("evidence", ())]
+    evidence = [{"path": "", "recorded": "", "shown": "", **item} for item in found.get("evidence", ())]
     missing = [{"looked_for": "", **item} for item in found.get("missing", ())]
     because = str(found.get("because", ""))
     aside = found["outcome"] == Outcome.NOT_MET.value and because.startswith(NOT_APPLICABLE)

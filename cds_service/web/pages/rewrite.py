@@ -84,7 +84,7 @@ def unanswered(body: Json, knobs: Mapping[str, str]) -> Json:
     facts = {fact for name in knobs for fact in ANSWERED_BY.get(name, ())}
     for response in _responses(left):
         if "item" in response:
-            response["item"] = [item for item in objects(response["item"]) if item.get("linkId") not in facts]
+            response["item"] = [item for item in objects(response["item"]) if text(item.get("linkId")) not in facts]
         if "tremelimumab" in knobs:  # that it is given stays answered, how much is not
             for answer in _answers_naming(response, _TREMELIMUMAB):
                 answer.clear()
