@@ -89,7 +89,7 @@ async def test_states_in_which_one_did(story, turned):
 async def test_one_that_comes_too_often_is_held_against_the_interval_that_its_amount_may_have():
     ((_, shown),) = [one async for one in drawn("nsclc-unresectable-too-often", {})]
     assert [span.text for span in shown.spans] == ["700 mg every 2 weeks"]
-    assert {gap.text for gap in shown.gaps} == {"1 wk, at least 2 wk"}
+    assert {gap.text for gap in shown.gaps} == {"1 week, at least 2 weeks"}
 
 
 async def test_a_limit_is_named_beside_its_line_or_something_leads_to_it():
@@ -97,6 +97,40 @@ async def test_a_limit_is_named_beside_its_line_or_something_leads_to_it():
         async for _, shown in drawn(story, {}):
             for span in shown.spans:
                 assert span.apart or abs(span.tag + 10 - span.y) < 20, story
+
+
+async def test_a_dose_is_told_as_it_was_ordered_and_its_day_as_people_count():
+    within = "nsclc-unresectable-within-limit"
+    ((_, shown),) = [one async for one in drawn(within, {"dose": "262.5", "every": "10", "every_unit": "d"})]
+    assert [stem.title for stem in shown.stems[:2]] == [
+        "week 0: 262.5 mg (262.5 mg every 10 days)",
+        "day 10: 262.5 mg (262.5 mg every 10 days)",
+    ]
+    assert {gap.text for gap in shown.gaps} == {"10 days, at least 2 weeks"}
+
+
+async def test_every_administration_that_is_drawn_too_soon_has_its_bracket():
+    knobs = {"dose": "700", "every": "1", "every_unit": "d"}
+    _, looked = await BENCH._state({"story": "nsclc-unresectable-within-limit", "knobs": knobs})
+    for width in (240, 800):
+        html = BENCH._result(looked, "generic", width)
+        assert (html.count('class="stem soon"'), html.count('class="gap"')) == (59, 59)
+        assert "h-" not in html.partition("</svg>")[0], "no bracket is drawn backwards"
+
+
+async def test_vials_that_are_too_many_to_draw_are_counted():
+    for dose, more in (("12000", False), ("20000", True)):
+        _, looked = await BENCH._state({"story": "nsclc-unresectable-within-limit", "knobs": {"dose": dose}})
+        html = BENCH._result(looked, "generic", 800)
+        assert html.count('<svg class="vial') == 24
+        assert ("and 16 more" in html) is more
+
+
+async def test_a_limit_that_may_be_kept_instead_is_named_as_far_as_there_is_room():
+    _, looked = await BENCH._state({"story": "nsclc-unresectable-overdose"})
+    ((judged, revision),) = looked.judged
+    named = [picture(judged, revision, width).other[0].label for width in (800, 260)]
+    assert named == ["also allowed: 1,500 mg every 4 weeks", "also allowed: 1,500 mg"]
 
 
 @pytest.mark.parametrize("story", ["nsclc-metastatic-six-cycles", "btc-metastatic-combination", "hcc-cycle-1"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from cds_service.assessment import as_judged
 from cds_service.criteria.criterion import COMBINATION, MAINTENANCE
 from cds_service.criteria.dose_steps import NEVER
-from cds_service.criteria.quantity import in_weeks, plain
+from cds_service.criteria.quantity import in_weeks
 from cds_service.criteria.verdict import Verdict
 from cds_service.dosing import judge_dose, steps
 from cds_service.web.pages import frame
@@ -35,7 +35,7 @@ ABOVE_ALL, TAG = 26, 34
 _WEEK = Decimal(7)
 _ALONE, _PHASED = 16, 26
 MOST_DOSES = 60
-_LETTER = 7.2
+_LETTER, _SMALL_LETTER = 7.2, 6.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class _Drawing:
             height=HEIGHT,
             floor=float(HEIGHT - BOTTOM),
             spans=spans,
-            other=tuple(self._span(Decimal(0), self.horizon, row, ()) for row in others),
+            other=tuple(self._beside(row) for row in others),
             stems=stems,
             gaps=gaps,
             weeks=tuple(Tick(self._x(Decimal(week)), str(week)) for week in range(0, int(self.horizon) + 1, apart)),
@@ -304,14 +304,14 @@ class _Drawing:
             if gap := self._gap(before, one):
                 gaps.append(gap)
                 state = "soon" if state == "ok" else state
-            amount = f"{mg:,.0f} mg" if mg is not None else "amount unknown"
+            amount = in_mg(mg) if mg is not None else "amount unknown"
             stems.append(
                 Stem(
                     self._x(one.at),
                     height,
                     self._y(cap) if over and cap else height,
                     state,
-                    f"week {plain(one.at)}: {amount} ({frame.in_words(one.words)})",
+                    f"{_when(one.at)}: {amount} ({frame.in_words(one.words)})",
                 )
             )
         return tuple(stems), tuple(gaps)
@@ -324,7 +324,7 @@ class _Drawing:
         if apart >= least or (before.row.phase == COMBINATION and one.row.phase == MAINTENANCE):
             return None
         start = self._x(before.at)
-        return Gap(start, self._x(one.at) - start, f"{plain(apart)} wk, at least {plain(least)} wk")
+        return Gap(start, self._x(one.at) - start, f"{_long(apart)}, at least {_long(least)}")
 
     def _span(self, start: Decimal, end: Decimal, row: DoseRow, given: Sequence[_Given]) -> Span:
         x, until = self._x(start), self._x(end)
@@ -349,6 +349,13 @@ class _Drawing:
             cite=row.cite,
             phase=phase if len(phase) * _LETTER <= until - x - 10 else "",
         )
+
+    def _beside(self, row: DoseRow) -> Span:
+        """A limit that may be kept instead, for the whole time."""
+        span = self._span(Decimal(0), self.horizon, row, ())
+        label = f"also allowed: {span.text}"
+        fits = len(label) * _SMALL_LETTER + 6 <= span.width
+        return replace(span, label=label if fits else f"also allowed: {in_mg(self._mg(row))}")
 
     def _mg(self, row: DoseRow) -> Decimal:
         return row.cap.at(self.world.kg)
@@ -381,6 +388,21 @@ class _Drawing:
 def _wide(label: str) -> float:
     """How wide a label is drawn, in pixels."""
     return len(label) * _LETTER + 18
+
+
+def _long(weeks: Decimal) -> str:
+    """A time in whole weeks where it is one, else in days."""
+    return in_weeks((weeks * _WEEK).quantize(Decimal("0.01")))
+
+
+def _when(weeks: Decimal) -> str:
+    """The week or the day on which something is given, counted from the first dose.
+
+    >>> _when(Decimal(4)), _when(Decimal(10) / 7)
+    ('week 4', 'day 10')
+    """
+    number, unit = _long(weeks).split()
+    return f"{unit.removesuffix('s')} {number}"
 
 
 def _scale(most: Decimal) -> list[Decimal]:

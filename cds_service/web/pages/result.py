@@ -72,6 +72,8 @@ _COVERAGE_WORDS = {
     "cat-other": "Other",
 }
 """Codes of coverage information in plain words; the code itself stands in the response."""
+_MOST_VIALS = 24
+"""How many vials are drawn; more are counted in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,8 @@ def _preparations(judged: Judged, revision: Revision) -> list[Json]:
                 "code": lines.billing_code,
                 "units": units,
                 "roundings": lines.roundings,
-                "vials": _vials(lines.plan.vials, lines.waste_mg),
+                "vials": _vials(lines.plan.vials, lines.waste_mg)[:_MOST_VIALS],
+                "more_vials": max(0, lines.plan.count - _MOST_VIALS),
             }
         )
     return found
@@ -206,7 +209,7 @@ def _vials(vials: Any, waste: Decimal) -> list[Json]:
         left -= lost
         room = one["tall"] - 10
         one["top"] = round(8 + room * float(lost / one["mg"]), 1)
-    return drawn[:24]
+    return drawn
 
 
 def _cards(looked: Looked, profile: str) -> tuple[list[Json], str]:
