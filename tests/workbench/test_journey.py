@@ -329,6 +329,10 @@ def test_a_form_that_does_not_open_is_told(troubled):
     page.route("**/workbench/form", lambda route: route.abort())
     page.click("#open-form")
     page.wait_for_selector("#said.failed:has-text('could not be opened')")
+    page.unroute("**/workbench/form")
+    page.route("**/workbench/form", lambda route: route.fulfill(status=200, body="<html>"))
+    page.click("#open-form")
+    page.wait_for_selector("#said.failed:has-text('The answer could not be read.')")
 
 
 def test_what_a_link_cannot_say_is_told(page):
@@ -431,6 +435,101 @@ def test_a_pasted_request_never_gets_into_a_link(page, address):
     turned(page, "weight", "71")
     assert page.url == f"{address}/"
     assert page.locator("#share").is_disabled()
+
+
+OWN = (Path("fixtures/fhir/nsclc-unresectable-nothing-documented") / "request.json").read_text()
+
+
+def paste(page, text):
+    page.click("#paste")
+    page.fill("#pasted", text)
+    page.click("#paste-go")
+
+
+def test_a_form_for_a_pasted_request_leads_back_to_it(page, address):
+    page.goto("/")
+    settled(page)
+    paste(page, OWN)
+    page.wait_for_selector("#paster:not([open])", state="attached")
+    turned(page, "weight", "71")
+    ordered = page.inner_text("#headline + .arithmetic")
+    page.click("#open-form")
+    page.wait_for_url("**/attest/*")
+    fill_in(page)
+    page.click("text=Save answers and evaluate again")
+    page.wait_for_selector("h1:has-text('Meets the policy')")
+    page.click("#back")
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    assert (page.input_value("#story"), page.input_value("#k-weight")) == ("", "71")
+    assert page.inner_text("#headline + .arithmetic") == ordered
+    assert page.url == f"{address}/"
+    turned(page, "weight", "72")
+    assert headline(page) == "Meets the policy", "what was pasted and answered stays"
+
+
+def test_a_pasted_request_that_is_no_longer_kept_is_not_taken_for_a_story(troubled):
+    page = troubled
+    page.goto("/#answers=forgotten")
+    page.wait_for_selector("#failed:has-text('Paste it again')")
+    assert not page.locator("#result").is_visible()
+
+
+def test_a_pasted_request_has_no_case_in_words(page):
+    page.goto("/")
+    settled(page)
+    assert page.locator(".case").is_visible()
+    paste(page, OWN)
+    page.wait_for_selector(".case", state="hidden")
+    page.select_option("#story", "two-orders")
+    page.wait_for_selector(".case", state="visible")
+
+
+def test_a_paste_that_is_cancelled_changes_nothing(troubled):
+    page = troubled
+    page.goto(WITHIN)
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    page.route("**/workbench/evaluate", lambda route: None)  # never answered
+    paste(page, OWN)
+    page.wait_for_selector("#said.waits", state="attached")
+    page.click("#paster [value=cancel]")
+    page.wait_for_selector("#outcome[aria-busy=false]:not(.late)")
+    assert page.locator("#result").is_visible()
+    assert page.locator("#said.waits").count() == 0
+    page.unroute("**/workbench/evaluate")
+    turned(page, "weight", "71")
+    assert page.url.endswith(f"{WITHIN}&weight=71")
+    assert headline(page) == "Meets the policy"
+
+
+def test_a_paste_that_fails_leaves_the_keyboard_where_it_was(troubled):
+    page = troubled
+    page.goto("/")
+    settled(page)
+    page.route("**/workbench/evaluate", lambda route: route.abort())
+    page.click("#paste")
+    page.fill("#pasted", OWN)
+    page.focus("#paste-go")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#paste-trouble:has-text('could not be reached')")
+    assert page.evaluate("document.activeElement.id") == "paste-go"
+
+
+def test_a_card_that_was_dismissed_before_a_change_is_not_the_one_that_stands(troubled):
+    page = troubled
+    page.goto("/")
+    settled(page)
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/feedback", hold)
+    with page.expect_request("**/feedback"):
+        page.click("article.card [data-dismiss]")
+    turned(page, "weight", "71")
+    held[0].continue_()
+    page.wait_for_selector("#said:has-text('stood there before was dismissed')", state="attached")
+    assert page.locator("article.card").count() == 1
 
 
 def test_a_dismissed_card_sends_its_reason(page):

@@ -45,8 +45,8 @@ class Form:
     """One form on its way: the evaluation it is for, its questions, and what was answered.
 
     ``back`` is the state of the workbench it was opened from, ``turned`` its knobs and ``earlier`` the token of the
-    form whose answers it rested on; without ``back`` a card's link opened it. ``owner`` is the client that got the
-    card.
+    form whose answers it rested on; without ``back`` a card's link opened it. ``request`` is what was pasted there, if
+    anything was: no link carries it. ``owner`` is the client that got the card.
     """
 
     token: str
@@ -57,6 +57,7 @@ class Form:
     answered: Json | None = None
     turned: Mapping[str, str] = field(default_factory=dict)
     earlier: str = ""
+    request: Json | None = None
 
     @property
     def replaced(self) -> dict[str, str]:
@@ -88,10 +89,12 @@ class Forms:
         back: str,
         turned: Mapping[str, str],
         answers: str,
+        request: Json | None = None,
     ) -> str:
         """A form for a judged order of the workbench; answers the token that its address ends in.
 
-        ``turned`` are the knobs of the state, ``answers`` is the token of the form that was answered before.
+        ``turned`` are the knobs of the state, ``answers`` is the token of the form that was answered before,
+        ``request`` what was pasted.
         """
         assessment, order = judged.assessment, judged.order
         evaluation = Evaluation(
@@ -109,7 +112,7 @@ class Forms:
             on=on,
         )
         opened = self.of(evaluation, revision, on, back)
-        opened.turned, opened.earlier = turned, answers
+        opened.turned, opened.earlier, opened.request = turned, answers, request
         return opened.token
 
     def of(
@@ -134,6 +137,11 @@ class Forms:
         """The response that was given to a form, None if there is none."""
         form = self._open.get(token)
         return form.answered if form else None
+
+    def pasted(self, token: str) -> Json | None:
+        """The request that a form was opened for, where it was pasted into the workbench."""
+        form = self._open.get(token)
+        return form.request if form else None
 
     def steps(self, token: str) -> list[tuple[Mapping[str, str], Json]]:
         """The answers to a form and to those before it, the oldest first, each with the knobs that it replaced."""

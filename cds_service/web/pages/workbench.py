@@ -135,6 +135,7 @@ class Workbench:
                 "profile": profile,
                 "case": str(frame.markdown(story.case)) if story else "",
                 "service": looked.service,
+                "own": None if story or asked.get("request") else self._own(asked),
                 "request": body,
                 "response": looked.answer,
                 "said": said(looked),
@@ -158,7 +159,8 @@ class Workbench:
         judged, revision = looked.judged[place]
         turned = knobs.usable(_object(asked.get("knobs") or {}))
         back, answers = str(asked.get("back", "")), str(asked.get("answers", ""))
-        token = self.forms.begin(judged, revision, body, self.today(), back, turned, answers)
+        pasted = self._own(asked)
+        token = self.forms.begin(judged, revision, body, self.today(), back, turned, answers, pasted)
         return json_answer({"url": f"{request.scope.get('root_path', '')}/attest/{token}"})
 
     async def look(self, body: Json) -> Looked:
@@ -191,12 +193,14 @@ class Workbench:
 
     async def _state(self, asked: Json) -> tuple[Json, Looked]:
         """The request of a state, and what the service says of it."""
-        base = asked.get("request")
-        if not isinstance(base, dict):
-            story = stories().get(str(asked.get("story", "")))
-            if story is None:
+        base = self._own(asked)
+        if base is None:
+            name = str(asked.get("story", ""))
+            if not name and asked.get("answers"):
+                raise RequestError("What was pasted is no longer kept with its answers. Paste it again.")
+            if name not in stories():
                 raise RequestError("There is no story of this name. Pick a story.", expression="story")
-            base = story.request
+            base = stories()[name].request
         base = {**base, "hookInstance": str(base.get("hookInstance") or uuid4())}
         looked = await self.look(base)
         steps = self.forms.steps(str(asked.get("answers", ""))) if self.forms else []
@@ -215,6 +219,15 @@ class Workbench:
             looked = await self.look(left)
         body = rewrite.turn(left, turned, _first(looked))
         return body, await self.look(body)
+
+    def _own(self, asked: Json) -> Json | None:
+        """The request that was pasted, if one was: sent along, or kept with the form that was opened for it."""
+        request = asked.get("request")
+        if isinstance(request, dict):
+            return request
+        if self.forms is None or asked.get("story"):
+            return None
+        return self.forms.pasted(str(asked.get("answers", "")))
 
     def _answered(self, asked: Json) -> Json | None:
         """The answers to a form that a state names, as long as they are kept."""

@@ -13,10 +13,10 @@
   let last = null, turn = 0, running = null, soon = 0, open = new Map();
 
   // --- the link: a story and the knobs that were turned; never anything of a request that was pasted
-  function link() {
+  const link = () => state.request ? "" : chosen();
+  function chosen() {  // as a form leads back to it: what was pasted, the form keeps
     const parts = new URLSearchParams();
-    if (state.request) return "";
-    parts.set("story", state.story);
+    if (!state.request) parts.set("story", state.story);
     for (const [name, value] of Object.entries(state.knobs)) parts.set(name, value);
     if (state.profile !== "generic") parts.set("as", state.profile);
     if (state.answers) parts.set("answers", state.answers);
@@ -26,6 +26,7 @@
     if (!location.hash.includes("=")) return false;  // none, or a place on the page
     const parts = new URLSearchParams(location.hash.slice(1));
     Object.assign(state, { knobs: {}, request: null, answers: "", profile: "generic" });
+    if (parts.has("answers")) state.story = "";  // answers without a story are those to a request that was pasted
     for (const [name, value] of parts) {
       if (name === "story") state.story = value;
       else if (name === "answers") state.answers = value;
@@ -140,12 +141,14 @@
   }
   function show(answer, asked) {
     last = answer;
+    state.request ??= answer.own;
     state.knobs = answer.turned;
     state.answers = answer.answers;
     state.profile = answer.profile;
     result.innerHTML = answer.html;
     for (const one of $$("details[data-key]", result)) if (open.has(one.dataset.key)) one.open = open.get(one.dataset.key);
-    if (answer.case) $("#case").innerHTML = answer.case;
+    $("#case").innerHTML = answer.case;
+    $(".case").hidden = !answer.case;  // nobody has told the case of a request that was pasted
     uncover();
     jump.textContent = answer.said;
     setKnobs(answer.knobs, answer.turned);
@@ -299,8 +302,9 @@
       press(card, false);
       const mine = turn, trouble = await feedback(card.dataset.card, override);
       if (mine === turn) dismissed(card);
-      const sent = "feedback" in desk.dataset ? "Card dismissed; feedback was sent." : "Card dismissed.";
-      tell(trouble ? `Card dismissed. ${trouble}` : sent, trouble ? "failed" : "");
+      const done = mine === turn ? "Card dismissed" : "The card that stood there before was dismissed";
+      const sent = "feedback" in desk.dataset ? `${done}; feedback was sent.` : `${done}.`;
+      tell(trouble ? `${done}. ${trouble}` : sent, trouble ? "failed" : "");
     } else if (leadsToForm(target)) {
       event.preventDefault();
       await form(target, apart(event) ? window.open("", "_blank") : null);
@@ -358,7 +362,8 @@
   }
   async function form({ dataset: { fact, order } }, tab = null) {  // in a tab of its own, if there is one
     try {
-      const answer = await post("/workbench/form", { ...state, order: Number(order), back: link() });
+      const answer = await post("/workbench/form", { ...state, order: Number(order), back: chosen() });
+      if (!answer?.url) throw new Error("The answer could not be read.");
       (tab ?? window).location.assign(answer.url + (fact ? `#q-${fact}` : ""));
     } catch (error) {
       tab?.close();
@@ -387,9 +392,15 @@
     $("#paste-trouble").textContent = "";
     paster.showModal();
   });
-  $("#paste-go").addEventListener("click", async (event) => {
+  const go = $("#paste-go");
+  paster.addEventListener("close", () => {  // cancelled while it is evaluated
+    if (!go.disabled) return;
+    supersede();
+    rest();
+  });
+  go.addEventListener("click", async (event) => {
     event.preventDefault();
-    const trouble = $("#paste-trouble"), go = $("#paste-go");
+    const trouble = $("#paste-trouble");
     let request;
     trouble.textContent = "";
     try {
@@ -412,13 +423,20 @@
     if (done) {
       story.value = "";
       paster.close();
-    } else {
-      Object.assign(state, before);
+      return;
+    }
+    Object.assign(state, before);
+    if (paster.open) {
       trouble.textContent = $("#why").textContent;
-      if (!covered) {
-        uncover();
-        jump.textContent = last?.said ?? "";
-      }
+      go.focus();  // a button that is disabled loses it
+    } else {
+      tell(last?.said ?? "");
+    }
+    if (covered) {
+      $("#failed").hidden = false;
+    } else {
+      uncover();
+      jump.textContent = last?.said ?? "";
     }
   });
 
