@@ -308,6 +308,44 @@ def test_a_number_that_cannot_be_used_takes_the_verdict_away(page):
     page.wait_for_selector("#headline:has-text('Meets the policy')")
 
 
+def test_a_link_shows_no_answer_to_another_story(troubled):
+    """What is served is the first story; until the one of the link is evaluated, nothing stands for it."""
+    page = troubled
+    page.route("**/workbench/evaluate", lambda route: None)  # never answered
+    page.goto(WITHIN)
+    page.wait_for_selector("#outcome[aria-busy=true]")
+    assert page.input_value("#story") == "nsclc-unresectable-within-limit"
+    assert not page.locator("#result").is_visible()
+    assert page.locator("#jump").text_content() == "Evaluating"
+    page.wait_for_selector("#said.waits")
+    assert page.locator("#said").inner_text() == "Evaluating."
+
+
+@pytest.mark.parametrize("status", [408, 429])
+def test_what_is_refused_for_the_moment_can_be_tried_again(troubled, status):
+    page = troubled
+    page.goto(WITHIN)
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    page.route("**/workbench/evaluate", lambda route: route.fulfill(status=status, body="{}"))
+    page.fill("#k-dose", "9999")
+    page.wait_for_selector("#failed:visible")
+    page.unroute("**/workbench/evaluate")
+    page.click("#again")
+    page.wait_for_selector("#headline:has-text('Needs documentation')")
+
+
+def test_what_is_copied_twice_says_so_only_for_a_while(page):
+    page.goto("/")
+    settled(page)
+    page.clock.install()
+    for _ in range(2):
+        page.click("#share")
+        page.wait_for_selector("#share:not(:text-is('Copy link'))")
+        page.clock.run_for(500)
+    page.clock.run_for(5000)
+    assert page.inner_text("#share") == "Copy link"
+
+
 @pytest.mark.parametrize("how", [lambda route: route.abort(), lambda route: route.fulfill(status=500, body="{}")])
 def test_feedback_that_was_not_taken_is_not_said_to_be_sent(troubled, how):
     page = troubled

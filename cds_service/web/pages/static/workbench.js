@@ -55,7 +55,8 @@
     try { answer = JSON.parse(text); } catch { /* not from the service, or empty */ }
     if (!response.ok) {
       const words = answer?.issue?.[0]?.details?.text ?? `The service failed (HTTP ${response.status}).`;
-      throw Object.assign(new Error(words), { refused: response.status >= 400 && response.status < 500 });
+      const passing = [408, 429].includes(response.status);  // too slow, too many: the same may be taken in a moment
+      throw Object.assign(new Error(words), { refused: response.status >= 400 && response.status < 500 && !passing });
     }
     return answer;
   }
@@ -372,7 +373,7 @@
     }
   }
   async function copy(text, button) {
-    const before = button.textContent;
+    const before = button.dataset.before ??= button.textContent;  // pressed again, it still says what it said at first
     try {
       await navigator.clipboard.writeText(text);
       button.textContent = "Copied";
@@ -466,6 +467,9 @@
   }
   addEventListener("hashchange", () => { if (readLink()) evaluate(); });
   for (const one of [...$$("[disabled]", desk), theme]) one.disabled = false;  // without this script they would do nothing
-  readLink();
+  if (readLink()) {  // what is served is the first story, and a link may lead to another
+    result.hidden = true;
+    jump.textContent = "Evaluating";
+  }
   evaluate();
 })();
