@@ -123,7 +123,7 @@ def test_a_printed_workbench_names_its_story_and_what_was_changed(page):
     settled(page)
     page.emulate_media(media="print")
     (named,) = seen_on_paper(page, "#printed")
-    assert named == f"Story: {story}Changed: Weight: 27; Progressed since: not recorded. Cards as Epic gets them."
+    assert named == f"Story: {story}Changed: Weight: 27 kg; Progressed since: not recorded. Cards as Epic gets them."
 
 
 def test_a_printed_request_of_ones_own_is_named_as_that(page):
@@ -135,6 +135,29 @@ def test_a_printed_request_of_ones_own_is_named_as_that(page):
     page.wait_for_selector("#paster:not([open])", state="attached")
     page.emulate_media(media="print")
     assert seen_on_paper(page, "#printed") == ["A request of your own"]
+
+
+def test_paper_names_what_was_changed_with_its_unit(page):
+    page.goto("/#story=hcc-cycle-1&cycles=3&age=61&tremelimumab=75")
+    page.wait_for_selector(".knob.turned #k-cycles")
+    page.emulate_media(media="print")
+    (named,) = seen_on_paper(page, "#printed")
+    assert named.endswith("Changed: Times: 3; Age: 61 years; Tremelimumab: 75 mg.")
+
+
+def test_a_dose_table_on_paper_is_as_wide_as_the_page(page):
+    page.set_viewport_size({"width": 700, "height": 990})
+    page.goto("/policies/CP.PHAR.339")
+    page.emulate_media(media="print")
+    blank = page.locator(".doses").evaluate_all(
+        "all => all.map((one) => one.getBoundingClientRect().right - [...one.rows[0].cells]"
+        ".filter((cell) => cell.checkVisibility()).at(-1).getBoundingClientRect().right)"
+    )
+    assert blank
+    assert max(blank) < 2, "no room is kept for links that paper does not have"
+    lines = page.locator(".doses td:nth-child(2)").evaluate_all("all => all.map(one => one.offsetHeight)")
+    short = page.locator(".doses td:nth-child(2):has-text('below')").first.evaluate("one => one.offsetHeight")
+    assert min(lines) == short
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Knob:
     """One control. ``choices`` are (value, what is shown); without any it is a number. ``many`` takes several.
 
-    A number lies from ``least`` to ``most``; ``whole`` numbers have no decimals.
+    A number lies from ``least`` to ``most``; ``whole`` numbers have no decimals. ``hint`` says what none means.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Knob:
     choices: tuple[tuple[str, str], ...] = ()
     many: bool = False
     unit: str = ""
+    hint: str = ""
     least: int = 0
     most: int = 10000
     whole: bool = False
@@ -132,7 +133,7 @@ GROUPS = (
             Knob("dose_unit", "Dose unit", (("mg", "mg"), ("mg/kg", "mg/kg"))),
             Knob("every", "Every", most=400),
             Knob("every_unit", "Interval unit", (("wk", "weeks"), ("d", "days"))),
-            Knob("cycles", "Times", least=1, most=200, whole=True, unit="blank: open"),
+            Knob("cycles", "Times", least=1, most=200, whole=True, hint="blank: open"),
             Knob(
                 "phase", "Phase", (("", "not stated"), ("combination", "combination"), ("maintenance", "maintenance"))
             ),

@@ -200,12 +200,14 @@
     $("#k-tremelimumab").disabled = !(values.companions ?? "").split(",").includes("tremelimumab");
     $("#reset").hidden = !Object.keys(turned).length && !state.answers;
   }
+  const named = (box) => $("label, .label", box).firstChild.textContent.trim();
   // Paper has neither the list of stories nor the knobs: a line above the result names them.
   function name() {
     const turned = $$(".knob.turned", desk).map((box) => {
       const many = box.classList.contains("many"), picked = $$("input:checked", box).map((check) => check.parentElement.textContent.trim());
       const value = many ? picked.join(", ") || "none" : $("select", box)?.selectedOptions[0]?.textContent ?? $("input", box).value;
-      return `${$("label, .label", box).textContent.trim().replace(/\s+/g, " ")}: ${value || "open"}`;
+      const unit = $(`#k-${box.dataset.knob}_unit`, desk)?.selectedOptions[0].textContent ?? $("[data-unit]", box)?.textContent;
+      return `${named(box)}: ${value ? `${value} ${unit ?? ""}`.trim() : "open"}`;
     });
     const as = $("input[name=profile]:checked", result), title = document.createElement("b");
     title.textContent = state.request ? "A request of your own" : `Story: ${story.selectedOptions[0]?.textContent}`;
@@ -265,7 +267,7 @@
     if (words) {
       supersede();
       rest();
-      return fail(`${control.labels[0].textContent.trim()}: ${words}`);
+      return fail(`${named(control.closest("[data-knob]"))}: ${words}`);
     }
     turnKnob(...knobOf(control));
     if (!isNumber(control)) return void evaluate();
