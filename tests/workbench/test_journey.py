@@ -969,6 +969,63 @@ def test_without_a_script_nothing_can_be_pressed_that_does_nothing(chromium, add
     context.close()
 
 
+def test_colours_that_are_forced_reach_the_words_of_a_picture(chromium, address):
+    """Those of a chosen theme would be dark words on a dark ground."""
+    context = chromium.new_context(forced_colors="active", color_scheme="dark", base_url=address)
+    page = context.new_page()
+    page.goto("/")
+    settled(page)
+    page.select_option("#theme", "light")
+    words = page.locator(".picture .axis, .picture .otherwise").evaluate_all(
+        "all => [...new Set(all.map(one => getComputedStyle(one).fill))]"
+    )
+    ground = page.locator("#result .dose").evaluate("one => getComputedStyle(one).backgroundColor")
+    context.close()
+    assert (words, ground) == (["rgb(255, 255, 255)"], "rgb(0, 0, 0)")
+
+
+def test_a_place_on_the_policy_page_is_reached_just_below_the_header(page):
+    for place in ("I.B", "readings", "I.E.1"):
+        page.goto("about:blank")
+        page.goto(f"/policies/CP.PHAR.339#{place}")
+        page.wait_for_function("() => scrollY > 0")
+        below = page.evaluate(
+            "id => document.getElementById(id).getBoundingClientRect().top"
+            " - document.querySelector('.top').getBoundingClientRect().bottom",
+            place,
+        )
+        assert 0 <= below < 60, place
+
+
+def test_the_last_entry_of_the_contents_is_reached_in_a_low_window(page):
+    page.set_viewport_size({"width": 1200, "height": 420})
+    page.goto("/policies/CP.PHAR.339#readings")
+    last = page.locator(".contents a").last
+    last.scroll_into_view_if_needed()
+    assert page.evaluate("scrollY") > 1000, "the list is scrolled, not the page to its end"
+    assert last.evaluate("one => one.getBoundingClientRect().bottom <= innerHeight")
+
+
+def test_on_the_smallest_screen_no_word_is_broken_and_no_card_is_cut_off(chromium, address):
+    context = chromium.new_context(viewport={"width": 320, "height": 640}, is_mobile=True, base_url=address)
+    page = context.new_page()
+    for story in (
+        "nsclc-unresectable-overdose",
+        "nsclc-metastatic-combination",
+        "nsclc-unresectable-evidence-attached",
+    ):
+        page.goto("about:blank")
+        page.goto(f"/#story={story}")
+        settled(page)
+        page.evaluate("for (const one of document.querySelectorAll('#result details')) one.open = true")
+        wide = page.locator(".detail, .drawing, html").evaluate_all(
+            "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.className || one.tagName)"
+        )
+        assert wide == [], story
+        assert page.locator(".tab span").evaluate_all("all => Math.max(...all.map(one => one.offsetHeight))") < 40
+    context.close()
+
+
 def test_no_story_needs_scrolling_to_the_side(chromium, address):
     context = chromium.new_context(viewport={"width": 400, "height": 900}, base_url=address)
     page = context.new_page()

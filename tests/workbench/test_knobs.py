@@ -234,7 +234,7 @@ def test_only_what_a_knob_can_hold_is_taken_from_a_link():
 
 
 @pytest.mark.parametrize("name", JUDGED)
-@pytest.mark.parametrize("width", [300, 900])
+@pytest.mark.parametrize("width", [240, 900])
 async def test_a_picture_stays_within_its_frame(name, width):
     looked = await BENCH.look(TOLD[name].request)
     for judged, revision in looked.judged:

@@ -45,7 +45,7 @@ _SLIDES = {
     "weight": {"kg": (15, 130, 0.5), "lb": (33, 287, 1)},
 }
 """From where to where a slider goes and by which steps, for each unit."""
-_NARROWEST, _WIDEST = 300, 1400
+_NARROWEST, _WIDEST = 240, 1400
 _VERSIONS = {"davinci-crd.requestedVersion": "2.2"}
 
 

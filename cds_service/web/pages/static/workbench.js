@@ -67,7 +67,8 @@
     running = new AbortController();
     return ++turn;
   }
-  const width = () => Math.round(outcome.clientWidth - 42);
+  const small = matchMedia("(max-width: 620px)");  // where panels have less room at their sides
+  const width = () => Math.floor(outcome.clientWidth - (small.matches ? 33 : 42));
   async function evaluate(more = {}) {
     const mine = supersede(), { signal } = running, started = performance.now();
     const asked = { ...state, width: width(), ...more };
