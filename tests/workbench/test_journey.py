@@ -881,6 +881,36 @@ def test_a_window_that_changes_keeps_what_was_chosen_on_a_card(page):
     assert page.evaluate("document.activeElement.matches('[data-reason]')")
 
 
+def test_a_window_that_changes_shows_no_picture_of_what_is_not_answered_yet(troubled):
+    page = troubled
+    page.goto(WITHIN)
+    page.wait_for_selector("#headline:has-text('Meets the policy')")
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    page.route("**/workbench/evaluate", hold)
+    with page.expect_request("**/workbench/evaluate"):
+        page.fill("#k-dose", "1600")
+    with page.expect_request("**/workbench/evaluate"):
+        page.set_viewport_size({"width": 1000, "height": 900})
+    while len(held) < 2:  # a request is told before it is held
+        page.wait_for_timeout(10)
+    with page.expect_response("**/workbench/evaluate"):
+        held[1].continue_()
+    page.evaluate("() => new Promise((done) => setTimeout(done, 200))")
+    assert "1,600 mg" not in page.inner_text("#result .dose figcaption")
+    assert headline(page) == "Meets the policy"
+    held[0].continue_()
+    page.wait_for_selector("#headline:has-text('Needs documentation')")
+    assert "1,600 mg" in page.inner_text("#result .dose figcaption")
+    while len(held) < 3:  # once more for the picture, in the width of now
+        page.wait_for_timeout(10)
+    held[2].continue_()
+    page.wait_for_function("() => document.querySelector('svg.picture').clientWidth < 660")
+
+
 def test_a_message_is_brought_into_view(troubled):
     page = troubled
     page.goto("/")

@@ -10,6 +10,7 @@
   const base = desk.dataset.base;
   const state = { story: story.value, knobs: {}, answers: "", request: null, profile: "generic" };
   const PAUSE = 120;  // ms in which nothing more is typed
+  const WIDER = 24;  // px by which the result is wider, or narrower, before its pictures are drawn anew
   let last = null, turn = 0, running = null, soon = 0, open = new Map();
 
   // --- the link: a story and the knobs that were turned; never anything of a request that was pasted
@@ -95,6 +96,7 @@
     show(answer, asked);
     document.documentElement.dataset.ms = (performance.now() - started).toFixed(1);
     document.documentElement.dataset.turn = mine;
+    if (Math.abs(asked.width - width()) >= WIDER) redraw();
     return true;
   }
   function rest() {
@@ -113,7 +115,8 @@
     const fresh = document.createElement("template"), old = $$(".dose", result);
     fresh.innerHTML = answer?.html ?? "";
     const drawn = $$(".dose", fresh.content);
-    if (mine === turn && drawn.length === old.length) old.forEach((one, index) => one.replaceWith(drawn[index]));
+    const stands = mine === turn && outcome.getAttribute("aria-busy") === "false";
+    if (stands && drawn.length === old.length) old.forEach((one, index) => one.replaceWith(drawn[index]));
   }
   // On a small screen the verdict is far below the knobs: a bar at the lower edge says it, and leads there.
   const jump = $("#jump");
@@ -453,7 +456,7 @@
   });
   let wide = outcome.clientWidth, waiting = 0;
   new ResizeObserver(() => {
-    if (Math.abs(outcome.clientWidth - wide) < 24) return;
+    if (Math.abs(outcome.clientWidth - wide) < WIDER) return;
     wide = outcome.clientWidth;
     clearTimeout(waiting);
     waiting = setTimeout(() => { if (!result.hidden) redraw(); }, PAUSE);
