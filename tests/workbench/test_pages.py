@@ -377,6 +377,14 @@ async def test_a_pasted_request_with_an_odd_member_is_turned_like_any_other(clie
     assert [answer["judged"], answer["answers"]] == [True, state["answers"]]
 
 
+async def test_only_the_newest_forms_keep_a_request_that_was_pasted(client):
+    pasted = stories()["weight-not-recorded"].request
+    opened = [(await client.post("/workbench/form", json={"request": pasted})).json()["url"] for _ in range(11)]
+    back = [{"answers": url.rpartition("/")[2]} for url in (opened[0], opened[1], opened[-1])]
+    statuses = [(await client.post("/workbench/evaluate", json=state)).status_code for state in back]
+    assert statuses == [400, 200, 200]
+
+
 def wounded(value, member, other):
     """A request in which every member of a name holds something else."""
     if isinstance(value, list):

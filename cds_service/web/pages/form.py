@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _MOST = 100
+_MOST_PASTED = 10
+"""How many forms keep the request that was pasted: it may be as large as a body may be."""
 
 
 @dataclass
@@ -113,6 +115,8 @@ class Forms:
         )
         opened = self.of(evaluation, revision, on, back)
         opened.turned, opened.earlier, opened.request = turned, answers, request
+        for older in [form for form in self._open.values() if form.request is not None][:-_MOST_PASTED]:
+            older.request = None
         return opened.token
 
     def of(
