@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from cds_service import telemetry
 from cds_service.errors import BusyError, NotFoundError, RequestError
+from cds_service.record.stats import day_of
 from cds_service.record.store import SchemaError, StoreUnavailableError
 from cds_service.service import prefetch_hash
 from cds_service.web.gate import CLIENT
@@ -145,6 +146,8 @@ def _micros(day: str | None, name: str) -> int | None:
         return None
     try:
         at = datetime.fromisoformat(day)
-        return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+        micros = int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000_000)
+        day_of(micros)  # none in UTC may be left, at either end of the calendar
     except (ValueError, OverflowError):
         raise RequestError(f"{name} is no date.", expression=name) from None
+    return micros

@@ -45,3 +45,12 @@ async def test_a_time_without_an_offset_is_one_of_utc(recorded: Callable[..., An
     assert await recorded(since=before, until=after) == (200, 1)
     assert await recorded(since=after) == (200, 0)
     assert (await recorded(since="yesterday"))[0] == 400
+
+
+@pytest.mark.parametrize(
+    "edge", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59.999999"]
+)
+async def test_a_time_beyond_the_calendar_is_no_date(recorded: Callable[..., Any], edge: str) -> None:
+    for name in ("since", "until"):
+        assert (await recorded(**{name: edge}))[0] == 400
+    assert (await recorded(since="0001-01-01", until="9999-12-31"))[0] == 200
