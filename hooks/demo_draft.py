@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from cds_service.cards.frame import drug_name, make_card
 from cds_service.cdshooks import CdsResponse, OrderSelectContext
-from cds_service.fhir.read import as_object, objects
+from cds_service.fhir.read import as_object, objects, text
 from cds_service.result import CardKind, PolicyRef
 from cds_service.service import CdsService
 from cds_service.terminology.codes import RXNORM, entries
@@ -61,7 +61,7 @@ def _offer(call: HookCall, chart: Chart, revision: Revision) -> Json:
 def _draft(call: HookCall, chart: Chart, revision: Revision) -> Json:
     """The first draft of a drug as it came with another drug in it; a plain one where there is none."""
     drafts = [as_object(entry.get("resource")) for entry in objects((call.request.draft_orders or {}).get("entry"))]
-    came = next((draft for draft in drafts if draft.get("resourceType") in _OF_A_DRUG), {})
+    came = next((draft for draft in drafts if text(draft.get("resourceType")) in _OF_A_DRUG), {})
     drug = revision.drug
     codes = entries(drug.value_set) if drug.value_set else ()
     ingredient = next((one for one in codes if one.system == RXNORM and one.verified), None)

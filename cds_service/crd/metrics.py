@@ -123,7 +123,7 @@ def _orders(body: Mapping[str, Any], prefetched: Iterable[Json]) -> list[Json]:
     named = {
         short_reference(str(reference)).rpartition("/")[2] for reference in as_list(context.get("dispatchedOrders"))
     }
-    return [one for one in prefetched if _type(one) in _FOCAL and one.get("id") in named]
+    return [one for one in prefetched if _type(one) in _FOCAL and text(one.get("id")) in named]
 
 
 def _prefetched(prefetch: object) -> Iterator[Json]:

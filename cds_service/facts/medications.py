@@ -188,7 +188,7 @@ def _not_given(kind: str, status: str, raw: Json) -> bool:
     if kind in _ORDERS:
         return False
     if kind == "MedicationStatement":
-        return status not in _TAKEN or raw.get("wasNotTaken") is True or raw.get("taken") in {"n", "na"}
+        return status not in _TAKEN or raw.get("wasNotTaken") is True or text(raw.get("taken")) in {"n", "na"}
     if kind == "MedicationDispense" and status == "in-progress" and "whenHandedOver" not in raw:
         return True  # ready to be fetched, for the very order perhaps
     if status not in _GIVEN or raw.get("wasNotGiven") in (True, "true") or raw.get("notGiven") in (True, "true"):

@@ -41,7 +41,7 @@ from cds_service.facts.spread_words import (
     words_of,
 )
 from cds_service.facts.subject import concerns, conditions_of, is_of_another, is_recorded_earlier, subject
-from cds_service.fhir.read import entries_of, objects
+from cds_service.fhir.read import entries_of, objects, text
 from cds_service.terminology import is_unassessed_category, metastatic_by_category
 from cds_service.terminology.doubt import plain
 from cds_service.terminology.extent import spelled_out
@@ -292,7 +292,7 @@ def _is_open(reading: Reading, raw: Json, about: Subject) -> bool:
     """Whether a Condition is not confirmed, both over and not, or linked to a tumour that did not come."""
     if verification(raw) == PROVISIONAL or course(raw).contradictory:
         return True
-    links = [item.get("valueReference") for item in objects(raw.get("extension")) if item.get("url") in LINKS]
+    links = [item.get("valueReference") for item in objects(raw.get("extension")) if text(item.get("url")) in LINKS]
     return bool(about.conditions) and names_absent_condition(reading.chart, raw, links)
 
 
@@ -302,7 +302,7 @@ def _linked(reading: Reading, resource: Resource, about: Subject) -> bool | None
     targets = [
         reading.chart.resolve(reference, within=raw)
         for extension in objects(raw.get("extension"))
-        if extension.get("url") in LINKS
+        if text(extension.get("url")) in LINKS
         for reference in references(extension.get("valueReference"))
     ]
     found = [target for target in targets if target is not None]

@@ -69,6 +69,12 @@ def test_broken_calls_are_measured_too():
         assert measured(body, issue="invalid")["issue"] == [{"code": "invalid"}]
 
 
+def test_a_dispatched_call_with_an_id_of_another_shape_is_measured():
+    body = crd(prefetch=chart(orders=searchset(order("rx-1"), {**order(), "id": ["rx-2"]})))
+    body["context"] = {"patientId": "pt-1", "dispatchedOrders": ["MedicationRequest/rx-1"]}
+    assert len(measured(body)["request"]) == 1
+
+
 def test_lines_are_appended(tmp_path):
     path = tmp_path / "metrics.ndjson"
     for number in (1, 2):

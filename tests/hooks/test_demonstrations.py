@@ -38,6 +38,13 @@ async def test_what_was_offered_is_then_judged(client):
     assert assessments(answer)[0]["dose"]["verdict"] == "exceeds"
 
 
+@pytest.mark.parametrize("kind", [["MedicationRequest"], {}])
+async def test_a_draft_without_a_usable_type_is_passed_over(client, kind):
+    body = call({"resourceType": kind, "id": "x"}, order("request-123", drug=ETOPOSIDE), hook="order-select")
+    (card,) = (await client.post(DEMO, json=body)).json()["cards"]
+    assert card["suggestions"][0]["actions"][0]["resource"]["id"] == "request-123"
+
+
 async def test_a_draft_that_holds_it_already_is_left_alone(client):
     assert (await client.post(DEMO, json=call(hook="order-select"))).json()["cards"] == []
 

@@ -141,6 +141,31 @@ def test_deep_content_in_every_place_is_answered_or_refused(app: ASGIApp, value:
     asyncio.run(everywhere())
 
 
+@pytest.mark.parametrize("junk", [["y"], {"y": 1}])
+def test_a_member_of_another_shape_in_one_resource_costs_nothing_else(app: ASGIApp, junk: Any) -> None:
+    taken = {**order("ms-1"), "resourceType": "MedicationStatement", "status": "active", "taken": junk}
+    spread = {
+        "resourceType": "Condition",
+        "id": "dx-2",
+        "subject": {"reference": "Patient/pt-1"},
+        "code": {"text": "brain metastasis"},
+        "clinicalStatus": {"coding": [{"code": "active"}]},
+        "extension": [{"url": junk, "valueReference": {"reference": "Condition/cond-1"}}],
+    }
+    for resource in (taken, spread):
+        body = call()
+        body["prefetch"]["more"] = searchset(resource)
+        (judged,) = assessments(asyncio.run(post(app, orjson.dumps(body))).json())
+        causes = {missing["absence"] for finding in judged["findings"] for missing in everything_missing(finding)}
+        assert "unreachable" not in causes, "reading a fact crashed"
+
+
+def everything_missing(finding: Any) -> Iterator[Any]:
+    yield from finding.get("missing", ())
+    for part in finding.get("parts", ()):
+        yield from everything_missing(part)
+
+
 def test_a_huge_number_of_resources_is_answered(app: ASGIApp) -> None:
     body = call()
     bundle = body["prefetch"]["weight"]["entry"]
