@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from cds_service.crd.render import COVERAGE_INFORMATION
-from cds_service.fhir.read import extensions, objects, reference_of
+from cds_service.fhir.read import extensions, objects, reference_of, text
 from cds_service.fhir.resource import short_reference
 from cds_service.uuids import uuid_from
 
@@ -78,12 +78,15 @@ def _alike(some: Sequence[Json], others: Sequence[Json]) -> bool:
     return bool(some) and sorted(map(_content, some)) == sorted(map(_content, others))
 
 
-def assertion_id(order: Mapping[str, Any], coverage: str, policy: str, version: str, owner: str = "") -> str:
+def assertion_id(
+    order: Mapping[str, Any], coverage: str, policy: str, version: str, owner: str = "", patient: str = ""
+) -> str:
     """The trace identifier of an order's content under a coverage and a version of a policy.
 
     Stable: coverage-information, status, narrative and metadata of the order do not count, so that the same order
-    keeps its identifier from drafting to dispatch. ``owner`` keeps clients apart. Raises ValueError for an order
-    nested too deep to be written.
+    keeps its identifier from drafting to dispatch. ``owner`` keeps clients apart, and ``patient``, whom the call is
+    about, keeps orders apart that do not say whom they are for. Raises ValueError for an order nested too deep to be
+    written.
     """
     content = dict(order)
     for name in _BOOKKEEPING & content.keys():
@@ -93,10 +96,17 @@ def assertion_id(order: Mapping[str, Any], coverage: str, policy: str, version: 
         if others:
             content["extension"] = others
     head = [owner, policy, version, short_reference(coverage)]
+    if not _names_patient(order):
+        head.append(patient)
     said = orjson.dumps([*head, content], option=orjson.OPT_SORT_KEYS)
     if b".0" in said and _WHOLE_FLOAT.search(said):
         said = orjson.dumps([*head, _whole(content)], option=orjson.OPT_SORT_KEYS)
     return uuid_from(sha256(said).hexdigest(), version=5)
+
+
+def _names_patient(order: Mapping[str, Any]) -> bool:
+    """Whether an order says by a literal reference whose it is: the orders of two patients then differ."""
+    return short_reference(reference_of(order.get("subject") or order.get("patient"))).startswith("Patient/")
 
 
 def _whole(value: Any) -> Any:
@@ -120,7 +130,7 @@ def _coverage_of(answer: Mapping[str, Any]) -> str:
 def _content(answer: Mapping[str, Any]) -> list[str]:
     """What an answer says, whatever the order of its parts and the spelling of its numbers."""
     return sorted(
-        _canonical(part) for part in objects(answer.get("extension")) if part.get("url") not in _OF_THE_MOMENT
+        _canonical(part) for part in objects(answer.get("extension")) if text(part.get("url")) not in _OF_THE_MOMENT
     )
 
 

@@ -152,9 +152,9 @@ class CoverageAnswers:
         """
         if not (self.crd and self.agreed.foreign and self._may_carry(order)):
             return None
-        owner = self.agreed.owner
+        owner, patient = self.agreed.owner, self.chart.patient_id
         answers = [
-            foreign(held, assertion_id(order.raw, held.reference, "", "", owner), self.occasion, unread=unread)
+            foreign(held, assertion_id(order.raw, held.reference, "", "", owner, patient), self.occasion, unread=unread)
             for held in self._held(order.raw)
         ]
         return self._action(order.raw, answers, "Add coverage information to the order")
@@ -185,7 +185,8 @@ class CoverageAnswers:
         return Payer(payer.known_as, members, payer.pharmacy_plans)
 
     def _assertion_id(self, order: Json, coverage: str, policy: PolicyRef) -> str:
-        return assertion_id(order, coverage, policy.id, f"{policy.revision} {policy.sha256}", self.agreed.owner)
+        version = f"{policy.revision} {policy.sha256}"
+        return assertion_id(order, coverage, policy.id, version, self.agreed.owner, self.chart.patient_id)
 
     def _action(self, order: Json, answers: Sequence[CoverageDecision], description: str) -> Json | None:
         if not answers or order.get("resourceType") not in ANSWERED_TYPES:

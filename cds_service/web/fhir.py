@@ -136,7 +136,7 @@ class Fhir:
         response = await self._body(request, LARGEST_RESPONSE)
         if response.get("resourceType") != "QuestionnaireResponse":
             raise RequestError("The body is no QuestionnaireResponse.", expression="resourceType")
-        if response.get("status") not in STATUSES:
+        if text(response.get("status")) not in STATUSES:
             raise RequestError("QuestionnaireResponse.status is required.", expression="QuestionnaireResponse.status")
         named = text(response.get("questionnaire")).partition("|")[0]
         if named and not any(named.endswith(f"/Questionnaire/{policy}") for policy in self.library().policy_ids):
@@ -260,9 +260,10 @@ class _Parameters:
                     yield text(part.get("valueString"))
             for coverage in self.coverages:
                 reference = f"Coverage/{text(coverage.get('id'))}"
+                patient = short_reference(reference_of(coverage.get("beneficiary"))).removeprefix("Patient/")
                 for revision in library.revisions:
                     version = f"{revision.revision} {revision.sha256}"
-                    yield assertion_id(order, reference, revision.policy, version, owner)
+                    yield assertion_id(order, reference, revision.policy, version, owner, patient)
 
     def covers(self, evaluation: Evaluation) -> bool:
         """Whether an evaluation is of this patient's coverage and, where orders are given, of one of them.

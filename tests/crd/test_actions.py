@@ -219,6 +219,20 @@ def test_another_order_coverage_policy_or_client_has_another_trace():
     assert len(set(traces)) == len(traces)
 
 
+@pytest.mark.parametrize("subject", [None, {"display": "Jane"}, {"reference": "#p"}, {"reference": "urn:uuid:1"}, 5])
+def test_orders_that_do_not_say_whom_they_are_for_have_a_trace_for_each_patient(subject):
+    nobodys = {**order(), "subject": subject}
+    assert trace(nobodys, patient="pt-1") == trace(nobodys, patient="pt-1") != trace(nobodys, patient="pt-2")
+    assert trace(order(), patient="pt-1") == trace(order()), "an order that says it is known by its content alone"
+
+
+@pytest.mark.parametrize("url", [["date"], {"date": 1}, 5, None])
+def test_a_part_of_another_shape_in_what_stands_there_is_no_obstacle(url):
+    there = said()
+    there["extension"].append({"url": url, "valueString": "x"})
+    assert said_of(updated(order(extension=[there]))) == [said()]
+
+
 def test_the_same_order_has_the_same_trace_every_time():
     resource = order()
     shuffled = dict(random.Random(7).sample(list(resource.items()), len(resource)))

@@ -171,6 +171,23 @@ async def test_the_order_is_known_by_its_content(site):
     assert remarks == []
 
 
+async def test_orders_that_name_no_patient_are_kept_apart_by_the_call(site):
+    drafted = {name: value for name, value in within().items() if name != "subject"}
+    said = {}
+    for patient in ("pt-1", "pt-2"):
+        body = json.dumps(crd(drafted, prefetch=undocumented())).replace("pt-1", patient)
+        said[patient] = said_on(await site.ask(json.loads(body)))["coverage-assertion-id"][0]
+    assert said["pt-1"] != said["pt-2"]
+    for patient, identity in said.items():
+        held = coverage(beneficiary={"reference": f"Patient/{patient}"})
+        for known in ({"context": identity}, {"found": ("order", drafted)}):
+            order_ = [known.pop("found")] if "found" in known else []
+            _, answer = await post(site, PACKAGE, parameters(("coverage", held), *order_, **known))
+            form, begun, _ = contents(answer)
+            assert begun["subject"] == {"reference": f"Patient/{patient}"}
+            assert len(form["item"]) < 20, "the one that was judged"
+
+
 async def test_an_order_that_was_not_evaluated_gets_the_whole_form(site):
     _, answer = await post(site, PACKAGE, parameters(("coverage", coverage()), ("order", order("rx-unheard-of", mg=1))))
     form, begun, remarks = contents(answer)
@@ -227,6 +244,8 @@ async def test_an_identifier_of_one_order_does_not_open_another(site):
         (400, PACKAGE, {"resourceType": "Parameters", "parameter": "none"}),
         (400, "/fhir/QuestionnaireResponse", {"resourceType": "Patient"}),
         (400, "/fhir/QuestionnaireResponse", {"resourceType": "QuestionnaireResponse"}),
+        (400, "/fhir/QuestionnaireResponse", {"resourceType": "QuestionnaireResponse", "status": ["completed"]}),
+        (400, "/fhir/QuestionnaireResponse", {"resourceType": "QuestionnaireResponse", "status": {}}),
         (422, "/fhir/QuestionnaireResponse", {"resourceType": "QuestionnaireResponse", "status": "completed"}),
         (
             422,
