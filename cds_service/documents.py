@@ -26,6 +26,8 @@ Model = TypeVar("Model", bound=BaseModel)
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _FEW = 10_000
 """Values that a document may have however short it is. One that repeats nothing has fewer than it has bytes."""
+_DEEPEST = 100
+"""Levels of nesting: what people write has some ten."""
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 _REMEDIES = (
@@ -96,6 +98,7 @@ def read_document(raw: bytes, model: type[Model], source: Source) -> Model:
     try:
         if not raw.startswith(_UTF_16):
             raw.decode("utf-8")
+        _refuse_deep(raw, source)
         document = _plain(yaml.compose(raw, Loader=_Loader), (), source)
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
@@ -109,6 +112,22 @@ def read_document(raw: bytes, model: type[Model], source: Source) -> Model:
         raise source.error([f"{source.name}:{line}: {str(error).splitlines()[0]}"]) from error
     source.raise_problems()
     return typed(document, model, source)
+
+
+def _refuse_deep(raw: bytes, source: Source) -> None:
+    """Raise the source's error for a document nested beyond ``_DEEPEST``: the reader calls itself for each level.
+
+    Written in C, it is ended by no error of Python's: some ten thousand levels end the process.
+    """
+    depth = 0
+    for event in yaml.parse(raw, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                line = event.start_mark.line + 1 if event.start_mark else 1
+                raise source.error([f"{source.name}:{line}: nested too deep"])
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def typed(document: Any, model: type[Model], source: Source) -> Model:

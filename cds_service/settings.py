@@ -317,7 +317,7 @@ class Settings(BaseSettings):
                 sources.append(held := YamlConfigSettingsSource(settings_cls, yaml_file=file))
             except OSError as error:
                 raise SettingsError(f"{PREFIX}CONFIG_FILE: {file} cannot be read ({error.strerror})") from None
-            except (yaml.YAMLError, ValueError, TypeError) as error:
+            except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
                 mark = getattr(error, "problem_mark", None)
                 where = f", line {mark.line + 1}" if mark else ""
                 raise SettingsError(f"{PREFIX}CONFIG_FILE: {file}{where} does not hold settings as YAML") from None

@@ -76,6 +76,16 @@ def test_a_few_lines_that_repeat_each_other_are_refused_before_they_fill_the_mem
     assert all(re.fullmatch(r".*registry\.yaml:\d+: is repeated \(\*\) too often; .*", one) for one in lines)
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, "- " * 100_000 + "a", "? " * 100_000])
+def test_a_file_that_is_nested_very_deep_is_refused_before_the_reader_goes_down_with_it(
+    tmp_path: Path, text: str
+) -> None:
+    path = written(tmp_path, text)
+    tried = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, text=True, check=False)
+    lines = tried.stdout.splitlines()
+    assert [Path(line).name for line in lines] == ["registry.yaml:1: nested too deep"] * 3, tried.returncode
+
+
 def test_a_list_in_the_place_of_a_word_is_refused(tmp_path: Path) -> None:
     assert problems(tmp_path, "? [a, b]\n: x\n") == ["registry.yaml:1: before a colon stands one word"]
 

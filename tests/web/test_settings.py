@@ -96,6 +96,10 @@ def test_a_bad_value_is_named(name: str, value: object) -> None:
         ({"CONFIG_FILE": "{folder}/broken.yaml"}, "DURVALUMAB_CDS_CONFIG_FILE: {folder}/broken.yaml, line 2"),
         ({"CONFIG_FILE": "{folder}/list.yaml"}, "DURVALUMAB_CDS_CONFIG_FILE: {folder}/list.yaml"),
         ({"CONFIG_FILE": "{folder}/bomb.yaml"}, "DURVALUMAB_CDS_CONFIG_FILE: {folder}/bomb.yaml, line 2: repeats (*)"),
+        (
+            {"CONFIG_FILE": "{folder}/deep.yaml"},
+            "DURVALUMAB_CDS_CONFIG_FILE: {folder}/deep.yaml does not hold settings",
+        ),
         ({"CONFIG_FILE": "{folder}/none.yaml"}, "DURVALUMAB_CDS_CONFIG_FILE: {folder}/none.yaml is not there"),
         ({"SECRETS_FOLDER": "{folder}/none"}, "DURVALUMAB_CDS_SECRETS_FOLDER: {folder}/none is no folder"),
         ({"SECRETS_FOLDER": "{folder}/list.yaml"}, "DURVALUMAB_CDS_SECRETS_FOLDER: {folder}/list.yaml is no folder"),
@@ -134,6 +138,7 @@ def test_what_is_wrong_with_the_configuration_is_told_in_one_line(
     (tmp_path / "broken.yaml").write_text("port: [1\n")
     (tmp_path / "list.yaml").write_text("- port\n")
     (tmp_path / "bomb.yaml").write_text("plans: &a {x: him}\nprefetch_names: *a\n")
+    (tmp_path / "deep.yaml").write_text(f"plans: {'[' * 5000}{']' * 5000}\n")
     (tmp_path / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\n=\n-----END CERTIFICATE-----\n")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "plans").write_text("him")
