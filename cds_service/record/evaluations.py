@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import pickle
 import time
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.errors import BusyError
@@ -40,25 +42,41 @@ class StoredEvaluations:
 
     def put(self, owner: str, evaluation: Any) -> None:
         """Hand the evaluation to the writer; it is stored no later than the decision it belongs to."""
-        sealed = self._keys.seal(pickle.dumps(evaluation, pickle.HIGHEST_PROTOCOL))
-        row = EvaluationRow(self._key(owner, evaluation.assertion_id), time.time_ns() // 1000, sealed)
-        self._writer.hand_over((row,))
+        key = self._key(owner, evaluation.assertion_id)
+        sealed = self._keys.seal(pickle.dumps(evaluation, pickle.HIGHEST_PROTOCOL), _place(key))
+        self._writer.hand_over((EvaluationRow(key, time.time_ns() // 1000, sealed),))
 
     async def get(self, owner: str, assertion_id: str) -> Any:
         """The newest evaluation of an identifier; None if nothing is kept that this version can read.
 
         Raises BusyError where the store cannot be asked now.
         """
+        key = self._key(owner, assertion_id)
         try:
-            sealed = await asyncio.to_thread(
-                look_up, self._store, self._store.evaluation, self._key(owner, assertion_id)
-            )
-            # The seal proves that this service wrote it with the secret it still has: nothing foreign is unpickled.
-            return None if sealed is None else pickle.loads(self._keys.unseal(sealed))  # noqa: S301
+            sealed = await asyncio.to_thread(look_up, self._store, self._store.evaluation, key)
+            if sealed is None:
+                return None
+            # The seal proves that this service wrote it as an evaluation of this name, with the secret it still has:
+            # nothing foreign is unpickled, nor words of a client that were sealed for another place.
+            found = pickle.loads(self._keys.unseal(sealed, _place(key)))  # noqa: S301
         except (StoreUnavailableError, SchemaError):
             raise BusyError("What was evaluated before cannot be read just now.", retry_after=5) from None
-        except (ValueError, AttributeError, ImportError, TypeError):
+        except (ValueError, TypeError, AttributeError, LookupError, ImportError, EOFError, pickle.PickleError):
             return None
+        return found if _is_whole(found) else None
 
     def _key(self, owner: str, assertion_id: str) -> str:
         return self._keys.pseudonym("evaluation", owner, assertion_id)
+
+
+def _place(key: str) -> str:
+    return f"evaluation {key}"
+
+
+def _is_whole(value: object) -> bool:
+    """Whether no value in it lacks a member: one that another version wrote has those of that version."""
+    if is_dataclass(value):
+        return all(hasattr(value, one.name) and _is_whole(getattr(value, one.name)) for one in fields(value))
+    if isinstance(value, Mapping):
+        return all(map(_is_whole, value.values()))
+    return not isinstance(value, tuple | list | frozenset) or all(map(_is_whole, value))

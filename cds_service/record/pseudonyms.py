@@ -53,15 +53,18 @@ class Keys:
         """The next link of the hash chain: 32 bytes over the link before and a row's content."""
         return hmac.digest(self._chain, before + content, "sha256")
 
-    def seal(self, content: bytes) -> bytes:
-        """Content encrypted with AES-256-GCM under the seal key."""
+    def seal(self, content: bytes, place: str = "") -> bytes:
+        """Content encrypted with AES-256-GCM under the seal key. With ``place`` it opens nowhere else."""
         nonce = os.urandom(_NONCE)
-        return nonce + AESGCM(self._seal).encrypt(nonce, content, None)
+        return nonce + AESGCM(self._seal).encrypt(nonce, content, place.encode())
 
-    def unseal(self, sealed: bytes) -> bytes:
-        """The content of a seal. Raises ValueError where it was sealed with another secret, or was changed."""
+    def unseal(self, sealed: bytes, place: str = "") -> bytes:
+        """The content of a seal.
+
+        Raises ValueError where it was sealed with another secret or for another place, or was changed.
+        """
         try:
-            return AESGCM(self._seal).decrypt(sealed[:_NONCE], sealed[_NONCE:], None)
+            return AESGCM(self._seal).decrypt(sealed[:_NONCE], sealed[_NONCE:], place.encode())
         except InvalidTag:
             raise ValueError("The seal does not open: another secret, or the content was changed.") from None
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from copy import deepcopy
+from dataclasses import fields
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,8 +15,12 @@ import pytest
 from fhir.resources.R4B.auditevent import AuditEvent
 
 from cds_service.cdshooks import write_json
+from cds_service.crd.evaluations import Evaluation
+from cds_service.criteria.quantity import Weight
+from cds_service.evidence import Facts, Known
+from cds_service.record import feedback
 from cds_service.record.entry import Keeping
-from cds_service.record.evaluations import StoredEvaluations
+from cds_service.record.evaluations import EvaluationRow, StoredEvaluations
 from cds_service.record.export import audit_event
 from cds_service.record.pseudonyms import Keys, keys_from
 from cds_service.record.recorder import Recorder
@@ -24,7 +31,7 @@ from cds_service.record.writer import Writer
 from cds_service.result import Judged
 from cds_service.trust.replay import SPARE
 from tests.bodies import call, nsclc, order, searchset, weight
-from tests.record.cases import entries, feedback_body, judged
+from tests.record.cases import NOON, entries, feedback_body, judged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -292,8 +299,6 @@ async def test_audit_events_are_valid_fhir(recorder: Callable[..., Recorder], st
 async def test_evaluations_are_shared_between_replicas(
     recorder: Callable[..., Recorder], store: SqlStore, keys: Keys
 ) -> None:
-    from cds_service.crd.evaluations import Evaluation
-
     keeper = recorder()
     _, found = judged()
     kept = Evaluation(
@@ -317,6 +322,48 @@ async def test_evaluations_are_shared_between_replicas(
     got = await other.get("clinic", "a-1")
     assert (got.patient, got.facts.value("stage"), got.on) == ("pt-1", "IIIB", date(2026, 11, 2))
     assert await other.get("elsewhere", "a-1") is None
+    keeper.close()
+
+
+async def test_what_was_sealed_for_another_place_is_never_read_as_an_evaluation(
+    recorder: Callable[..., Recorder], store: SqlStore, keys: Keys
+) -> None:
+    """Whoever writes to the database alone could put a user's comment there, and a comment may be anything."""
+    keeper = recorder()
+    (said,) = feedback.rows(
+        entries(feedback_body("6bb4de8f", overrideReason={"userComment": "S'words of a user'\n."})),
+        service="s",
+        client="clinic",
+        at=NOON,
+        keys=keys,
+    )
+    names = [keys.pseudonym("evaluation", "clinic", name) for name in ("a-1", "a-2", "a-3")]
+    assert said.comment is not None
+    store.append([EvaluationRow(names[0], NOON, said.comment)])
+    kept = StoredEvaluations(store, keeper.writer, keys)
+    assert await kept.get("clinic", "a-1") is None
+    store.append([EvaluationRow(names[1], NOON, keys.seal(pickle.dumps("of a-3"), f"evaluation {names[2]}"))])
+    assert await kept.get("clinic", "a-2") is None
+    keeper.close()
+
+
+async def test_an_evaluation_of_another_version_that_lacks_a_member_counts_as_none(
+    recorder: Callable[..., Recorder], store: SqlStore, keys: Keys
+) -> None:
+    keeper = recorder()
+    kept = StoredEvaluations(store, keeper.writer, keys)
+    name = keys.pseudonym("evaluation", "clinic", "a-1")
+    older, weight = object.__new__(Evaluation), object.__new__(Weight)
+    for member in (one.name for one in fields(Evaluation) if one.name != "facts"):
+        object.__setattr__(older, member, "")
+    object.__setattr__(weight, "kg", Decimal(70))
+    for facts in (None, Facts({"weight_kg": Known(weight)})):
+        if facts is not None:
+            object.__setattr__(older, "facts", facts)
+        store.append([EvaluationRow(name, NOON, keys.seal(pickle.dumps(older), f"evaluation {name}"))])
+        assert await kept.get("clinic", "a-1") is None
+    store.append([EvaluationRow(name, NOON, keys.seal(b"\x80\x05.", f"evaluation {name}"))])
+    assert await kept.get("clinic", "a-1") is None, "nor one that cannot be read at all"
     keeper.close()
 
 
