@@ -38,7 +38,7 @@ else:
         return cls(*given)
 
 
-__all__ = ["LONGEST", "by_identity", "dataclass", "direct", "remembered", "replace"]
+__all__ = ["LONGEST", "by_identity", "dataclass", "direct", "remembered", "remembered_where", "replace"]
 
 E = TypeVar("E", bound=type[Enum])
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -87,3 +87,18 @@ def remembered(function: F) -> F:
         return known(*args) if sum(map(len, args)) <= LONGEST else function(*args)
 
     return cast("F", call)
+
+
+def remembered_where(short: Callable[..., bool]) -> Callable[[F], F]:
+    """The same for other hashable values; what ``short`` denies of the arguments is not remembered."""
+
+    def decorate(function: F) -> F:
+        known = lru_cache(maxsize=4096)(function)
+
+        @wraps(function)
+        def call(*args: Any) -> Any:
+            return known(*args) if short(*args) else function(*args)
+
+        return cast("F", call)
+
+    return decorate

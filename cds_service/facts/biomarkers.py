@@ -305,7 +305,7 @@ def _flagged(raw: Json) -> set[str]:
 
 def _stated(raw: Json, found: Sequence[Coding], words: str, gene: str) -> Said:
     """A result by its value; by its interpretation where it has none."""
-    meanings = {e.attributes["means"] for e in entries_of(found) if e.value_set == "variant_value"}
+    meanings = {e.attributes["means"] for e in entries_of(tuple(found)) if e.value_set == "variant_value"}
     if not meanings and not found and not words:
         meanings = _flagged(raw)
         if not meanings:

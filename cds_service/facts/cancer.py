@@ -8,7 +8,6 @@ nodes, histories and treatment encounters are no diagnosis of their own.
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,12 +34,13 @@ from cds_service.fhir.read import (
     concept_text,
     entries_of,
     extensions,
+    is_short,
     objects,
 )
 from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of, is_secondary, organs
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
 from cds_service.terminology.diseases import NO_TUMOUR_OF_ITS_OWN
-from cds_service.values import dataclass, replace
+from cds_service.values import dataclass, remembered_where, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -171,7 +171,7 @@ def names_absent_condition(chart: Chart, raw: Json, pointers: object) -> bool:
     )
 
 
-@lru_cache(maxsize=4096)
+@remembered_where(is_short)
 def read_concept(concept: Concept) -> tuple[Diagnosis | None, bool]:
     """The diagnosis a concept names, and whether its codes name two diseases."""
     named = of_primary(concept)
@@ -186,7 +186,7 @@ def read_concept(concept: Concept) -> tuple[Diagnosis | None, bool]:
     return diagnosis, len({one.disease for one in each if one is not None and one.settled}) > 1
 
 
-@lru_cache(maxsize=4096)
+@remembered_where(is_short)
 def of_primary(concept: Concept) -> tuple[tuple[Coding, ...], str] | None:
     """The codes and words of a concept that are of a primary tumour; None where its codes name none.
 

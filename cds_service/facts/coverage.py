@@ -7,7 +7,6 @@ its plans to lines of business, and plan names that say it are read.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Unknown
@@ -16,6 +15,7 @@ from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import entered_in_error, evidence, references, shown, status_of
 from cds_service.fhir.read import as_object, clinical_date, concept_of, decimal, objects, text
 from cds_service.terminology.doubt import doubt, plain
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -143,7 +143,7 @@ def _claims(reading: Reading, coverage: Resource, unread: list[Evidence]) -> Ite
         unread.extend(evidence(coverage, path, name) for path, name in names[:1])
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _named(name: str) -> str | None:
     """The line of business that a name says; None where it says several, as plans for both Medicare and Medicaid do."""
     said = plain(name)

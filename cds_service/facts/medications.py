@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import Amount
@@ -13,7 +12,7 @@ from cds_service.facts.records import entered_in_error, evidence, span_of, statu
 from cds_service.fhir.quantities import dose_quantity
 from cds_service.fhir.read import as_object, clinical_date, decimal, reference_of, text
 from cds_service.terminology import generic_name
-from cds_service.values import dataclass, direct
+from cds_service.values import dataclass, direct, remembered_where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,7 +154,7 @@ def _uses(chart: Chart) -> Iterator[Use]:
 _WORD = re.compile(r"[a-z]+")
 
 
-@lru_cache(maxsize=4096)
+@remembered_where(lambda medication: medication.is_short)
 def _named_otherwise(medication: Medication) -> frozenset[str]:
     """The drugs that a medication may be: the one that it is coded as, and those that its words name in its place."""
     coded_as = medication.generic

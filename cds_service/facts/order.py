@@ -7,13 +7,13 @@ and entered in error, and not one that says "do not perform" (contract, section 
 from __future__ import annotations
 
 from dataclasses import field
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
 from cds_service.facts.read import FactSource, Reading
 from cds_service.fhir.quantities import Product, product_of
 from cds_service.fhir.read import (
+    MOST_CODINGS,
     as_object,
     by_content,
     clinical_date,
@@ -27,7 +27,7 @@ from cds_service.fhir.read import (
 from cds_service.fhir.resource import short_reference
 from cds_service.terminology.codes import Coding, lookup
 from cds_service.terminology.drugs import generic_name, is_drug
-from cds_service.values import dataclass
+from cds_service.values import LONGEST, dataclass, remembered_where
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -77,6 +77,12 @@ class Medication(NamedTuple):
     def unknown(self) -> bool:
         """Whether the request refers to its medication and nothing that came says what that is."""
         return self.reference is not None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether what follows from it may be kept between calls: nobody is to fill the memory with long ones."""
+        length = len(self.text) + len(self.reference or "") + sum(map(len, self.labels))
+        return length <= 4 * LONGEST and len(self.codings) <= MOST_CODINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +176,7 @@ def names_drug(concept: object, drug: Drug) -> bool | None:
     return is_of(drug, medication) if medication.codings or medication.text else None
 
 
-@lru_cache(maxsize=4096)
+@remembered_where(lambda _, medication: medication.is_short)
 def is_of(drug: Drug, medication: Medication) -> bool:
     """Whether a medication is the drug."""
     return is_drug(drug, medication.codings, medication.text)
@@ -202,7 +208,7 @@ def _strength(ingredient: Json) -> str:
     return "/".join(parts)
 
 
-@lru_cache(maxsize=1024)
+@remembered_where(lambda medication, _: medication.is_short)
 def product_label(medication: Medication, drug: Drug) -> str | None:
     """The label that says what volumes and vials of this medication hold; None if it names no product.
 

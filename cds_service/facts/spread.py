@@ -7,7 +7,7 @@ from the words of the diagnosis, never concluded from their absence. Nodes (C77)
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import cache
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
@@ -41,11 +41,12 @@ from cds_service.facts.spread_words import (
     words_of,
 )
 from cds_service.facts.subject import concerns, conditions_of, is_of_another, is_recorded_earlier, subject
-from cds_service.fhir.read import entries_of, objects, text
+from cds_service.fhir.read import entries_of, is_short, objects, text
 from cds_service.terminology import is_unassessed_category, metastatic_by_category
 from cds_service.terminology.doubt import plain
 from cds_service.terminology.extent import spelled_out
 from cds_service.terminology.organs import is_nodal
+from cds_service.values import remembered_where
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -276,7 +277,7 @@ def _without_an_organ(chart: Chart) -> list[Resource]:
     return uncoded(chart, "Condition") + [resource for resource, _ in malignant]
 
 
-@lru_cache(maxsize=4096)
+@remembered_where(is_short)
 def _metastasis_in_words(concept: Concept) -> bool:
     """Whether a concept's words mention a metastasis other than one of lymph nodes alone."""
     words = spelled_out(concept.words)

@@ -10,7 +10,6 @@ import re
 from dataclasses import field
 from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import Weight, plain
@@ -18,10 +17,20 @@ from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unkn
 from cds_service.facts.read import PATIENT, FactSource, Reading
 from cds_service.facts.records import NO_RESULT
 from cds_service.fhir.quantities import POUND, Measured, kilograms, quantity, weight_unit
-from cds_service.fhir.read import as_list, concept_of, concept_text, effective, moment, objects, partial_date, text
+from cds_service.fhir.read import (
+    as_list,
+    concept_of,
+    concept_text,
+    effective,
+    is_short,
+    moment,
+    objects,
+    partial_date,
+    text,
+)
 from cds_service.terminology import doubt
 from cds_service.terminology.codes import LOINC, entries
-from cds_service.values import dataclass
+from cds_service.values import LONGEST, dataclass, remembered_where
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -76,7 +85,7 @@ class Weighing:
         return Evidence(self.reference or "weight", self.path, self.shown, self.observed_on, self.origin)
 
 
-@lru_cache(maxsize=1024)
+@remembered_where(lambda _, unit: unit is None or len(unit) <= LONGEST)
 def _exact_kg(value: Decimal | None, unit: str | None) -> Decimal | None:
     kg = kilograms(value, unit)
     return Decimal(plain(kg)) if kg is not None else None
@@ -190,13 +199,13 @@ def _is_of_another_kind(part: Json, raw: Json) -> bool:
     return any(_is_called_otherwise(concept_of(concept)) for concept in concepts)
 
 
-@lru_cache(maxsize=1024)
+@remembered_where(is_short)
 def _is_called_otherwise(concept: Concept) -> bool:
     said = (concept.words, *(coding.display for coding in concept.codings))
     return any(_OTHERWISE.search(doubt.plain(words)) for words in said)
 
 
-@lru_cache(maxsize=1024)
+@remembered_where(is_short)
 def _remark_of_weight(concept: Concept) -> str | None:
     """The remark on a weight with this code, mostly empty; None where the code is not that of a body weight."""
     seen = concept.codings

@@ -17,7 +17,7 @@ import orjson
 
 from cds_service.criteria.quantity import PartialDate
 from cds_service.terminology.codes import Coding, Entry, canonical_system, lookup
-from cds_service.values import LONGEST
+from cds_service.values import LONGEST, remembered_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -147,6 +147,15 @@ class Concept:
     meanings: tuple[tuple[str, Entry], ...]
 
 
+MOST_CODINGS = 20
+"""Codings of a concept about which anything is remembered."""
+
+
+def is_short(concept: Concept) -> bool:
+    """Whether what follows from a concept may be kept between calls: nobody is to fill the memory with long ones."""
+    return len(concept.words) <= _LONGEST_KEPT and len(concept.codings) <= MOST_CODINGS
+
+
 @by_content
 def concept_of(raw: object) -> Concept:
     """Read a CodeableConcept, a bare Coding, or a list of either."""
@@ -155,7 +164,7 @@ def concept_of(raw: object) -> Concept:
     return Concept(found, concept_text(raw), entries, tuple({entry.value_set: entry for entry in entries}.items()))
 
 
-@lru_cache(maxsize=4096)
+@remembered_where(lambda found: len(found) <= MOST_CODINGS)
 def entries_of(found: tuple[Coding, ...]) -> tuple[Entry, ...]:
     """Every value-set entry of every coding. Unverified codes are left out: they settle nothing alone."""
     return tuple(entry for coding in found for entry in lookup(coding.system, coding.code) if entry.verified)
