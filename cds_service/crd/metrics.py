@@ -7,11 +7,13 @@ user or an organization that was not sent) is left out, although the model asks 
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from cds_service.cdshooks import CONTEXTS
 from cds_service.crd.cards import ASSOCIATED
 from cds_service.crd.render import COVERAGE_INFORMATION
 from cds_service.crd.request import CARD_TYPES
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 NPI = "http://hl7.org/fhir/sid/us-npi"
+_INSTANCE = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_TYPE = re.compile(r"[A-Z][A-Za-z]{1,40}")
+"""What a client wrote in another shape may be anything, and is left out."""
 _FOCAL = frozenset({"MedicationRequest", "ServiceRequest", "DeviceRequest", "NutritionOrder", "VisionPrescription"})
 
 
@@ -50,8 +55,8 @@ def metric(
     known = [*prefetched, *read]
     record = {
         "source": "payer-src",
-        "hookInstance": body.get("hookInstance"),
-        "hookType": body.get("hook"),
+        "hookInstance": text(body.get("hookInstance")) if _INSTANCE.fullmatch(text(body.get("hookInstance"))) else "",
+        "hookType": text(body.get("hook")) if text(body.get("hook")) in CONTEXTS else "",
         "providerId": _npi(known, text(as_object(body.get("context")).get("userId"))),
         "groupId": _npi([one for one in known if not _is_payer(one, known)], "Organization"),
         "payerId": {"system": payer[0], "value": payer[1]} if payer else None,
@@ -132,7 +137,7 @@ def _prefetched(prefetch: object) -> Iterator[Json]:
         for one in (
             (as_object(entry.get("resource")) for entry in objects(held.get("entry"))) if "entry" in held else (held,)
         ):
-            if _type(one) not in {"", "Bundle", "OperationOutcome"}:
+            if _TYPE.fullmatch(_type(one)) and _type(one) not in {"Bundle", "OperationOutcome"}:
                 yield one
 
 

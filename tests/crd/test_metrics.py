@@ -90,3 +90,14 @@ def test_nothing_of_the_patient_is_kept():
     said = json.dumps(measured(body))
     for word in ("Doe", "pt-1", "1958", "M-1", "rx-1"):
         assert word not in said
+
+
+def test_words_in_the_place_of_an_id_a_hook_or_a_type_are_left_out():
+    body = crd(order("rx-1"), {"resourceType": "Jane Doe", "id": "x"}, hookInstance="Jane Doe")
+    body["prefetch"]["more"] = {"resourceType": "Jane Doe", "id": "y"}
+    for hook in ("Jane Doe", {"of": "Jane Doe"}):
+        record = measured({**body, "hook": hook}, issue="invalid")
+        assert "Doe" not in json.dumps(record)
+        assert not {"hookInstance", "hookType"} & record.keys()
+        assert [one["type"] for one in record["request"]] == ["MedicationRequest"]
+    assert measured(crd())["hookType"] == "order-sign"
