@@ -194,7 +194,8 @@ def _span_of_drafts(document: Mapping[str, Any], source: bytes) -> tuple[int, in
     start = source.find(b'"draftOrders"')
     if start < 0:
         return 0, len(source)
-    last = "context" in members and "prefetch" in members[members.index("context") :]
+    once = source.count(b'"context"') == 1  # of several the last counts, which may stand behind
+    last = once and "context" in members and "prefetch" in members[members.index("context") :]
     end = source.rfind(b'"prefetch"') if last else len(source)
     return start, end if end > start else len(source)
 

@@ -174,6 +174,14 @@ def test_an_order_that_is_no_part_of_the_text_is_sent_as_it_was_read():
     assert as_written(fetched, json.loads(body), body) is fetched
 
 
+def test_of_two_contexts_the_numbers_of_the_last_are_sent():
+    first, last = '{"draftOrders": [{"value": 1500.5}]}', '{"draftOrders": [{"value": 700.00000000000000001}]}'
+    source = f'{{"context": {first}, "prefetch": {{}}, "context": {last}}}'.encode()
+    document = read_json(source)
+    sent = as_written(document["context"]["draftOrders"][0], document, source)
+    assert b"700.00000000000000001" in write_json(sent)
+
+
 def test_an_ordinary_document_is_not_read_twice(monkeypatch):
     monkeypatch.setattr(json, "loads", lambda *_, **__: pytest.fail("read again"))
     uuid = "6bb4de8f-5b1c-4c3c-9b41-8e4012345678"
