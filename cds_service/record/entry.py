@@ -78,7 +78,7 @@ class Entry:
 
     @cached_property
     def _memories(self) -> dict[str, str]:
-        """What names patient, order and finding of each card, by its uuid."""
+        """What names patient, order and finding of each card, by its uuid; empty for a card that is not remembered."""
         client, keys = self._called.client, self._means.keys
         return {
             card["uuid"]: memory.memory_key(client, self._patient, order, card, one, keys)
@@ -97,7 +97,7 @@ class Entry:
             return list(cards), {}, {}
         since = int((time.time() - hours * 3600) * 1_000_000)
         try:
-            asked = asyncio.to_thread(means.store.acknowledged, set(self._memories.values()), since)
+            asked = asyncio.to_thread(means.store.acknowledged, set(filter(None, self._memories.values())), since)
             known = await asyncio.wait_for(asked, _MEMORY_BUDGET)
         except (StoreUnavailableError, SchemaError, TimeoutError):
             return list(cards), {}, {}

@@ -2,7 +2,8 @@
 
 A finding is named by what it says: policy, kind of card, section, verdict, limit and missing facts. As soon as the
 order changes, or the finding says anything new (another weight, another missing fact), it has another name and
-speaks up again. A critical card is never softened, and a store that cannot be asked leaves every card as it is.
+speaks up again. A critical card is never softened, nor one that says that something could not be checked: without it
+an answer would be an all-clear. A store that cannot be asked leaves every card as it is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import orjson
 
 from cds_service.record.decision import dumps, finding_outcomes
+from cds_service.result import CardKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +49,9 @@ def finding_of(card: Card, assessment: Assessment) -> str:
 
 
 def memory_key(client: str, patient: str, order: str, card: Card, judged: Judged, keys: Keys) -> str:
-    """Names patient, order and finding in one, without telling any of them."""
+    """Names patient, order and finding in one, without telling any of them; empty for what is not remembered."""
+    if card.kind is CardKind.UNCHECKED:
+        return ""
     return keys.pseudonym("memory", client, patient, order, finding_of(card, judged.assessment))
 
 

@@ -28,9 +28,9 @@ from cds_service.record.replay import SharedReplay
 from cds_service.record.spool import Spool
 from cds_service.record.sql import SqlStore
 from cds_service.record.writer import Writer
-from cds_service.result import Judged
+from cds_service.result import CardKind, Judged
 from cds_service.trust.replay import SPARE
-from tests.bodies import call, nsclc, order, searchset, weight
+from tests.bodies import call, nsclc, order, outcome, searchset, weight
 from tests.record.cases import NOON, entries, feedback_body, judged
 
 if TYPE_CHECKING:
@@ -281,6 +281,20 @@ async def test_a_critical_card_is_never_softened(recorder: Callable[..., Recorde
     found = [Judged(found[0].order, found[0].facts, found[0].assessment, (grave,))]
     await acknowledge(keeper, called, found)
     assert (await keeper.entry(called, found).quieten([grave]))[0] == [grave]
+    keeper.close()
+
+
+@pytest.mark.parametrize("mode", ["downgrade", "drop"])
+async def test_what_could_not_be_checked_is_said_each_time(recorder: Callable[..., Recorder], mode: str) -> None:
+    """An answer without it would be an all-clear."""
+    keeper = recorder(memory_hours=48, memory_mode=mode)
+    body = call(order(mg=700))
+    body["prefetch"] |= {"conditions": outcome("timeout"), "medicationRequests": outcome("timeout")}
+    called, found = judged(body)
+    (card,) = found[0].cards
+    assert card.kind is CardKind.UNCHECKED
+    await acknowledge(keeper, called, found)
+    assert (await keeper.entry(called, found).quieten([card]))[0] == [card]
     keeper.close()
 
 
