@@ -435,12 +435,15 @@ def _metastatic(facts: Facts) -> AnyFact | None:
 
 
 def _in_doubt_since(stage: Known[str], metastatic: Unknown) -> bool:
-    """Whether something newer than the staging may be a metastasis. Nodes alone are none."""
-    days = [item.recorded for item in stage.evidence if item.recorded is not None]
-    if metastatic.absence is not Absence.NOT_UNDERSTOOD or not days or len(days) < len(stage.evidence):
+    """Whether something newer than the staging may be a metastasis. Nodes alone are none.
+
+    A staging without any day, as most EHRs show the stage of a problem, cannot be told to have come after it.
+    """
+    if metastatic.absence is not Absence.NOT_UNDERSTOOD:
         return False
+    staged = max((item.recorded for item in stage.evidence if item.recorded is not None), default=None)
     return any(
-        item.recorded is not None and item.recorded > max(days) and not is_nodal(item.shown)
+        (staged is None or (item.recorded is not None and item.recorded > staged)) and not is_nodal(item.shown)
         for item in metastatic.evidence
     )
 

@@ -69,6 +69,10 @@ LINKS = frozenset(
 )
 """Extensions that link a secondary tumour to its primary."""
 
+_EFFUSION = re.compile(
+    r"(?:(?:recurrent|left|right|bilateral|large|small|moderate) )*malignant (?:pleural|pericardial) effusions?"
+    r"(?: \((?:disorder|hcc|cms/hcc)\))?"
+)
 _PRESENT = frozenset({"present", "yes", "true", "positive", "detected", "found"})
 _ABSENT = frozenset({"absent", "no", "none", "false", "negative", "not present", "not detected", "not found"})
 
@@ -95,6 +99,7 @@ def _says_nothing(chart: Chart, about: Subject, words: Sequence[tuple[str, Evide
         and not about.spread
         and not hints_in("\n".join([said for said, _ in words]))
         and not any(_metastasis_in_words(resource.code) for resource in _without_an_organ(chart))
+        and not any("effusion" in resource.code.words.lower() for resource in uncoded(chart, "Condition"))
         and not any(recurrence.came_back_by_status(cancer) for cancer in about.conditions)
     )
 
@@ -131,6 +136,7 @@ def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
         *_histories(reading, doubtful, unowned),
     ]
     claims += _secondary_in_words(reading, about, doubtful)
+    doubtful += _effusions(reading, about)
     spoken, unread = claims_of_words("metastatic", beyond_the_liver(about, words))
     claims += spoken
     if not claims:
@@ -271,6 +277,17 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
             yield from claims
 
 
+def _effusions(reading: Reading, about: Subject) -> Iterator[Evidence]:
+    """Malignant effusions: M1a with lung cancer, but neither their code nor their name says of which tumour."""
+    malignant = [resource for resource, _ in coded(reading.chart, "Condition", "malignant_effusion")]
+    named = [one for one in uncoded(reading.chart, "Condition") if _EFFUSION.fullmatch(plain(one.code.words))]
+    for resource in (*malignant, *named):
+        raw = resource.raw
+        of_another = _linked(reading, resource, about) is False
+        if not (of_another or entered_in_error(resource) or _set_aside(raw) or is_recorded_earlier(reading, raw)):
+            yield evidence(resource, "code", shown(raw.get("code")), recorded_on(raw))
+
+
 def _without_an_organ(chart: Chart) -> list[Resource]:
     """The Conditions of which no code says more than that they are malignant: their words may name a metastasis."""
     malignant = coded(chart, "Condition", "malignancy_unspecified")
@@ -347,6 +364,7 @@ _VALUE_SETS = (
     "tnm_m_value",
     "metastatic_secondary_condition",
     "nodal_secondary_not_m1",
+    "malignant_effusion",
     "disease_extent_finding",
     "history_of_metastasis",
     *recurrence.VALUE_SETS,
@@ -375,10 +393,11 @@ SOURCE = FactSource(
         "M1 and M0 categories of the tumour (by their focus, or by that of the stage group they are members of) are "
         "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary, or coded with it, too; else they "
         "count only if the chart has one tumour and they lie outside its organ, as do those that are the order's "
-        "reason. Nodes (C77) are no metastasis, nor is more of a hepatocellular carcinoma in the liver. What names no "
-        "tumour and is a year older than the first record of this one, or of the time of another one that is over, is "
-        "only shown. Unresectable, locally advanced and liver-confined have no codes: the words of the diagnosis, its "
-        "notes and the order's reason, with negation, where every word of the clause is known. Recurrence: clinical "
-        "status or a recurrence code; months from the last surgery and the last adjuvant therapy to its onset."
+        "reason. Nodes (C77) are no metastasis, nor is more of a hepatocellular carcinoma in the liver; a malignant "
+        "effusion (J91.0) leaves open whether there are any. What names no tumour and is a year older than the first "
+        "record of this one, or of the time of another one that is over, is only shown. Unresectable, locally advanced "
+        "and liver-confined have no codes: the words of the diagnosis, its notes and the order's reason, with "
+        "negation, where every word of the clause is known. Recurrence: clinical status or a recurrence code; months "
+        "from the last surgery and the last adjuvant therapy to its onset."
     ),
 )

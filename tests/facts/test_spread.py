@@ -544,6 +544,37 @@ def test_a_doubtful_metastasis_after_an_early_staging_leaves_it_open(doubtful):
         assert value(after_stage_iii(doubtful(older))) is False, older
 
 
+@pytest.mark.parametrize("day", ["2026-05-01", None])
+@pytest.mark.parametrize("secondary", ["C78.01", "C78.02", "J91.0"])
+def test_a_doubtful_metastasis_beside_an_early_stage_without_a_day_leaves_it_open(secondary, day):
+    """Problem lists show the stage without its day: nobody can tell that it came after the finding."""
+    cancer = dx(ADENO, stage=[{"summary": {"text": "Stage IIIA"}}])
+    for others, is_open in (((icd(secondary, "c2", day=day),), True), ((icd("C77.1", "c2", day=day),), False)):
+        known = facts(cancer, *others)
+        found = derive_for_disease(known.including({"disease": Known("nsclc")}))["metastatic"]
+        assert isinstance(found, Known) is not is_open
+
+
+@pytest.mark.parametrize(
+    "effusion",
+    [
+        lambda **more: icd("J91.0", "c2", **more),
+        lambda **more: condition("Malignant pleural effusion (HCC)", "c2", **more),
+        lambda **more: condition("Recurrent malignant pleural effusion", "c2", **more),
+        lambda **more: condition("Malignant pericardial effusion", "c2", **more),
+    ],
+)
+def test_a_malignant_effusion_after_an_early_staging_leaves_metastases_open(effusion):
+    assert cause(after_stage_iii(effusion(day="2026-05-01"))) is Absence.NOT_UNDERSTOOD
+    assert value(after_stage_iii(effusion(day="2026-01-15"))) is False
+    assert value(after_stage_iii(effusion(day="2026-05-01", clinicalStatus="resolved"))) is False
+    assert value(after_stage_iii(effusion(day="2026-05-01", verificationStatus="refuted"))) is False
+
+
+def test_another_effusion_says_nothing_of_metastases():
+    assert value(after_stage_iii(condition("Pleural effusion", "c2", day="2026-05-01"))) is False
+
+
 @pytest.mark.parametrize(
     ("words", "is_open"),
     [
