@@ -30,6 +30,15 @@ _STAGE = re.compile(
     rf"{_BEFORE}(?:{_TNM}[ ,;:-]*)?{_BEFORE}(?:stage|stg\.?)?[ :,-]*(?:group(?:ing)?[ :,-]*)?(?:is )?[cpy]{{0,2}}"
     rf"{_GROUP}{_AFTER}[ ,;:-]*(?:\(?{_TNM}\)?)?{_AFTER}\.?"
 )
+_DAY = r"\d{1,2}/\d{1,2}/\d{2,4}"
+_FORM = re.compile(
+    r"(?:staging form: (?:lung|liver(?: \(excluding intrahepatic bile ducts?\))?|gallbladder|"
+    r"(?:intrahepatic|extrahepatic|perihilar|distal) bile ducts?)[, ]+(?=ajcc ))?"
+    r"(?P<staged>.+?)"
+    rf"(?: - signed by [a-z'-]+(?:,? [a-z'-]+\.?){{1,2}},? (?:md|do|np|pa-?c?|aprn)(?:,? phd)? on {_DAY})?"
+)
+"""How EHRs print a staging form: the organ's form before the stage, who signed it and when behind it."""
+_STAGED_ON = re.compile(rf"\b(clinical|pathologic(?:al)?) stage from {_DAY}(?= ?:)")
 _NEGATIVE = re.compile(r"-+ ?\d")
 """A number below zero is no stage."""
 _EXTENT = re.compile(
@@ -91,7 +100,9 @@ def stage_from_text(text: str) -> str | None:
         return None
     if extent := _EXTENT.fullmatch(words.removesuffix(" (finding)")):
         return extent["extent"]
-    found = _STAGE.fullmatch(words.removesuffix(" (finding)"))
+    form = _FORM.fullmatch(words)
+    staged = _STAGED_ON.sub(r"\1", form["staged"]) if form else words
+    found = _STAGE.fullmatch(staged.removesuffix(" (finding)"))
     if found is None:
         return None
     group = _group(found["group"])
