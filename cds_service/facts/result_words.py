@@ -9,7 +9,7 @@ The letters (a capital is a result)::
     N negative     P positive     D not detected  T detected   A absent, not found   S seen   O no, none   Y yes
     f mutation     r rearrangement    k fusion by its name     c one change          d kind of change
     g gene by name x "gene"       e exons         m material   s disease
-    h heading      t test         v how much      u, w method
+    h heading      t test         v how much      z none of it    u, w method
 
 So "EGFR: no mutation detected" is ``gOfT``: a gene, a denial, what is denied and seen. "T790M negative; L858R positive"
 is ``cN;cP``, two statements. "No mutation testing" is ``Oft``: the test is denied with it, and nothing is said.
@@ -105,6 +105,7 @@ _PHRASES = (
 )
 _FOR_ALK = (
     ("f", r"(?:protein )?expression"),
+    ("z", r"(?:ihc )?(?:score:? )?0(?:(?: ?/ ?| of )[1-9]\d*)?(?: ?%)?(?: (?:of )?(?:(?:tumou?r )?cells|nuclei))?"),
     ("u", rf"(?:by|on|with|using|via) (?:{_ALK_METHOD})"),
     ("w", _ALK_METHOD),
     ("", "2p23"),
@@ -142,6 +143,7 @@ _LISTED = re.compile(r"([ge])[,&|]+(?=\1)")
 _FINDINGS = frozenset("frkcd")
 """What can be found; the rest is where, or how, it is looked for."""
 _AFFIRMED = frozenset({"", "P", "T", "S", "Y", "TY", "SY"})
+_DENIED = frozenset({"N", "D"})
 
 _UNTESTED = re.compile(
     r"\b(?:qns|tnp|quantity not sufficient|insufficient|inadequate|pending|cancell?ed|in progress|to follow|failed|"
@@ -298,7 +300,7 @@ def _sign(clause: str) -> bool | None:
     if "g" in nouns:
         nouns.discard("s")  # "EGFR-negative NSCLC" is of the gene, "negative, NSCLC" perhaps of another place
     found = bool(nouns & _FINDINGS)
-    if "s" in nouns or ("v" in nouns and result not in _AFFIRMED):
+    if "s" in nouns or ("v" in nouns and result not in _AFFIRMED) or ("z" in nouns and result not in _DENIED):
         return None
     if not result:
         return True if nouns & set("ck") and not nouns & set("tm") and not set("wu") & set(listed) else None

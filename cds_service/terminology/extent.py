@@ -158,6 +158,13 @@ _SPREAD = re.compile(
 
 _SHORT = (
     (re.compile(r"\buhcc\b"), "unresectable hcc"),
+    (
+        re.compile(
+            r"(?<!metastases )(?<!metastasis )(?<!metastases are )\bnot (?:surgically )?amenable to "
+            r"(?:surgical |curative |complete )?resection(?: or (?:liver )?transplant(?:ation)?)?\b(?! of\b)"
+        ),
+        "unresectable",
+    ),
     (re.compile(r"\bgall[- ]bladder\b"), "gallbladder"),
     (
         re.compile(r"\bsecondary (?:malignant (?:neoplasm|tumou?r)|malignancy|cancer|carcinoma) (?:of|to|in) "),
