@@ -59,7 +59,8 @@ _NOT_GIVEN = re.compile(r"\b(?:not (?:given|done|started|performed)|declined|ref
 """Beside the name of radiotherapy: it was not given."""
 _RADIOTHERAPY = re.compile(
     r"\b(?:radiation (?:therapy|treatments?|course|boost|to)|(?:chemo[- ]?)?radiotherapy|chemo[- ]?(?:radiation|rt)|"
-    r"imrt|vmat|ebrt|xrt|3d[- ]?crt|tomotherapy|radiation,? (?=\d+(?:\.\d+)? ?c?gy\b))"
+    r"imrt|vmat|ebrt|xrt|3d[- ]?crt|tomotherapy|external beam radiation\b|"
+    r"beam radiation of\b|(?:radiation|rt),? (?=\d+(?:\.\d+)? ?c?gy\b))"
 )
 _NO_COURSE = doubt(
     *("unsure", "leaning", "softened", "choice", "alternative", "condition", "open", "plan", "past", "person"),
