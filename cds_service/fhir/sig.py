@@ -156,6 +156,12 @@ def _by_weight(sig: Sig, _: re.Match[str]) -> None:
         raise _NotReadError
 
 
+def _worked_out(sig: Sig, _: re.Match[str]) -> None:
+    """10 mg/kg x 70 kg = 700 mg: the amount is worked out in the same words."""
+    if {unit_of(unit) for _, _, unit in sig.amounts} != {unit_of("mg/kg")}:
+        raise _NotReadError
+
+
 def _ceiling(sig: Sig, m: re.Match[str]) -> None:
     _set(sig, "ceiling", (_number(m["value"]), re.sub(r" ?/ ?", "/", m["unit"])))
 
@@ -311,8 +317,12 @@ _FILTER = (
     r"0\.2(?:2|(?: or | to |-)0\.22)? ?-?(?:micron|micrometer|\u00b5m|um) ?(?:in-?line )?filter"
 )
 _STARTING = (
-    r"start(?:ing)?(?: on)? (?:today|tomorrow|(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]* )?\d{1,2}/\d{1,2}/\d{2,4})"
+    r"(?:start(?:ing)?(?: on)?|first dose(?: \(after last (?:modification|reorder)\))?(?: on)?|(?<=1 dose )on) "
+    r"(?:(?<!on )today|(?<!on )tomorrow|(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]* )?\d{1,2}/\d{1,2}/\d{2,4})"
     r"(?: at \d{1,2}:?\d{2})?(?![a-z0-9/:])"
+)
+_WHICH_WEIGHT = (
+    r"(?<=kg) ?\((?:treatment plan(?: recorded| actual| weight)*|order-specific(?: weight)?|dosing weight)\)"
 )
 _FILLERS = (
     _any(
@@ -365,6 +375,8 @@ _RULES: tuple[tuple[str, Handler], ...] = (
     (_INFUSED_OVER, _skip),
     (rf"= ?(?={_NUM} ?mls?{_END})", _skip),  # 1500 mg = 30 mL: two views of one dose
     (rf"[x\u00d7] ?{_NUM} ?kg{_END}", _by_weight),
+    (rf"[x\u00d7] ?{_NUM} ?kg ?= ?(?={_NUM} ?mg{_END})", _worked_out),
+    (_WHICH_WEIGHT, _skip),
     (_FILTER, _skip),
     (_STARTING, _skip),
     (r"into (?:an? |the )?(?:venous catheter|vein|(?:central )?(?:venous )?(?:line|port))(?![a-z])", _skip),
