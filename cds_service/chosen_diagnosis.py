@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SMALL_CELL = "es-sclc"
 """The disease that is limited or extensive; of any other such a stage says nothing."""
+EXTENT = "the words extensive stage or limited stage, on the diagnosis or as its stage"
 _OPEN_STATUS = frozenset({Absence.CONFLICTING, Absence.NOT_UNDERSTOOD})
 """A status that is there and says nothing, or two things."""
 _RECEIVED_FOR_IT = Known(value=True)
@@ -78,7 +79,7 @@ def with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
             fact = facts[name]
             if said and isinstance(fact, Unknown) and fact.absence is not Absence.CONFLICTING:
                 more[name] = Known(said, evidence)
-    extent = _extent(more.get("stage") or facts.get("stage"), diagnosis, evidence)
+    extent = _extent(disease, more.get("stage") or facts.get("stage"), diagnosis, evidence)
     if extent is None:
         extent = facts.get("sclc_extent")
     else:
@@ -100,13 +101,19 @@ def _status(facts: Facts, diagnosis: Diagnosis, evidence: tuple[Evidence, ...]) 
     return Known(diagnosis.status, evidence)
 
 
-def _extent(stage: AnyFact | None, diagnosis: Diagnosis, evidence: tuple[Evidence, ...]) -> AnyFact | None:
+def _extent(
+    disease: str, stage: AnyFact | None, diagnosis: Diagnosis, evidence: tuple[Evidence, ...]
+) -> AnyFact | None:
     """The extent of small cell disease: as its stage, else as the diagnosis says; None where neither says anything."""
     if isinstance(stage, Known) and stage.value in {"extensive", "limited"}:
         return stage
     conflicting = isinstance(stage, Unknown) and stage.absence is Absence.CONFLICTING
     if diagnosis.extent is not None and not conflicting:
         return Known(diagnosis.extent, evidence)
+    if disease == SMALL_CELL:  # staged as another cancer, or not at all: a stage group would be no answer
+        recorded = f"{EXTENT} (recorded: stage {stage.value})" if isinstance(stage, Known) else EXTENT
+        absence = stage.absence if isinstance(stage, Unknown) else Absence.NOT_RECORDED
+        return Unknown(absence, recorded, () if stage is None else stage.evidence)
     return stage if isinstance(stage, Unknown) else None
 
 

@@ -64,6 +64,15 @@ def test_limited_stage_takes_only_small_cell_lung_cancer_out_of_scope(indication
     assert found(continued, "II.A.1").outcome is outcome
 
 
+@pytest.mark.parametrize(("recorded", "said"), [({"stage": "IV"}, " (recorded: stage IV)"), ({}, "")])
+def test_small_cell_lung_cancer_is_asked_for_its_extent_and_not_for_a_stage_group(recorded, said):
+    first = found(judged(indication="small cell lung cancer", weight_kg=70, **recorded), "I.B.1")
+    (missing,) = (one for one in first.missing if one.fact == "stage")
+    assert missing.looked_for.startswith("the words extensive stage or limited stage")
+    assert missing.looked_for.endswith(said or "stage")
+    assert first.outcome is Outcome.UNDOCUMENTED
+
+
 def test_a_dose_within_the_rows_meets_its_clause_though_nobody_knows_of_an_increase_or_a_partner():
     dose = every(3, 1500, phase="combination", cycles=4)
     continued = judged(indication="nsclc", request_type="continuation", metastatic=True, weight_kg=70, dose=dose)
