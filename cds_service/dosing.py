@@ -295,6 +295,7 @@ def dose_assessment(judgement: DoseJudgement, missing: tuple[Missing, ...] = ())
         partner_because=_partner_is_over(judgement.worlds),
         after_cycles=judged.after_cycles,
         unsettled=missing,
+        over_anyhow=judgement.over_anyhow,
     )
 
 

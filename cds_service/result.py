@@ -81,7 +81,7 @@ class DoseAssessment:
     what the row allows, empty where it is not. ``weights`` are those that contradict each other, where ``weight``
     is not known for that. ``after_cycles``: the maintenance row decides because so many cycles of
     the combination are exceeded. ``unsettled`` are the facts that keep the verdict undetermined, also where no
-    criterion asks for them.
+    criterion asks for them. ``over_anyhow``: the verdict is open only as to which limit the order is over.
     """
 
     verdict: Verdict
@@ -100,6 +100,7 @@ class DoseAssessment:
     partner_because: str = ""
     after_cycles: int | None = None
     unsettled: tuple[Missing, ...] = ()
+    over_anyhow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

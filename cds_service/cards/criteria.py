@@ -167,12 +167,23 @@ def _documents_summary(matter: Matter, missing: Sequence[Missing], open_: Sequen
             todo = "record them" if several else "record it"
         else:
             todo = f"{'they were' if several else 'it was'} not available to this check"
+        if assessment.dose.over_anyhow:
+            return first_fitting(_over_anyhow(drug, short_in_words(assessment.dose.ordered), without))
         return first_fitting(f"{drug} dose cannot be judged without {what}; {todo}{also}" for what in without.named)
     if not missing:
         return _reviewer_summary(drug, open_)
     if not asked.document:
         return first_fitting(_not_available(drug, asked))
     return first_fitting(_needed(drug, asked, also=matter.over))
+
+
+def _over_anyhow(drug: str, ordered: str, asked: Asked) -> Iterator[str]:
+    """An order that is over the limits whatever the missing facts are: they only settle which limit it is over."""
+    over = f"{drug} {ordered} is over every possible plan limit; change it or attach evidence"
+    for what in asked.named:
+        yield f"{over}; {what} would settle which"
+    yield over
+    yield f"{drug} is over every possible plan limit; change it or attach evidence"
 
 
 def _not_available(drug: str, asked: Asked) -> Iterator[str]:
@@ -258,6 +269,8 @@ def dose_line(assessment: Assessment) -> str:
     if has_no_row(assessment):
         return "The dose was not judged: the policy has no row for this use."
     rows = f" Possible rows: {', '.join(dose.open_rows)}." if len(dose.open_rows) > 1 else ""
+    if dose.over_anyhow:
+        return f"Dose over the limit in every row that is possible: {arithmetic(dose)}.{weight}{rows}"
     named = "limit " if dose.arithmetic else "ordered " if dose.ordered else ""
     return f"Dose not evaluable: {named}{arithmetic(dose)}.{weight}{rows}"
 

@@ -62,6 +62,12 @@ class DoseJudgement:
         """Whether the dose is within the rows for certain, and nothing recorded speaks against the partner."""
         return self.verdict is Verdict.OK and all(w.partner is not Outcome.NOT_MET for w in self.worlds)
 
+    @property
+    def over_anyhow(self) -> bool:
+        """Whether the order is over the limits in every world, here by its amount and there by its interval."""
+        known = all(step.known_amount is not None and len(step.intervals) == 1 for step in self.question.steps)
+        return self.verdict is Verdict.UNDETERMINED and known and all(w.verdict.is_over for w in self.worlds)
+
     def setting_outcome(self, setting: str | None) -> Outcome:
         """The dose criterion of one setting's rows: not met in worlds where another setting applies."""
         return self._known(agreed([w.outcome if w.setting == setting else Outcome.NOT_MET for w in self.worlds]))

@@ -73,6 +73,14 @@ def test_small_cell_lung_cancer_is_asked_for_its_extent_and_not_for_a_stage_grou
     assert first.outcome is Outcome.UNDOCUMENTED
 
 
+def test_an_order_that_is_over_the_limits_in_every_setting_is_said_to_be():
+    open_setting = {"indication": "nsclc", "weight_kg": 70}
+    for dose, over in ((every(2, 1500), True), (every(4, 1500), False), (every(2, 700), False)):
+        assert judged(**open_setting, dose=dose).dose.over_anyhow is over
+    result = judged(**open_setting, dose=every(2, 1500))
+    assert result.dose.verdict is Verdict.UNDETERMINED  # too much at stage II-III, too often if metastatic
+
+
 def test_a_dose_within_the_rows_meets_its_clause_though_nobody_knows_of_an_increase_or_a_partner():
     dose = every(3, 1500, phase="combination", cycles=4)
     continued = judged(indication="nsclc", request_type="continuation", metastatic=True, weight_kg=70, dose=dose)

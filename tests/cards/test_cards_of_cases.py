@@ -89,7 +89,10 @@ def test_what_keeps_the_dose_from_being_judged_is_named(number):
         ),
         (
             "too much at one weight and too often at another",
-            "Durvalumab dose cannot be judged without body weight; record it; one more fact is missing",
+            (
+                "Durvalumab 10 mg/kg every 10 days is over every possible plan limit; change it or attach evidence; "
+                "body weight would settle which"
+            ),
         ),
     ],
 )
