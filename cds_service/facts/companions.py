@@ -202,7 +202,10 @@ def _may_be_chemotherapy(use: Use) -> bool:
 
 
 def _number(reading: Reading, others: Sequence[Use], doubtful: Sequence[Use]) -> dict[str, AnyFact]:
-    """Which tremelimumab dose is ordered now: one more than those administered, where administrations were sent."""
+    """Which tremelimumab dose is ordered now: one more than those administered, where administrations were sent.
+
+    Of an order for several, before any, it is the last.
+    """
     doses = [use for use in others if use.name == TREMELIMUMAB]
     if not any(use.kind is Kind.DRAFTED for use in doses):
         return {}
@@ -213,8 +216,15 @@ def _number(reading: Reading, others: Sequence[Use], doubtful: Sequence[Use]) ->
     earlier = _administered(doses, reading)
     if not earlier and not reading.chart.answered("medicationAdministrations"):
         return {"tremelimumab_dose_number": Unknown(reading.chart.absence("medicationAdministrations"), NUMBER)}
-    number = Decimal(len({use.last for use in earlier}) + 1)
+    drafted = [use for use in doses if use.kind is Kind.DRAFTED]
+    number = Decimal(len({use.last for use in earlier}) + 1 if earlier else max(map(_doses_of, drafted)))
     return {"tremelimumab_dose_number": Inferred(number, tuple(use.evidence for use in earlier))}
+
+
+def _doses_of(use: Use) -> int:
+    """How many doses an order is for: as many as it says; at least two where it is repeated without an end."""
+    steps = steps_of(dose_lines(use.resource.raw))
+    return max(step.last or (2 if step.names_interval else 1) for step in steps) if len(steps) == 1 else 1
 
 
 def _administered(found: Sequence[Use], reading: Reading) -> list[Use]:

@@ -127,6 +127,25 @@ def test_the_number_of_the_tremelimumab_dose():
     assert not facts(dx(), *earlier).knows("tremelimumab_dose_number")
 
 
+@pytest.mark.parametrize(
+    ("repeat", "number"),
+    [
+        ({"frequency": 1, "period": 4, "periodUnit": "wk"}, 2),  # again and again: two at least
+        ({"frequency": 1, "period": 4, "periodUnit": "wk", "count": 1}, 1),
+        ({"frequency": 1, "period": 3, "periodUnit": "wk", "count": 4}, 4),
+        ({"frequency": 1, "period": 3, "periodUnit": "wk", "count": 6}, 6),
+        ({"count": 1}, 1),
+    ],
+)
+def test_an_order_for_several_tremelimumab_doses_counts_them(repeat, number):
+    dose = [{"timing": {"repeat": repeat}, "doseAndRate": [{"doseQuantity": {"value": 300, "unit": "mg"}}]}]
+    drafts = (draft("Imjudo", dosageInstruction=dose),)
+    found = facts(dx(), drafts=drafts, empty=("medicationAdministrations",))
+    assert value(found["tremelimumab_dose_number"]) == number
+    later = facts(dx(), administered("Imjudo", "2026-10-20", "t1", 75), drafts=drafts)
+    assert value(later["tremelimumab_dose_number"]) == 2  # a course that goes on: its count may be the whole one's
+
+
 def test_a_completed_combination():
     given = administered("Imfinzi", "2026-07-01", "d1")
     done = requested("cisplatin", "r1", "completed", "2026-07-01")
