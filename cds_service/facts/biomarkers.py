@@ -353,7 +353,14 @@ def _named_in_words(reading: Reading) -> Iterator[_Result]:
         for gene, pattern in _LETTERS.items():
             of_protein = gene == "alk" and _ALK_PROTEIN.search(name) is not None and "phos" not in name.lower()
             if pattern.search(name) and (genetic or of_protein):
-                yield _of_this(reading, resource, _lab(resource, gene, inferred=True))
+                result = _of_this(reading, resource, _lab(resource, gene, inferred=True))
+                yield result if _is_of_the_gene(resource, name, gene) else result._replace(result=None)
+
+
+def _is_of_the_gene(resource: Resource, name: str, gene: str) -> bool:
+    """Whether the result of a test is of this gene: of one that names several, what is said without any is of none."""
+    said = plain(value_of(resource.raw)[2])
+    return len(set(GENE.findall(plain(name)))) < 2 or gene in GENE.findall(said)
 
 
 def _is(concept: object, code: str) -> bool:
@@ -390,8 +397,9 @@ SOURCE = FactSource(
         "Laboratory results by LOINC, or by the gene in their name, with coded values or words (wild type) "
         "of which every one is known. A negative single-mutation test counts only when L858R and exon 19 deletion are "
         "both negative. Diagnosis codes that state the result. Registered, preliminary and cancelled results and "
-        "insufficient samples are not tested. Genes listed as studied, or in an extension of a panel, state none. A "
-        "result that names no tumour and is a year older than the first record of this one, or of the time of another "
-        "one that is over, is only shown. Renal eGFR and EGFR protein expression are never read."
+        "insufficient samples are not tested. Genes listed as studied, in an extension of a panel, or together in the "
+        "name of a test whose result names none, state none. A result that names no tumour and is a year older than "
+        "the first record of this one, or of the time of another one that is over, is only shown. Renal eGFR and "
+        "EGFR protein expression are never read."
     ),
 )
