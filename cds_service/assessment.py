@@ -188,7 +188,7 @@ class _Judging:
         if approval == 0:
             self.notes.append(f"The months that {pathway.section} gives in total have been received; none is left.")
         dose = dose_assessment(judgement, unsettled(self.facts, self.revision, judgement))
-        self.notes += dose_notes(self.facts, judgement, self.revision)
+        self.notes += dose_notes(self.facts, judgement, self.revision, pathway)
         return self._finished(pathway.section, outcome, dose, findings, missing, refer_to, approval, routes)
 
     def _off_label(self, pathway: Pathway, refuted: list[Finding]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -349,7 +349,7 @@ def _compliant(judgement: DoseJudgement, weight: Weight | None) -> Regimen | Non
     return Regimen(mg, row.cap.mg_per_kg or None, int(days), row.cite, shown)
 
 
-def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> list[str]:
+def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision, pathway: Pathway) -> list[str]:
     """Remarks on the dose that are no verdict (readings: dose input, footnote, Appendix E, section V)."""
     notes = [note for line in facts.value("dose") or () for note in line.notes]
     worlds = judgement.worlds
@@ -367,6 +367,8 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> li
                 )
     if judgement.verdict is Verdict.OK and len(worlds) == 1 and len(question_steps) == 1:
         notes += _lower_than_the_row(worlds[0], question_steps[0])
+    if judgement.verdict is Verdict.OK and len(question_steps) == 1:
+        notes += _soon_after_the_last(facts.value("days_since_last_dose"), judgement, pathway)
     if all(world.partner is Outcome.MET and "less than" in world.partner_because for world in worlds):
         notes.append(f"{capital(worlds[0].partner_because)}.")
     if judgement.question.companions:
@@ -385,6 +387,25 @@ def _lower_than_the_row(world: World, step: Step) -> Iterator[str]:
         yield (
             f"Lower or less frequent than the regimen of {row.cite} ({row.shown}): within the limit; whether "
             "the regimen is approved or recommended is not decided here."
+        )
+
+
+def _soon_after_the_last(days: Decimal | None, judgement: DoseJudgement, pathway: Pathway) -> Iterator[str]:
+    """A dose given once is judged by its amount (readings, dose input): how soon it follows the last is remarked."""
+    (step,) = judgement.question.steps
+    if days is None or step.intervals != (NEVER,) or step.known_amount is None:
+        return
+    rows = [
+        row
+        for world in judgement.worlds
+        for row in pathway.tables[world.setting]
+        if row.band.holds(world.kg) and step.known_amount.at(world.kg) <= row.cap.at(world.kg)
+    ]
+    first = min(rows, key=lambda row: row.every_days)
+    if days < first.every_days:
+        yield (
+            f"The last dose was {plain(days)} days before; the order is for one dose, which is judged by its amount "
+            f"alone ({first.cite}: {first.shown})."
         )
 
 
