@@ -33,10 +33,16 @@ async def site(opened: Opened) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture
+async def hurried(opened: Opened) -> AsyncIterator[httpx.AsyncClient]:
+    async with pilot(opened, deadline=1.5) as client:
+        yield client
+
+
 @asynccontextmanager
 async def pilot(opened: Opened, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
     """A service that any payer's coverage is good enough for, unless told otherwise."""
-    configured = {"public_base_url": BASE, "coverage_information": False, "show_passing": False, "deadline": 1.5}
+    configured = {"public_base_url": BASE, "coverage_information": False, "show_passing": False, "deadline": 20}
     async with opened(create_app(Settings.load(**configured | settings))) as client:
         yield client
 
@@ -107,15 +113,15 @@ async def test_a_coverage_that_is_over_is_an_answer(site: httpx.AsyncClient, fhi
 @pytest.mark.parametrize("mode", ["denied-coverage", "500", "hang", "html"])
 @pytest.mark.parametrize("version", VERSIONS)
 async def test_a_coverage_that_cannot_be_read_is_our_trouble(
-    site: httpx.AsyncClient, fhir: FhirServer, mode: str, version: str
+    hurried: httpx.AsyncClient, fhir: FhirServer, mode: str, version: str
 ) -> None:
     """The order names its coverage, so that something can be said about it; an order that names none gets its cards."""
     named = order(insurance=[{"reference": "Coverage/cov-9"}])
-    said = said_on(await answered(site, uncovered(fhir.base(mode), named, version=version)))
+    said = said_on(await answered(hurried, uncovered(fhir.base(mode), named, version=version)))
     code = {"2.0": "conditional", "2.2": "indeterminate"}[version]
     assert (said["covered"], said["pa-needed"]) == ([code], [code])
     assert said["coverage"] == [{"reference": "Coverage/cov-9"}]
-    bare = await answered(site, uncovered(fhir.base(mode), version=version), every_order=False)
+    bare = await answered(hurried, uncovered(fhir.base(mode), version=version), every_order=False)
     assert bare["systemActions"] == []
     assert bare["cards"]
 
