@@ -43,7 +43,7 @@ def is_of_earlier(day: date | None, begun: date | None, others: Sequence[date]) 
     if begun is not None and day >= begun - WORK_UP:
         return False
     first = bisect_left(others, day - LONG_BEFORE)
-    return first < len(others) and others[first] <= day + LONG_BEFORE
+    return first < len(others) and others[first] - day <= LONG_BEFORE
 
 
 def begun_by(chart: Chart, conditions: Iterable[Json]) -> date | None:

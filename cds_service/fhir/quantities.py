@@ -103,10 +103,11 @@ def product_of(label: str) -> Product:
     words = words[:LONGEST]
     if form := _RXNORM_FORM.match(words):
         ml, concentration = Decimal(form["ml"]), Decimal(form["mg"])
-        return Product(concentration, ml * concentration)
+        if ml and concentration:
+            return Product(concentration, ml * concentration)
     for found in _STRENGTH.finditer(words):
         mg, ml = Decimal(found["mg"].replace(",", "")), Decimal(found["ml"] or 1)
-        if ml:
+        if mg and ml:
             return Product(mg / ml, mg if found["ml"] and ml != 1 else None)
     return Product()
 

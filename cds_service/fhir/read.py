@@ -34,6 +34,8 @@ _LONGEST_KEPT = 2048
 _LONGEST_NUMBER = 40
 _LONGEST_DATE = 64
 _MAGNITUDE = 15
+_FIRST_YEAR = 1800
+"""Nobody alive had anything done before it: such a date is what a program writes for none (0001-01-01, 1753-01-01)."""
 
 
 def as_object(value: object) -> Json:
@@ -237,7 +239,8 @@ def data_absent_reason(element: object) -> str:
 def decimal(value: object) -> Decimal | None:
     """A number exactly as the record writes it.
 
-    Booleans, NaN, infinities and numbers beyond any clinical size are refused; a number written as a string counts.
+    Booleans, NaN, infinities and numbers beyond any clinical size are refused, as is a zero that would take as many
+    digits to write out; a number written as a string counts.
     """
     if value is None or value is True or value is False:
         return None
@@ -257,7 +260,7 @@ def decimal(value: object) -> Decimal | None:
             return None
     else:
         return None
-    if not number.is_finite() or (abs(number.adjusted()) > _MAGNITUDE and number):
+    if not number.is_finite() or abs(number.adjusted()) > _MAGNITUDE:
         return None
     return number
 
@@ -271,7 +274,7 @@ def whole(value: object) -> int | None:
 def partial_date(value: object) -> PartialDate | None:
     """A FHIR date or dateTime, its month and day possibly missing. The day is that of the value's own offset.
 
-    ``19610417`` and a birth date with a time have one meaning each and are read.
+    ``19610417`` and a birth date with a time have one meaning each and are read; a year before 1800 is no date.
 
     >>> partial_date("2008-02").latest
     datetime.date(2008, 2, 29)
@@ -297,7 +300,7 @@ def _partial(value: str) -> PartialDate | None:
         last = date(year, month or 12, day or monthrange(year, month or 12)[1])
     except ValueError:
         return None
-    return PartialDate(first, last, digits)
+    return PartialDate(first, last, digits) if year >= _FIRST_YEAR else None
 
 
 def clinical_date(value: object) -> date | None:
@@ -309,9 +312,10 @@ def clinical_date(value: object) -> date | None:
 def _day(written: str) -> date | None:
     if len(written) >= 10 and written[4] == written[7] == "-" and written[10:11] in {"", "T", " "}:
         try:
-            return date.fromisoformat(written[:10])
+            day = date.fromisoformat(written[:10])
         except ValueError:
             return None
+        return day if day.year >= _FIRST_YEAR else None
     found = partial_date(written)
     return found.earliest if found is not None and found.exact else None
 

@@ -7,7 +7,7 @@ limit of four weeks. Of a range the shorter end decides. Nothing is divided: hou
 from __future__ import annotations
 
 from decimal import ROUND_CEILING, Decimal
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,7 @@ def period_unit(unit: object) -> str | None:
     return _NAMES.get(written.lower()) if written.lower() != "m" else None
 
 
-@cache
+@lru_cache(maxsize=1024)
 def shortest_months(months: int) -> int:
     """The fewest days that so many calendar months in a row can have.
 
@@ -83,6 +83,8 @@ def length(value: Decimal, unit: str) -> tuple[Decimal, int] | None:
     if unit in _DAYS:
         return value * _DAYS[unit], 1
     if unit in _PER_DAY:
+        if value > _LONGEST * _PER_DAY[unit]:
+            return value, _PER_DAY[unit]  # longer than anything: to count its days may take more digits than there are
         days, rest = divmod(value, _PER_DAY[unit])
         return (days, 1) if not rest else (value, _PER_DAY[unit])
     months = value * 12 if unit == "a" else value
@@ -164,7 +166,7 @@ def schedule(timing: object) -> Schedule:
     events = _events(raw.get("event")) if raw.get("event") is not None else Schedule()
     if found.silent and not events.silent and not (events.once and found.count):
         found = events  # one date beside a count is only the start
-    elif events.interval is not None and found.interval is not None and not events.interval.same_rhythm(found.interval):
+    elif events.interval is not None and _is_other_than(found, events.interval):
         found = Schedule(missing=_no_interval(Absence.CONFLICTING, "timing (repeat and dates disagree)"))
     concept = raw.get("code")
     if concept is None:
@@ -177,6 +179,11 @@ def schedule(timing: object) -> Schedule:
         if found.interval is not None and not found.interval.same_rhythm(coded):
             return Schedule(missing=_no_interval(Absence.CONFLICTING, "timing (repeat and code disagree)"))
     return Schedule(found.interval, found.missing, found.once, found.count, found.bound, found.path, words)
+
+
+def _is_other_than(found: Schedule, dates: Interval) -> bool:
+    """Whether a repeat says something else than several dates do: another rhythm, or once."""
+    return found.once if found.interval is None else not dates.same_rhythm(found.interval)
 
 
 def _repeat(repeat: Json) -> Schedule:
@@ -276,7 +283,8 @@ def _bound(repeat: Json) -> Decimal | None:
     start, end = clinical_date(period.get("start")), clinical_date(period.get("end"))
     if start is None or end is None or end <= start:
         return None
-    return Decimal((end - start).days)
+    days = Decimal((end - start).days)
+    return days if days <= _LONGEST else None  # "9999-12-31" is how programs write that there is no end
 
 
 def _events(raw: object) -> Schedule:

@@ -134,3 +134,17 @@ def test_the_rule_by_days():
     assert is_of_earlier(finding, begun, (date(2019, 1, 1), date(2025, 8, 1), date(2026, 9, 1)))
     assert not is_of_earlier(finding, begun, (date(2019, 1, 1), date(2026, 9, 1)))
     assert not is_of_earlier(None, begun, (date(2025, 6, 1),))
+
+
+def test_days_that_stand_for_none_are_no_days():
+    none = "0001-01-01T00:00:00Z"
+    found = facts(
+        dx(NSCLC, onsetDateTime=none), administered("durvalumab", none, "ad", 1500), stage("IIIB"), empty=KEYS
+    )
+    assert value(found["stage"]) == "IIIB"
+    assert cause(found["therapy_start"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_a_day_at_the_end_of_the_calendar_is_held_against_others():
+    assert is_of_earlier(date.max, None, [date.max])
+    assert not is_of_earlier(date.max, None, [date(2020, 1, 1)])

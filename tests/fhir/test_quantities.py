@@ -31,6 +31,9 @@ UCUM = "http://unitsofmeasure.org"
         ("1,500 mg/30 mL", 50, 1500, False),
         ("durvalumab", None, None, False),
         ("500 mg/0 mL", None, None, False),
+        ("0 mg/10 mL vial", None, None, False),
+        ("0 ML durvalumab 50 MG/ML Injection", 50, None, False),
+        ("10 ML durvalumab 0 MG/ML Injection", None, None, False),
     ],
 )
 def test_product_labels(label, concentration, vial, bag):

@@ -246,3 +246,15 @@ def test_long_pieces_and_too_many_pieces_are_forgotten() -> None:
     for number in (*range(5000), 0):
         read(number)
     assert len(seen) == 5001
+
+
+@pytest.mark.parametrize("written", ["0E-999999999", "0e+20", "-0E+300"])
+def test_a_zero_that_would_fill_the_memory_when_written_out_is_no_number(written: str) -> None:
+    assert decimal(written) is None
+    assert decimal("0.00") == decimal(0) == decimal("-0") == 0
+
+
+@pytest.mark.parametrize("written", ["0001-01-01", "0001-01-01T00:00:00Z", "1753-01-01", "00010101", "0001", "0001-01"])
+def test_what_programs_write_for_no_date_is_none(written: str) -> None:
+    assert clinical_date(written) is None
+    assert partial_date(written) is None

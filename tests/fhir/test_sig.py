@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +57,10 @@ def test_long_texts_are_not_read():
 def test_spelled_intervals_of_an_unread_text():
     found = spelled_intervals("give every 4 weeks, call us, labs q2wk, every 9 moons")
     assert [one.days for one in found] == [28, 14]
+
+
+@pytest.mark.parametrize("how_often", ["every {} hours", "every 4 weeks for {} hours", "every 4 weeks +/- {} hours"])
+def test_numbers_of_any_length_raise_nothing(how_often):
+    text = "1500 mg " + how_often.format("9" * 60)
+    parse(text)
+    spelled_intervals(f"as told: {text}")

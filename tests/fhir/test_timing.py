@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.quantity import Interval
+from cds_service.evidence import Absence
 from cds_service.facts.derive import add_months
 from cds_service.fhir.timing import administrations, interval, length, period_unit, schedule, shortest_months
 
@@ -84,3 +85,23 @@ def test_zero_and_negative_are_data_errors():
     for value in (0, -1):
         assert isinstance(interval(Decimal(value), "wk"), Missing)
     assert isinstance(interval(Decimal(1), "wk", None, 0), Missing)
+
+
+def test_one_repetition_on_several_dates_contradicts_itself():
+    found = schedule({"repeat": {"count": 1}, "event": ["2026-01-01", "2026-01-08"]})
+    assert not found.once
+    assert found.missing is not None
+    assert found.missing.absence is Absence.CONFLICTING
+    assert schedule({"repeat": {"count": 1}, "event": ["2026-01-01"]}).once
+
+
+def test_a_course_without_end_has_no_bound():
+    every = {"frequency": 1, "period": 3, "periodUnit": "wk"}
+    found = schedule({"repeat": {**every, "boundsPeriod": {"start": "2026-01-01", "end": "9999-12-31"}}})
+    assert (found.interval.days, found.bound) == (21, None)
+
+
+@pytest.mark.parametrize("unit", ["s", "min", "h", "d", "wk", "mo", "a"])
+def test_a_period_of_any_number_of_digits_is_beyond_all_bounds(unit):
+    found = interval(Decimal("9" * 60), unit)
+    assert isinstance(found, Missing)
