@@ -6,8 +6,9 @@ A step names for everything that is not known the possibilities to be tried (:mo
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from cds_service.criteria.criterion import COMBINATION, MAINTENANCE
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.quantity import Amount, Interval
 from cds_service.evidence import Absence
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
 
     from cds_service.criteria.quantity import DoseLine
 
+T = TypeVar("T")
+
 # Stand-ins for what is not known: some, far too much and no amount; so long that every interval is kept, and none.
 SOME = Amount(mg=Decimal(1000))
 HUGE = Amount(mg=Decimal(10) ** 9)
 NOTHING = Amount()
 NEVER = Interval(days=Decimal(10) ** 6)
 ALWAYS = Interval(days=Decimal(0))
+
+_PHASES: dict[str | None, int] = {COMBINATION: 0, None: 1, "single": 2, MAINTENANCE: 3}
+"""In which order steps follow each other that have no numbers, or one: a regimen begins with its combination."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ def steps_of(lines: Sequence[DoseLine]) -> tuple[Step, ...]:
     groups: dict[tuple[int | None, str | None], list[DoseLine]] = {}
     for line in lines:
         groups.setdefault((line.sequence, line.phase), []).append(line)
-    ordered = sorted(groups.items(), key=lambda item: (item[0][0] is None, item[0][0] or 0))
+    ordered = sorted(groups.items(), key=lambda item: (item[0][0] is None, item[0][0] or 0, _PHASES.get(item[0][1], 1)))
     return tuple(_counted_on([_step(key[0], key[1], group) for key, group in ordered]))
 
 
@@ -130,6 +136,14 @@ def _possible_intervals(lines: Sequence[DoseLine], rhythm: Interval | None) -> t
     return (NEVER, ALWAYS) if rhythm is None else (rhythm,)
 
 
+def _only(told: Sequence[T | None]) -> T | None:
+    """What lines that are given together say, whichever of them says it; None where they do not agree."""
+    if len(told) == 1:
+        return told[0]
+    found = {one for one in told if one is not None}
+    return found.pop() if len(found) == 1 else None
+
+
 def _numbered(
     sequence: int | None,
     phase: str | None,
@@ -140,11 +154,13 @@ def _numbered(
     shown: str,
 ) -> Step:
     """A step with its place in the course: first and last administration, as far as they are named."""
-    head = lines[0]
-    first = head.cycle_number if head.cycle_number is not None else head.dose_number
+    numbers = [line.dose_number if line.cycle_number is None else line.cycle_number for line in lines]
+    first = _only(numbers)
     ends: list[int] = []
     missing: dict[str, Missing] = {}
-    for line in lines:
+    for line, number in zip(lines, numbers, strict=True):
+        if number is not None and number != first:
+            ends.append(number)
         if line.cycles is not None:
             ends.append(line.cycles)
         if line.count is not None:
@@ -159,9 +175,9 @@ def _numbered(
         ends=bool(ends),
         first=first,
         last=max([*ends, first] if first is not None else ends, default=None),
-        dose_number=head.dose_number,
+        dose_number=_only([line.dose_number for line in lines]),
         phase=phase,
-        week=head.week,
+        week=_only([line.week for line in lines]),
         shown=shown,
         missing=tuple(missing.values()),
         known_amount=known,

@@ -56,3 +56,35 @@ def test_a_single_dose_counts_as_one_of_the_course():
 def test_lines_given_once_together_are_shown_with_their_sum():
     (step,) = steps_of([once(500), once(500), once(500)])
     assert (step.shown, step.known_amount.mg) == ("1500 mg once (3 lines)", 1500)
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ([{"cycle_number": 5}, {}], (5, 5)),
+        ([{"dose_number": 5}, {}], (5, 5)),
+        ([{"cycle_number": 5}, {"cycle_number": 5, "cycles": 6}], (5, 6)),
+        ([{"cycle_number": 2}, {"cycle_number": 6}], (None, 6)),
+    ],
+)
+def test_lines_given_together_have_one_place_in_the_course_whichever_of_them_says_it(told, read):
+    for lines in (told, told[::-1]):
+        (step,) = steps_of([line(**more) for more in lines])
+        assert (step.first, step.last) == read
+
+
+def test_lines_given_together_have_one_week_whichever_of_them_says_it():
+    weeks = [{"week": Decimal(16)}, {}], [{}, {"week": Decimal(16)}], [{"week": Decimal(3)}, {"week": Decimal(16)}]
+    assert [steps_of([line(**more) for more in lines])[0].week for lines in weeks] == [16, 16, None]
+
+
+@pytest.mark.parametrize("sequence", [None, 1])
+def test_the_combination_comes_before_its_maintenance_in_whatever_order_they_came(sequence):
+    combined = line(phase="combination", cycles=4, sequence=sequence)
+    kept = line(phase="maintenance", cycles=6, sequence=sequence)
+    for lines in ([combined, kept], [kept, combined]):
+        steps = steps_of(lines)
+        assert [(step.phase, step.first, step.last) for step in steps] == [
+            ("combination", None, 4),
+            ("maintenance", 5, 10),
+        ]
