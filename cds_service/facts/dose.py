@@ -67,7 +67,7 @@ def dose_lines(
         instructions = [{"text": words}] if words else [{}]
     in_order = in_turn(instructions)
     if len(in_order) == 1:
-        instructions = [in_order[0][0]]
+        instructions = [in_order[0].instruction]
         only = instructions[0]
         if words and not only.get("text"):
             instructions = [{**only, "text": words}]
@@ -76,7 +76,7 @@ def dose_lines(
             instructions = [{**only, "additionalInstruction": said}]
         read = _only_line(instructions[0], name, about)
     else:
-        read = tuple(_line(item, f"{name}[{i}]", about, own=own) for i, (item, own) in enumerate(in_order))
+        read = tuple(_line(item, f"{name}[{place}]", about, own=own) for item, place, own in in_order)
     lines = [
         replace(line, evidence=tuple(Evidence(reference, *place, recorded, origin) for place in places))
         if reference and places

@@ -8,7 +8,7 @@ together.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.fhir.read import as_list, as_object, clinical_date
 
@@ -21,12 +21,20 @@ if TYPE_CHECKING:
 _APART = frozenset({"timing", "id", "sequence"})
 
 
-def in_turn(instructions: Sequence[Json]) -> list[tuple[Json, int | None]]:
-    """The instructions with the numbers, and the days of the whole schedule, that their timings imply.
+class Turn(NamedTuple):
+    """An instruction in its turn, with its place among those that came.
 
-    Beside one that has got days of others is how many are its own.
+    ``own`` is how many days are its own where it has got the days of others too.
     """
-    as_they_are: list[tuple[Json, int | None]] = [(item, None) for item in instructions]
+
+    instruction: Json
+    place: int
+    own: int | None = None
+
+
+def in_turn(instructions: Sequence[Json]) -> list[Turn]:
+    """The instructions with the numbers, and the days of the whole schedule, that their timings imply."""
+    as_they_are = [Turn(item, place) for place, item in enumerate(instructions)]
     if len(instructions) < 2 or any(item.get("sequence") is not None for item in instructions):
         return as_they_are
     named = [_days(item) for item in instructions]
@@ -37,18 +45,18 @@ def in_turn(instructions: Sequence[Json]) -> list[tuple[Json, int | None]]:
     if len(known) < len(courses) or any(later[0] <= earlier[1] for earlier, later in pairwise(sorted(known))):
         return as_they_are
     order = sorted(range(len(known)), key=lambda place: known[place])
-    return [({**instructions[place], "sequence": number}, None) for number, place in enumerate(order, 1)]
+    return [Turn({**instructions[place], "sequence": number}, place) for number, place in enumerate(order, 1)]
 
 
-def _one_schedule(instructions: Sequence[Json], named: Sequence[tuple[date, ...]]) -> list[tuple[Json, int | None]]:
+def _one_schedule(instructions: Sequence[Json], named: Sequence[tuple[date, ...]]) -> list[Turn]:
     every = sorted(day for days in named for day in days)
     timing = {"event": [day.isoformat() for day in every]}
     doses = [{name: value for name, value in item.items() if name not in _APART} for item in instructions]
     if all(dose == doses[0] for dose in doses):
-        return [({**doses[0], "timing": timing}, None)]
+        return [Turn({**doses[0], "timing": timing}, 0)]
     order = sorted(range(len(doses)), key=lambda place: named[place])
     return [
-        ({**doses[place], "timing": timing, "sequence": number}, len(named[place]))
+        Turn({**doses[place], "timing": timing, "sequence": number}, place, len(named[place]))
         for number, place in enumerate(order, 1)
     ]
 

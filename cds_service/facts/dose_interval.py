@@ -93,7 +93,7 @@ def _contradiction(said: Dosage, told: Sequence[Interval], *, once: bool) -> str
         return "structure and text disagree"
     if any(not one.same_rhythm(told[0]) for one in told[1:]):
         return "two texts disagree"
-    if (structured is not None and once) or (said.when.once and told):
+    if (structured is not None and once) or ((said.when.once or once) and (told or beside)):
         return "once, or repeated"
     if structured is not None and told and not told[0].same_rhythm(structured):
         return "structure and text disagree"

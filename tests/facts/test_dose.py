@@ -291,3 +291,28 @@ def test_a_line_among_dated_ones_keeps_its_own_number_of_doses():
     days = ("2026-11-20", "2026-12-11", "2027-01-01", "2027-01-22")
     lines = dose_lines({"dosageInstruction": [on(*days), on("2027-02-19", mg=750)]}, None, DURVALUMAB)
     assert [(line.count, line.interval.days) for line in lines] == [(4, 21), (1, 21)]
+
+
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        {"text": "1500 mg IV once", "timing": {"code": {"text": "every 2 weeks"}}},
+        {"text": "1500 mg IV once", "additionalInstruction": [{"text": "every 2 weeks"}]},
+        {**_mg(1500), "timing": {"repeat": {"count": 1}}, "patientInstruction": "every 2 weeks"},
+        {**_mg(1500), "timing": {"repeat": {"count": 1}, "event": ["2026-11-20", "2026-11-27"]}},
+    ],
+)
+def test_once_beside_words_or_dates_that_repeat_it_is_open(instruction):
+    (line,) = dose_lines({"dosageInstruction": [instruction]}, None, DURVALUMAB)
+    assert not line.once
+    assert [(one.fact, one.absence.value) for one in line.missing] == [("dose.interval", "conflicting")]
+
+
+def test_lines_in_their_turn_are_shown_where_they_stand():
+    instructions = [within("2027-05-21", "2027-11-20"), within("2026-11-20", "2027-05-20")]
+    lines = dose_lines({"dosageInstruction": instructions}, None, DURVALUMAB, reference="MedicationRequest/rx-1")
+    assert [line.sequence for line in lines] == [1, 2]
+    assert [line.evidence[0].path.partition(".")[0] for line in lines] == [
+        "dosageInstruction[1]",
+        "dosageInstruction[0]",
+    ]
