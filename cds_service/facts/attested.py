@@ -18,7 +18,7 @@ from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import Inferred, conflicting, newer
 from cds_service.facts.dose import NO_AMOUNT
 from cds_service.facts.dose_interval import AS_NEEDED
-from cds_service.facts.given import by_name, read_values
+from cds_service.facts.given import NAMES, by_name, read_values
 from cds_service.facts.given_values import UNKNOWN_WORDS, Place
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
@@ -41,6 +41,8 @@ NOT_ASKED = frozenset({"order_date", "label_change", "label_change_date"})
 """The order's own day, and the payer's configuration: no answer changes them."""
 
 LINE_MEMBERS = ("phase", "cycles", "cycle_number", "dose_number", "week", "count", "sequence")
+_OF_ONE_VALUE = frozenset(name for name in NAMES if FACTS[name].kind not in {"diagnosis", "dose", "drugs", "weight"})
+"""Facts of which several answers are no list: repeated they are one, and two that differ contradict each other."""
 _OTHER_TIMING = "timing (order and answers disagree)"
 _DEPTH = 12
 
@@ -83,14 +85,18 @@ def _at(raw: Json) -> datetime:
 def _answers(response: Resource, reading: Reading) -> dict[str, AnyFact]:
     raw = response.raw
     day = clinical_date(raw.get("authored"))
-    values: dict[str, object] = {}
+    said: dict[str, list[object]] = {}
     for link, answers in _items(raw, 0):
-        if answers:
-            values[link] = answers[0] if len(answers) == 1 else answers
+        said.setdefault(link, []).extend(answers)
+    values = {link: answers[0] if len(answers) == 1 else answers for link, answers in said.items() if answers}
+    given = by_name(values, [])
+    for link, answers in said.items():
+        if link in _OF_ONE_VALUE and len(answers) > 1:
+            given[link] = list({repr(answer): answer for answer in answers}.values())
     author = as_object(raw.get("author"))
     by = text(author.get("display")) or text(author.get("reference"))
     place = Place(response.reference, Origin.ATTESTED, day, by)
-    facts = read_values(by_name(values, []), place, reading.order_day, reading.drug, [])
+    facts = read_values(given, place, reading.order_day, reading.drug, [])
     weight = facts.get("weight_kg")
     if isinstance(weight, Known):
         stated: Weight = weight.value

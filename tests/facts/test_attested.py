@@ -500,3 +500,23 @@ def test_two_names_of_oncology_do_not_contradict_each_other(said):
     }
     assert concluded("oncologist", role, answered(prescriber_specialty=said)) is True
     assert concluded("oncologist", role, answered(prescriber_specialty="family medicine")) is Absence.CONFLICTING
+
+
+def repeated(name, *values):
+    response = answered(**{name: values[0]})
+    for one in values[1:]:
+        response["item"] += answered(**{name: one})["item"]
+    return response
+
+
+def test_items_of_one_link_are_one_answer():
+    assert cause(facts(dx(), repeated("metastatic", True, False))["metastatic"]) is Absence.CONFLICTING
+    assert cause(facts(dx(), repeated("metastatic", False, True))["metastatic"]) is Absence.CONFLICTING
+    assert value(facts(dx(), repeated("metastatic", False, False))["metastatic"]) is False
+    assert value(facts(dx(), answered(metastatic=[True, True]))["metastatic"]) is True
+
+
+def test_a_list_may_be_told_in_items_or_in_answers():
+    drugs = ("cisplatin", "gemcitabine")
+    for response in (repeated("combination_drugs", *drugs), answered(combination_drugs=list(drugs))):
+        assert [one.name for one in value(facts(dx(BTC), response)["combination_drugs"])] == [*drugs]
