@@ -101,9 +101,11 @@ def _index(chart: Chart) -> _Index:
 
 
 def status_of(raw: Mapping[str, Any]) -> str:
-    """The resource's status in lower case, empty if it has none."""
+    """The resource's status in lower case, also where a concept stands in its place; empty if it has none."""
     status = raw.get("status")
-    return status.strip().lower() if isinstance(status, str) else ""
+    if isinstance(status, str):
+        return status.strip().lower()
+    return "" if status is None else code_of(status).lower()
 
 
 def was_not_done(raw: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cds_service.criteria.quantity import Weight, plain
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
 from cds_service.facts.read import PATIENT, FactSource, Reading
-from cds_service.facts.records import NO_RESULT
+from cds_service.facts.records import NO_RESULT, status_of
 from cds_service.fhir.quantities import POUND, Measured, kilograms, quantity, weight_unit
 from cds_service.fhir.read import (
     as_list,
@@ -26,7 +26,6 @@ from cds_service.fhir.read import (
     moment,
     objects,
     partial_date,
-    text,
 )
 from cds_service.terminology import doubt
 from cds_service.terminology.codes import LOINC, entries
@@ -248,7 +247,7 @@ def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date, 
         value=measured.value,
         unit=measured.unit,
         observed_on=day,
-        status=text(raw.get("status")) or "final",
+        status=status_of(raw) or "final",
         at=at,
         reference=resource.reference,
         shown=measured.shown,

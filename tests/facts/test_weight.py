@@ -181,7 +181,14 @@ def test_preliminary_weight_is_remarked():
     assert "The body weight is preliminary." in read(usual(status="preliminary")).value.notes
 
 
-@pytest.mark.parametrize("status", ["entered-in-error", "cancelled", "registered", "unknown"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        *("entered-in-error", "cancelled", "registered", "unknown", "Entered-In-Error", " CANCELLED "),
+        {"coding": [{"code": "entered-in-error"}]},
+        {"text": "Entered in Error"},
+    ],
+)
 def test_status_rejected(status):
     fact = read(weight(80, "kg", "2026-11-10", status=status), usual())
     assert fact.value.kg == 70
