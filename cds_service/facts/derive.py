@@ -9,7 +9,7 @@ from __future__ import annotations
 import calendar
 import math
 import re
-from datetime import date, timedelta
+from datetime import MAXYEAR, date, timedelta
 from decimal import ROUND_UP, Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -55,13 +55,15 @@ REQUEST_TYPE_OPEN = Unknown(Absence.NOT_RECORDED, "earlier doses of the drug")
 
 
 def add_months(day: date, months: int) -> date:
-    """The same day of the month some months later, or the last day of a shorter month.
+    """The same day of the month some months later, or the last day of a shorter month; of no calendar the last day.
 
     >>> add_months(date(2026, 8, 31), 6)
     datetime.date(2027, 2, 28)
     """
     index = day.year * 12 + day.month - 1 + months
     year, month = divmod(index, 12)
+    if year > MAXYEAR:
+        return date.max
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 

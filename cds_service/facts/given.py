@@ -52,6 +52,9 @@ HISTORY = frozenset(
 """Facts that only somebody with the record of earlier treatment can give."""
 
 _NO_DATE = "The body weight has no date."
+_WEIGHT = re.compile(r"\s*([\d.]+)\s*(\S+)\s*")
+_LONGEST_WEIGHT = 60
+"""A weight with its unit in words is shorter. Where the number ends is tried anew for each of its digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +204,7 @@ def _weighing(item: object, name: str, place: Place, notes: list[str]) -> Weighi
         observed, status = item.get("observed_on"), item.get("status")
     else:
         value, unit, observed, status = item, "kg" if name == "weight_kg" else None, None, None
-        if unit is None and isinstance(item, str) and (said := re.fullmatch(r"\s*([\d.]+)\s*(\S+)\s*", item)):
+        if unit is None and isinstance(item, str) and len(item) < _LONGEST_WEIGHT and (said := _WEIGHT.fullmatch(item)):
             value, unit = said[1], said[2]
     number = decimal(value)
     day = day_of(observed)

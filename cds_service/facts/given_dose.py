@@ -20,7 +20,7 @@ from cds_service.fhir.read import decimal, whole
 from cds_service.terminology import generic_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from decimal import Decimal
 
     from cds_service.evidence import AnyFact
@@ -58,7 +58,7 @@ def drugs(value: object, reading: Given) -> AnyFact:
 def _companions(item: object, notes: list[str]) -> Iterator[Companion]:
     """``{name, dose, unit}``, or a text with one or several names, each with its amount if it says one."""
     if isinstance(item, Mapping) and (item.get("name") or item.get("drug")):
-        name, dose, unit = item.get("name", item.get("drug")), item.get("dose", item.get("value")), item.get("unit")
+        name, dose, unit = item.get("name") or item.get("drug"), item.get("dose", item.get("value")), item.get("unit")
         for one in _companions(name, notes):
             given = _amount_in(dose) if isinstance(dose, str) and decimal(dose) is None else None
             if given is None and dose is not None:
@@ -92,7 +92,7 @@ def _amount_in(words: str) -> Amount | None:
 def doses(value: object, reading: Given) -> AnyFact:
     """The lines of a dose, one for each object or text."""
     items = value if isinstance(value, list) else [value]
-    lines = [line for item in items if item is not None and (line := _line(item, reading)) is not None]
+    lines = [line for item in items if item is not None for line in _lines(item, reading)]
     if not lines:
         if all(item is None or item == {} or _is_blank(item) for item in items):
             return LEFT_OUT
@@ -117,14 +117,18 @@ def as_dose(value: object) -> Mapping[str, object] | None:
     return {"value": value} if decimal(value) is not None else None
 
 
-def _line(item: object, reading: Given) -> DoseLine | None:
-    """One dose line. What it cannot use stands in ``missing`` or is noted; None for what is no dose at all."""
+def _lines(item: object, reading: Given) -> Sequence[DoseLine]:
+    """The dose lines of an object or a text: one, or the steps that a text spells out; none for what is no dose at all.
+
+    What cannot be used stands in ``missing`` or is noted. So are members beside a text of several steps: nobody can say
+    which of them they are about.
+    """
     given = as_dose(item)
     if given is None:
         unread = Missing("dose.value", Absence.NOT_UNDERSTOOD, "amount of the dose")
-        return DoseLine(shown=as_given(item), missing=(unread,), evidence=reading.evidence(item))
+        return [DoseLine(shown=as_given(item), missing=(unread,), evidence=reading.evidence(item))]
     if _is_blank(given):
-        return None
+        return ()
     if unknown := [name for name in given if not DOSE_MEMBER.fullmatch(name)]:
         reading.notes.append(f"“{reading.name}.{unknown[0][:40]}” is no part of a dose and was ignored.")
     product, drug = given.get("product"), given.get("drug")
@@ -133,12 +137,14 @@ def _line(item: object, reading: Given) -> DoseLine | None:
         product if isinstance(product, str) else None,
         reading.drug,
         origin=reading.place.origin,
-    )[0]
+    )
     more: dict[str, Any] = {"evidence": reading.evidence(item)}
     for name, read_member in _MEMBERS.items():
         if given.get(name) is not None:
             member = read_member(given[name])
-            if member is None:
+            if member is not None and len(read) > 1:
+                reading.notes.append(f"{reading.name}.{name} stands beside a text of several steps and was ignored.")
+            elif member is None:
                 reading.notes.append(
                     f"{reading.name}.{name} ({as_given(given[name])}) is not understood and was ignored."
                 )
@@ -146,7 +152,7 @@ def _line(item: object, reading: Given) -> DoseLine | None:
                 more[name] = member
     if isinstance(drug, str) and drug.strip():
         more["drug"] = generic_name(drug) or drug.strip().lower()
-    return replace(read, **more)
+    return [replace(line, **more) for line in read]
 
 
 def _counted(value: object) -> int | None:

@@ -206,3 +206,10 @@ def test_a_contradiction_is_told_by_the_names_of_its_facts():
     assert any(
         "prior_therapy.sequential_chemoradiation true, prior_therapy.concurrent_rt true" in said for said in words
     )
+
+
+def test_a_later_step_of_a_dose_in_words_is_judged_too():
+    spelled = "1500 mg every 4 weeks for 2 doses, then 3000 mg every 4 weeks"
+    found = assess(read_given({**STAGE_III, "dose": spelled}, date(2026, 11, 22)).facts, REVISION)
+    assert [phase.verdict.value for phase in found.dose.phases] == ["ok", "exceeds"]
+    assert found.dose.verdict.value == "exceeds"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import date
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from cds_service.criteria.quantity import Amount
 from cds_service.evidence import Absence, Known, Origin, Unknown
 from cds_service.facts.catalogue import FACTS
-from cds_service.facts.derive import derive
+from cds_service.facts.derive import add_months, derive
 from cds_service.facts.given import read_given
 
 TODAY = date(2026, 11, 22)
@@ -624,3 +625,35 @@ def test_numbers_that_somebody_can_have_are_read():
 def test_a_birth_before_any_lifetime_gives_no_age(born, understood):
     age = derive(read(birth_date=born))["age"]
     assert isinstance(age, Known) if understood else age.absence is Absence.NOT_UNDERSTOOD
+
+
+def test_every_step_of_a_text_is_a_line():
+    spelled = "1500 mg every 4 weeks for 2 doses, then 3000 mg every 4 weeks"
+    for written in (spelled, {"text": spelled}, [{"text": spelled}]):
+        lines = read(dose=written).value("dose")
+        assert [(line.amount.mg, line.sequence) for line in lines] == [(1500, 1), (3000, 2)]
+
+
+def test_what_stands_beside_a_text_of_several_steps_is_of_none_of_them():
+    given = {"text": "1500 mg every 3 weeks for 4 cycles, then 1500 mg every 4 weeks", "phase": "maintenance"}
+    assert [line.phase for line in read(dose=given).value("dose")] == [None, None]
+    assert "dose.phase stands beside a text of several steps and was ignored." in notes(dose=given)
+
+
+@pytest.mark.parametrize("nameless", [None, ""])
+def test_a_companion_without_its_name_under_one_key_is_named_by_the_other(nameless):
+    listed = [{"name": "etoposide"}, {"name": nameless, "drug": "carboplatin"}]
+    assert [companion.name for companion in one("combination_drugs", listed)] == ["etoposide", "carboplatin"]
+
+
+def test_a_long_weight_is_no_weight_and_takes_no_time():
+    assert read(weight="70 kg").value("weight_kg").kg == 70
+    began = time.perf_counter()
+    assert read(weight="1" * 100_000 + " a b")["weight_kg"].absence is Absence.NOT_UNDERSTOOD
+    assert time.perf_counter() - began < 1
+
+
+def test_days_at_either_end_of_the_calendar_raise_nothing():
+    early = read(order_date="0001-01-01", days_on_therapy=5, therapy_start="0001-01-01")
+    assert derive(early)["order_date"].absence is Absence.NOT_UNDERSTOOD
+    assert add_months(date(9999, 12, 1), 6) == date.max
