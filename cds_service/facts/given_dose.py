@@ -68,8 +68,8 @@ def _companions(item: object, notes: list[str]) -> Iterator[Companion]:
                     notes.append(f"The dose of {one.name} ({as_given(dose)} {as_given(unit or '')}) is not understood.")
             yield one if dose is None else Companion(one.name, () if given is None else (given,))
     elif isinstance(item, str) and item.strip().lower() not in UNKNOWN_WORDS:
-        whole_name = generic_name(item)
-        parts = [item] if whole_name else [part for part in _TOGETHER.split(item.strip()) if part.strip()]
+        words = " ".join(item.split())  # a run of blanks would be tried from each of them
+        parts = [words] if generic_name(words) else [part for part in _TOGETHER.split(words) if part.strip()]
         for part in parts:
             bare = _AMOUNT.sub("", part).strip() or part
             spoken = _amount_in(part)

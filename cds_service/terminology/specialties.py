@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.terminology.codes import Coding, lookup
 from cds_service.terminology.doubt import doubt, plain
-from cds_service.values import remembered
+from cds_service.values import LONGEST, remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,6 +68,8 @@ def is_open_specialty(text: str) -> bool:
     True
     """
     words = plain(text)
+    if len(words) > LONGEST:
+        return True  # no specialty; to look in all of it for each word of another one would take its square
     if is_oncology_specialty(text) or _NOT_A_PHYSICIAN.search(words) or _PAST.search(words):
         return False
     return _PERHAPS.search(words) is not None or _OTHER.search(words) is None

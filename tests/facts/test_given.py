@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import date
 from decimal import Decimal
+from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
@@ -657,3 +658,24 @@ def test_days_at_either_end_of_the_calendar_raise_nothing():
     early = read(order_date="0001-01-01", days_on_therapy=5, therapy_start="0001-01-01")
     assert derive(early)["order_date"].absence is Absence.NOT_UNDERSTOOD
     assert add_months(date(9999, 12, 1), 6) == date.max
+
+
+def test_blanks_between_companions_take_no_time():
+    began = time.perf_counter()
+    listed = one("combination_drugs", "foo" + " " * 100_000 + "bar")
+    assert [companion.name for companion in listed] == ["foo bar"]
+    assert time.perf_counter() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("texts", "stage", "histology"),
+    [
+        (["NSCLC stage III", "NSCLC stage IIIB", "NSCLC stage III"], None, None),
+        (["squamous NSCLC", "NSCLC adenocarcinoma", "squamous NSCLC"], None, None),
+        (["NSCLC stage III", "squamous NSCLC", "NSCLC stage III"], "III", "squamous"),
+    ],
+)
+def test_what_three_records_contradict_no_order_of_them_settles(texts, stage, histology):
+    for order in permutations(texts):
+        (found,) = one("indication", list(order))
+        assert (found.stage, found.histology) == (stage, histology)
