@@ -179,6 +179,8 @@ def _contradicted(name: str, chart: Known[Any], answer: Known[Any]) -> AnyFact:
 def _same(name: str, one: AnyFact, other: AnyFact) -> bool:
     if isinstance(one, Unknown) or isinstance(other, Unknown):
         return isinstance(one, Unknown) and isinstance(other, Unknown)
+    if name == "dose" and _places(one.value) != _places(other.value):
+        return False
     if name in {"dose", "previous_dose", "other_active_orders"}:
         return _rhythm(one.value) == _rhythm(other.value)
     if name == "prescriber_specialty":
@@ -201,6 +203,10 @@ def _specialty(said: str) -> str | bool:
 
 def _rhythm(lines: tuple[DoseLine, ...]) -> list[object]:
     return [(line.amount, line.interval and (line.interval.days / line.interval.times)) for line in lines]
+
+
+def _places(lines: tuple[DoseLine, ...]) -> list[object]:
+    return [[getattr(line, name) for name in LINE_MEMBERS] for line in lines]
 
 
 def _stages(chart: Known[str], answer: Known[str]) -> AnyFact:
@@ -229,7 +235,7 @@ def _weights(chart: Known[Weight], answer: Known[Weight]) -> AnyFact:
     if on_chart is None or stated > on_chart:
         return answer
     both = conflicting((*chart.evidence, *answer.evidence), FACTS["weight_kg"].meaning)
-    return replace(both, rivals=(chart.value, answer.value))
+    return replace(both, rivals=tuple(sorted((chart.value, answer.value), key=lambda weight: weight.kg)))
 
 
 def _diagnoses(chart: Known[tuple[Diagnosis, ...]], answer: Known[tuple[Diagnosis, ...]]) -> AnyFact:

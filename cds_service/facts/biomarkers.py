@@ -105,7 +105,7 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     if isinstance(egfr, Known) and egfr.value == "positive":
         found = [r for r in results if r.gene == "egfr" and r.result == "positive"]
         named = [r for r in found if r.mutation]
-        detail = ", ".join(dict.fromkeys(r.mutation for r in named)) or UNSTATED
+        detail = ", ".join(sorted({r.mutation for r in named})) or UNSTATED
         facts["biomarkers.egfr_detail"] = Known(detail, tuple(r.said for r in named or found))
     return facts
 

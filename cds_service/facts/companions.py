@@ -151,17 +151,25 @@ def _reported(use: Use) -> bool:
 
 
 def _joined(found: Sequence[Use]) -> tuple[Companion, ...]:
-    """One companion per drug, with the amounts ordered now, else that of the newest order or record that has one."""
+    """One companion per drug, with the amounts ordered now, else those of the newest records that have one."""
     companions: dict[str, Companion] = {}
-    rank = {Kind.DRAFTED: 0, Kind.ORDERED: 1}
-    for use in sorted(found, key=lambda u: (rank.get(u.kind, 2), -(u.last.toordinal() if u.last else 0))):
-        kept = companions.get(use.name)
+    heard: dict[str, tuple[int, int]] = {}
+    for use in sorted(found, key=_newest_first):
+        kept, rank = companions.get(use.name), _newest_first(use)
         if kept is None:
             companions[use.name] = Companion(use.name, _amounts(use), (use.evidence,))
-        elif not kept.amounts or use.kind is Kind.DRAFTED:
+        elif not kept.amounts or use.kind is Kind.DRAFTED or rank == heard[use.name]:
             amounts = tuple(dict.fromkeys((*kept.amounts, *_amounts(use))))
             companions[use.name] = Companion(use.name, amounts, (*kept.evidence, use.evidence))
+        else:
+            continue
+        heard[use.name] = rank
     return tuple(companions.values())
+
+
+def _newest_first(use: Use) -> tuple[int, int]:
+    kinds = {Kind.DRAFTED: 0, Kind.ORDERED: 1}
+    return kinds.get(use.kind, 2), -(use.last.toordinal() if use.last else 0)
 
 
 def _amounts(use: Use) -> tuple[Amount, ...]:

@@ -181,7 +181,7 @@ def _weights(given: Mapping[str, Sequence[object]], place: Place, on: date, note
     known = [fact for fact in facts if isinstance(fact, Known)]
     if len({fact.value.kg for fact in known}) > 1:
         evidence = tuple(e for f in known for e in f.evidence)
-        rivals = tuple({fact.value.kg: fact.value for fact in known}.values())
+        rivals = tuple({fact.value.kg: fact.value for fact in sorted(known, key=lambda f: f.value.kg)}.values())
         return Unknown(Absence.CONFLICTING, FACTS["weight_kg"].meaning, evidence, rivals=rivals)
     return next(iter(known or facts), None)
 

@@ -30,7 +30,8 @@ def read(reading: Reading) -> dict[str, AnyFact]:
         return {}
     nothing = Unknown(reading.chart.absence("conditions", "oncologyObservations"), LOOKED_FOR)
     claims = [claim for cancer in about.conditions for claim in _claims(cancer)]
-    claims += _typed(next((cancer.reports for cancer in about.standing if cancer.reports), ()))
+    for reports in {id(cancer.reports): cancer.reports for cancer in about.standing}.values():  # mostly the same ones
+        claims += _typed(reports)
     claims += [
         Claim(diagnosis.histology, said, inferred=True) for diagnosis, said in about.reasons if diagnosis.histology
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING
 
 from cds_service.facts.cancer import site_of
@@ -17,30 +18,35 @@ def merged(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
     """One diagnosis per disease; a code that only says lung or liver gives way to one that says which tumour."""
     if len(found) < 2:
         return tuple(found)
-    best: dict[object, Diagnosis] = {}
+    alike: dict[object, list[Diagnosis]] = {}
     for diagnosis in found:
-        key = diagnosis.disease or diagnosis.shown.lower()
-        kept = best.get(key)
-        best[key] = diagnosis if kept is None else _better(kept, diagnosis)
-    settled_sites = {site_of(d) for d in best.values() if d.settled} - {None}
-    return tuple(d for d in best.values() if d.settled or site_of(d) not in settled_sites)
+        alike.setdefault(diagnosis.disease or diagnosis.shown.lower(), []).append(diagnosis)
+    each = [records[0] if len(records) == 1 else _together(records) for records in alike.values()]
+    settled_sites = {site_of(d) for d in each if d.settled} - {None}
+    return tuple(d for d in each if d.settled or site_of(d) not in settled_sites)
 
 
-def _better(first: Diagnosis, second: Diagnosis) -> Diagnosis:
-    """The more certain of two records of one disease, with what only the other says."""
-    rank = {"confirmed": 0, "provisional": 1, "refuted": 2}
-    one, two = sorted((first, second), key=lambda d: (not d.settled and "histology" in d.ask, rank.get(d.status, 1)))
-    if not one.settled and two.settled and "histology" not in two.ask:
-        one, two = two, one
+def _together(records: Sequence[Diagnosis]) -> Diagnosis:
+    """The most certain of several records of one disease, with what only others say."""
     return replace(
-        one,
-        extent=_agreed(one.extent, two.extent),
-        stage=_agreed(one.stage, two.stage),
-        histology=_agreed(one.histology, two.histology),
-        withdrawn=one.withdrawn or two.withdrawn,
+        reduce(_better, records),
+        extent=_agreed({d.extent for d in records}),
+        stage=_agreed({d.stage for d in records}),
+        histology=_agreed({d.histology for d in records}),
+        withdrawn=any(d.withdrawn for d in records),
     )
 
 
-def _agreed(one: str | None, two: str | None) -> str | None:
-    """What one says and the other does not deny; None where they contradict each other."""
-    return one if two in (None, one) else two if one is None else None
+def _better(first: Diagnosis, second: Diagnosis) -> Diagnosis:
+    """The more certain of two records of one disease."""
+    rank = {"confirmed": 0, "provisional": 1, "refuted": 2}
+    one, two = sorted((first, second), key=lambda d: (not d.settled and "histology" in d.ask, rank.get(d.status, 1)))
+    if not one.settled and two.settled and "histology" not in two.ask:
+        return two
+    return one
+
+
+def _agreed(said: set[str | None]) -> str | None:
+    """What is said and nowhere denied; None where records contradict each other."""
+    said.discard(None)
+    return said.pop() if len(said) == 1 else None

@@ -14,7 +14,7 @@ from cds_service.facts.records import entered_in_error, evidence, references, st
 from cds_service.fhir.queries import readable
 from cds_service.fhir.read import as_list, by_content, codings, concept_text, objects, reference_of
 from cds_service.fhir.resource import short_reference
-from cds_service.terminology import is_oncology_specialty, specialty_display
+from cds_service.terminology import is_oncology_specialty, is_open_specialty, specialty_display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +38,9 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     absence = reading.chart.absence("practitionerRole")
     facts: dict[str, AnyFact] = {"consult": Unknown(absence, CONSULT) if consult is None else Known(True, (consult,))}
     if found:
-        # One oncology specialty makes an oncologist, whatever other specialties are listed beside it.
-        said, item = next((pair for pair in found if is_oncology_specialty(pair[0])), found[0])
+        # One oncology specialty makes an oncologist, whatever other specialties are listed beside it; one that may be
+        # oncology leaves that open.
+        said, item = min(found, key=lambda pair: (not is_oncology_specialty(pair[0]), not is_open_specialty(pair[0])))
         facts["prescriber_specialty"] = Known(said, (item,))
     else:
         unread = tuple(_unread(people))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cds_service.criteria.quantity import DoseLine, Interval
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts import chemoradiation, disease_status, line_of_therapy
-from cds_service.facts.claims import Inferred
+from cds_service.facts.claims import Inferred, conflicting
 from cds_service.facts.dose import dose_lines
 from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, amount_given, is_planned, of_drug, uses
 from cds_service.facts.order import product_label
@@ -252,11 +252,15 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
     shown_by = [use for use in orders if received or use.status == "completed" or use.resource.reference in replaced]
     if not received:
         shown_by = [use for use in shown_by if use.status == "completed"]
-    shown_by.sort(key=lambda use: (use.resource.reference in replaced, use.last or reading.on), reverse=True)
+    rank = {id(use): (use.resource.reference in replaced, use.last or reading.on) for use in shown_by}
+    shown_by.sort(key=lambda use: rank[id(use)], reverse=True)
     read = [(use, _lines(reading, use)) for use in shown_by]
-    for use, lines in read:
-        if all(line.amount is not None for line in lines):
-            return Known(lines, (use.evidence,))
+    known = [(use, lines) for use, lines in read if all(line.amount is not None for line in lines)]
+    if known:
+        alike = [(use, lines) for use, lines in known if rank[id(use)] == rank[id(known[0][0])]]
+        if len({tuple((line.amount, line.interval, line.once) for line in lines) for _, lines in alike}) > 1:
+            return conflicting((use.evidence for use, _ in alike), DOSES)  # of one day: none is the one before
+        return Known(known[0][1], (known[0][0].evidence,))
     # An order whose dose cannot be read still shows that there was one.
     return _as_administered(received) or (Known(read[0][1], (read[0][0].evidence,)) if read else None)
 
@@ -264,7 +268,8 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
 def _as_administered(received: Sequence[Use]) -> AnyFact | None:
     """The last administered amount, as often as the last two administrations lie apart.
 
-    Of doses of which nobody knows when they were given, none is the last: their amount counts where all have the same.
+    Of doses of one day, or of which nobody knows when they were given, none is the last: their amount counts where all
+    have the same.
     """
     doses = [use for use in received if use.kind is Kind.ADMINISTERED and use.last is not None]
     if not doses:
@@ -276,7 +281,8 @@ def _as_administered(received: Sequence[Use]) -> AnyFact | None:
         return Inferred((DoseLine(amount=amount, shown=str(amount) if amount else "given", evidence=seen),), seen)
     doses.sort(key=lambda use: use.last.toordinal() if use.last else 0)
     last = doses[-1]
-    amount = amount_given(last)
+    amounts = {amount_given(use) for use in doses if use.last == last.last}
+    amount = amounts.pop() if len(amounts) == 1 else None
     earlier = [use.last for use in doses if use.last and last.last and use.last < last.last]
     interval = None
     if earlier and last.last is not None:

@@ -106,14 +106,16 @@ def weight_from_values(weighings: Iterable[Weighing], on: date, absence: Absence
         return Unknown(cause, f"{LOOKED_FOR}: {reasons}" if reasons else LOOKED_FOR, _evidence(candidates))
     newest = usable[0]
     rivals = [w for w in usable[1:] if _same_moment(w, newest)]
+    alike = [newest, *rivals]
     if any(_differ(w, newest, _SAME) for w in rivals):
-        of_one_moment = [newest, *rivals]
-        differing = {_kg(w): _weight_of(w) for w in of_one_moment}
-        return Unknown(Absence.CONFLICTING, LOOKED_FOR, _evidence(of_one_moment), rivals=tuple(differing.values()))
-    earlier = next((w for w in usable[1:] if w not in rivals), None)
+        differing = {_kg(w): _weight_of(w) for w in sorted(alike, key=_kg)}
+        return Unknown(Absence.CONFLICTING, LOOKED_FOR, _evidence(alike), rivals=tuple(differing.values()))
+    earlier = next((w for w in usable[1:] if w not in alike), None)
     skipped = len(usable) < len(candidates) and any(
         w.kg is None and w.trouble != _NOT_MEASURED and _newest_first(w) > _newest_first(newest) for w in candidates
     )
+    if rivals:  # whichever came first: that in kg as it stands, else the lower one
+        newest = min(alike, key=lambda w: (weight_unit(w.unit) != 1, _kg(w)))
     return Known(_weight_of(newest, tuple(_remarks(newest, earlier, on, skipped=skipped))), (newest.evidence,))
 
 

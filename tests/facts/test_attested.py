@@ -520,3 +520,10 @@ def test_a_list_may_be_told_in_items_or_in_answers():
     drugs = ("cisplatin", "gemcitabine")
     for response in (repeated("combination_drugs", *drugs), answered(combination_drugs=list(drugs))):
         assert [one.name for one in value(facts(dx(BTC), response)["combination_drugs"])] == [*drugs]
+
+
+def test_answers_of_one_day_that_place_the_dose_otherwise_are_heard_neither():
+    said = answered("qr-1", dose__phase="maintenance"), answered("qr-2", dose__phase="combination")
+    for responses in (said, said[::-1]):
+        (line,) = value(facts(dx(), *responses)["dose"])
+        assert line.phase is None

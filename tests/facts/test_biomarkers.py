@@ -480,3 +480,9 @@ def test_other_proteins_are_no_gene(name):
     found = facts(dx(), observation({"text": name}, "Negative"))
     assert not found.knows("biomarkers.alk")
     assert not found.knows("biomarkers.egfr")
+
+
+def test_mutations_are_named_alike_in_whatever_order_they_came():
+    found = [lab("55766-0", "positive", "m-1"), lab("55764-5", "positive", "m-2")]
+    details = {value(facts(dx(), *charted)["biomarkers.egfr_detail"]) for charted in (found, found[::-1])}
+    assert details == {"L858R, exon 19 deletion"}

@@ -291,3 +291,12 @@ def test_several_drafts_of_one_drug_and_their_lines_say_several_amounts():
     assert [amount.mg for amount in found.amounts] == [75, 300]
     (found,) = value(facts(dx(), drafts=(drafted("d1", 75, 75),))["combination_drugs"])  # two lines: given together
     assert [amount.mg for amount in found.amounts] == [150]
+
+
+def test_two_orders_of_one_day_are_heard_both_in_whatever_order_they_came():
+    ordered = [
+        requested("Imjudo", f"t{mg}", "active", "2026-11-19", dosageInstruction=mg_every(mg, 3)) for mg in (75, 300)
+    ]
+    for orders in (ordered, ordered[::-1]):
+        (companion,) = value(facts(dx(), *orders)["combination_drugs"])
+        assert {amount.mg for amount in companion.amounts} == {75, 300}

@@ -84,3 +84,11 @@ def test_a_report_is_of_the_tumour_it_is_related_to():
         found = facts(lung, breast, report(other), reasonReference=[{"reference": "Condition/dx-1"}])
         assert not found.knows("histology")
         assert not value(found["indication"])[0].settled
+
+
+def test_reports_count_for_every_record_of_the_tumour_in_whatever_order_they_came():
+    squamous = lab("31206-6", concept(ICDO3, "8070/3"), "new", day="2026-11-01")
+    small = lab("31206-6", concept(ICDO3, "8041/3"), "old", day="2024-05-05")
+    records = [icd("C34.11", "dated", day="2026-02-01"), condition("NSCLC stage IIIB", "undated", day=None)]
+    for charted in (records, records[::-1]):
+        assert cause(facts(*charted, squamous, small)["histology"]) is Absence.CONFLICTING

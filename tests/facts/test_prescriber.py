@@ -164,3 +164,11 @@ def test_a_suspended_care_team_shows_no_consultation(status, known):
     team["participant"] = [{"member": {"reference": "Practitioner/u2"}}]
     found = facts(dx(), role("207R00000X"), role("207RX0202X", "r2", "u2"), team)
     assert isinstance(found["consult"], Known) is known
+
+
+def test_a_specialty_that_may_be_oncology_is_not_lost_behind_another():
+    for specialties in (["Nurse Practitioner", "Krebsmedizin"], ["Krebsmedizin", "Nurse Practitioner"]):
+        roles = [role(identity=name, specialty=[{"text": name}]) for name in specialties]
+        found = derive(facts(dx(), *roles))
+        assert value(found["prescriber_specialty"]) == "Krebsmedizin"
+        assert cause(found["oncologist"])

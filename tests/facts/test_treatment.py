@@ -768,3 +768,21 @@ def test_a_status_that_names_an_earlier_examination_is_of_its_month():
         assert value(found["responding"]) == "stable"
     found = facts(dx(HCC), *RECEIVED, worse, disease_status({"text": "Unclear on CT of 06/2026"}, "2026-09-10", "s2"))
     assert cause(found["responding"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_two_doses_of_one_day_that_differ_are_no_amount_before():
+    doses = [administered("durvalumab", "2026-11-01", f"ad-{mg}", mg) for mg in (700, None)]
+    for given in (doses, doses[::-1]):
+        (line,) = value(facts(dx(HCC), *given)["previous_dose"])
+        assert line.amount is None
+
+
+def test_two_orders_of_one_day_that_differ_leave_the_dose_before_open():
+    orders = [
+        requested("durvalumab", f"old-{mg}", "completed", "2026-10-01", dosageInstruction=mg_every(mg, 4))
+        for mg in (700, 1500)
+    ]
+    for charted in (orders, orders[::-1]):
+        assert cause(facts(dx(HCC), *charted)["previous_dose"]) is Absence.CONFLICTING
+    (line,) = value(facts(dx(HCC), orders[0], {**orders[0], "id": "again"})["previous_dose"])
+    assert line.amount.mg == 700

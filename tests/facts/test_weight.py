@@ -378,3 +378,11 @@ def test_a_value_beside_a_reason_why_there_is_none_is_not_used():
 @pytest.mark.parametrize("status", ["draft", "pending", "planned"])
 def test_a_weight_that_is_yet_to_be_taken_is_none(status):
     assert isinstance(read(usual(status=status)), Unknown)
+
+
+@pytest.mark.parametrize("day", ["2026-11-02", "2026-11-02T08:00:00Z", "2026-11"])
+def test_one_weighing_in_two_units_is_that_in_kilograms_in_whatever_order_they_came(day):
+    both = weight(154, "lb", day, id="w-1"), weight(70, "kg", day, id="w-2")
+    assert {read(*each).value.kg for each in permutations(both)} == {Decimal(70)}
+    pounds = weight(154, "lb", day, id="w-1"), weight(154.3, "lb", day, id="w-2")
+    assert len({read(*each).value.kg for each in permutations(pounds)}) == 1
