@@ -372,6 +372,7 @@ def dose_notes(facts: Facts, judgement: DoseJudgement, revision: Revision, pathw
     if all(world.partner is Outcome.MET and "less than" in world.partner_because for world in worlds):
         notes.append(f"{capital(worlds[0].partner_because)}.")
     if judgement.question.companions:
+        notes += _endless_partner(judgement, pathway)
         notes += _partner_notes(facts, judgement, revision)
     return notes
 
@@ -407,6 +408,20 @@ def _soon_after_the_last(days: Decimal | None, judgement: DoseJudgement, pathway
             f"The last dose was {plain(days)} days before; the order is for one dose, which is judged by its amount "
             f"alone ({first.cite}: {first.shown})."
         )
+
+
+def _endless_partner(judgement: DoseJudgement, pathway: Pathway) -> Iterator[str]:
+    """A partner drug of which the regimen has so many doses, ordered without a number of them."""
+    endless = {companion.name for companion in judgement.question.companions or () if companion.endless}
+    rows = [row for world in judgement.worlds for row in pathway.tables[world.setting] if row.band.holds(world.kg)]
+    counted = {(row.partner.drug, row.partner.doses) for row in rows if row.partner and row.partner.doses}
+    for drug, doses in sorted(counted):
+        if drug in endless:
+            yield (
+                f"The order for {drug} names no number of doses: judged as one of {doses}; it stops after {doses}."
+                if doses and doses > 1
+                else f"The order for {drug} names no number of doses; the regimen has one."
+            )
 
 
 def _partner_notes(facts: Facts, judgement: DoseJudgement, revision: Revision) -> Iterator[str]:

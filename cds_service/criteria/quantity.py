@@ -161,12 +161,14 @@ class Weight:
 class Companion:
     """A drug given with the ordered one: ``name`` in lower case, generic where known.
 
-    ``amounts`` are those of one administration, as recorded: none, one, or several that differ.
+    ``amounts`` are those of one administration, as recorded: none, one, or several that differ. ``endless``: it is
+    ordered to be repeated, and not how often.
     """
 
     name: str
     amounts: tuple[Amount, ...] = ()
     evidence: tuple[Evidence, ...] = field(default=())
+    endless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

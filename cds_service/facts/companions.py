@@ -157,14 +157,22 @@ def _joined(found: Sequence[Use]) -> tuple[Companion, ...]:
     for use in sorted(found, key=_newest_first):
         kept, rank = companions.get(use.name), _newest_first(use)
         if kept is None:
-            companions[use.name] = Companion(use.name, _amounts(use), (use.evidence,))
+            companions[use.name] = Companion(use.name, _amounts(use), (use.evidence,), _is_endless(use))
         elif not kept.amounts or use.kind is Kind.DRAFTED or rank == heard[use.name]:
             amounts = tuple(dict.fromkeys((*kept.amounts, *_amounts(use))))
-            companions[use.name] = Companion(use.name, amounts, (*kept.evidence, use.evidence))
+            endless = kept.endless or _is_endless(use)
+            companions[use.name] = Companion(use.name, amounts, (*kept.evidence, use.evidence), endless)
         else:
             continue
         heard[use.name] = rank
     return tuple(companions.values())
+
+
+def _is_endless(use: Use) -> bool:
+    """Whether it is ordered now to be repeated, and nothing says how often. Only tremelimumab's doses are counted."""
+    if use.kind is not Kind.DRAFTED or use.name != TREMELIMUMAB:
+        return False
+    return any(step.names_interval and not step.ends for step in steps_of(dose_lines(use.resource.raw)))
 
 
 def _newest_first(use: Use) -> tuple[int, int]:
@@ -230,9 +238,9 @@ def _number(reading: Reading, others: Sequence[Use], doubtful: Sequence[Use]) ->
 
 
 def _doses_of(use: Use) -> int:
-    """How many doses an order is for: as many as it says; at least two where it is repeated without an end."""
+    """How many doses an order is for, as far as it says so: one without a number is for one of those permitted."""
     steps = steps_of(dose_lines(use.resource.raw))
-    return max(step.last or (2 if step.names_interval else 1) for step in steps) if len(steps) == 1 else 1
+    return steps[0].last or 1 if len(steps) == 1 else 1
 
 
 def _administered(found: Sequence[Use], reading: Reading) -> list[Use]:

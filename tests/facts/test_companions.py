@@ -130,7 +130,7 @@ def test_the_number_of_the_tremelimumab_dose():
 @pytest.mark.parametrize(
     ("repeat", "number"),
     [
-        ({"frequency": 1, "period": 4, "periodUnit": "wk"}, 2),  # again and again: two at least
+        ({"frequency": 1, "period": 4, "periodUnit": "wk"}, 1),  # one of those permitted, as of the drug itself
         ({"frequency": 1, "period": 4, "periodUnit": "wk", "count": 1}, 1),
         ({"frequency": 1, "period": 3, "periodUnit": "wk", "count": 4}, 4),
         ({"frequency": 1, "period": 3, "periodUnit": "wk", "count": 6}, 6),

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from cds_service.app import create_app
 from cds_service.settings import Settings
+from cds_service.web.pages.stories import stories
 from hooks import review
 from tests.bodies import ETOPOSIDE, SELECT, SIGN, assessments, call, nsclc, order, outcome, searchset, weight
 from tests.crd.calls import attested
@@ -468,3 +469,23 @@ async def test_an_order_in_mg_and_in_mg_per_kg_is_held_together_at_each_of_two_w
     twice["dosageInstruction"][0]["doseAndRate"].append({"doseQuantity": {"value": 10.5, "unit": "mg/kg"}})
     (told,) = assessments(await posted(call(twice, prefetch=two_weights(62, other))))
     assert told["dose"]["verdict"] == verdict
+
+
+@pytest.mark.parametrize(
+    ("repeat", "partner", "noted"),
+    [
+        ({"count": 1}, "met", False),
+        ({"frequency": 1, "period": 4, "periodUnit": "wk"}, "met", True),
+        ({"frequency": 1, "period": 4, "periodUnit": "wk", "count": 2}, "not-met", False),
+    ],
+)
+async def test_a_partner_that_is_given_once_is_not_ordered_for_ever(
+    posted: Callable[..., Any], repeat: Json, partner: str, noted: bool
+) -> None:
+    body: Json = deepcopy(stories()["hcc-cycle-1"].request)
+    tremelimumab = body["context"]["draftOrders"]["entry"][1]["resource"]
+    tremelimumab["dosageInstruction"][0]["timing"] = {"repeat": repeat}
+    (told,) = assessments(await posted({**body, "extension": {"org.durvalumab-cds.explain": True}}))
+    (dose,) = [finding for finding in told["findings"] if finding["section"] == "I.D.4"]
+    assert dose["outcome"] == ("met" if partner == "met" else "undocumented")  # evidence may carry it
+    assert ("tremelimumab names no number of doses" in " ".join(told.get("notes", []))) is noted
