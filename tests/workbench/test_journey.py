@@ -1027,8 +1027,16 @@ def test_a_place_on_the_policy_page_is_reached_just_below_the_header(page):
         assert 0 <= below < 60, place
 
 
+def test_on_a_small_laptop_no_dose_table_scrolls_to_the_side(page):
+    for width in (1024, 1200, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto("/policies/CP.PHAR.339")
+        beyond = page.locator(".scroll").evaluate_all("all => all.map(one => one.scrollWidth - one.clientWidth)")
+        assert max(beyond) == 0, width
+
+
 def test_the_last_entry_of_the_contents_is_reached_in_a_low_window(page):
-    page.set_viewport_size({"width": 1200, "height": 420})
+    page.set_viewport_size({"width": 1300, "height": 420})
     page.goto("/policies/CP.PHAR.339#readings")
     last = page.locator(".contents a").last
     last.scroll_into_view_if_needed()
