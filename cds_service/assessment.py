@@ -20,7 +20,7 @@ from cds_service.criteria.quantity import Between, plain
 from cds_service.criteria.verdict import Verdict
 from cds_service.criteria.words import CAUSES, capital
 from cds_service.dosing import dose_assessment, dose_context, dose_notes, judge_dose, ordered, steps, unsettled
-from cds_service.evidence import OUT_OF_REACH, Absence, Known, Unknown
+from cds_service.evidence import OUT_OF_REACH, Absence, Known, Unknown, possible
 from cds_service.facts.derive import derive, is_earlier_stage
 from cds_service.referral import numbers_for, refer
 from cds_service.result import Assessment, DoseAssessment, OrderOutcome, PolicyRef
@@ -207,7 +207,7 @@ class _Judging:
         return numbers_for(self.facts, referral.off_label.policies), routes
 
     def _no_verdict(self) -> DoseAssessment:
-        return DoseAssessment(Verdict.UNDETERMINED, ordered(self.facts), weight=self.facts.value("weight_kg"))
+        return DoseAssessment(Verdict.UNDETERMINED, ordered(self.facts), weights=possible(self.facts["weight_kg"]))
 
     def _remarks(self, diagnosis: Diagnosis) -> None:
         facts = self.facts
@@ -237,10 +237,10 @@ class _Judging:
             shown = ", ".join(line.shown for line in other if line.shown) or "dose not stated"
             name = self.revision.drug.name
             self.notes.append(f"Another active order for {name} is recorded ({shown}); it is not added.")
-        if dose.weight is not None:
-            self.notes += dose.weight.notes
-            self.notes += _unusual_weight(dose.weight.kg, self.facts)
-        elif dose.weights and dose.verdict is not Verdict.UNDETERMINED:
+        for weight in dose.weights:
+            self.notes += weight.notes
+            self.notes += _unusual_weight(weight.kg, self.facts)
+        if len(dose.weights) > 1 and dose.verdict is not Verdict.UNDETERMINED:
             differing = " and ".join(f"{plain(weight.kg)} kg" for weight in dose.weights)
             self.notes.append(f"The record gives several body weights ({differing}); the dose is judged alike at each.")
         return Assessment(

@@ -17,7 +17,7 @@ from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import UNREAD_COMPANION, Amount, DoseLine, in_weeks, plain
 from cds_service.criteria.verdict import Verdict
 from cds_service.criteria.words import CAUSES, capital, cited
-from cds_service.evidence import Absence, Known, Unknown
+from cds_service.evidence import Absence, Known, Unknown, possible
 from cds_service.facts.dose import NO_DOSE
 from cds_service.result import DoseAssessment, PhaseDose, Regimen
 from cds_service.values import LONGEST
@@ -64,7 +64,7 @@ def _shown(order: tuple[Step, ...]) -> str:
 def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[Step, ...]) -> DoseJudgement:
     """Judge the order's steps by the pathway's dose tables, in every possible setting."""
     settings: list[str | None] = []
-    context, weight = Context(facts), facts["weight_kg"]
+    context = Context(facts)
     for setting in pathway.tables:
         outcome = Outcome.UNDOCUMENTED
         if setting is not None:
@@ -76,9 +76,8 @@ def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[
             settings.append(setting)
     question = Question(
         steps=order,
-        weight=weight.value if isinstance(weight, Known) else None,
+        weights=possible(facts["weight_kg"]),
         settings=tuple(settings),
-        weights=weight.rivals if isinstance(weight, Unknown) else (),
         combination_completed=facts.value("prior_combination_completed"),
         combination_now=bool(facts.value("combination_ordered_now")),
         companions=facts.value("combination_drugs"),
@@ -175,9 +174,8 @@ def _arithmetic(judgement: DoseJudgement, step: Step) -> str:
     return "; or ".join(dict.fromkeys(said))
 
 
-def _kilograms(question: Question) -> tuple[Decimal, ...]:
-    """The body weight; those of which one has to be right, where they contradict each other; none if unknown."""
-    return tuple([weight.kg for weight in question.weights]) if question.weight is None else (question.weight.kg,)
+def _kilograms(question: Question) -> list[Decimal]:
+    return [weight.kg for weight in question.weights]
 
 
 @lru_cache(maxsize=1024)
@@ -255,7 +253,7 @@ def dose_assessment(judgement: DoseJudgement, missing: tuple[Missing, ...] = ())
     question_steps = judgement.question.steps
     shown = _shown(question_steps)
     if not judgement.worlds:
-        return DoseAssessment(Verdict.UNDETERMINED, shown, weight=weight, weights=judgement.question.weights)
+        return DoseAssessment(Verdict.UNDETERMINED, shown, weights=judgement.question.weights)
     phases: tuple[PhaseDose, ...] = ()
     if len(question_steps) > 1:
         phases = tuple(
@@ -284,7 +282,6 @@ def dose_assessment(judgement: DoseJudgement, missing: tuple[Missing, ...] = ())
         limit_mg=summary.limit_mg,
         limit_mg_per_kg=summary.limit_mg_per_kg,
         row=summary.row,
-        weight=weight,
         weights=judgement.question.weights,
         phases=phases,
         arithmetic=arithmetic,

@@ -99,6 +99,12 @@ class Unknown:
 Fact = Known[T] | Unknown
 AnyFact = Known[Any] | Unknown
 
+
+def possible(fact: AnyFact) -> tuple[Any, ...]:
+    """The value of a fact; those of which one has to be right, where they contradict each other; none if unknown."""
+    return (fact.value,) if isinstance(fact, Known) else fact.rivals
+
+
 NOT_IN_RECORD = Unknown(Absence.NOT_RECORDED)
 
 

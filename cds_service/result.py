@@ -78,8 +78,8 @@ class DoseAssessment:
     exactly one regimen of the policy fits weight, setting and phase for certain. ``ordered_mg`` is the amount that was
     judged, in mg, where it is known; ``allowed`` the regimens of the weight band and phase that decided, in the
     policy's order (empty where several are still possible). ``partner_because`` says how the row's partner drug is over
-    what the row allows, empty where it is not. ``weights`` are those that contradict each other, where ``weight``
-    is not known for that. ``after_cycles``: the maintenance row decides because so many cycles of
+    what the row allows, empty where it is not. ``weights`` is the body weight, or those that contradict each
+    other. ``after_cycles``: the maintenance row decides because so many cycles of
     the combination are exceeded. ``unsettled`` are the facts that keep the verdict undetermined, also where no
     criterion asks for them. ``over_anyhow``: the verdict is open only as to which limit the order is over.
     """
@@ -89,7 +89,6 @@ class DoseAssessment:
     limit_mg: Decimal | None = None
     limit_mg_per_kg: Decimal | None = None
     row: str | None = None
-    weight: Weight | None = None
     weights: tuple[Weight, ...] = ()
     phases: tuple[PhaseDose, ...] = ()
     arithmetic: str = ""
@@ -101,6 +100,11 @@ class DoseAssessment:
     after_cycles: int | None = None
     unsettled: tuple[Missing, ...] = ()
     over_anyhow: bool = False
+
+    @property
+    def weight(self) -> Weight | None:
+        """The body weight, if there is one."""
+        return self.weights[0] if len(self.weights) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,7 +193,7 @@ def _dose_table(dose: DoseAssessment) -> list[str]:
     rows = [f"| Ordered | {_ordered(dose.ordered)} |", "|---|---|", f"| Plan limit | {limit} |"]
     if len(dose.open_rows) > 1:
         rows.append(f"| Possible rows | {', '.join(dose.open_rows)} |")
-    rows.append(f"| Weight | {either([weight_in_words(weight) for weight in dose.weights or (dose.weight,)])} |")
+    rows.append(f"| Weight | {either([weight_in_words(weight) for weight in dose.weights or (None,)])} |")
     return rows
 
 

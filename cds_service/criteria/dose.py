@@ -134,7 +134,7 @@ def _judged_together(question: Question, worlds: tuple[World, ...]) -> DoseJudge
             unsettled |= {"amount"}
     if any(w.verdict is Verdict.OK and w.partner is Outcome.UNDOCUMENTED for w in worlds):
         pivotal |= _ONLY_PARTNER
-    recorded = question.weight is not None or bool(question.weights)
+    recorded = bool(question.weights)
     return DoseJudgement(
         question=question,
         worlds=worlds,

@@ -32,20 +32,25 @@ class Question:
     """Everything the dose rows are asked about. ``settings`` are the possible ones; None where the table has none.
 
     ``combination_completed`` settles the phase where it is known; else ``combination_now``, that the companions of the
-    combination are ordered beside it. ``weights`` are those of which one has to be right, where the record contradicts
-    itself: then ``weight`` is None. ``companions`` None means the list is unknown; ``companions_closed`` that nothing
-    else is given. ``partner_dose_number`` says which dose of the partner drug is ordered.
+    combination are ordered beside it. ``weights`` is the body weight; those of which one has to be right, where the
+    record contradicts itself; none where it is not known. ``companions`` None means the list is unknown;
+    ``companions_closed`` that nothing else is given. ``partner_dose_number`` says which dose of the partner drug is
+    ordered.
     """
 
     steps: tuple[Step, ...]
-    weight: Weight | None
+    weights: tuple[Weight, ...]
     settings: tuple[str | None, ...]
-    weights: tuple[Weight, ...] = ()
     combination_completed: bool | None = None
     combination_now: bool = False
     companions: tuple[Companion, ...] | None = None
     companions_closed: bool = False
     partner_dose_number: Decimal | None = None
+
+    @property
+    def weight(self) -> Weight | None:
+        """The body weight, if there is one."""
+        return self.weights[0] if len(self.weights) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +95,8 @@ def _only_world(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Ques
 
 
 def _worlds(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question) -> Iterator[World]:
-    if question.weight is not None:
-        weights: tuple[Decimal, ...] = (question.weight.kg,)
-    elif question.weights:
-        weights = tuple([weight.kg for weight in question.weights])
-    else:
+    weights = tuple([weight.kg for weight in question.weights])
+    if not weights:
         weights = _weights([r for setting in question.settings for r in tables.get(setting, ())], question)
     amounts = tuple(product(*[step.amounts for step in question.steps]))
     intervals = tuple(product(*[step.intervals for step in question.steps]))

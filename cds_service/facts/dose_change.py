@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cds_service.criteria.dose_steps import steps_of
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.quantity import plain
-from cds_service.evidence import Absence, Known, Unknown
+from cds_service.evidence import NOT_IN_RECORD, Absence, Known, Unknown, possible
 from cds_service.facts.catalogue import FACTS
 from cds_service.facts.claims import conflicting
 from cds_service.facts.told import is_answer, stands_against, told_against, told_together
@@ -30,17 +30,10 @@ def dose_views(known: Record) -> None:
     if weight is None or not isinstance(dose, Known) or not any(line.also for line in dose.value):
         return
     lines = dose.value
-    for kg in _weights(weight):
-        lines = tuple(_as_either(line, kg) for line in lines)
+    for one in possible(weight):
+        lines = tuple(_as_either(line, one.kg) for line in lines)
     if lines != dose.value:
         known["dose"] = Known(lines, (*dose.evidence, *weight.evidence))
-
-
-def _weights(weight: AnyFact | None) -> tuple[Decimal, ...]:
-    """The body weight in kg; those that contradict each other, where one of them has to be right; none if unknown."""
-    if isinstance(weight, Known):
-        return (weight.value.kg,)
-    return tuple([one.kg for one in weight.rivals]) if weight is not None else ()
 
 
 def _as_either(line: DoseLine, kg: Decimal) -> DoseLine:
@@ -72,9 +65,10 @@ def dose_increase(known: Record) -> None:
         stands_against(before, told) or told_against(before, told) or told_together(before, told)
     ):
         return
-    now, weight = known.get("dose"), known.get("weight_kg")
+    now, weight = known.get("dose"), known.get("weight_kg", NOT_IN_RECORD)
     if isinstance(now, Known):
-        found = {increased(now.value, before.value, kg) for kg in _weights(weight) or (None,)}
+        kgs = [one.kg for one in possible(weight)] or [None]
+        found = {increased(now.value, before.value, kg) for kg in kgs}
         verdict = next(iter(found)) if len(found) == 1 else None
         evidence = (*now.evidence, *before.evidence)
         if isinstance(told, Known) and not found <= {None, told.value}:

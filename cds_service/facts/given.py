@@ -191,10 +191,13 @@ def _weight(weighings: Sequence[Weighing], on: date, evidence: Evidence) -> AnyF
     if isinstance(fact, Unknown):
         unusable = any(weighing.kg is None for weighing in weighings)
         absence = Absence.NOT_UNDERSTOOD if unusable and fact.absence is Absence.NOT_RECORDED else fact.absence
-        return replace(fact, absence=absence, evidence=(evidence,))
-    weight: Weight = fact.value
-    # A weight given without a day is that of the request; there is nothing to check on it.
-    return Known(replace(weight, notes=tuple(note for note in weight.notes if note != _NO_DATE)), (evidence,))
+        return replace(fact, absence=absence, evidence=(evidence,), rivals=tuple(map(_of_the_request, fact.rivals)))
+    return Known(_of_the_request(fact.value), (evidence,))
+
+
+def _of_the_request(weight: Weight) -> Weight:
+    """A weight given without a day is that of the request; there is nothing to check on it."""
+    return replace(weight, notes=tuple(note for note in weight.notes if note != _NO_DATE))
 
 
 def _weighing(item: object, name: str, place: Place, notes: list[str]) -> Weighing:

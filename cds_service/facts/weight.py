@@ -107,20 +107,21 @@ def weight_from_values(weighings: Iterable[Weighing], on: date, absence: Absence
     newest = usable[0]
     rivals = [w for w in usable[1:] if _same_moment(w, newest)]
     alike = [newest, *rivals]
-    if any(_differ(w, newest, _SAME) for w in rivals):
-        differing = {_kg(w): _weight_of(w) for w in sorted(alike, key=_kg)}
-        return Unknown(Absence.CONFLICTING, LOOKED_FOR, _evidence(alike), rivals=tuple(differing.values()))
     earlier = next((w for w in usable[1:] if w not in alike), None)
     skipped = len(usable) < len(candidates) and any(
         w.kg is None and w.trouble != _NOT_MEASURED and _newest_first(w) > _newest_first(newest) for w in candidates
     )
+
+    def weight_of(weighing: Weighing) -> Weight:
+        notes = tuple(_remarks(weighing, earlier, on, skipped=skipped))
+        return Weight(_kg(weighing), weighing.observed_on, weighing.reference, weighing.shown, notes)
+
+    if any(_differ(w, newest, _SAME) for w in rivals):
+        differing = {_kg(w): weight_of(w) for w in sorted(alike, key=_kg)}
+        return Unknown(Absence.CONFLICTING, LOOKED_FOR, _evidence(alike), rivals=tuple(differing.values()))
     if rivals:  # whichever came first: that in kg as it stands, else the lower one
         newest = min(alike, key=lambda w: (weight_unit(w.unit) != 1, _kg(w)))
-    return Known(_weight_of(newest, tuple(_remarks(newest, earlier, on, skipped=skipped))), (newest.evidence,))
-
-
-def _weight_of(weighing: Weighing, remarks: tuple[str, ...] = ()) -> Weight:
-    return Weight(_kg(weighing), weighing.observed_on, weighing.reference, weighing.shown, remarks)
+    return Known(weight_of(newest), (newest.evidence,))
 
 
 def _evidence(weighings: list[Weighing]) -> tuple[Evidence, ...]:

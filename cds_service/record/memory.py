@@ -42,7 +42,9 @@ def finding_of(card: Card, assessment: Assessment) -> str:
     dose = assessment.dose
     about: list[object] = [card["source"]["topic"]["code"], assessment.section, assessment.outcome]
     if card.kind.is_of_dose:
-        about += [dose.verdict, dose.limit_mg, dose.row, *[weight.kg for weight in dose.weights]]
+        about += [dose.verdict, dose.limit_mg, dose.row]
+        if len(dose.weights) > 1:  # the limit in mg of one weight says which it is
+            about += [weight.kg for weight in dose.weights]
     else:
         about += [finding_outcomes(assessment), [missing.fact for missing in assessment.missing]]
     return dumps(about).decode()

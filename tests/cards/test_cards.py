@@ -40,14 +40,14 @@ WEIGHT = Weight(Decimal(70), date(2026, 11, 2), "Observation/wt-1", "70 kg")
 PLAIN = CardOptions()
 
 DOSE_OK = DoseAssessment(
-    Verdict.OK, "1500 mg every 4 wk", Decimal(1500), row="I.A.5.a.ii", weight=WEIGHT, arithmetic="1500 mg = 1500 mg"
+    Verdict.OK, "1500 mg every 4 wk", Decimal(1500), row="I.A.5.a.ii", weights=(WEIGHT,), arithmetic="1500 mg = 1500 mg"
 )
 OVERDOSE = DoseAssessment(
     Verdict.EXCEEDS,
     "1500 mg every 2 wk",
     Decimal(700),
     row="I.A.5.a.ii",
-    weight=WEIGHT,
+    weights=(WEIGHT,),
     arithmetic="10 mg/kg x 70 kg = 700 mg every 2 weeks; ordered 1500 mg every 2 wk, 800 mg over (+114.3 %)",
     ordered_mg=Decimal(1500),
     allowed=(EVERY_2, EVERY_4),
@@ -57,7 +57,7 @@ TOO_OFTEN = DoseAssessment(
     "1500 mg every 3 wk",
     Decimal(1500),
     row="I.B.5.b",
-    weight=WEIGHT,
+    weights=(WEIGHT,),
     arithmetic="1500 mg is allowed every 4 weeks; ordered every 3 wk",
     compliant=MAINTENANCE,
     ordered_mg=Decimal(1500),
@@ -530,7 +530,12 @@ def test_a_suggested_amount_is_whole_milligrams_and_never_above_the_limit():
     weight = replace(WEIGHT, kg=Decimal("29.93709642"))
     regimen = Regimen(Decimal("299.3709642"), Decimal(10), 28, "I.A.5.a.i", "10 mg/kg every 4 weeks")
     too_much = replace(
-        TOO_OFTEN, verdict=Verdict.EXCEEDS, weight=weight, limit_mg=regimen.mg, compliant=regimen, allowed=(regimen,)
+        TOO_OFTEN,
+        verdict=Verdict.EXCEEDS,
+        weights=(weight,),
+        limit_mg=regimen.mg,
+        compliant=regimen,
+        allowed=(regimen,),
     )
     card = only(cards(assessment(dose=too_much), ordered(1500, 4), PLAIN))
     assert only(card["suggestions"])["label"] == "Change to 299 mg every 4 weeks"
@@ -805,8 +810,8 @@ def test_hostile_text_in_every_place_stays_text():
     missing = [Missing("stage", Absence.NOT_RECORDED, hostile)]
     weight = replace(WEIGHT, reference=hostile, notes=(hostile,))
     for dose in (
-        replace(DOSE_OK, weight=weight, arithmetic=hostile),
-        replace(OVERDOSE, weight=weight, ordered=hostile),
+        replace(DOSE_OK, weights=(weight,), arithmetic=hostile),
+        replace(OVERDOSE, weights=(weight,), ordered=hostile),
     ):
         found = assessment(
             OrderOutcome.DOES_NOT_MEET,
@@ -824,9 +829,9 @@ def test_hostile_text_in_every_place_stays_text():
 
 def test_weight_remarks_and_dates_are_on_the_card():
     weight = replace(WEIGHT, notes=("Weight of an adult below 30 kg: check weight and unit.",))
-    card = only(cards(assessment(dose=replace(OVERDOSE, weight=weight)), None, PLAIN))
+    card = only(cards(assessment(dose=replace(OVERDOSE, weights=(weight,))), None, PLAIN))
     assert "check weight and unit" in card["detail"]
-    undated = only(cards(assessment(dose=replace(OVERDOSE, weight=Weight(Decimal(70)))), None, PLAIN))
+    undated = only(cards(assessment(dose=replace(OVERDOSE, weights=(Weight(Decimal(70)),))), None, PLAIN))
     assert "date not recorded" in undated["detail"]
 
 
@@ -844,7 +849,7 @@ def test_weight_remarks_and_dates_are_on_the_card():
 )
 def test_a_weight_in_another_unit_is_shown_as_the_chart_shows_it_too(shown, said):
     for dose in (OVERDOSE, DOSE_OK):
-        one = assessment(OrderOutcome.NEEDS_DOCUMENTATION, replace(dose, weight=replace(WEIGHT, shown=shown)))
+        one = assessment(OrderOutcome.NEEDS_DOCUMENTATION, replace(dose, weights=(replace(WEIGHT, shown=shown),)))
         for card in cards(one, None, replace(PLAIN, show_passing=True)):
             assert said in card["detail"]
 
@@ -880,7 +885,9 @@ def test_short_words_are_written_out(short, words):
 def test_numbers_out_of_all_proportion_do_not_break_the_card(ordered):
     amount = Decimal(ordered)
     weight = replace(WEIGHT, kg=amount)
-    dose = replace(OVERDOSE, ordered_mg=amount, limit_mg=amount / 2, weight=weight, ordered=f"{amount:f} mg every 2 wk")
+    dose = replace(
+        OVERDOSE, ordered_mg=amount, limit_mg=amount / 2, weights=(weight,), ordered=f"{amount:f} mg every 2 wk"
+    )
     card = only(cards(assessment(dose=dose), None, CardOptions(rounding_band_percent=Decimal(5))))
     assert len(card["summary"]) < 140
     assert card["indicator"] == "warning"

@@ -32,7 +32,7 @@ def overdose() -> Assessment:
             ordered="1500 mg every 2 wk",
             limit_mg=Decimal("700.0"),
             row="I.A.5.a.ii",
-            weight=Weight(Decimal("70.0"), date(2026, 11, 2), "Observation/wt-1"),
+            weights=(Weight(Decimal("70.0"), date(2026, 11, 2), "Observation/wt-1"),),
         ),
         missing=(Missing("prior_therapy.progressed", Absence.NOT_RECORDED), EVIDENCE_ASKED),
         refer_to=(),

@@ -29,6 +29,7 @@ from tests.canaries import CANARY, with_canaries
 from tests.minting import BASE, ISSUER, ec_key, production, public, token
 from tests.operations.service import ROOT, Load, Service, check_record
 from tests.postgres_server import PostgresServer
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,9 +41,7 @@ OVERRIDDEN = {"outcome": "overridden", "overrideReason": {"reason": {"code": "ev
 async def more(load: Load, answers: int = 100) -> None:
     """Wait until so many more calls were answered."""
     wanted = len(load) + answers
-    async with asyncio.timeout(60):
-        while len(load) < wanted:  # noqa: ASYNC110  (clients count, they do not signal)
-            await asyncio.sleep(0.01)
+    await until(lambda: len(load) >= wanted)
 
 
 async def while_loaded(services: list[Service], load: Load, *steps: Any) -> None:

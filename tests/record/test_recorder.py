@@ -179,6 +179,24 @@ async def test_an_acknowledged_finding_is_softer_for_the_same_patient_and_order(
     keeper.close()
 
 
+async def test_a_finding_speaks_up_again_when_two_weights_of_one_day_are_others(
+    recorder: Callable[..., Recorder],
+) -> None:
+    """The limit in mg/kg is the same, and says not which they are."""
+
+    def weighed(*kgs: float) -> tuple[Any, Any]:
+        weights = searchset(*(weight(kg) | {"id": f"wt-{kg}"} for kg in kgs))
+        return judged(call(prefetch={"conditions": searchset(nsclc()), "weight": weights}))
+
+    keeper = recorder(memory_hours=48, memory_mode="drop")
+    await acknowledge(keeper, *weighed(70, 72))
+    for kgs, shown in (((70, 72), 0), ((74, 77), 1)):
+        called, found = weighed(*kgs)
+        cards, *_ = await keeper.entry(called, found).quieten(found[0].cards)
+        assert len([card for card in cards if card["indicator"] == "warning"]) == shown
+    keeper.close()
+
+
 async def test_an_acknowledged_finding_can_be_left_out(recorder: Callable[..., Recorder]) -> None:
     keeper = recorder(memory_hours=48, memory_mode="drop")
     called, found = judged()

@@ -265,12 +265,11 @@ def _unjudged(looked: Looked) -> tuple[str, str]:
 def _strip(assessment: Assessment, looked: Looked) -> Json:
     dose = assessment.dose
     verdict, state = dose_in_short(assessment)
-    weights = (dose.weight,) if dose.weight else dose.weights
     limit = in_mg(dose.limit_mg) if dose.limit_mg is not None else in_mg_per_kg(dose.limit_mg_per_kg)
     facts = [
         ("Dose", verdict, state),
         ("Limit", limit + (f" ({dose.row})" if dose.row else ""), ""),
-        ("Weight", " or ".join(map(in_kg, weights)) or "not known", "" if dose.weight else "open"),
+        ("Weight", " or ".join(map(in_kg, dose.weights)) or "not known", "" if dose.weight else "open"),
         ("Missing", str(len(assessment.missing)) + (" fact" if len(assessment.missing) == 1 else " facts"), ""),
     ]
     if assessment.approval_months is not None:
