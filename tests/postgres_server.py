@@ -53,7 +53,7 @@ class PostgresServer:
         self._data.mkdir(mode=0o700)
         if self._root:
             os.chown(self._data, _NOBODY, _NOBODY)
-        self._run("initdb", "-D", str(self._data), "-U", "cds", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+        self.run("initdb", "-D", str(self._data), "-U", "cds", "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
         self.start()
         return self
 
@@ -85,6 +85,19 @@ class PostgresServer:
             time.sleep(0.25)
         raise RuntimeError("PostgreSQL did not start")
 
+    def run(self, program: str, *arguments: str, given: bytes = b"") -> bytes:
+        """Run one of PostgreSQL's own programs: what it writes."""
+        done = subprocess.run(
+            [str(self._binaries / program), *arguments],
+            check=True,
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=self._folder,
+            **self._user(),
+        )
+        return done.stdout
+
     def kill(self) -> None:
         """``kill -9`` the server and every process it started, as a lost machine would."""
         assert self._process is not None
@@ -112,16 +125,6 @@ class PostgresServer:
             [str(self._binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
         )
         return ready.returncode == 0
-
-    def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [str(self._binaries / program), *arguments],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            cwd=self._folder,
-            **self._user(),
-        )
 
     def _user(self) -> dict[str, object]:
         return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if self._root else {}
