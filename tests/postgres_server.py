@@ -91,8 +91,7 @@ class PostgresServer:
             [str(self._binaries / program), *arguments],
             check=True,
             input=given,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             cwd=self._folder,
             **self._user(),
         )
