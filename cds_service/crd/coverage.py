@@ -14,7 +14,7 @@ from cds_service.errors import RequestError, UnprocessableError
 from cds_service.evidence import OUT_OF_REACH
 from cds_service.facts.records import references
 from cds_service.fhir.queries import readable
-from cds_service.fhir.read import as_list, as_object, clinical_date, code_of, codings, concept_text, objects, text
+from cds_service.fhir.read import as_list, as_object, code_of, codings, concept_text, holds, objects, text
 from cds_service.fhir.resource import short_reference
 from cds_service.values import dataclass
 
@@ -153,14 +153,10 @@ def _status_of(coverage: Json) -> str:
 def _held(coverage: Resource, day: date, payer: Payer) -> Held:
     raw = coverage.raw
     members = frozenset(filter(None, (text(raw.get("subscriberId")), *_values(raw.get("identifier")))))
-    start = end = None
-    if (period := raw.get("period")) is not None:
-        period = as_object(period)
-        start, end = clinical_date(period.get("start")), clinical_date(period.get("end"))
     unresolved = None
     if payer.members is not None and not members & payer.members:
         unresolved = Unresolved.NO_MEMBER
-    elif _status_of(raw) == "cancelled" or (start and day < start) or (end and end < day):
+    elif _status_of(raw) == "cancelled" or ("period" in raw and not holds(raw["period"], day)):
         unresolved = Unresolved.NOT_ACTIVE
     return Held(coverage.reference, members, unresolved, _is_pharmacy(raw, payer))
 

@@ -13,7 +13,7 @@ from cds_service.evidence import Absence, Unknown
 from cds_service.facts.claims import Claim, settle
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import entered_in_error, evidence, references, shown, status_of
-from cds_service.fhir.read import as_object, clinical_date, concept_of, decimal, objects, text
+from cds_service.fhir.read import as_object, concept_of, decimal, holds, objects, partial_date, text
 from cds_service.terminology.doubt import doubt, plain
 from cds_service.values import remembered
 
@@ -61,29 +61,31 @@ def line_of_business(said: str) -> str:
 
 
 def read(reading: Reading) -> dict[str, AnyFact]:
-    """The line of business of the coverage that pays first."""
+    """The line of business of the coverage that pays first; of several that may be it only what all of them say."""
     first = _first(reading)
     absence = reading.chart.absence("coverage")
+    claims: list[Claim[str]] = []
     unread: list[Evidence] = []
-    claims = [claim for coverage in first for claim in _claims(reading, coverage, unread)]
-    if not claims and unread:
-        return {"line_of_business": Unknown(Absence.NOT_UNDERSTOOD, LOOKED_FOR, tuple(unread))}
+    for coverage in first:
+        known = len(claims), len(unread)
+        claims += _claims(reading, coverage, unread)
+        if (len(claims), len(unread)) == known and len(first) > 1:
+            unread.append(evidence(coverage, "type", "not given"))
+    if unread:
+        seen = tuple(dict.fromkeys([*(claim.evidence for claim in claims), *unread]))
+        return {"line_of_business": Unknown(Absence.NOT_UNDERSTOOD, LOOKED_FOR, seen)}
     over = () if first else tuple(_not_in_force(reading))
     return {"line_of_business": settle(claims, Unknown(absence, LOOKED_FOR, over))}
 
 
 def _first(reading: Reading) -> Sequence[Resource]:
-    """The coverages in force on the day of the call that pay first: those the order names, else the lowest order."""
+    """The coverages in force on the day of the call that may pay first: those the order names, else the lowest order.
+
+    One without an order may come before a second one, never before a first one.
+    """
     chart, day = reading.chart, reading.on
     usable = [c for c in chart.of("Coverage") if not entered_in_error(c) and status_of(c.raw) not in _ENDED]
-    current = []
-    for coverage in usable:
-        if "period" in coverage.raw:
-            period = as_object(coverage.raw["period"])
-            start, end = clinical_date(period.get("start")), clinical_date(period.get("end"))
-            if (start is not None and start > day) or (end is not None and end < day):
-                continue
-        current.append(coverage)
+    current = [c for c in usable if "period" not in c.raw or holds(c.raw["period"], day)]
     named = {_resolved(reading, reference) for reference in references(reading.order.raw.get("insurance"))}
     if mine := [coverage for coverage in current if id(coverage.raw) in named]:
         return mine
@@ -91,7 +93,10 @@ def _first(reading: Reading) -> Sequence[Resource]:
         return current
     ranks = {id(c.raw): decimal(c.raw.get("order")) for c in current}
     lowest = min((rank for rank in ranks.values() if rank is not None), default=None)
-    return [c for c in current if lowest is None or ranks[id(c.raw)] == lowest]
+    if lowest is None:
+        return current
+    unranked = None if lowest > 1 else lowest
+    return [c for c in current if ranks[id(c.raw)] in (lowest, unranked)]
 
 
 def _not_in_force(reading: Reading) -> Iterator[Evidence]:
@@ -101,13 +106,14 @@ def _not_in_force(reading: Reading) -> Iterator[Evidence]:
         if entered_in_error(coverage):
             continue
         period = as_object(coverage.raw.get("period"))
-        start, end = clinical_date(period.get("start")), clinical_date(period.get("end"))
+        start, end = partial_date(period.get("start")), partial_date(period.get("end"))
+        last = end.latest if end is not None else None
         if status_of(coverage.raw) in _ENDED:
-            yield evidence(coverage, "status", status_of(coverage.raw), end)
-        elif end is not None and end < day:
-            yield evidence(coverage, "period.end", f"ended {end}", end)
+            yield evidence(coverage, "status", status_of(coverage.raw), last)
+        elif end is not None and end.latest < day:
+            yield evidence(coverage, "period.end", f"ended {end.shown}", last)
         elif start is not None:
-            yield evidence(coverage, "period.start", f"begins {start}", start)
+            yield evidence(coverage, "period.start", f"begins {start.shown}", start.earliest)
 
 
 def _resolved(reading: Reading, reference: str) -> int | None:
@@ -116,7 +122,7 @@ def _resolved(reading: Reading, reference: str) -> int | None:
 
 
 def _claims(reading: Reading, coverage: Resource, unread: list[Evidence]) -> Iterator[Claim[str]]:
-    """What one coverage says: the site's map decides, then Medicaid's and Medicare's codes, then names."""
+    """What one coverage says: the site's map decides, then Medicaid's and Medicare's codes, then names that agree."""
     names = list(_names(reading, coverage))
     if reading.plans:
         plans = _folded(reading.plans)
@@ -133,11 +139,13 @@ def _claims(reading: Reading, coverage: Resource, unread: list[Evidence]) -> Ite
                 line = "medicaid" if entry.value_set == "lob_medicaid" else entry.display.lower()
                 yield Claim(line, evidence(coverage, "type", words))
                 return
-    for path, name in [*names, ("type", words)]:
-        if line := _named(name):
-            yield Claim(line, evidence(coverage, path, name), inferred=True)
-            return
-    if words:
+    said = [(line, path, name) for path, name in [*names, ("type", words)] if (line := _named(name))]
+    if len({line for line, _, _ in said}) == 1:
+        line, path, name = said[0]
+        yield Claim(line, evidence(coverage, path, name), inferred=True)
+    elif said:
+        unread.extend(evidence(coverage, path, name) for _, path, name in said)
+    elif words:
         unread.append(evidence(coverage, "type", words))
     else:
         unread.extend(evidence(coverage, path, name) for path, name in names[:1])

@@ -12,12 +12,13 @@ from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import entered_in_error, evidence, references, status_of
 from cds_service.fhir.queries import readable
-from cds_service.fhir.read import as_list, by_content, codings, concept_text, objects, reference_of
+from cds_service.fhir.read import as_list, by_content, codings, concept_text, holds, objects, reference_of
 from cds_service.fhir.resource import short_reference
 from cds_service.terminology import is_oncology_specialty, is_open_specialty, specialty_display
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
 
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import Reading
@@ -33,7 +34,8 @@ CONSULT = "an oncologist in the care team, an encounter or a completed referral"
 def read(reading: Reading) -> dict[str, AnyFact]:
     """The prescriber's specialty, and an oncologist's part in the care where one is recorded."""
     people = _prescriber(reading)
-    found = [(said, item) for person in people for said, item in _specialties(person)]
+    day = reading.order_day
+    found = [(said, item) for person in people for said, item in _specialties(person, day)]
     consult = next(_oncologists(reading), None)
     absence = reading.chart.absence("practitionerRole")
     facts: dict[str, AnyFact] = {"consult": Unknown(absence, CONSULT) if consult is None else Known(True, (consult,))}
@@ -61,7 +63,7 @@ def _prescriber(reading: Reading) -> list[Resource]:
     """The roles and the practitioner of whoever prescribes. Empty if they did not come with the call."""
     chart, raw = reading.chart, reading.order.raw
     reference = _reference(chart, raw)
-    return _person(chart, reference, raw) if reference else []
+    return _person(chart, reference, raw, reading.order_day) if reference else []
 
 
 def _reference(chart: Chart, raw: Json) -> str:
@@ -84,7 +86,8 @@ def role_query(raw: Json, chart: Chart, server: str | None) -> dict[str, str]:
     local = readable(reference, server, "Practitioner", "PractitionerRole")
     if key == _KEY or local is None:
         return {}
-    if any(person.type == "PractitionerRole" or any(_specialties(person)) for person in _person(chart, reference, raw)):
+    people = _person(chart, reference, raw, None)
+    if any(person.type == "PractitionerRole" or any(_specialties(person, None)) for person in people):
         return {}
     kind, _, identity = local.partition("/")
     return {key: local if kind == "PractitionerRole" else f"PractitionerRole?practitioner={identity}&_count=20"}
@@ -96,16 +99,22 @@ def _answered_under(reference: str, chart: Chart) -> str:
     return _KEY if short in {"", short_reference(chart.user_id)} else f"{_KEY} {short}"
 
 
-def _person(chart: Chart, reference: str, within: Json) -> list[Resource]:
-    """A practitioner with every active role of theirs, or the role that is referred to with its practitioner."""
+def _person(chart: Chart, reference: str, within: Json, day: date | None) -> list[Resource]:
+    """A practitioner with every role they hold on a day, or the role that is referred to with its practitioner.
+
+    Without a day a role counts whenever it was held.
+    """
     target = chart.resolve(reference, within=within)
     kind, _, identity = short_reference(reference).rpartition("/")
     if target is not None and target.type == "PractitionerRole":
         practitioner = chart.resolve(target.raw.get("practitioner"), within=target.raw)
-        return [target, *([practitioner] if practitioner is not None else [])]
+        roles = [target] if day is None or _is_held(target, day) else []
+        return [*roles, *([practitioner] if practitioner is not None else [])]
     if kind.endswith("PractitionerRole"):
         return []
-    roles = [role for role in chart.of("PractitionerRole") if _is_role_of(role, reference, identity) and _active(role)]
+    roles = [
+        role for role in chart.of("PractitionerRole") if _is_role_of(role, reference, identity) and _is_held(role, day)
+    ]
     return [*roles, *([target] if target is not None and target.type == "Practitioner" else [])]
 
 
@@ -114,12 +123,12 @@ def _is_role_of(role: Resource, reference: str, identity: str) -> bool:
     return holder == reference or (bool(identity) and short_reference(holder).rpartition("/")[2] == identity)
 
 
-def _active(role: Resource) -> bool:
-    return role.raw.get("active") is not False
+def _is_held(role: Resource, day: date | None) -> bool:
+    return role.raw.get("active") is not False and (day is None or holds(role.raw.get("period"), day))
 
 
-def _specialties(person: Resource) -> Iterator[tuple[str, Evidence]]:
-    """The specialties of a role; of a practitioner the qualifications that name a specialty, not a licence."""
+def _specialties(person: Resource, day: date | None) -> Iterator[tuple[str, Evidence]]:
+    """The specialties of a role; of a practitioner the qualifications of a day that name a specialty, not a licence."""
     if person.type == "PractitionerRole":
         for path in ("specialty", "code"):
             for concept in as_list(person.raw.get(path)):
@@ -128,6 +137,8 @@ def _specialties(person: Resource) -> Iterator[tuple[str, Evidence]]:
             if path == "specialty" and as_list(person.raw.get("specialty")):
                 return
     for item in objects(person.raw.get("qualification")):
+        if day is not None and not holds(item.get("period"), day):
+            continue
         concept = item.get("code")
         said = _named(concept)
         # A qualification is mostly a degree or licence (MD); it counts where it is a known specialty or names oncology.
@@ -143,28 +154,28 @@ def _named(concept: object) -> str:
 
 def _oncologists(reading: Reading) -> Iterator[Evidence]:
     """Oncologists who take part in the patient's care, other than as prescriber of this order."""
-    chart = reading.chart
+    chart, day = reading.chart, reading.order_day
     for team in chart.of("CareTeam"):
         if not entered_in_error(team) and status_of(team.raw) not in {"inactive", "proposed", "suspended"}:
-            yield from _among(chart, team, "participant", ("member", "onBehalfOf"), ("role",))
+            yield from _among(chart, team, "participant", ("member", "onBehalfOf"), ("role",), day)
     for encounter in chart.of("Encounter"):
         if not entered_in_error(encounter) and status_of(encounter.raw) not in {"cancelled", "planned", "unknown"}:
-            yield from _among(chart, encounter, "participant", ("individual", "actor"), ("type",))
+            yield from _among(chart, encounter, "participant", ("individual", "actor"), ("type",), day)
     for referral in chart.of("ServiceRequest", "ReferralRequest"):
         if status_of(referral.raw) == "completed":
             for concept in (referral.raw.get("performerType"), *as_list(referral.raw.get("specialty"))):
                 if (said := _named(concept)) and is_oncology_specialty(said):
                     yield evidence(referral, "performerType", said)
-            yield from _members(chart, referral, "performer", referral.raw)
+            yield from _members(chart, referral, "performer", referral.raw, day)
     raw = reading.order.raw
     # Without a requester the recorder is taken for the prescriber, and nobody consults himself.
     requested = any(reference_of(raw.get(name)) for name in ("requester", "prescriber"))
     for element in ("recorder", "supportingInformation") if requested else ("supportingInformation",):
-        yield from _members(chart, None, element, raw)
+        yield from _members(chart, None, element, raw, day)
 
 
 def _among(
-    chart: Chart, resource: Resource, element: str, members: tuple[str, ...], roles: tuple[str, ...]
+    chart: Chart, resource: Resource, element: str, members: tuple[str, ...], roles: tuple[str, ...], day: date
 ) -> Iterator[Evidence]:
     for participant in objects(resource.raw.get(element)):
         for name in roles:
@@ -172,22 +183,22 @@ def _among(
                 if (said := _named(concept)) and is_oncology_specialty(said):
                     yield evidence(resource, f"{element}.{name}", said)
         for name in members:
-            yield from _members(chart, resource, name, participant)
+            yield from _members(chart, resource, name, participant, day)
 
 
-def _members(chart: Chart, resource: Resource | None, element: str, holder: Json) -> Iterator[Evidence]:
+def _members(chart: Chart, resource: Resource | None, element: str, holder: Json, day: date) -> Iterator[Evidence]:
     """The oncologists an element refers to."""
     for reference in references(holder.get(element)):
         target = chart.resolve(reference, within=resource.raw if resource is not None else holder)
         if target is None or target.type not in {"Practitioner", "PractitionerRole"}:
             if target is None and "Practitioner" in reference:
-                people = _person(chart, reference, holder)
+                people = _person(chart, reference, holder, day)
             else:
                 continue
         else:
-            people = _person(chart, target.reference, holder) or [target]
+            people = _person(chart, target.reference, holder, day)
         for person in people:
-            for said, item in _specialties(person):
+            for said, item in _specialties(person, day):
                 if is_oncology_specialty(said):
                     yield item
 

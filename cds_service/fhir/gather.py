@@ -17,7 +17,7 @@ from cds_service.fhir.prefetch import (
     read_value,
     searches_another_patient,
 )
-from cds_service.fhir.read import as_list, as_object, moment, reference_of, text
+from cds_service.fhir.read import as_list, as_object, moment, objects, reference_of, text
 from cds_service.fhir.resource import Resource, contained, resource_of, short_reference
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ _WITHOUT_PATIENT = frozenset(
     }
 )
 """Types whose resources are of no patient: they belong to every call."""
+_RELATIVES = frozenset({"RelatedPerson", "FamilyMemberHistory"})
 _PRECEDENCE = (
     Absence.NOT_PERMITTED,
     Absence.UNREACHABLE,
@@ -242,7 +243,9 @@ class Gathering:
             if reference.startswith("Condition/"):  # as nearly everybody sends it
                 continue
             kind, _, identity = short_reference(reference).rpartition("/")
-            if kind in {"RelatedPerson", "FamilyMemberHistory"} or (kind == "Patient" and identity != self.patient_id):
+            if kind == "Patient" and identity != self.patient_id:
+                return True
+            if not {kind, text(as_object(item).get("type"))}.isdisjoint(_RELATIVES):
                 return True
         return False
 
@@ -270,16 +273,36 @@ class Gathering:
         owner = owner or raw.get("patient") or raw.get("beneficiary") or raw.get("for")
         target = owner if isinstance(owner, str) else text(as_object(owner).get("reference"))
         if not target:
+            if self._is_anothers(as_object(owner).get("identifier")):
+                return False
             self.unnamed += 1
             return True
         if target.startswith("#"):
             inner = contained(raw).get(target[1:])
-            return inner is not None and inner.type == "Patient"
+            return inner is not None and inner.type == "Patient" and not self._is_anothers(inner.raw.get("identifier"))
         if target.startswith("urn:"):
             known = self.by_reference.get(target)
             return known is not None and known.type == "Patient" and known.id == self.patient_id
         kind, _, found = short_reference(target).rpartition("/")
         return found == self.patient_id and kind in {"", "Patient"}
+
+    def _is_anothers(self, identifiers: object) -> bool:
+        """Whether one of these identifiers is a number that the patient of the call has otherwise."""
+        patient = self.by_reference.get(self.own)
+        if patient is None:
+            return False
+        own = _numbers(patient.raw.get("identifier"))
+        return any(system in own and not values & own[system] for system, values in _numbers(identifiers).items())
+
+
+def _numbers(identifiers: object) -> dict[str, set[str]]:
+    """The values of identifiers by their systems; one without a system can be compared with none."""
+    found: dict[str, set[str]] = {}
+    for identifier in objects(identifiers):
+        system, value = text(identifier.get("system")), text(identifier.get("value"))
+        if system and value:
+            found.setdefault(system, set()).add(value)
+    return found
 
 
 def _supersedes(resource: Resource, before: Resource) -> bool:

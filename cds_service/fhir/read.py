@@ -320,6 +320,17 @@ def _day(written: str) -> date | None:
     return found.earliest if found is not None and found.exact else None
 
 
+def holds(period: object, day: date) -> bool:
+    """Whether a Period may hold a day. Of a month or a year it may be any day; an end that says nothing is open.
+
+    >>> holds({"end": "2026-09"}, date(2026, 9, 30)), holds({"end": "2026-09"}, date(2026, 10, 1))
+    (True, False)
+    """
+    ends = as_object(period)
+    start, end = partial_date(ends.get("start")), partial_date(ends.get("end"))
+    return not ((start is not None and start.earliest > day) or (end is not None and end.latest < day))
+
+
 def moment(value: object) -> datetime | None:
     """The instant of a dateTime that has a time and an offset; None otherwise. For ordering within a day only."""
     return _moment(value) if isinstance(value, str) and 16 <= len(value) <= _LONGEST_DATE else None

@@ -56,6 +56,16 @@ def test_a_plan_name_that_says_two_or_denies_one_says_none(name):
     assert cause(line(coverage(concept(ACT, "PPO"), **plan(name)))) is Absence.NOT_UNDERSTOOD
 
 
+@pytest.mark.parametrize(
+    ("plan_name", "payor"),
+    [("Marketplace Silver", "State Medicaid"), ("Commercial Metals Retirees", "Medicare Advantage Company")],
+)
+def test_names_that_say_different_lines_say_none(plan_name, payor):
+    found = line(coverage(concept(ACT, "PPO"), **plan(plan_name), payor=[{"display": payor}]))
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert {item.shown for item in found.evidence} == {plan_name, payor}
+
+
 def test_the_sites_plan_map_decides():
     mapped = coverage(concept(SOPT, "512"), **plan("Gold 1500", "GLD-1500"))
     assert value(line(mapped, plans={"gld-1500": "HIM"})) == "him"
@@ -76,7 +86,10 @@ def test_not_recorded_and_not_sent():
         {"status": "cancelled"},
         {"status": "entered-in-error"},
         {"period": {"end": "2026-01-01"}},
+        {"period": {"end": "2026-01"}},
+        {"period": {"end": "2025"}},
         {"period": {"start": "2027-01-01"}},
+        {"period": {"start": "2027"}},
     ],
 )
 def test_coverage_that_is_not_in_force_does_not_count(over):
@@ -87,6 +100,27 @@ def test_the_coverage_that_pays_first_or_that_the_order_names():
     first, second = coverage(concept(SOPT, "2"), "c1", order=1), coverage(concept(SOPT, "1"), "c2", order=2)
     assert value(line(first, second)) == "medicaid"
     assert value(line(first, second, insurance=[{"reference": "Coverage/c2"}])) == "medicare"
+
+
+def test_a_coverage_that_may_be_in_force_counts():
+    for period in ({"end": "2026"}, {"start": "2026"}, {"start": "2020-01", "end": "soon"}):
+        assert value(line(coverage(concept(SOPT, "2"), period=period))) == "medicaid"
+
+
+@pytest.mark.parametrize(
+    ("other", "order"),
+    [
+        *((coverage(concept(ACT, "PPO"), "c2"), None), (coverage(concept(ACT, "AUTOPOL"), "c2"), None)),
+        *((coverage(identity="c2"), None), (coverage(concept(ACT, "PPO"), "c2"), 2)),
+    ],
+)
+def test_a_coverage_that_may_pay_first_and_says_no_line_leaves_it_open(other, order):
+    """One without an order may come before a second one."""
+    medicaid = coverage(concept(SOPT, "2"), "c1", **({"order": order} if order else {}))
+    found = line(medicaid, other)
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert {item.reference for item in found.evidence} == {"Coverage/c1", "Coverage/c2"}
+    assert value(line({**medicaid, "order": 1}, other)) == "medicaid"
 
 
 def test_two_coverages_without_an_order_are_conflicting():

@@ -87,8 +87,29 @@ def test_a_qualification_counts_where_it_names_a_specialty():
     assert said(facts(dx(), certified))
 
 
-def test_a_role_that_has_ended_is_none():
-    assert not facts(dx(), role("207RX0202X", active=False)).knows("prescriber_specialty")
+ENDED = [{"active": False}, {"period": {"end": "2019-03-31"}}, {"period": {"end": "2025"}}]
+
+
+@pytest.mark.parametrize("ended", ENDED)
+def test_a_role_that_has_ended_is_none(ended):
+    assert not facts(dx(), role("207RX0202X", **ended)).knows("prescriber_specialty")
+    mine = role("207RX0202X", "pr1", **ended)
+    assert not facts(dx(), mine, requester={"reference": "PractitionerRole/pr1"}).knows("prescriber_specialty")
+    assert not said(facts(dx(), mine, role("207RH0000X", "pr2")))
+    other = role("207RX0202X", "pr1", "u7", **ended)
+    assert not facts(dx(), team(member={"reference": "PractitionerRole/pr1"}), other).knows("consult")
+
+
+@pytest.mark.parametrize("held", [{"start": "2019"}, {"start": "2026-11"}, {"end": "2026"}, {"end": "2026-11-30"}, {}])
+def test_a_role_that_may_be_held_on_the_day_of_the_order_counts(held):
+    assert said(facts(dx(), role("207RX0202X", period=held)))
+
+
+def test_a_qualification_that_has_run_out_is_none():
+    board = {"code": {"text": "Board certified, Medical Oncology"}}
+    person = {"resourceType": "Practitioner", "id": "u1", "qualification": [{**board, "period": {"end": "2010-12-31"}}]}
+    assert not facts(dx(), person).knows("prescriber_specialty")
+    assert said(facts(dx(), {**person, "qualification": [{**board, "period": {"start": "2010-12-31"}}]}))
 
 
 def team(**member):

@@ -258,6 +258,42 @@ def test_contained_patient():
     assert len(chart({"x": observation(patient="#me", contained=contained)}).of("Observation")) == 1
 
 
+@pytest.mark.parametrize(
+    ("system", "number", "ours"),
+    [
+        *(("urn:mrn", "ME", True), ("urn:mrn", "OLD", True), ("urn:mrn", "OTHER", False)),
+        *(("urn:elsewhere", "OTHER", True), ("", "OTHER", True), ("urn:mrn", "", True)),
+    ],
+)
+def test_a_number_that_the_patient_has_otherwise_is_another_patients(system, number, ours):
+    """As subject without a reference, and of a contained Patient. A number of an unknown kind says nothing."""
+    own = [{"system": "urn:mrn", "value": "ME"}, {"system": "urn:mrn", "value": "OLD"}, {"value": "OTHER"}]
+    patient = {"resourceType": "Patient", "id": "p1", "identifier": own}
+    identifier = {name: value for name, value in {"system": system, "value": number}.items() if value}
+    named = {**observation(), "subject": {"identifier": identifier, "display": "Somebody"}}
+    contained = [{"resourceType": "Patient", "id": "me", "identifier": [identifier]}]
+    held = observation(patient="#me", contained=contained)
+    for resource in (named, held):
+        seen = chart({"patient": patient, "x": resource})
+        assert bool(seen.of("Observation")) is ours
+        assert ("Observation/o1 belongs to another patient and was set aside" in seen.notes) is not ours
+
+
+@pytest.mark.parametrize(
+    ("focus", "ours"),
+    [
+        ({"reference": "RelatedPerson/r1"}, False),
+        ({"type": "RelatedPerson", "display": "sister"}, False),
+        ({"type": "FamilyMemberHistory", "identifier": {"value": "7"}}, False),
+        ({"reference": "Patient/p2"}, False),
+        ({"reference": "Patient/p1"}, True),
+        ({"type": "Condition", "display": "Lung cancer"}, True),
+    ],
+)
+def test_what_was_found_in_a_relative_is_not_the_patients(focus, ours):
+    assert bool(chart({"x": {**observation(), "focus": [focus]}}).of("Observation")) is ours
+
+
 def test_patient_id_with_its_type():
     seen = Chart.from_call({"patientId": "Patient/p1"}, {"x": observation()})
     assert (seen.patient_id, len(seen.of("Observation"))) == ("p1", 1)
