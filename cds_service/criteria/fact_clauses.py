@@ -14,7 +14,7 @@ from cds_service.evidence import Absence, Known, Unknown
 from cds_service.values import LONGEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Collection, Hashable
 
     from cds_service.criteria.criterion import Attached, Companions, FactTest, Unclear
     from cds_service.criteria.judge import Context, Found
@@ -140,10 +140,9 @@ def companions(clause: Companions) -> Judge:
     def judge(context: Context) -> Found:
         facts = context.facts
         completed = facts.get("prior_combination_completed")
-        if isinstance(completed, Known) and completed.value:
-            because = f"The combination phase was completed{cited(completed.evidence)}"
-            return MET, because, (), completed.evidence, (), ()
         found = of_drugs(facts)
+        if isinstance(completed, Known) and completed.value:
+            return of_completed(facts, completed, found)
         if found[0] is MET or isinstance(completed, Known) or not facts.value("in_maintenance"):
             return found
         _, reason, missing, evidence, _, _ = found
@@ -151,18 +150,41 @@ def companions(clause: Companions) -> Judge:
         asked = Missing("prior_combination_completed", absence, "the combination before this maintenance")
         return UNDOCUMENTED, reason, (*missing, asked), evidence, (), ()
 
+    def of_completed(facts: Facts, completed: Known[Any], found: Found) -> Found:
+        """A completed combination stands for drugs that are not on record, never for others than it has."""
+        fact = facts["combination_drugs"]
+        ended = f"he combination phase was completed{cited(completed.evidence)}"
+        if found[0] is NOT_MET and isinstance(fact, Known) and fact.value:
+            names = [companion.name for companion in fact.value]
+            maintained = facts.value("in_maintenance")  # it may go on with one of the drugs
+            if substitutes(names) and not maintained:
+                return found
+            if substitutes(names) or not maintained:
+                reason = (
+                    f"Companion drugs: {', '.join(names)}{cited(fact.evidence)}; must include {required}; yet t{ended}"
+                )
+                missing = (Missing("combination_drugs", Absence.CONFLICTING, required),)
+                return UNDOCUMENTED, reason, missing, (*fact.evidence, *completed.evidence), (), ()
+        return MET, f"T{ended}", (), completed.evidence, (), ()
+
+    def lacking_of(names: Collection[str]) -> list[tuple[str, ...]]:
+        return [group for group in clause.drugs if not any(drug in names for drug in group)]
+
+    def substitutes(names: Collection[str]) -> list[str]:
+        """Drugs that stand in the place of one that lacks, and cannot."""
+        replaced = {drug for group in lacking_of(names) for drug in group}
+        return [drug for drug, place in clause.not_instead if drug in names and place in replaced]
+
     def of_drugs(facts: Facts) -> Found:
         fact = facts["combination_drugs"]
         if isinstance(fact, Unknown):
             return unknown(fact)
         names = [c.name for c in fact.value]
-        lacking = [group for group in clause.drugs if not any(drug in names for drug in group)]
+        lacking = lacking_of(names)
         listed = f"Companion drugs: {', '.join(names) or 'none'}{cited(fact.evidence)}"
         if not lacking:
             return MET, listed, (), fact.evidence, (), ()
-        replaced = {drug for group in lacking for drug in group}
-        instead = [drug for drug, place in clause.not_instead if drug in names and place in replaced]
-        if instead:
+        if instead := substitutes(names):
             because = f"{listed}; must include {required}; {instead[0]} is no substitute"
             return NOT_MET, because, (), fact.evidence, (), ("combination_drugs",)
         wanted = " and ".join(" or ".join(group) for group in lacking)
@@ -176,7 +198,7 @@ def companions(clause: Companions) -> Judge:
     def end(context: Context) -> Hashable | None:
         completed, fact = context.facts.get("prior_combination_completed"), context.facts["combination_drugs"]
         if isinstance(completed, Known) and completed.value:
-            return "completed", end_of_known(completed, MET)
+            return ("completed", end_of_known(completed, MET)) if judge(context)[0] is MET else None
         if context.facts.value("in_maintenance"):
             return None
         return end_of_unknown(fact) if isinstance(fact, Unknown) else end_of_known(fact, judge(context)[0])

@@ -20,7 +20,7 @@ from cds_service.facts.weight import Weighing, weight_from_values
 from cds_service.fhir.read import decimal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import date
 
     from cds_service.criteria.quantity import Weight
@@ -91,10 +91,10 @@ def by_name(raw: Mapping[str, object], notes: list[str]) -> dict[str, list[objec
         value = _visible(written)
         root, dot, rest = str(key).partition(".")
         if root in GROUPS and root not in OBJECTS:
-            for name, inner in (
-                [(rest, value)] if dot else value.items() if isinstance(value, Mapping) else [("", value)]
-            ):
-                _file(given, f"{root}.{name}" if name else root, inner, notes)
+            if not dot and value is not None and not isinstance(value, Mapping):
+                notes.append(f"“{root}” holds several facts; of a single value it is not known which one it means.")
+            for name, inner in [(rest, value)] if dot else _facts_of(root, value):
+                _file(given, f"{root}.{name}", inner, notes)
         elif root in OBJECTS and dot:
             if value is not None:
                 members.setdefault(OBJECTS[root], {})[rest] = value
@@ -103,6 +103,14 @@ def by_name(raw: Mapping[str, object], notes: list[str]) -> dict[str, list[objec
     for name, added in members.items():
         given[name] = [_with_members(value, added) for value in given.get(name) or [{}]]
     return given
+
+
+def _facts_of(group: str, value: object) -> Iterable[tuple[str, object]]:
+    """The facts of a group. Of what is no object nobody can tell which of them it means: each shows the whole of it."""
+    if isinstance(value, Mapping):
+        return [(str(name), inner) for name, inner in value.items()]
+    names = [name.partition(".")[2] for name in sorted(NAMES) if name.startswith(f"{group}.")]
+    return [] if value is None else [(name, {group: value}) for name in names]
 
 
 _UNSEEN = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")

@@ -149,7 +149,7 @@ def medication_of(raw: Mapping[str, object], chart: Chart) -> Medication:
         found = chart.resolve(reference, raw)
         resolved = found is not None and found.type in {"Medication", ""}
         if found is not None and resolved:
-            inner = _medication(found.raw)
+            inner = _medication(found.raw, chart, raw)
             seen, words = (*seen, *inner.codings), words or inner.text
             labels += inner.labels
         words = words or display
@@ -182,16 +182,22 @@ def is_of(drug: Drug, medication: Medication) -> bool:
     return is_drug(drug, medication.codings, medication.text)
 
 
-def _medication(raw: Json) -> Medication:
+def _medication(raw: Json, chart: Chart, holder: Mapping[str, object]) -> Medication:
+    """What a Medication says of itself and of its ingredients; ``holder`` may contain those it refers to."""
     code = raw.get("code")
     seen, words = codings(code), concept_text(code)
     labels = [words, *(coding.display for coding in seen)]
     for ingredient in objects(raw.get("ingredient")) or objects(as_object(raw.get("product")).get("ingredient")):
         item = ingredient.get("itemCodeableConcept") or as_object(ingredient.get("item")).get("concept")
         item = item or (ingredient.get("item") if "coding" in as_object(ingredient.get("item")) else None)
-        seen = (*seen, *codings(item))
-        words = words or concept_text(item)
-        labels += [concept_text(item), _strength(ingredient)]
+        if item is None and (found := chart.resolve(ingredient.get("itemReference"), holder)) is not None:
+            item = found.raw.get("code")
+        named, said = codings(item), concept_text(item)
+        if words and said and not any(coding.display for coding in named):
+            named = (*named, Coding("", "", said))  # beside the name of a mixture its text would be lost
+        seen = (*seen, *named)
+        words = words or said
+        labels += [said, _strength(ingredient)]
     return Medication(seen, words, tuple(labels))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from cds_service.terminology.codes import Coding, lookup
+from cds_service.terminology.codes import NDC, RXNORM, Coding, lookup
 from cds_service.values import remembered
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _GENERIC_OF_VALUE_SET = {
     "drug_nab_paclitaxel": "nab-paclitaxel",
 }
 
+_OF_PRODUCTS = frozenset({RXNORM, NDC})
+"""Systems whose codes name a drug each, never an unclassified one."""
 GENERICS = frozenset(_GENERIC_OF_VALUE_SET.values())
 """The drugs that are recognised in a chart, by their generic names."""
 
@@ -70,8 +72,8 @@ _DENIED = re.compile(
     r"\b(?:no|not|non|without|avoid|hold|stop|discontinue|instead of|rather than|versus|vs\.?|anti|off)[ -]+$"
 )
 _OTHERWISE = re.compile(r"\bplacebo\b|\ballerg|\bintoleran|\bantibod|\blevels?\b")
-# What turns the mention of a companion into something else than a use of it. An order of the drug itself is never left
-# out for these words: it would be answered as if there were none.
+# What turns the mention of a drug into something else than a use of it. An order of the drug itself is left out for
+# these words only where a code names another one: it is answered as if there were none.
 _BESIDE = re.compile(
     r"\b(?:pre-?med\w*|hydration|prophylaxis|rescue|nausea|before|after|prior to|previously|formerly|history of|h/o|"
     r"status post|s/p)(?: \w+)?[ -]+$|\bfor[ -]+$"
@@ -86,7 +88,8 @@ def is_drug(drug: Drug, codings: Iterable[Coding], text: str = "") -> bool:
     """Whether a medication is the drug.
 
     A confirmed code of its value set or its policy says so; else, if no code names another drug we know, unmistakable
-    text (a name as a whole word, in the text or in a display).
+    text (a name as a whole word, in the text or in a display). A text that only says what another drug is given for
+    ("premedication for durvalumab") is none where a code of a product names that one.
     """
     seen = tuple(codings)
     another = False
@@ -101,7 +104,23 @@ def is_drug(drug: Drug, codings: Iterable[Coding], text: str = "") -> bool:
             another = another or entry.value_set in _GENERIC_OF_VALUE_SET
     if another:
         return False
-    return any(_names(drug.names, words.lower()) for words in (text, *(coding.display for coding in seen)) if words)
+    if any(_names(drug.names, coding.display.lower()) for coding in seen if coding.display):
+        return True
+    words = text.lower()
+    return _names(drug.names, words) and not (any(map(_is_product, seen)) and _is_spoken_of(drug.names, words))
+
+
+def _is_product(coding: Coding) -> bool:
+    return bool(coding.code and coding.display) and coding.system in _OF_PRODUCTS
+
+
+def _is_spoken_of(names: tuple[str, ...], words: str) -> bool:
+    """Whether a text only speaks of a drug beside which something else is given."""
+    return all(
+        _BESIDE.search(_just_before(words, match.start()))
+        for name in names
+        for match in re.finditer(rf"(?<!\w){re.escape(name)}(?!\w)", words)
+    )
 
 
 @remembered

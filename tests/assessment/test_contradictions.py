@@ -55,6 +55,7 @@ BILIARY = {
     "combination_drugs": ["gemcitabine", "cisplatin"],
     "dose": every(3, 1500, phase="combination"),
 }
+METASTATIC = {**BILIARY, "metastatic": True}
 MAINTENANCE = every(4, 1500, phase="maintenance")
 OTHER_DRUG = {"drug": "tremelimumab", **every(4, 75)}
 
@@ -145,6 +146,33 @@ def outcome(result, section):
         ),
         (SMALL, {"combination_drugs": []}, "I.B.4", "not-met", ()),
         (SMALL, {"combination_drugs": [], "prior_combination_completed": True}, "I.B.4", "not-met", ()),
+        *(
+            (base, {"prior_combination_completed": True, **changes}, section, expected, missing)
+            for base, section in ((METASTATIC, "I.C.4"), (SMALL, "I.B.4"))
+            for changes, expected, missing in (
+                ({"dose": every(4, 1500), "combination_drugs": []}, "met", ()),
+                ({"dose": every(4, 1500), "combination_drugs": None}, "met", ()),
+                ({"dose": MAINTENANCE, "combination_drugs": ["gemcitabine", "etoposide"]}, "met", ()),
+                (
+                    {"dose": every(4, 1500), "combination_drugs": ["gemcitabine", "etoposide"]},
+                    "undocumented",
+                    ("combination_drugs conflicting",),
+                ),
+            )
+        ),
+        *(
+            (METASTATIC, {"combination_drugs": ["gemcitabine", "carboplatin"], **changes}, "I.C.4", expected, missing)
+            for changes, expected, missing in (
+                ({"dose": every(4, 1500)}, "not-met", ()),
+                ({"dose": every(4, 1500), "prior_combination_completed": True}, "not-met", ()),
+                ({"dose": MAINTENANCE}, "undocumented", ("prior_combination_completed not-recorded",)),
+                (
+                    {"dose": MAINTENANCE, "prior_combination_completed": True},
+                    "undocumented",
+                    ("combination_drugs conflicting",),
+                ),
+            )
+        ),
     ],
 )
 def test_the_criterion_and_what_it_asks_for(base, changes, section, expected, missing):

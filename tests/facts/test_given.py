@@ -679,3 +679,13 @@ def test_what_three_records_contradict_no_order_of_them_settles(texts, stage, hi
     for order in permutations(texts):
         (found,) = one("indication", list(order))
         assert (found.stage, found.histology) == (stage, histology)
+
+
+@pytest.mark.parametrize("said", ["concurrent chemoradiation", [], True, 5])
+@pytest.mark.parametrize("group", ["prior_therapy", "biomarkers"])
+def test_a_group_of_facts_that_is_no_object_is_not_understood(group, said):
+    given = read_given({group: said}, date(2026, 11, 20))
+    found = {name: fact for name, fact in given.facts.items() if name.startswith(f"{group}.")}
+    assert found
+    assert {fact.absence for fact in found.values()} == {Absence.NOT_UNDERSTOOD}
+    assert group in given.notes[0]

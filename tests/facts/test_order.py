@@ -109,6 +109,24 @@ def test_medication_named_by_the_display_of_an_unresolved_reference():
     assert len(scan(raw).in_scope) == 1
 
 
+@pytest.mark.parametrize(
+    "ingredients",
+    [
+        [{"itemCodeableConcept": {"text": "durvalumab 1500 mg"}}, {"itemCodeableConcept": {"text": "sodium chloride"}}],
+        [{"itemCodeableConcept": {"text": "sodium chloride"}}, {"itemCodeableConcept": {"text": "Imfinzi"}}],
+        [{"itemReference": {"reference": "#d"}}, {"itemCodeableConcept": {"text": "sodium chloride"}}],
+    ],
+)
+@pytest.mark.parametrize("name", [None, "IV admixture"])
+def test_a_mixture_is_recognised_by_any_of_its_ingredients(name, ingredients):
+    mixture = {"resourceType": "Medication", "id": "m", "ingredient": ingredients}
+    if name is not None:
+        mixture["code"] = {"text": name}
+    drug = {"resourceType": "Medication", "id": "d", "code": {"text": "durvalumab"}}
+    reference = {"medicationCodeableConcept": None, "medicationReference": {"reference": "#m"}}
+    assert len(scan(order(**reference, contained=[mixture, drug])).in_scope) == 1
+
+
 def test_medication_recognised_by_its_ingredient():
     medication = {
         "resourceType": "Medication",

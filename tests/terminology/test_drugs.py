@@ -76,6 +76,26 @@ def test_another_drug_needs_no_code_of_ours():
     assert not is_drug(DURVALUMAB, [Coding("http://x.example", "9")], "examplimab")
 
 
+@pytest.mark.parametrize(
+    ("coding", "text", "expected"),
+    [
+        ((RXNORM, "3264", "dexamethasone"), "dexamethasone 10 mg IV, premedication for durvalumab", False),
+        ((RXNORM, "9863", "sodium chloride"), "sodium chloride 0.9 % flush after durvalumab infusion", False),
+        ((RXNORM, "6902", "methylprednisolone"), "methylprednisolone for pneumonitis after Imfinzi", False),
+        ((NDC, "00000-0001-01", "Something"), "Something, rescue before Imfinzi and after durvalumab", False),
+        # What may be an order of the drug stays one: no name of another, no code, a code of nothing, its own name too.
+        ((RXNORM, "3264", ""), "premedication for durvalumab", True),
+        ((HCPCS, "J9999", "Not otherwise classified, antineoplastic drugs"), "claim for durvalumab", True),
+        (("http://local.example", "7", "Infusion"), "infusion for durvalumab", True),
+        ((RXNORM, "3264", "dexamethasone"), "durvalumab 1,500 mg after dexamethasone", True),
+        ((RXNORM, "3264", "dexamethasone"), "durvalumab 1,500 mg; flush after durvalumab", True),
+        ((RXNORM, "9999999", "durvalumab 50 MG/ML"), "dose after durvalumab", True),
+    ],
+)
+def test_what_is_given_beside_the_drug_is_another_drug(coding, text, expected):
+    assert is_drug(DURVALUMAB, [Coding(*coding)], text) is expected
+
+
 def test_unconfirmed_code_settles_nothing_alone():
     assert not is_drug(DURVALUMAB, [Coding(RXNORM, "1919505")])
     assert is_drug(DURVALUMAB, [Coding(RXNORM, "1919505", "durvalumab injection")])
