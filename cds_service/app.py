@@ -291,4 +291,5 @@ def _workbench(
 
 
 async def _answered(request: Request, error: Exception) -> Response:
-    return answer_to(error, request.headers.get("accept", ""))
+    read = request.method in {"GET", "HEAD"} and not request.url.path.startswith(("/cds-services", "/fhir"))
+    return answer_to(error, request.headers.get("accept", "") if read else "")

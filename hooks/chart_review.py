@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cds_service.cards import no_draft_card
 from cds_service.cdshooks import CdsResponse
 from cds_service.facts.order import find_orders
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.sources import SOURCES
 from cds_service.fhir.chart import Chart
+from cds_service.result import PolicyRef
 from cds_service.service import ASSESSMENTS, CdsService
 from hooks.review import InScope, Scan, card_options, judge_each
 
@@ -38,7 +40,11 @@ async def handle(call: HookCall) -> CdsResponse:
         for order in find_orders(chart, revision.drug, among=among).in_scope
     )
     seen = Scan(chart, among, orders, (), (), ())
-    shown, explained = await judge_each(call, seen, card_options(call), lambda judged, _: judged.cards)
+    options = card_options(call)
+    shown, explained = await judge_each(call, seen, options, lambda judged, _: judged.cards)
+    if not orders and not chart.answered("medicationRequests"):
+        policy = PolicyRef.of(call.library.newest[0])
+        shown = [*shown, no_draft_card(policy, options, "The orders of the chart did not come, or could not be read.")]
     return CdsResponse(cards=shown, extension={ASSESSMENTS: explained} if explained else None)
 
 

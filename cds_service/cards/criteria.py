@@ -178,12 +178,12 @@ def _documents_summary(matter: Matter, missing: Sequence[Missing], open_: Sequen
 
 
 def _over_anyhow(drug: str, ordered: str, asked: Asked) -> Iterator[str]:
-    """An order that is over the limits whatever the missing facts are: they only settle which limit it is over."""
-    over = f"{drug} {ordered} is over every possible plan limit; change it or attach evidence"
+    """An order that no possible row allows, here for its amount and there for its interval."""
+    over = "is too much or too often for any plan row; change it or attach evidence"
     for what in asked.named:
-        yield f"{over}; {what} would settle which"
-    yield over
-    yield f"{drug} is over every possible plan limit; change it or attach evidence"
+        yield f"{drug} {ordered} {over}; {what} would settle which"
+    yield f"{drug} {ordered} {over}"
+    yield f"{drug} {over}"
 
 
 def _not_available(drug: str, asked: Asked) -> Iterator[str]:
@@ -270,7 +270,7 @@ def dose_line(assessment: Assessment) -> str:
         return "The dose was not judged: the policy has no row for this use."
     rows = f" Possible rows: {', '.join(dose.open_rows)}." if len(dose.open_rows) > 1 else ""
     if dose.over_anyhow:
-        return f"Dose over the limit in every row that is possible: {arithmetic(dose)}.{weight}{rows}"
+        return f"Dose too much or too often for every row that is possible: {arithmetic(dose)}.{weight}{rows}"
     named = "limit " if dose.arithmetic else "ordered " if dose.ordered else ""
     return f"Dose not evaluable: {named}{arithmetic(dose)}.{weight}{rows}"
 

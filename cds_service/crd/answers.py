@@ -42,7 +42,7 @@ ANSWERED_TYPES = frozenset(
 )
 """The resource types that may carry coverage-information."""
 _ONLY_NEWER = frozenset({"VisionPrescription"})
-_NO_LONGER_ORDERED = frozenset({"cancelled", "stopped", "completed", "entered-in-error"})
+_NO_LONGER_ORDERED = frozenset({"cancelled", "stopped", "completed", "revoked", "entered-in-error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +161,7 @@ class CoverageAnswers:
 
     def _may_carry(self, order: Resource) -> bool:
         newest = order.type not in _ONLY_NEWER or self.request.version is not Version.STU_2_0
-        return (
-            order.type in ANSWERED_TYPES and newest and text(order.raw.get("status")).lower() not in _NO_LONGER_ORDERED
-        )
+        return order.type in ANSWERED_TYPES and newest and _is_ordered(order.raw)
 
     def _held(self, order: Json) -> tuple[Held, ...]:
         """The coverages of an order as they stand on the day of the call, which the answer carries as its date.
@@ -204,6 +202,8 @@ class CoverageAnswers:
         for draft in self.orders:
             if draft.type != "MedicationRequest" or draft.id is None or self.chart.is_foreign(draft):
                 continue
+            if not _is_ordered(draft.raw):
+                continue
             if name := medication_of(draft.raw, self.chart).generic:
                 found.append((draft.reference, name))
         return tuple(found)
@@ -239,3 +239,7 @@ class CoverageAnswers:
                 on=self.occasion.on,
             ),
         )
+
+
+def _is_ordered(order: Json) -> bool:
+    return order.get("doNotPerform") is not True and text(order.get("status")).lower() not in _NO_LONGER_ORDERED

@@ -87,7 +87,7 @@ def decide(case: Case, occasion: Occasion) -> CoverageDecision:
     """The decision on a judged order."""
     answer, reason, to_do = _answer(case, occasion)
     regular = isinstance(answer, Covered) or (isinstance(answer, Conditional) and not case.held.pharmacy)
-    details = _limits(case) if regular else []
+    details = _limits(case, occasion.on) if regular else []
     if regular and occasion.pages is not None:
         section = f"#{case.assessment.section}" if case.assessment.section else ""
         details.append(PolicyLink(f"{occasion.pages}/{case.assessment.policy.id}{section}"))
@@ -175,7 +175,7 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
         return Conditional(Needed()), reason, "Send the evidence for this use with the request."
     if assessment.outcome is OrderOutcome.MEETS:
         reason = f"The criteria {assessment.section} of {policy.id} are documented. Prior authorization is needed."
-        reason = " ".join([reason, *_of_the_dose(assessment)])
+        reason = " ".join([reason, *_of_the_dose(assessment), *_of_the_line(case)])
         if assessment.approval_months == 0:
             reason += " No month of the policy's total is left."
         return Covered(Needed()), reason, "Request prior authorization with the documentation on file."
@@ -185,7 +185,8 @@ def _answer(case: Case, occasion: Occasion) -> tuple[Answer, str, str]:
         to_do = "Change the order, or complete the questionnaire or document what is listed; then sign again."
     else:
         to_do = "Complete the questionnaire or document what is listed; then sign again."
-    return Covered(Needed(_documents(case, occasion))), _undocumented(assessment), to_do
+    reason = " ".join([_undocumented(assessment), *_of_the_line(case)])
+    return Covered(Needed(_documents(case, occasion))), reason, to_do
 
 
 def on_file(authorization: Authorization, *, number: bool = True) -> str:
@@ -204,6 +205,13 @@ def _of_the_dose(assessment: Assessment) -> Iterator[str]:
     yield from _dose(assessment)
     if dose_is_open(assessment):
         yield f"The dose of this order could not be evaluated: ordered {_ended(assessment.dose.ordered)}"
+
+
+def _of_the_line(case: Case) -> Iterator[str]:
+    """What the policy says where it is not written for the line of business of the coverage."""
+    other = case.revision.document.other_line_of_business
+    if other in case.assessment.notes:
+        yield other
 
 
 def _documents(case: Case, occasion: Occasion) -> Documents:
@@ -251,14 +259,16 @@ def _decisive_words(finding: Finding) -> str:
 # --- limits --------------------------------------------------------------------------------------------------------
 
 
-def _limits(case: Case) -> list[Detail]:
+def _limits(case: Case, on: date) -> list[Detail]:
+    """What the policy gives: for how long from the day of the order, unless that is over, and how much at a time."""
     assessment, drug = case.assessment, case.revision.drug
     details: list[Detail] = []
     months = assessment.approval_months
     if months:
         last = add_months(case.day, int(months)) + timedelta(days=int(months % 1 * 31) - 1)
         said = f"The policy gives {plain(round(months, 1))} months; the plan sets the dates."
-        details.append(AllowedPeriod(case.day, last, said))
+        if last >= on:  # an order may be dispatched long after it was written
+            details.append(AllowedPeriod(case.day, last, said))
     dose = assessment.dose
     if dose.limit_mg is not None and drug.billing_unit_mg and drug.billing_code:
         regimen = next((one for one in dose.allowed if one.row == dose.row), None)

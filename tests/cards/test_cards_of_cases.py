@@ -90,8 +90,8 @@ def test_what_keeps_the_dose_from_being_judged_is_named(number):
         (
             "too much at one weight and too often at another",
             (
-                "Durvalumab 10 mg/kg every 10 days is over every possible plan limit; change it or attach evidence; "
-                "body weight would settle which"
+                "Durvalumab 10 mg/kg every 10 days is too much or too often for any plan row; "
+                "change it or attach evidence; body weight would settle which"
             ),
         ),
     ],

@@ -81,6 +81,24 @@ async def test_every_part_is_filled_where_there_is_a_value(version, tmp_path):
     assert seen == wanted | ({"expiry-date"} if version == "2.2" else set())
 
 
+CARBOPLATIN = {"coding": [{"system": "http://www.nlm.nih.gov/research/umls/rxnorm", "code": "40048"}]}
+
+
+@pytest.mark.parametrize("over", [{"status": "cancelled"}, {"status": "stopped"}, {"doNotPerform": True}])
+async def test_a_companion_that_is_not_ordered_any_more_is_no_dependency(site, over):
+    for more, named in (({}, True), (over, False)):
+        body = crd(within(), order("rx-9", drug=CARBOPLATIN, **more), prefetch=complete())
+        (action, *_) = (await site.ask(body))["systemActions"]
+        assert ("dependency" in parts(action["resource"])) is named
+
+
+@pytest.mark.parametrize("over", [{"status": "revoked"}, {"doNotPerform": True}])
+async def test_a_foreign_order_that_is_not_ordered_any_more_is_not_answered(site, over):
+    for more, answered in (({}, 1), (over, 0)):
+        answer = await site.ask(crd({**service_request(), **more}), every_order=not more)
+        assert len(answer["systemActions"]) == answered
+
+
 @both
 @requirement("hook-19", "hook-34", "@165", "@167", "@210", "@211")
 async def test_order_select_asks_for_no_documents_and_answers_its_selection_only(site, version):

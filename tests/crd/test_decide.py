@@ -1,7 +1,7 @@
 """The table of the contract, section 8: from an assessment to coverage, authorization and documentation."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -360,6 +360,21 @@ def test_a_coverage_that_could_not_be_read_leaves_everything_open():
 def test_the_approval_of_a_continued_request_is_what_is_left():
     period = details(decided(CONTINUED), AllowedPeriod)[0]
     assert (period.start, period.end) == (DAY, date(2027, 6, 19)), "12 months less the 5 received"
+
+
+def test_an_approval_that_would_be_over_is_not_told():
+    """An order may be dispatched long after it was written."""
+    last = date(2027, 5, 19)
+    for on, told in ((last, True), (last + timedelta(days=1), False)):
+        assert bool(details(decided(MEETS, replace(OCCASION, on=on)), AllowedPeriod)) is told
+
+
+@pytest.mark.parametrize("facts", [MEETS, {name: value for name, value in MEETS.items() if name != "resectable"}])
+def test_a_line_of_business_that_the_policy_is_not_written_for_is_said(facts):
+    other = REVISION.document.other_line_of_business
+    for line, said in (("medicare", True), ("self-pay", True), ("commercial", False), ("medicaid", False)):
+        assert decided(facts | {"line_of_business": line}).reason.endswith(other) is said
+    assert other not in decided({name: value for name, value in facts.items() if name != "line_of_business"}).reason
 
 
 def test_a_part_of_a_month_left_ends_within_that_month():

@@ -152,3 +152,18 @@ async def test_orders_of_a_chart_that_no_time_is_left_for_are_named(client, monk
     assert [one["order"] for one in assessments(answer)] == ["MedicationRequest/rx-1"]
     late = [card["detail"] for card in answer["cards"] if "more orders than could be checked" in card["detail"]]
     assert ["rx-2" in late[0], "rx-3" in late[1]] == [True, True]
+
+
+OUTCOME = {"resourceType": "OperationOutcome", "issue": [{"severity": "error", "code": "exception"}]}
+
+
+@pytest.mark.parametrize(("orders", "told"), [(OUTCOME, True), ("left out", True), (None, False), (searchset(), False)])
+async def test_a_chart_whose_orders_could_not_be_read_is_no_all_clear(client, orders, told):
+    body = call(hook="patient-view")
+    del body["context"]["draftOrders"]
+    body["prefetch"].pop("medicationRequests", None)
+    if orders != "left out":
+        body["prefetch"]["medicationRequests"] = orders
+    answer = (await client.post(CHART, json=body)).json()
+    assert complaints(answer) == []
+    assert ["nothing was checked" in card["summary"] for card in answer["cards"]] == [True] * told

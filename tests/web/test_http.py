@@ -107,6 +107,25 @@ async def test_an_unknown_address_is_404(client: httpx.AsyncClient, method: str,
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "page"),
+    [
+        *(("GET", "/policies/unknown", True), ("GET", "/nothing/here", True)),
+        *(("POST", "/cds-services/unknown", False), ("POST", "/policies/unknown/assess", False)),
+        *(("GET", "/cds-services/unknown/nothing", False), ("GET", "/fhir/Questionnaire/unknown", False)),
+    ],
+)
+async def test_a_browser_gets_a_page_only_where_people_read(
+    client: httpx.AsyncClient, method: str, path: str, page: bool
+) -> None:
+    body = call() if method == "POST" else None
+    answer = await client.request(method, path, json=body, headers={"accept": "text/html"})
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("text/html") is page
+    if not page:
+        assert_operation_outcome(answer)
+
+
+@pytest.mark.parametrize(
     ("method", "path"),
     [
         ("GET", SIGN),
