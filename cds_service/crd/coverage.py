@@ -61,8 +61,15 @@ class Payer:
     pharmacy_plans: frozenset[str] = frozenset()
 
     def is_named_by(self, chart: Chart, coverage: Json) -> bool:
-        """Whether a coverage names this payer."""
-        return not self.known_as or any(name in self.known_as for name in _payer_names(chart, coverage))
+        """Whether a coverage names this payer. One with another number of a kind that ours has is another payer."""
+        if not self.known_as:
+            return True
+        names = list(_payer_names(chart, coverage))
+        ours = {name for name in names if name in self.known_as}
+        kinds = {system for name in self.known_as if (system := name.rpartition("|")[0])}
+        if any(name not in ours and name.rpartition("|")[0] in kinds for name in names):
+            return any("|" in name for name in ours)
+        return bool(ours)
 
 
 def payer_query(chart: Chart, payer: Payer, server: str | None) -> dict[str, str]:

@@ -21,6 +21,7 @@ from cds_service.facts.merged import merged
 from cds_service.facts.reasons import names_no_disease
 from cds_service.fhir.read import clinical_date, decimal, partial_date, whole
 from cds_service.terminology import Diagnosis, diagnosis_from_codings, histology_kind, histology_of, stage_from_text
+from cds_service.terminology.codes import ICD10, Coding
 from cds_service.terminology.diagnosis import NOT_ESTABLISHED
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ LINES_OF_THERAPY = {
 } | {"frontline": "first", "front": "first", "initial": "first", "subsequent": "subsequent", "later": "subsequent"}
 _LINE = re.compile(r"(?<![-\s])[-\s]*line(?: of)?(?: therapy| treatment)?$")
 """What follows the number of a line. It begins where a run of hyphens does: from each of them would take for ever."""
+_CODE = re.compile(r"[A-TV-Za-tv-z]\d\d(?:\.\w{1,4})?")
+"""ICD-10 with its point, so that no other short text is taken for a code."""
 _LONGEST = 120
 _LIFETIME = {"days": 366 * OLDEST, "months": 12 * OLDEST, "years": OLDEST}
 """More than anybody's life holds: an age or a time beyond it is a slip of the pen."""
@@ -213,8 +216,8 @@ def _indication(value: object, reading: Given) -> AnyFact:
     texts = [_words(item) for item in (value if isinstance(value, list) else [value]) if item is not None]
     if any(map(names_no_disease, texts)):
         raise UnusableError
-    named = [diagnosis_from_codings((), said) or Diagnosis(None, said) for said in texts]
-    found = [diagnosis_from_codings((), said, tissue) or Diagnosis(None, said) for said in texts]
+    named = [diagnosis_from_codings(_coded(said), said) or Diagnosis(None, said) for said in texts]
+    found = [diagnosis_from_codings(_coded(said), said, tissue) or Diagnosis(None, said) for said in texts]
     if len({d.disease for d in named if d.disease}) > 1:
         # Nothing says which of several cancers the tissue is of: it may settle one, and speaks against none.
         found = [plain if plain.settled else typed for plain, typed in zip(named, found, strict=True)]
@@ -229,6 +232,11 @@ def _indication(value: object, reading: Given) -> AnyFact:
     elif certain:
         found = [replace(d, status=certain) for d in found]
     return Known(merged(list(dict.fromkeys(found))), reading.evidence(value))
+
+
+def _coded(said: str) -> tuple[Coding, ...]:
+    """A diagnosis given as nothing but its ICD-10 code."""
+    return (Coding(ICD10, said.upper()),) if _CODE.fullmatch(said) else ()
 
 
 def _certainty(status: object) -> str | None:

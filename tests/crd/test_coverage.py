@@ -110,6 +110,23 @@ def test_the_payer_is_known_by_identifier_or_name(payor, known_as):
 
 
 @pytest.mark.parametrize(
+    ("numbers", "ours"),
+    [
+        ([("urn:payers", "999")], False),
+        ([("urn:payers", "999"), ("urn:payers", "123")], True),
+        ([("urn:elsewhere", "999")], True),
+        ([], True),
+    ],
+)
+def test_another_number_of_our_kind_outweighs_our_name(numbers, ours):
+    payer = Payer(frozenset({"urn:payers|123", "Our Plan"}))
+    payor = {"resourceType": "Organization", "id": "payer-9", "name": "Our Plan"}
+    payor["identifier"] = [{"system": system, "value": value} for system, value in numbers]
+    held = coverage(payor=[{"reference": "Organization/payer-9"}])
+    assert payer.is_named_by(chart(held, payor), held) is ours
+
+
+@pytest.mark.parametrize(
     "payor",
     [
         [{"reference": "Patient/pt-1"}],

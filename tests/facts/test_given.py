@@ -220,6 +220,8 @@ def test_a_text_of_hyphens_alone_is_read_in_one_go():
         ("ampullary carcinoma", "btc", False, None),
         ("hcc", "hcc", True, None),
         ("lung cancer", "nsclc", False, None),
+        ("C34.11", "nsclc", False, None),
+        ("c22.0", "hcc", True, None),
         ("large cell neuroendocrine carcinoma of the lung", "nsclc", False, None),
         ("bladder cancer", None, True, None),
         ("head and neck cancer", None, True, None),
