@@ -12,7 +12,7 @@ from cds_service.criteria.finding import Missing
 from cds_service.criteria.quantity import Amount
 from cds_service.evidence import Absence
 from cds_service.fhir import sig as sigs
-from cds_service.fhir.quantities import amount, dose_quantity, dose_range, unit_of
+from cds_service.fhir.quantities import amount, dose_in_rate, dose_quantity, dose_range, unit_of
 from cds_service.fhir.read import as_object, code_of, concept_text, extensions, objects
 from cds_service.values import replace
 
@@ -158,9 +158,9 @@ def _dose_elements(holder: Json, path: str, about: About, kind: str) -> list[Vie
         views.append(View(upper, lower, shown, f"{path}.doseRange", kind))
     if not views and holder.get("rateQuantity") is not None:
         # A rate without any time in its unit is the dose in the wrong element (seen in published examples).
-        found = dose_quantity(holder.get("rateQuantity"), about.product, about.drug)
-        if found is not None and isinstance(found[0], Amount):
-            views.append(View(found[0], None, found[1], f"{path}.rateQuantity", kind))
+        rate = dose_in_rate(holder.get("rateQuantity"), about.product, about.drug)
+        if rate is not None:
+            views.append(View(rate[0], None, rate[1], f"{path}.rateQuantity", kind))
     return views
 
 
@@ -245,7 +245,20 @@ def _spoken_view(spoken: Sig | None, path: str, about: About) -> View | None:
     if mg and any(_may_be_of_each(mg, count, unit, about) for _, count, unit in spoken.amounts):
         words = Missing("dose.value", Absence.NOT_UNDERSTOOD, "dose in the text (of each, or of all together)")
         return View(words, None, ", ".join(view.shown for view in views), path)
+    if isinstance(best.amount, Amount) and any(_is_another(best.amount, view) for view in views):
+        words = _open(Absence.CONFLICTING, _AMOUNTS_DISAGREE)
+        return View(words, None, ", ".join(view.shown for view in views), path)
     return best
+
+
+_AMOUNTS_DISAGREE = "dose in the text (its amounts disagree)"
+
+
+def _is_another(dose: Amount, view: View) -> bool:
+    """Whether a view in the same words is of another dose. Vials are opened whole: they may hold more, never less."""
+    if not isinstance(view.amount, Amount) or not _contradict(dose, view.amount):
+        return False
+    return _rank(view) != _VIALS or view.amount.mg < dose.mg
 
 
 def _may_be_of_each(mg: Decimal, count: Decimal, unit: str, about: About) -> bool:
@@ -262,7 +275,10 @@ def _may_be_of_each(mg: Decimal, count: Decimal, unit: str, about: About) -> boo
 def _another_amount(dose: Amount, spoken: View | None, said: Dosage) -> str:
     """Another amount than the one used, said by the text or an additional instruction; or a larger one of a step."""
     for view in _spoken(said, spoken):
-        if isinstance(view.amount, Amount) and _contradict(dose, view.amount):
+        if isinstance(view.amount, Missing):
+            if view.amount.looked_for == _AMOUNTS_DISAGREE:
+                return view.shown
+        elif _contradict(dose, view.amount):
             return view.shown
     for step in sigs.parse_steps(said.words) if said.is_unread else ():
         found = _spoken_view(step, "", said.about)

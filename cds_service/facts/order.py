@@ -218,7 +218,8 @@ def _strength(ingredient: Json) -> str:
 def product_label(medication: Medication, drug: Drug) -> str | None:
     """The label that says what volumes and vials of this medication hold; None if it names no product.
 
-    Several products that differ (two vial sizes under one order) leave the vial size open and keep the strength.
+    Several products that differ (two vial sizes under one order, or in one label) leave the vial size open and keep the
+    strength.
     """
     labels = [*medication.labels]
     for coding in medication.codings:
@@ -233,7 +234,7 @@ def product_label(medication: Medication, drug: Drug) -> str | None:
     if len({product.mg_per_ml for product in found}) != 1:
         return None
     vials = [label for product, label in found.items() if product.vial_mg is not None]
-    if len(vials) == 1:
+    if len(vials) == 1 and all(product.sizes < 2 for product in found):
         return vials[0]
     strength = next(iter(found)).mg_per_ml
     return f"vial solution {strength:f} mg/mL" if strength == drug.mg_per_ml or not vials else None

@@ -59,7 +59,22 @@ _DISPLAY: dict[str, tuple[str, Decimal]] = {
     **dict.fromkeys(("vial", "vials", "{vial}", "vial(s)", "single-dose vial", "single-dose vials"), ("vial", ONE)),
 }
 
-_BILLING_CODE = re.compile(r"\b[A-Z]\d{4}\b")
+_BILLED = re.compile(
+    r"(?:(?:HCPCS |BILLING )*UNITS?(?:\(S\))? (?:OF )?)?\(?(?:HCPCS )?(?P<code>[A-Z]\d{4})\)?"
+    r"(?: (?:HCPCS |BILLING )*UNITS?(?:\(S\))?)?"
+)
+"""Billing units and nothing else: beside "mg" or "vial" the code only says by what the drug is billed."""
+
+_NO_AMOUNT = frozenset(
+    (
+        *("u", "unit", "units", "iu", "each", "ea", "dose", "doses", "infusion", "infusions", "bag", "bags"),
+        *("tablet", "tablets", "tab", "tabs", "capsule", "capsules", "cap", "caps", "pill", "pills", "drop", "drops"),
+        *("syringe", "syringes", "ampule", "ampules", "ampoule", "ampoules", "puff", "puffs", "patch", "patches"),
+        *("mmol", "mol", "meq", "ng", "l", "liter", "liters", "litre", "litres", "hour", "hours", "day", "days"),
+        *("cm", "m", "in", "inch", "inches", "ft", "feet"),
+    )
+)
+"""Words of a displayed unit that name no mass, volume or vial."""
 
 _WEIGHT_UCUM = {
     entry.code: Decimal(entry.attributes["to_kg"]) for entry in entries("weight_unit") if entry.system == UCUM
@@ -72,22 +87,39 @@ _WEIGHT_DISPLAY: dict[str, Decimal] = {
     **dict.fromkeys(("g", "gm", "gram", "grams"), _WEIGHT_UCUM["g"]),
     **dict.fromkeys(("lb", "lbs", "{lb_av}", "lb_av", "pound", "pounds"), POUND),
     **dict.fromkeys(("oz", "ounce", "ounces"), _WEIGHT_UCUM["[oz_av]"]),
+    **dict.fromkeys(("stone", "stones"), _WEIGHT_UCUM["[stone_av]"]),
 }
 _WEIGHT_NAMES = {"[lb_av]": "lb", "[oz_av]": "oz", "[stone_av]": "stone"}
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What a product's label says of its content: concentration, mg per vial, or that it is a diluted bag."""
+    """What a product's label says of its content: concentration, mg per vial, or that it is a diluted bag.
+
+    ``sizes`` is how many sizes of vials it names: with several nobody knows which one is meant.
+    """
 
     mg_per_ml: Decimal | None = None
     vial_mg: Decimal | None = None
     bag: bool = False
+    sizes: int = 0
 
 
-_STRENGTH = re.compile(r"(?P<mg>\d[\d,]*(?:\.\d+)?) ?mg ?(?:/|per|in) ?(?P<ml>\d+(?:\.\d+)?)? ?ml\b")
+NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+"""A number in words, also with commas between its thousands. What it comes to depends on its unit (number_said)."""
+
+DILUENTS = (
+    *("ns", "nss", "d5w", "normal saline", r"(?:0\.9 ?% )?(?:sodium chloride|nacl)(?: 0\.9 ?%)?"),
+    r"5 ?% dextrose|dextrose 5 ?%",
+)
+"""What drugs are diluted in, as orders write it."""
+
+_STRENGTH = re.compile(rf"(?<![\d.,])(?P<mg>{NUMBER}) ?mg ?(?:/|per|in) ?(?P<ml>\d+(?:\.\d+)?)? ?ml\b")
 _RXNORM_FORM = re.compile(r"^(?P<ml>\d+(?:\.\d+)?) ml .*? (?P<mg>\d+(?:\.\d+)?) mg/ml\b")
-_BAG = re.compile(r"\b(?:bags?|diluted|premix\w*|compounded|ivpb|piggyback|sodium chloride|dextrose|syringe)\b")
+_BAG = re.compile(
+    r"\b(?:bags?|diluted|premix\w*|compounded|ivpb|piggyback|saline|dextrose|syringe|"
+    rf"{'|'.join(DILUENTS)})(?!\w)|\b0\.9 ?%"
+)
 
 
 @remembered
@@ -101,30 +133,53 @@ def product_of(label: str) -> Product:
     if _BAG.search(words):
         return Product(bag=True)
     words = words[:LONGEST]
+    found: list[tuple[Decimal, Decimal | None]] = []
     if form := _RXNORM_FORM.match(words):
         ml, concentration = Decimal(form["ml"]), Decimal(form["mg"])
         if ml and concentration:
-            return Product(concentration, ml * concentration)
-    for found in _STRENGTH.finditer(words):
-        mg, ml = Decimal(found["mg"].replace(",", "")), Decimal(found["ml"] or 1)
+            found.append((concentration, ml * concentration))
+    for strength in _STRENGTH.finditer(words):
+        mg, ml = Decimal(strength["mg"].replace(",", "")), Decimal(strength["ml"] or 1)
         if mg and ml:
-            return Product(mg / ml, mg if found["ml"] and ml != 1 else None)
-    return Product()
+            found.append((mg / ml, mg if strength["ml"] and ml != 1 else None))
+    if len({concentration for concentration, _ in found}) != 1:
+        return Product()
+    vials = {vial for _, vial in found if vial is not None}
+    return Product(found[0][0], next(iter(vials)) if len(vials) == 1 else None, sizes=len(vials))
 
 
 def unit_of(unit: str | None) -> tuple[str, Decimal] | None:
-    """Kind and factor of a unit, or None if the table does not hold it. A billing code named in the unit gives mg."""
+    """Kind and factor of a unit, or None if the table does not hold it. Units of a billing code give mg."""
     return _UCUM.get(unit) or _other_unit(unit) if unit else None
 
 
 def _other_unit(unit: str) -> tuple[str, Decimal] | None:
     exact = unit.strip()
     known = _UCUM.get(exact) or _DISPLAY.get(" ".join(exact.lower().split()))
-    if known is None and (code := _BILLING_CODE.search(exact.upper())):
-        for entry in lookup(HCPCS, code.group()):
+    if known is None and (billed := _BILLED.fullmatch(" ".join(exact.upper().split()))):
+        for entry in lookup(HCPCS, billed["code"]):
             if "unit_mg" in entry.attributes:
-                return code.group(), Decimal(entry.attributes["unit_mg"])
+                return billed["code"], Decimal(entry.attributes["unit_mg"])
     return known
+
+
+def number_said(written: str, unit: str = "") -> Decimal | None:
+    """A number as somebody wrote it beside its unit; None where it may be one of two.
+
+    ``1.500`` is one and a half, or fifteen hundred written the European way. Commas part the thousands of milligrams
+    and micrograms; of what is never counted in thousands they may be decimal.
+
+    >>> number_said("1,500", "mg"), number_said("1,500", "g"), number_said("0,750", "mg")
+    (Decimal('1500'), None, None)
+    """
+    if re.fullmatch(NUMBER, written) is None or re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", written):
+        return None
+    if "," in written:
+        kind, factor = unit_of(unit) or ("", ONE)
+        once = written.count(",") == 1 and "." not in written
+        if written.startswith("0") or (once and kind and (kind != "mg" or factor > ONE)):
+            return None
+    return Decimal(written.replace(",", ""))
 
 
 def _no_value(absence: Absence, looked_for: str) -> Missing:
@@ -171,7 +226,8 @@ def _content(value: Decimal, kind: str, label: str | None, drug: Drug | None) ->
         if product.mg_per_ml is None:
             return _no_value(Absence.NOT_UNDERSTOOD, "amount in mg (a volume of unknown content)")
         return Amount(mg=value * product.mg_per_ml)
-    if product.vial_mg is None:
+    sizes = {vial.mg for vial in drug.vials} if drug is not None else set()
+    if product.vial_mg is None or (sizes and product.vial_mg not in sizes):
         return _no_value(Absence.NOT_UNDERSTOOD, "amount in mg (vials of unknown size)")
     return Amount(mg=value * product.vial_mg)
 
@@ -212,7 +268,7 @@ def _unit(system: str, code: str, unit: str) -> tuple[str, str, str]:
     ucum = system in {"", UCUM}
     used = code if code and (ucum or system == HCPCS or not unit) else unit or code
     trouble = ""
-    if ucum and code and unit and not _same_unit(code, unit):
+    if code and unit and (not _same_unit(code, unit) if ucum else system == HCPCS and _is_no_billing_unit(code, unit)):
         trouble = "its code and its unit disagree"
     elif system == UCUM and code not in _UCUM and code.lower() != code and unit_of(code) is not None:
         trouble = f"its code {code[:20]} is another unit in UCUM"
@@ -220,11 +276,38 @@ def _unit(system: str, code: str, unit: str) -> tuple[str, str, str]:
 
 
 def _same_unit(code: str, unit: str) -> bool:
-    """Whether a code and the displayed unit beside it mean the same; two that are both unknown are not our business."""
-    if code == unit:
+    """Whether a code and the displayed unit beside it mean the same.
+
+    Two that are both unknown are not our business, and words that nobody knows take nothing from a code that is known.
+    """
+    if code == unit or code.lower() == unit.lower():
         return True
-    same = (unit_of(code), weight_unit(code)) == (unit_of(unit), weight_unit(unit))
-    return same or code.lower() == unit.lower()
+    meant, said = _meanings(code), _meanings(unit)
+    if meant == said:
+        return True
+    return meant != _NO_MEANING and said == _NO_MEANING and not _names_another(unit, meant)
+
+
+_NO_MEANING = (None, None)
+_PLAIN_UNIT = re.compile(r"[^\W\d_]+(?:[ .()]+[^\W\d_]+)*[ .()]*")
+
+
+def _meanings(unit: str) -> tuple[tuple[str, Decimal] | None, Decimal | None]:
+    """What a unit is as one of doses and as one of body weights."""
+    return unit_of(unit), weight_unit(unit)
+
+
+def _names_another(unit: str, meant: tuple[tuple[str, Decimal] | None, Decimal | None]) -> bool:
+    """Whether an unknown displayed unit has a part of another meaning: a number, a ratio, the word for another unit."""
+    if _PLAIN_UNIT.fullmatch(unit) is None:
+        return True
+    words = re.split(r"[ .()]+", unit.lower())
+    return any(word in _NO_AMOUNT or word == "per" or _meanings(word) not in {meant, _NO_MEANING} for word in words)
+
+
+def _is_no_billing_unit(code: str, unit: str) -> bool:
+    """Whether the unit displayed beside a billing code is one of its own: milligrams or vials of J9173."""
+    return unit_of(unit) not in {None, unit_of(code)}
 
 
 def dose_quantity(raw: object, product: str | None, drug: Drug | None = None) -> tuple[Amount | Missing, str] | None:
@@ -237,6 +320,16 @@ def dose_quantity(raw: object, product: str | None, drug: Drug | None = None) ->
         fact = "dose.unit" if "code" in found.trouble else "dose.value"
         return Missing(fact, absence, f"dose quantity ({found.trouble})"), found.shown
     return amount(found.value, found.unit, product, drug), found.shown
+
+
+def dose_in_rate(raw: object, product: str | None, drug: Drug | None = None) -> tuple[Amount, str] | None:
+    """A dose in the element for a rate: a mass without any time in its unit. A volume there is that of the infusion."""
+    measured = quantity(raw)
+    found = dose_quantity(raw, product, drug)
+    if measured is None or found is None or isinstance(found[0], Missing):
+        return None
+    kind, _ = unit_of(measured.unit) or ("", ONE)
+    return None if kind == "mL" else (found[0], found[1])
 
 
 def dose_range(raw: Json, product: str | None, drug: Drug | None = None) -> tuple[Amount | Missing, Amount | None, str]:
@@ -277,7 +370,7 @@ def weight_unit(unit: str | None) -> Decimal | None:
     """Kilograms per unit of body weight, exact; None for no unit or one that is not in the table."""
     if not unit:
         return None
-    return _WEIGHT_UCUM.get(unit.strip()) or _WEIGHT_DISPLAY.get(unit.strip().lower())
+    return _WEIGHT_UCUM.get(unit.strip()) or _WEIGHT_DISPLAY.get(unit.strip().lower().rstrip("."))
 
 
 def weight_unit_in_words(unit: str) -> str:

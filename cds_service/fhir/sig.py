@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.quantity import Interval
-from cds_service.fhir.quantities import unit_of
+from cds_service.fhir.quantities import DILUENTS, NUMBER, number_said, unit_of
 from cds_service.fhir.timing import interval, length, period_unit
 from cds_service.terminology.doubt import plain
 from cds_service.values import dataclass, remembered
@@ -73,7 +73,7 @@ def _any(*alternatives: str) -> str:
 
 
 _END = r"(?![a-z0-9])"
-_NUM = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
+_NUM = NUMBER
 _INT = _any(r"\d+", *_NUMBER_WORDS)
 _TO = r" ?(?:-|\u2013|to|or) ?"
 _TIME = _any(
@@ -92,24 +92,18 @@ _UNIT = (
     + r"(?![a-z0-9/])"
 )
 _WINDOW = rf"(?: ?\(?(?:\u00b1|\+ ?/ ?-|\+-|plus or minus) ?(?P<window>{_INT}) ?(?P<window_unit>{_TIME}){_END}\)?)?"
-_DILUENT = _any(
-    "ns",
-    "nss",
-    "d5w",
-    "normal saline",
-    r"(?:0\.9 ?% )?(?:sodium chloride|nacl)(?: 0\.9 ?%)?",
-    r"5 ?% dextrose|dextrose 5 ?%",
-)
+_DILUENT = _any(*DILUENTS)
 _LESS_THAN = _any(
     r"max(?:imum)?(?: (?:of|single|per|dose))*:?", "not to exceed", "nte", "up to", "no more than", "capped at", "cap"
 )
 
 
-def _number(text: str) -> Decimal:
-    """A number of the text. ``1.500`` might be one and a half or fifteen hundred written the European way."""
-    if re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", text):
+def _number(text: str, unit: str = "") -> Decimal:
+    """A number of the text, if it can be only one."""
+    found = _COUNTED.get(text) or number_said(text, unit)
+    if found is None:
         raise _NotReadError
-    return _COUNTED.get(text) or Decimal(text.replace(",", ""))
+    return found
 
 
 def _whole(text: str) -> int:
@@ -141,8 +135,8 @@ def _skip(_: Sig, __: re.Match[str]) -> None:
 
 
 def _amount(sig: Sig, m: re.Match[str]) -> None:
-    low = _number(m["low"]) if m["low"] else None
-    value, unit = _number(m["value"]), re.sub(r" ?/ ?", "/", m["unit"])
+    unit = re.sub(r" ?/ ?", "/", m["unit"])
+    low, value = _number(m["low"], unit) if m["low"] else None, _number(m["value"], unit)
     known = unit_of(unit)
     for _, seen, seen_unit in sig.amounts:
         if unit_of(seen_unit) == known and (seen != value or known is None):
@@ -163,7 +157,15 @@ def _worked_out(sig: Sig, _: re.Match[str]) -> None:
 
 
 def _ceiling(sig: Sig, m: re.Match[str]) -> None:
-    _set(sig, "ceiling", (_number(m["value"]), re.sub(r" ?/ ?", "/", m["unit"])))
+    unit = re.sub(r" ?/ ?", "/", m["unit"])
+    _set(sig, "ceiling", (_number(m["value"], unit), unit))
+
+
+def _strength(sig: Sig, m: re.Match[str]) -> None:
+    """700 mg (14 mL of 50 mg/mL): the strength by which the volume is the mass before it, or nothing is understood."""
+    said = {kind[0]: value * kind[1] for _, value, unit in sig.amounts if (kind := unit_of(unit)) is not None}
+    if "mg" not in said or said["mg"] != said.get("mL", Decimal(0)) * _number(m["value"], "mg/mL"):
+        raise _NotReadError
 
 
 def _every(sig: Sig, m: re.Match[str]) -> None:
@@ -218,6 +220,9 @@ def _days_of_cycle(sig: Sig, m: re.Match[str]) -> None:
 
 def _count(sig: Sig, m: re.Match[str]) -> None:
     number = _whole(m["number"])
+    in_all = m[0].startswith("for") or "total" in m[0] or "cycle" in m[0]
+    if not in_all and _HOW_OFTEN_NEXT.match(m.string, m.end()):
+        raise _NotReadError  # x 2 doses every 4 weeks: two in all, or two each time
     if not m["what"] and number > 1 and sig.amounts and sig.interval is None:
         raise _NotReadError  # 500 mg x 3: three of them at once, or one after the other
     if (m["what"] or "").startswith("cycle"):
@@ -232,6 +237,8 @@ def _course(sig: Sig, m: re.Match[str]) -> None:
     stretch = length(_number(m["number"]), period_unit(m["time"]) or "d")
     if stretch is None or stretch[0] <= 0:
         raise _NotReadError
+    if stretch[0] < stretch[1]:
+        return  # for 1 hour: that is how long an infusion takes
     _set(sig, "bound", stretch[0] / stretch[1])
 
 
@@ -261,12 +268,13 @@ def _flag(name: str, value: object = True) -> Handler:
 
 # --- the rules; the longest that fits is taken ------------------------------------------------------------------------
 
+_GIVEN = "(?:doses?|infusions?|administrations?|treatments?)"
 _EVERY = (
-    rf"(?:(?P<times>once|twice|thrice|{_INT}(?= times)|(?:1|one|a)(?= dose))(?: times| dose)? )?"
+    rf"(?:(?P<times>once|twice|thrice|{_INT}(?= (?:times|{_GIVEN}))|a(?= dose))(?: times| {_GIVEN})? )?"
     rf"(?:every|each|per|q\.?) ?(?P<low>{_INT})(?:{_TO}(?P<high>{_INT}))?[ -]?(?P<time>{_TIME}){_END}{_WINDOW}"
 )
 _TIMES_PER = (
-    rf"(?:(?P<times>once|twice|thrice)|(?P<number>{_INT}) (?:times|doses)) (?:every |each |per |an? |/ ?)?"
+    rf"(?:(?P<times>once|twice|thrice)|(?P<number>{_INT}) (?:times|{_GIVEN})) (?:every |each |per |an? |/ ?)?"
     rf"(?P<time>daily|weekly|monthly|yearly|annually|day|week|month|year){_END}"
 )
 _CYCLE_LENGTH = (
@@ -308,7 +316,7 @@ _COMBINED = (
     r"(?:in combination )?with (?:chemotherapy|chemo|tremelimumab|platinum[a-z -]{0,20}chemotherapy)(?![a-z])"
 )
 _INFUSED_OVER = (
-    rf"(?:infused |run )?over (?:approximately |about )?{_INT}(?:{_TO}{_INT})? ?"
+    rf"(?:infused |run )?over (?:approximately |about )?(?:an?|{_INT})(?:{_TO}{_INT})? ?"
     r"(?:minutes?|mins?|hours?|hrs?|hr|h)(?![a-z])|"
     rf"for {_INT} ?(?:minutes?|mins?)(?![a-z])"
 )
@@ -335,9 +343,10 @@ _FILLERS = (
 )
 
 _RULES: tuple[tuple[str, Handler], ...] = (
-    (r"[ ,;:.()\[\]]+|[-\u2013](?= )|/(?= )", _skip),
+    (r"(?:[ ,;:()\[\]]|\.(?!\d))+|[-\u2013](?= )|/(?= )", _skip),  # the point of ".7 g" belongs to its number
     # amounts
     (rf"(?:(?P<low>{_NUM}){_TO})?(?P<value>{_NUM}) ?(?P<unit>{_UNIT})", _amount),
+    (rf"\(?(?:of |at |@ ?)?(?P<value>{_NUM}) ?mg ?/ ?ml{_END}", _strength),
     (rf"{_LESS_THAN} (?P<value>{_NUM}) ?(?P<unit>{_UNIT})(?: ?(?:per|/) ?dose)?(?: max(?:imum)?)?", _ceiling),
     (rf"(?P<value>{_NUM}) ?(?P<unit>{_UNIT}) (?:max(?:imum)?|cap)(?: dose)?(?![a-z]| ?[0-9:]| of| dose)", _ceiling),
     # how often
@@ -358,7 +367,7 @@ _RULES: tuple[tuple[str, Handler], ...] = (
     # how long
     (_FOR_DOSES, _count),
     (rf"(?P<number>{_INT}) (?P<what>cycles|doses|infusions)(?: total)?{_END}", _count),
-    (rf"(?:x|\u00d7) ?(?P<number>{_INT})(?P<what>)(?![a-z0-9.,/])", _count),
+    (rf"(?:x|\u00d7) ?(?P<number>{_INT})(?P<what>)(?![a-z0-9/]|[.,]\d)", _count),
     (_FOR_TIME, _course),
     (_OPEN_END, _skip),
     # which phase
@@ -384,13 +393,20 @@ _RULES: tuple[tuple[str, Handler], ...] = (
 )
 _HOW_OFTEN = {_every, _every_nth, _times_per, _numbered_adverb, _adverb, _stretch, _days_of_cycle}
 _COMPILED = tuple((re.compile(pattern), handle) for pattern, handle in _RULES)
+_HOW_OFTEN_NEXT = re.compile(
+    rf" ?(?:every|each|per(?! protocol| dose)|q|/|an? (?:day|week|month|year)|{'|'.join(_ADVERB)})"
+)
 _THEN = re.compile(r"[,;.]? (?:and then|then|followed by) (?!repeat)")
 _SPELLED_INTERVAL = re.compile(rf"\b(?:every|q) ?(?P<low>{_INT})[ -]?(?P<time>{_TIME}){_END}")
 
 
-_SAID_TWICE = re.compile(r"\b(?P<number>[1-9]\d?) \((?P<words>[a-z]+(?:[- ][a-z]+)?)\)")
 _TEENS = ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_WORDED = _any(_any(*_TENS) + f"(?:[- ]{_any(*_NUMBER_WORDS[:9])})?", *_TEENS, *_NUMBER_WORDS)
+_SAID_TWICE = re.compile(
+    r"\b(?:(?P<number>[1-9]\d?) \((?P<words>[a-z]+(?:[- ][a-z]+)?)\)|"
+    rf"(?P<words_first>{_WORDED}) \((?P<number_last>[1-9]\d?)\))"
+)
 
 
 def _plain(text: str) -> str:
@@ -398,14 +414,18 @@ def _plain(text: str) -> str:
 
 
 def _said_once(m: re.Match[str]) -> str:
-    """``28 (twenty-eight)`` as ``28``; a number and words that disagree stay as they are, and are not understood."""
-    number = int(m["number"])
+    """``28 (twenty-eight)`` as ``28``, and so the other way round.
+
+    A number and words that disagree stay as they are, and are not understood.
+    """
+    digits, said = m["number"] or m["number_last"], m["words"] or m["words_first"]
+    number = int(digits)
     tens, ones = divmod(number, 10)
     if number < 20:
         words = [*_NUMBER_WORDS, *_TEENS][number - 1]
     else:
         words = _TENS[tens - 2] + (f"-{_NUMBER_WORDS[ones - 1]}" if ones else "")
-    return m["number"] if m["words"].replace(" ", "-") == words else m[0]
+    return digits if said.replace(" ", "-") == words else m[0]
 
 
 @remembered

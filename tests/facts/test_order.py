@@ -9,6 +9,7 @@ import pytest
 from cds_service.evidence import Known, Origin
 from cds_service.facts.order import SOURCE, find_orders
 from cds_service.fhir.chart import Chart
+from cds_service.fhir.quantities import product_of
 from tests.facts.orders import DURVALUMAB, ON, RXNORM, chart, order, reading, searchset
 
 NDC = "http://hl7.org/fhir/sid/ndc"
@@ -321,6 +322,18 @@ def test_two_vial_sizes_leave_the_vial_open_and_keep_the_strength():
     both = {"coding": [{"system": RXNORM, "code": "1919515"}, {"system": RXNORM, "code": "1919507"}]}
     (found,) = scan(order(medicationCodeableConcept=both)).in_scope
     assert found.product == "vial solution 50 mg/mL"
+
+
+def test_a_label_with_two_vial_sizes_leaves_the_vial_open_whatever_stands_beside_it():
+    both = "durvalumab 120 mg/2.4 mL, 500 mg/10 mL (50 mg/mL) vial"
+    for named in (concept(text=both), concept(NDC, "0310-4611-50", text=both)):
+        (found,) = scan(order(medicationCodeableConcept=named)).in_scope
+        assert found.product is not None
+        assert (product_of(found.product).mg_per_ml, product_of(found.product).vial_mg) == (50, None)
+    one = concept(NDC, "0310-4611-50", text="durvalumab 50 mg/mL (500 mg/10 mL) vial")
+    (found,) = scan(order(medicationCodeableConcept=one)).in_scope
+    assert found.product is not None
+    assert product_of(found.product).vial_mg == 500
 
 
 def test_draft_orders_without_bundle_type_or_entry():

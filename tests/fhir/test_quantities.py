@@ -34,11 +34,88 @@ UCUM = "http://unitsofmeasure.org"
         ("0 mg/10 mL vial", None, None, False),
         ("0 ML durvalumab 50 MG/ML Injection", 50, None, False),
         ("10 ML durvalumab 0 MG/ML Injection", None, None, False),
+        # a size beside its strength is one size; two sizes are none
+        ("50 mg/mL (500 mg/10 mL) vial", 50, 500, False),
+        ("500 mg/10 mL (50 mg/mL), 500 mg/10 mL", 50, 500, False),
+        ("120 mg/2.4 mL, 500 mg/10 mL (50 mg/mL) vial", 50, None, False),
+        ("10 ML durvalumab 50 MG/ML Injection, also 120 mg/2.4 mL", 50, None, False),
+        ("50 mg/mL, 20 mg/mL", None, None, False),
+        # numbers with decimal commas, and without a digit before the point
+        ("120 mg/2,4 mL", None, None, False),
+        ("12,0 mg/2.4 mL", None, None, False),
+        (".5 mg/mL", None, None, False),
+        # diluted in
+        ("50 mg/mL in NS 250 mL", None, None, True),
+        ("50 mg/mL in D5W", None, None, True),
+        ("50 mg/mL NaCl", None, None, True),
+        ("50 mg/mL in 0.9% 250 mL", None, None, True),
+        ("50 mg/mL dextrose 5%", None, None, True),
+        ("50 mg/mL in normal saline", None, None, True),
+        ("Imfinzi 50 mg/mL concentrate for solution for infusion", 50, None, False),
     ],
 )
 def test_product_labels(label, concentration, vial, bag):
     product = product_of(label)
     assert (product.mg_per_ml, product.vial_mg, product.bag) == (concentration, vial, bag)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "J9173",
+        "J9173 units",
+        "units J9173",
+        "units of J9173",
+        "J9173 billing units",
+        "HCPCS J9173 units",
+        "unit (J9173)",
+    ],
+)
+def test_billing_units_are_said_to_be_those_of_a_code(unit):
+    assert unit_of(unit) == ("J9173", 10)
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["mg (J9173)", "mg J9173", "vial J9173", "mL J9173", "J9173 mg", "mg/kg J9173", "10 mg J9173", "J9173 J9347"],
+)
+def test_a_billing_code_beside_another_unit_makes_no_billing_unit(unit):
+    assert unit_of(unit) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "unit", "agree"),
+    [
+        ("mg", "Milligram(s)", True),
+        ("mg", "mg.", True),
+        ("mg", "Milligramm", True),
+        ("kg", "kilogram (kg)", True),
+        ("kg", "Kg.", True),
+        ("kg", "kilos", True),
+        ("mL", "mL (milliliter)", True),
+        ("{vial}", "vial(s)", True),
+        ("mg", "g", False),
+        ("mg", "gram(s)", False),
+        ("mg", "mg/kg/day", False),
+        ("mg", "mg per kg", False),
+        ("mg", "mg/m2", False),
+        ("mg", "10 mg", False),
+        ("mg", "tablet(s)", False),
+        ("mg", "%", False),
+        ("mg", "milligram (mcg)", False),
+        ("mg", "kilogram (kg)", False),
+        ("kg", "lbs.", False),
+        ("kg", "pound(s)", False),
+        ("kg", "stone", False),
+        ("[lb_av]", "lb.", True),
+        ("[lb_av]", "kilogram (kg)", False),
+        ("{pill}", "mg", False),
+    ],
+)
+def test_a_displayed_unit_contradicts_the_code_only_where_it_means_something_else(code, unit, agree):
+    found = quantity({"value": 70, "unit": unit, "code": code, "system": UCUM})
+    assert found is not None
+    assert found.trouble == ("" if agree else "its code and its unit disagree")
 
 
 def test_every_dose_unit_of_the_terminology_is_in_the_table_or_no_mass():
@@ -53,6 +130,11 @@ def test_weight_units_have_their_exact_factors():
     assert {entry.code for entry in entries("weight_unit")} == exact.keys()
     for entry in entries("weight_unit"):
         assert kilograms(Decimal(1), entry.code) == Decimal(entry.attributes["to_kg"]) == Decimal(exact[entry.code])
+
+
+def test_stone_is_read_by_its_name_but_not_by_letters_that_may_be_something_else():
+    assert kilograms(Decimal(11), "stone") == kilograms(Decimal(11), "[stone_av]") == Decimal("69.85322498")
+    assert kilograms(Decimal(11), "st") is None
 
 
 def test_no_quantity_is_no_view():

@@ -24,11 +24,27 @@ def test_no_text_raises(text):
     st.sampled_from(["w", "wk", " weeks", "-weeks"]),
 )
 def test_amount_and_interval_come_back(value, unit, weeks, time):
-    sig = parse(f"{value:,} {unit} IV every {weeks}{time}")
+    number = f"{value:,}" if unit.lower() == "mg" else f"{value}"
+    sig = parse(f"{number} {unit} IV every {weeks}{time}")
     assert sig is not None
     assert sig.amounts == [(None, Decimal(value), unit.lower())]
     assert sig.interval is not None
     assert sig.interval.days == weeks * 7
+
+
+@given(st.integers(0, 3_999_999), st.sampled_from(["mg", "mcg", "g", "mg/kg", "mL", "vials", "J9173 units"]))
+def test_a_comma_that_may_be_decimal_is_not_understood(value, unit):
+    sig = parse(f"{value:,} {unit} IV every 2 weeks")
+    only_thousands = unit in {"mg", "mcg"} or not 1_000 <= value < 1_000_000
+    assert (sig is not None) == only_thousands
+    if sig is not None:
+        assert [amount[1] for amount in sig.amounts] == [Decimal(value)]
+
+
+@given(st.integers(0, 3999), st.sampled_from(["mg", "g", "mg/kg", "mL"]), st.sampled_from(["", "IV ", "dose: ", "("]))
+def test_a_number_that_begins_with_its_point_or_a_zero_before_a_comma_is_not_understood(value, unit, before):
+    assert parse(f"{before}.{value} {unit} IV every 2 weeks") is None
+    assert parse(f"{before}0,{value:03d} {unit} IV every 2 weeks") is None
 
 
 @given(
@@ -48,6 +64,24 @@ def test_characters_that_nobody_sees_hide_nothing():
     assert seen is not None
     for unseen in ("\N{SOFT HYPHEN}", "\N{ZERO WIDTH SPACE}", "\N{ZERO WIDTH NO-BREAK SPACE}"):
         assert parse(f"{unseen}1500 mg IV{unseen} every 2 we{unseen}eks{unseen}") == seen
+
+
+@given(st.sampled_from(["1500 mg", "1,500 mg", "10 mg/kg", "0.7 g"]), st.sampled_from([",", ".", ";", ". "]))
+def test_a_stop_after_words_is_no_part_of_a_number(amount, stop):
+    seen, plain = parse(f"every 2 weeks{stop} IV{stop} {amount}{stop}"), parse(f"every 2 weeks IV {amount}")
+    assert seen is not None
+    assert seen == plain
+
+
+@pytest.mark.parametrize("given_", ["doses", "infusions", "administrations", "treatments"])
+def test_a_number_of_doses_in_a_time_is_how_often(given_):
+    for each in ("every 4 weeks", "per 28 days", "each 4 weeks", "q28d"):
+        for many in ("2", "two"):
+            sig = parse(f"1500 mg IV, {many} {given_} {each}")
+            assert sig is not None
+            assert sig.interval is not None
+            assert (sig.interval.days, sig.interval.times, sig.count) == (28, 2, None)
+        assert parse(f"1500 mg IV x 2 {given_} {each}") is None
 
 
 def test_long_texts_are_not_read():
