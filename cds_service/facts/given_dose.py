@@ -15,7 +15,7 @@ from cds_service.criteria.quantity import UNREAD_COMPANION, Amount, Companion, D
 from cds_service.evidence import Absence, Known
 from cds_service.facts.dose import dose_lines
 from cds_service.facts.given_values import LEFT_OUT, UNKNOWN_WORDS, UnusableError, as_given
-from cds_service.fhir.quantities import amount
+from cds_service.fhir.quantities import amount, number_said
 from cds_service.fhir.read import decimal, whole
 from cds_service.terminology import generic_name
 
@@ -35,8 +35,14 @@ DOSE_MEMBER = re.compile(
     r"value|unit|low|high|interval_value|interval_unit|interval_max|frequency|count|cycles|cycle_number|dose_number|week|"
     r"phase|sequence|product|as_needed|text|drug"
 )
-_AMOUNT = re.compile(r"(?<![\w.,])(\d[\d,]*(?:\.\d+)?)\s*(mg\s*/\s*kg|mg|mcg|g)\b(?!\s*/)", re.IGNORECASE)
-_TOGETHER = re.compile(r"\s*(?:[+;,&]|/(?!\s*kg)|\band\b|\bplus\b|\bwith\b)\s*", re.IGNORECASE)
+_AMOUNT = re.compile(r"(?<![\w.,])(\d[\d,.]*)\s*(mg\s*/\s*kg|mg|mcg|g)\b(?!\s*/|\s*per\s+(?!dose))", re.IGNORECASE)
+_OF_EACH = re.compile(
+    r"\d ?[x\u00d7*] ?\d|(?:mg|mcg|g|kg)\)? ?[x\u00d7*] ?\d+(?! ?(?:doses?|cycles?|infusions?|times|treatments?)\b)|"
+    r"\b(?:vials?|syringes?|ampoules?|ampules?)\b",
+    re.IGNORECASE,
+)
+"""Words by which an amount may be that of each of several: 25 mg x 3, 3 vials of 25 mg."""
+_TOGETHER = re.compile(r"\s*(?:[+;&]|(?<!\d),|,(?!\d)|/(?!\s*kg)|\band\b|\bplus\b|\bwith\b)\s*", re.IGNORECASE)
 
 
 def drugs(value: object, reading: Given) -> AnyFact:
@@ -73,6 +79,8 @@ def _companions(item: object, notes: list[str]) -> Iterator[Companion]:
         for part in parts:
             bare = _AMOUNT.sub("", part).strip() or part
             spoken = _amount_in(part)
+            if spoken is None and _AMOUNT.search(part):
+                notes.append(f"The dose of a companion drug ({as_given(part)}) is not understood.")
             yield Companion(generic_name(part) or bare.strip().lower(), () if spoken is None else (spoken,))
     elif item is not None:
         notes.append(f"A companion drug ({as_given(item)}) is not understood.")
@@ -80,12 +88,13 @@ def _companions(item: object, notes: list[str]) -> Iterator[Companion]:
 
 
 def _amount_in(words: str) -> Amount | None:
-    """The one amount a text says; None if it says none or several."""
-    found = {(m[1].replace(",", ""), re.sub(r"\s", "", m[2].lower())) for m in _AMOUNT.finditer(words)}
-    if len(found) != 1:
+    """The one amount a text says; None if it says none, several, or one that may be of each of several."""
+    words = " ".join(words.split())
+    units = [(m[1], re.sub(r"\s", "", m[2].lower())) for m in _AMOUNT.finditer(words)]
+    found = {amount(decimal(number_said(number, unit)), unit) for number, unit in units}
+    if len(found) != 1 or _OF_EACH.search(words):
         return None
-    value, unit = found.pop()
-    said = amount(decimal(value), unit)
+    said = found.pop()
     return said if isinstance(said, Amount) else None
 
 

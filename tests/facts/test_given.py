@@ -298,7 +298,24 @@ def test_a_status_that_is_not_understood_leaves_the_diagnosis_open():
         ({"name": "Imjudo", "dose": "0.3", "unit": "g"}, "tremelimumab", Amount(mg=Decimal(300))),
         ({"name": "Imjudo", "dose": 4, "unit": "mg/kg"}, "tremelimumab", Amount(mg_per_kg=Decimal(4))),
         ({"name": "Imjudo", "dose": "4 mg/kg"}, "tremelimumab", Amount(mg_per_kg=Decimal(4))),
+        ("tremelimumab 1,500 mg", "tremelimumab", Amount(mg=Decimal(1500))),
+        ("tremelimumab 300 mg (0.3 g) IV, once", "tremelimumab", Amount(mg=Decimal(300))),
+        ("tremelimumab 75 mg every 3 weeks x 4", "tremelimumab", Amount(mg=Decimal(75))),
+        ("tremelimumab 75 mg x 4 doses", "tremelimumab", Amount(mg=Decimal(75))),
+        ("tremelimumab 75 mg per dose", "tremelimumab", Amount(mg=Decimal(75))),
         ({"name": "Imjudo", "dose": 75}, "tremelimumab", None),
+        # numbers that may be two, and amounts that may be of each
+        ("tremelimumab 75,0 mg", "tremelimumab", None),
+        ("tremelimumab 0,075 g", "tremelimumab", None),
+        ("tremelimumab 1,500 g", "tremelimumab", None),
+        ("tremelimumab 1.500 mg", "tremelimumab", None),
+        ("tremelimumab .3 g", "tremelimumab", None),
+        ("tremelimumab 25 mg x 3", "tremelimumab", None),
+        ("3 x 25 mg tremelimumab", "tremelimumab", None),
+        ("tremelimumab 25 mg, 3 vials", "tremelimumab", None),
+        ("tremelimumab 4 mg per kg", "tremelimumab", None),
+        ({"name": "Imjudo", "dose": "75,0 mg"}, "tremelimumab", None),
+        ({"name": "Imjudo", "dose": "25 mg x 3"}, "tremelimumab", None),
         ({"name": "carboplatin", "dose": 5, "unit": "AUC"}, "carboplatin", None),
         ({"name": "cisplatin", "dose": 75, "unit": "mg/m2"}, "cisplatin", None),
         ("cisplatin 75 mg/m2", "cisplatin", None),
@@ -318,6 +335,15 @@ def test_several_companions_in_one_text():
         "nab-paclitaxel",
     ]
     assert [c.name for c in one("combination_drugs", ["gemcitabine and cisplatin"])] == ["gemcitabine", "cisplatin"]
+    assert [(c.name, *map(str, c.amounts)) for c in one("combination_drugs", "Imjudo 1,500 mg, cisplatin 45 mg")] == [
+        ("tremelimumab", "1500 mg"),
+        ("cisplatin", "45 mg"),
+    ]
+
+
+def test_a_companion_amount_that_is_not_understood_is_said_so():
+    assert any("75,0 mg" in note for note in notes(combination_drugs=["tremelimumab 75,0 mg"]))
+    assert notes(combination_drugs=["tremelimumab 75 mg", "cisplatin 75 mg/m2"]) == ()
 
 
 def test_an_empty_list_of_companions_is_data():
@@ -666,6 +692,14 @@ def test_blanks_between_companions_take_no_time():
     began = time.perf_counter()
     listed = one("combination_drugs", "foo" + " " * 100_000 + "bar")
     assert [companion.name for companion in listed] == ["foo bar"]
+    assert time.perf_counter() - began < 1
+
+
+def test_long_numbers_of_companions_take_no_time():
+    began = time.perf_counter()
+    for long in ("1" * 100_000 + " mg", "1,111" * 20_000 + " mg", "tremelimumab " + "1 x " * 30_000):
+        one("combination_drugs", long)
+        one("combination_drugs", [{"name": "tremelimumab", "dose": long, "unit": long}])
     assert time.perf_counter() - began < 1
 
 
