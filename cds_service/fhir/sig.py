@@ -223,6 +223,8 @@ def _count(sig: Sig, m: re.Match[str]) -> None:
     in_all = m[0].startswith("for") or "total" in m[0] or "cycle" in m[0]
     if not in_all and _HOW_OFTEN_NEXT.match(m.string, m.end()):
         raise _NotReadError  # x 2 doses every 4 weeks: two in all, or two each time
+    if not in_all and sig.interval is None and _AMOUNT_NEXT.match(m.string, m.end()):
+        raise _NotReadError  # 2 doses of 500 mg every 4 weeks
     if not m["what"] and number > 1 and sig.amounts and sig.interval is None:
         raise _NotReadError  # 500 mg x 3: three of them at once, or one after the other
     if (m["what"] or "").startswith("cycle"):
@@ -396,6 +398,7 @@ _COMPILED = tuple((re.compile(pattern), handle) for pattern, handle in _RULES)
 _HOW_OFTEN_NEXT = re.compile(
     rf" ?(?:every|each|per(?! protocol| dose)|q|/|an? (?:day|week|month|year)|{'|'.join(_ADVERB)})"
 )
+_AMOUNT_NEXT = re.compile(rf"[ ,:(]*(?:of )?{_NUM} ?{_UNIT}")
 _THEN = re.compile(r"[,;.]? (?:and then|then|followed by) (?!repeat)")
 _SPELLED_INTERVAL = re.compile(rf"\b(?:every|q) ?(?P<low>{_INT})[ -]?(?P<time>{_TIME}){_END}")
 
