@@ -6,6 +6,7 @@ agree make a fact, places that disagree make it conflicting, and a place that is
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from cds_service.evidence import Absence, Evidence, Known, Unknown
@@ -13,8 +14,8 @@ from cds_service.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import date
 
+    from cds_service.criteria.quantity import PartialDate
     from cds_service.evidence import AnyFact, Fact
 
 T = TypeVar("T")
@@ -35,6 +36,19 @@ class Contested(Unknown):
 
 
 @dataclass(frozen=True, slots=True)
+class OpenSince(Contested):
+    """An open fact of the time after an event: what somebody tells of it holds for the day on which it is told.
+
+    ``value`` is what the newest word on it seems to say; None where that is not clear.
+    """
+
+    event: date | None = None
+    """The day of the event, where that is known: what was told before is of another time."""
+    spoken: date | None = None
+    """The day of the newest word that keeps it open: what was told before does not know of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Claim(Generic[T]):
     """One place's value with its evidence. ``inferred`` marks text and conclusions, as against a code or a number.
 
@@ -45,11 +59,25 @@ class Claim(Generic[T]):
     evidence: Evidence
     inferred: bool = False
     understood: bool = True
+    partial: PartialDate | None = None
+    """Its date where the record has no full one."""
 
     @property
     def day(self) -> date | None:
         """The clinical day the claim belongs to."""
         return self.evidence.recorded
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether the record says its day, month or year."""
+        return self.evidence.recorded is not None or self.partial is not None
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """The first and the last day it may belong to; of an undated one, any."""
+        if self.evidence.recorded is not None:
+            return self.evidence.recorded, self.evidence.recorded
+        return (self.partial.earliest, self.partial.latest) if self.partial is not None else (date.min, date.max)
 
 
 def known(claims: Sequence[Claim[T]]) -> Known[T]:
@@ -73,9 +101,14 @@ def conflicting(evidence: Iterable[Evidence], looked_for: str) -> Unknown:
     return Unknown(Absence.CONFLICTING, looked_for, tuple(dict.fromkeys(evidence)))
 
 
+def told_on(answer: AnyFact) -> date | None:
+    """The day of an answer, None for an undated one."""
+    return max((item.recorded for item in answer.evidence if item.recorded), default=None)
+
+
 def newer(answer: AnyFact, evidence: Iterable[Evidence]) -> bool:
     """Whether an answer is younger than all this evidence. An undated record may be younger."""
-    day = max((item.recorded for item in answer.evidence if item.recorded), default=None)
+    day = told_on(answer)
     return day is not None and all(item.recorded is not None and item.recorded < day for item in evidence)
 
 
@@ -97,12 +130,3 @@ def known_or_open(claims: Sequence[Claim[T]], looked_for: str) -> Fact[T]:
         return known(understood)
     evidence = tuple(dict.fromkeys(claim.evidence for claim in claims))
     return Contested(Absence.NOT_UNDERSTOOD, looked_for, evidence, value=claims[0].value)
-
-
-def newest(claims: Sequence[Claim[T]]) -> Sequence[Claim[T]]:
-    """The claims of the last day, if all are dated; otherwise all of them, since none can be called the newest."""
-    days = [claim.day for claim in claims]
-    if any(day is None for day in days):
-        return claims
-    last = max((day for day in days if day is not None), default=None)
-    return [claim for claim in claims if claim.day == last]

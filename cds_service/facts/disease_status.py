@@ -11,11 +11,21 @@ from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING
 
-from cds_service.evidence import Absence, Unknown
-from cds_service.facts.claims import Claim, conflicting, known, newest, with_value
-from cds_service.facts.records import NO_RESULT, coded, evidence, in_words, observed_on, status_of, value_of
+from cds_service.criteria.quantity import PartialDate
+from cds_service.evidence import Absence
+from cds_service.facts.claims import Claim, OpenSince, conflicting, known, with_value
+from cds_service.facts.records import (
+    NO_RESULT,
+    NOT_YET_FINAL,
+    coded,
+    evidence,
+    in_words,
+    observed_on,
+    status_of,
+    value_of,
+)
 from cds_service.facts.subject import concerns, is_of_another
-from cds_service.fhir.read import entries_of, runs_on
+from cds_service.fhir.read import effective, entries_of, moment, partial_date, runs_on
 from cds_service.terminology.codes import entries
 from cds_service.terminology.doubt import clause_before, doubt, plain
 from cds_service.values import remembered
@@ -23,8 +33,10 @@ from cds_service.values import remembered
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cds_service.evidence import AnyFact
+    from cds_service.evidence import AnyFact, Evidence
     from cds_service.facts.read import Reading
+    from cds_service.fhir.read import Json
+    from cds_service.terminology.codes import Coding
 
 VALUE_SETS = ("disease_status_observation", "disease_status_value")
 
@@ -34,6 +46,8 @@ UNCLEAR = "unclear"
 UNOWNED = "unowned"
 """Of a tumour that did not come: it is named where no other status is clear, and opens none that is."""
 CLEAR = frozenset({"responding", "stable", "progressed"})
+_RESPONDING: dict[str, bool | str] = {"responding": True, "stable": "stable", "progressed": False}
+"""What each clear status says of the response to the drug."""
 
 _COURSE_WORDS = (
     (re.compile(r"\b(?:progress(?:ed|es|ing|ion|ive)|worse(?:ned|ning)?|pd)\b"), "progressed"),
@@ -156,25 +170,61 @@ def read(reading: Reading) -> list[Claim[str]]:
     found = []
     for resource, _ in coded(reading.chart, "Observation", "disease_status_observation"):
         raw = resource.raw
-        day = observed_on(raw)
-        if status_of(raw) in NO_RESULT or (day is not None and day > reading.order_day):
+        status = status_of(raw)
+        not_yet = status in NOT_YET_FINAL
+        if status in NO_RESULT and not not_yet:
+            continue
+        day, partial = _dated(raw)
+        if _is_after_the_order(reading, raw, partial.earliest if partial is not None else day):
             continue
         ours = concerns(reading, raw, at_any_time=True)  # it counts by the days of treatment
         if not ours and is_of_another(reading, raw):
             continue
         path, values, words = value_of(raw)
-        by_code = {e.attributes["means"] for e in entries_of(values) if e.value_set == "disease_status_value"}
-        told = _meaning_of(words)
-        meaning = by_code.pop() if len(by_code) == 1 else None if by_code else told
-        if meaning is not None and told is not None and told != meaning:
-            # Its code says one thing, its words another; stable and responding are at least no progression.
-            meaning = None if "progressed" in {told, meaning} else "stable"
-        if meaning in {"responding", "stable"}:
+        meaning = _meaning(values, words)
+        if not_yet and meaning != "progressed":
+            continue
+        said = in_words(values, words)
+        if not_yet:  # it decides nothing, and warns
+            meaning, said = None, f"{said} ({status})"
+        if partial is not None:
+            said = f"{said} ({partial.shown})"
+            first, last = partial.earliest, min(partial.latest, reading.order_day)
+            if meaning in {"responding", "stable"}:
+                first = min(first, _day_of(words, last) or first)
+            partial = PartialDate(first, last, partial.shown)
+        elif meaning in {"responding", "stable"}:
             day = _day_of(words, day)
         known_meaning = meaning if meaning in CLEAR else UNCLEAR
-        item = evidence(resource, path, in_words(values, words), day)
-        found.append(Claim(known_meaning if ours else UNOWNED, item, inferred=not values))
+        item = evidence(resource, path, said, day)
+        found.append(Claim(known_meaning if ours else UNOWNED, item, inferred=not values, partial=partial))
     return found
+
+
+def _dated(raw: Json) -> tuple[date | None, PartialDate | None]:
+    """The day of a status, or the month or year it is of; the day it was issued only where nothing else is said."""
+    day, written = effective(raw)
+    partial = partial_date(written) if day is None else None
+    return (day, None) if day is not None else (None, partial) if partial is not None else (observed_on(raw), None)
+
+
+def _is_after_the_order(reading: Reading, raw: Json, day: date | None) -> bool:
+    """Whether a status is of a later day than the order; two instants are compared as such, whatever their offsets."""
+    if day is None or day <= reading.order_day:
+        return False
+    observed, ordered = moment(effective(raw)[1]), moment(reading.order.raw.get("authoredOn"))
+    return observed is None or ordered is None or observed > ordered
+
+
+def _meaning(values: tuple[Coding, ...], words: str) -> str | None:
+    """What the code and the words of a status say; None where that is nothing clear."""
+    by_code = {e.attributes["means"] for e in entries_of(values) if e.value_set == "disease_status_value"}
+    told = _meaning_of(words)
+    meaning = by_code.pop() if len(by_code) == 1 else None if by_code else told
+    if meaning is not None and told is not None and told != meaning:
+        # Its code says one thing, its words another; stable and responding are at least no progression.
+        return None if "progressed" in {told, meaning} else "stable"
+    return meaning
 
 
 def _day_of(words: str, day: date | None) -> date | None:
@@ -261,15 +311,23 @@ def response(reading: Reading, statuses: Sequence[Claim[str]], begun: date | Non
     if statuses and begun is None:
         keys.append("medicationAdministrations")  # a status is there, the first dose it would have to follow is not
     absence = reading.chart.absence(*keys)
-    after = [claim for claim in statuses if begun is not None and claim.day is not None and claim.day > begun]
-    clear = [claim for claim in after if claim.value in CLEAR]
-    if not clear or _since(clear, after):
-        return {"responding": _unclear(_since(clear, after) or after, statuses, absence, RESPONSE)}
-    last = newest(clear)
-    values: dict[str, bool | str] = {"responding": True, "stable": "stable", "progressed": False}
-    if len({claim.value for claim in last}) > 1:
-        return {"responding": conflicting((claim.evidence for claim in last), RESPONSE)}
-    return {"responding": with_value(known(last), values[last[0].value])}
+    after, perhaps = _placed(statuses, begun, None)
+    clear = _clear(perhaps if begun is None else after)
+    day = _last_day(clear)
+    last = [claim for claim in clear if day is not None and claim.days[1] >= day]
+    doubts = _since(day, (*after, *perhaps))
+    if begun is not None:
+        doubts += [claim for claim in _worse(perhaps) if day is None or claim.days[1] > day]
+        said = {_RESPONDING[claim.value] for claim in last}
+        if len(said) == 1 and not doubts:
+            return {"responding": with_value(known(last), said.pop())}
+        if said and not doubts and all(claim.day is not None for claim in last):
+            return {"responding": conflicting((claim.evidence for claim in last), RESPONSE)}
+    open_by = doubts or last  # several of a month or a year: nobody can tell which is the newest
+    seems = {_RESPONDING.get(claim.value) for claim in open_by}
+    value = seems.pop() if len(seems) == 1 else None
+    seen = _seen(absence, begun, open_by or after, statuses)
+    return {"responding": OpenSince(seen[0], RESPONSE, seen[1], value=value, event=begun, spoken=_last_day(open_by))}
 
 
 def progression(
@@ -280,27 +338,60 @@ def progression(
     if statuses and ended is None:
         keys.append("procedures")  # a status is there, the radiotherapy it would have to follow is not
     absence = reading.chart.absence(*keys)
-    after = [
-        claim
-        for claim in statuses
-        if ended is not None and claim.day is not None and claim.day > ended and (begun is None or claim.day <= begun)
-    ]
     name = "prior_therapy.progressed"
-    clear = [claim for claim in after if claim.value in CLEAR]
-    worse = [claim for claim in clear if claim.value == "progressed"]
-    if not clear or (not worse and _since(clear, after)):
-        return {name: _unclear(_since(clear, after) or after, statuses, absence, PROGRESSION)}
-    return {name: with_value(known(worse or clear), bool(worse))}
+    after, perhaps = _placed(statuses, ended, begun)
+    if worse := _worse(after):
+        return {name: with_value(known(worse), True)}
+    clear = _clear(perhaps if ended is None else after)
+    doubts = [*_worse(perhaps), *_since(_last_day(clear), (*after, *perhaps))]
+    if ended is not None and clear and not doubts:
+        return {name: with_value(known(clear), False)}
+    value = True if doubts and len(_worse(doubts)) == len(doubts) else None
+    seen = _seen(absence, ended, doubts or after, statuses)
+    return {name: OpenSince(seen[0], PROGRESSION, seen[1], value=value, event=ended, spoken=_last_day(doubts))}
 
 
-def _since(clear: Sequence[Claim[str]], after: Sequence[Claim[str]]) -> list[Claim[str]]:
-    """The statuses in unclear words that are newer than every clear one: what was clear may be so no longer."""
-    last = max((claim.day for claim in clear if claim.day is not None), default=date.min)
-    return [claim for claim in after if claim.value == UNCLEAR and claim.day is not None and claim.day > last]
+def _placed(
+    statuses: Sequence[Claim[str]], event: date | None, until: date | None
+) -> tuple[list[Claim[str]], list[Claim[str]]]:
+    """The statuses that come after an event, up to a day, and those that may: of a month or year, or without any date.
+
+    Where nobody knows the day of the event, any status may come after it.
+    """
+    after: list[Claim[str]] = []
+    perhaps: list[Claim[str]] = []
+    for claim in statuses:
+        first, last = claim.days
+        if (event is not None and last <= event) or (until is not None and first > until):
+            continue
+        certain = event is not None and first > event and (until is None or last <= until)
+        (after if certain else perhaps).append(claim)
+    return after, perhaps
 
 
-def _unclear(after: Sequence[Claim[str]], statuses: Sequence[Claim[str]], absence: Absence, looked_for: str) -> Unknown:
-    """No status that decides: one in unclear words, or only statuses of another time, which are shown."""
-    if after:
-        return Unknown(Absence.NOT_UNDERSTOOD, looked_for, tuple(claim.evidence for claim in after))
-    return Unknown(absence, looked_for, tuple(claim.evidence for claim in statuses))
+def _clear(statuses: Sequence[Claim[str]]) -> list[Claim[str]]:
+    """The dated statuses that say something clear."""
+    return [claim for claim in statuses if claim.value in CLEAR and claim.is_dated]
+
+
+def _worse(statuses: Sequence[Claim[str]]) -> list[Claim[str]]:
+    return [claim for claim in statuses if claim.value == "progressed"]
+
+
+def _last_day(statuses: Sequence[Claim[str]]) -> date | None:
+    """The day of the newest dated status; of a month or year, its first."""
+    return max((claim.days[0] for claim in statuses if claim.is_dated), default=None)
+
+
+def _since(day: date | None, statuses: Sequence[Claim[str]]) -> list[Claim[str]]:
+    """The dated statuses in unclear words of after the last clear day: what was clear may be so no longer."""
+    return [c for c in statuses if c.value == UNCLEAR and c.is_dated and (day is None or c.days[1] > day)]
+
+
+def _seen(
+    absence: Absence, event: date | None, found: Sequence[Claim[str]], statuses: Sequence[Claim[str]]
+) -> tuple[Absence, tuple[Evidence, ...]]:
+    """Why no status decides: those found after the event are unclear; else all there are, of other times, are shown."""
+    if event is not None and found:
+        return Absence.NOT_UNDERSTOOD, tuple(claim.evidence for claim in found)
+    return absence, tuple(claim.evidence for claim in statuses)

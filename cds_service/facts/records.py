@@ -45,6 +45,9 @@ _NOT_BEGUN = frozenset(
 NO_RESULT = _NOT_BEGUN | {"preliminary"}
 """Observation statuses under which there is no result, not yet or not any more."""
 
+NOT_YET_FINAL = frozenset({"registered", "preliminary"})
+"""Those under which a result that is there may still become one."""
+
 NOT_DONE = _NOT_BEGUN | {"preparation", "not-taken", "stopped", "aborted", "suspended"}
 """Statuses of procedures and administrations that do not show that anything was given."""
 

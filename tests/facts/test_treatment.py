@@ -786,3 +786,102 @@ def test_two_orders_of_one_day_that_differ_leave_the_dose_before_open():
         assert cause(facts(dx(HCC), *charted)["previous_dose"]) is Absence.CONFLICTING
     (line,) = value(facts(dx(HCC), orders[0], {**orders[0], "id": "again"})["previous_dose"])
     assert line.amount.mg == 700
+
+
+# --- statuses whose day is not known in full --------------------------------------------------------------------------
+
+TREATED = (dx(ADENO), COURSE, administered("cisplatin", "2026-03-20", "a1"))  # until 2026-04-15
+
+
+@pytest.mark.parametrize(
+    ("status", "day", "progressed"),
+    [
+        (WORSENED, "2026-09", True),
+        (WORSENED, "2026-05", True),  # worsened once is progressed, whatever came later
+        (WORSENED, "2026-04", None),  # perhaps before the end of the radiotherapy
+        (WORSENED, "2026", None),
+        (WORSENED, None, None),
+        (WORSENED, "2026-03", False),
+        (WORSENED, "2025", False),
+        (WORSENED, "2026-12", False),  # after the order
+        (STABLE, "2026-09", False),
+        ({"text": "possible progression"}, "2026-09", None),
+        ({"text": "possible progression"}, "2026-06", None),  # perhaps newer than the clear one
+        ({"text": "possible progression"}, "2026-05", False),
+    ],
+)
+def test_a_month_or_year_counts_where_every_day_of_it_comes_to_the_same(status, day, progressed):
+    clear, other = disease_status(STABLE, "2026-06-01", "s1"), disease_status(status, day, "s2")
+    for statuses in ((clear, other), (other, clear)):
+        found = facts(*TREATED, *statuses)[PROGRESSED]
+        assert (value(found) if progressed is not None else cause(found)) == (
+            progressed if progressed is not None else Absence.NOT_UNDERSTOOD
+        )
+    if progressed is None:
+        assert "Observation/s2" in [item.reference for item in found.evidence]
+
+
+def test_a_month_is_shown_with_what_is_read_from_it():
+    (item,) = facts(*TREATED, disease_status(WORSENED, "2026-09"))[PROGRESSED].evidence
+    assert (item.shown, item.recorded) == ("Patient condition worsened (2026-09)", None)
+
+
+def test_a_favourable_month_alone_counts_only_after_the_radiotherapy():
+    assert value(facts(*TREATED, disease_status(STABLE, "2026-05"))[PROGRESSED]) is False
+    for day in ("2026-04", "2026", None):
+        assert cause(facts(*TREATED, disease_status(STABLE, day))[PROGRESSED]) is Absence.NOT_RECORDED
+    earlier = disease_status({"text": "Stable on CT of 03/2026"}, "2026-05")
+    assert cause(facts(*TREATED, earlier)[PROGRESSED]) is Absence.NOT_RECORDED
+
+
+@pytest.mark.parametrize(
+    ("day", "responding"),
+    [
+        ("2026-10", False),
+        ("2026-09", None),  # perhaps newer than the last favourable one
+        ("2026", None),
+        (None, None),
+        ("2026-08", True),
+        ("2025", True),
+    ],
+)
+def test_a_worsening_of_a_month_or_year_against_the_newest_response(day, responding):
+    better, worse = disease_status(IMPROVED, "2026-09-10", "s1"), disease_status(WORSENED, day, "s2")
+    for statuses in ((better, worse), (worse, better)):
+        found = facts(dx(HCC), *RECEIVED, *statuses)["responding"]
+        assert (value(found) if responding is not None else cause(found)) == (
+            responding if responding is not None else Absence.NOT_UNDERSTOOD
+        )
+
+
+@pytest.mark.parametrize("status", ["preliminary", "registered"])
+def test_a_worsening_that_is_not_yet_final_leaves_open_what_was_clear_before(status):
+    for day, progressed in (("2026-09-01", None), ("2026-05-01", False)):
+        clear = disease_status(STABLE, "2026-06-01", "s1")
+        found = facts(*TREATED, clear, disease_status(WORSENED, day, "s2", status=status))
+        assert found.value(PROGRESSED) is progressed
+    assert found[PROGRESSED].evidence[0].reference == "Observation/s1"
+    newer = disease_status(WORSENED, "2026-10-01", "s2", status=status)
+    open_now = facts(dx(HCC), *RECEIVED, disease_status(IMPROVED, "2026-09-01", "s1"), newer)["responding"]
+    assert cause(open_now) is Absence.NOT_UNDERSTOOD
+    assert [item.shown for item in open_now.evidence] == [f"Patient condition worsened ({status})"]
+    for said in (STABLE, IMPROVED, {"text": "mixed"}):
+        unfinished = disease_status(said, "2026-10-01", "s2", status=status)
+        assert (
+            value(facts(dx(HCC), *RECEIVED, disease_status(WORSENED, "2026-09-01"), unfinished)["responding"]) is False
+        )
+
+
+@pytest.mark.parametrize(
+    ("ordered", "observed", "counts"),
+    [
+        ("2026-11-10T20:00:00-05:00", "2026-11-11T00:30:00Z", True),  # half an hour before the order
+        ("2026-11-10T20:00:00-05:00", "2026-11-11T01:30:00Z", False),
+        ("2026-11-10", "2026-11-11T00:30:00Z", False),
+        ("2026-11-10T20:00:00-05:00", "2026-11-11", False),
+        ("2026-11-10T20:00:00-05:00", "2026-11-10T23:30:00-05:00", True),  # of the order's own day
+    ],
+)
+def test_a_status_of_the_next_day_by_its_own_offset_counts_where_it_came_before_the_order(ordered, observed, counts):
+    statuses = disease_status(STABLE, "2026-06-01", "s1"), disease_status(WORSENED, observed, "s2")
+    assert value(facts(*TREATED, *statuses, authoredOn=ordered)[PROGRESSED]) is counts
