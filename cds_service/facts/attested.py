@@ -2,20 +2,20 @@
 
 An item whose ``linkId`` is a fact's name answers it (contract, section 4). The newest answer per fact counts. A chart
 fact that contradicts it makes the fact conflicting, unless the answer is newer and the chart fact is itself text or
-inferred. Parts of the dose (``dose.phase``) complete the order's own lines and never replace what the order says.
+inferred. What the chart leaves open it settles, unless the chart has cast doubt on it since. Parts of the dose (``dose.phase``) complete the order's own lines and never replace what the order says.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.criteria.finding import Missing
 from cds_service.evidence import Absence, Known, Origin, Unknown
 from cds_service.facts.cancer import site_of
 from cds_service.facts.catalogue import FACTS
-from cds_service.facts.claims import Inferred, conflicting, newer
+from cds_service.facts.claims import Inferred, OpenSince, conflicting, newer, told_on
 from cds_service.facts.dose import NO_AMOUNT
 from cds_service.facts.dose_interval import AS_NEEDED
 from cds_service.facts.given import NAMES, by_name, read_values
@@ -23,11 +23,12 @@ from cds_service.facts.given_values import UNKNOWN_WORDS, Place
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
 from cds_service.facts.stage import within
-from cds_service.fhir.read import as_object, clinical_date, moment, objects, text
+from cds_service.facts.told import IN_CHART
+from cds_service.fhir.read import as_object, clinical_date, moment, objects, partial_date, text
 from cds_service.terminology import is_oncology_specialty
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from cds_service.criteria.quantity import Companion, DoseLine, PartialDate, Weight
     from cds_service.evidence import AnyFact, Evidence
@@ -40,6 +41,26 @@ ANSWERED = frozenset({"completed", "amended"})
 NOT_ASKED = frozenset({"order_date", "label_change", "label_change_date"})
 """The order's own day, and the payer's configuration: no answer changes them."""
 
+_OF_THE_ORDER = frozenset(
+    {
+        *("dose", "weight_kg", "indication", "diagnosis_status", "line_of_therapy"),
+        *("combination_drugs", "tremelimumab_dose_number", "therapy_start"),
+    }
+)
+"""Facts for which the day of what is not understood says nothing.
+
+Most of them are the order's own, which may be of the day after the form that completes it. A weight that cannot be used
+does not outdate one that can, nor does a later dose outdate the day of the first.
+"""
+_STAYS = frozenset(
+    {
+        *("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt"),
+        *("prior_therapy.sequential_chemoradiation", "prior_therapy.progressed"),
+        *("metastatic", "recurrent", "consult"),
+    }
+)
+"""What was so once stays so, whatever comes later: later doubts are about something more."""
+
 LINE_MEMBERS = ("phase", "cycles", "cycle_number", "dose_number", "week", "count", "sequence")
 _OF_ONE_VALUE = frozenset(name for name in NAMES if FACTS[name].kind not in {"diagnosis", "dose", "drugs", "weight"})
 """Facts of which several answers are no list: repeated they are one, and two that differ contradict each other."""
@@ -49,8 +70,7 @@ _DEPTH = 12
 
 def read(reading: Reading) -> dict[str, AnyFact]:
     """The newest answer to each fact, before the chart is heard."""
-    answers: dict[str, AnyFact] = {}
-    when: dict[str, datetime] = {}
+    newest: dict[str, list[tuple[_Time, AnyFact]]] = {}
     for response in reading.chart.of("QuestionnaireResponse"):
         if status_of(response.raw) not in ANSWERED or not _counts(response.raw, reading.policy):
             continue
@@ -58,13 +78,18 @@ def read(reading: Reading) -> dict[str, AnyFact]:
         for name, fact in _answers(response, reading).items():
             if name in NOT_ASKED:
                 continue
-            before = answers.get(name)
-            if before is None or at > when[name]:
-                answers[name], when[name] = fact, at
-            elif at == when[name] and not _same(name, before, fact):
-                looked_for = FACTS[name].meaning
-                answers[name] = conflicting((*before.evidence, *fact.evidence), looked_for)
-    return answers
+            others = newest.get(name, [])
+            if not any(other.is_after(at) for other, _ in others):
+                newest[name] = [(other, said) for other, said in others if not at.is_after(other)] + [(at, fact)]
+    return {name: _agreed(name, [fact for _, fact in said]) for name, said in newest.items()}
+
+
+def _agreed(name: str, answers: Sequence[AnyFact]) -> AnyFact:
+    """What the answers say of which none is certainly the newest."""
+    first = answers[0]
+    if all(_same(name, first, other) for other in answers[1:]):
+        return first
+    return conflicting((item for answer in answers for item in answer.evidence), FACTS[name].meaning)
 
 
 def _counts(raw: Json, policy: str) -> bool:
@@ -74,12 +99,28 @@ def _counts(raw: Json, policy: str) -> bool:
     return not named or not policy or canonical.endswith(f"/Questionnaire/{policy}")
 
 
-def _at(raw: Json) -> datetime:
+class _Time(NamedTuple):
+    """When something was answered: the days it may be of, and the instant where that is recorded."""
+
+    first: date
+    last: date
+    instant: datetime | None = None
+
+    def is_after(self, other: _Time) -> bool:
+        """Whether it is certainly later. Of one day, only two instants can tell."""
+        if self.instant is not None and other.instant is not None:
+            return self.instant > other.instant
+        return self.first > other.last
+
+
+_UNDATED = _Time(date.min, date.min)
+
+
+def _at(raw: Json) -> _Time:
     """When it was answered, for the newest to count; an undated response is older than any."""
-    if at := moment(raw.get("authored")):
-        return at
-    day = clinical_date(raw.get("authored"))
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) if day else datetime.min.replace(tzinfo=UTC)
+    written = raw.get("authored")
+    days = partial_date(written)
+    return _Time(days.earliest, days.latest, moment(written)) if days is not None else _UNDATED
 
 
 def _answers(response: Resource, reading: Reading) -> dict[str, AnyFact]:
@@ -143,15 +184,38 @@ def _merged(name: str, chart: AnyFact | None, answer: AnyFact) -> AnyFact:
             return replace(answer, absence=absence, evidence=(*chart.evidence, *answer.evidence))
         return chart if isinstance(chart, Known) else answer
     if isinstance(chart, Unknown):
-        if name == "therapy_start" and any(item.recorded and item.recorded < answer.value for item in chart.evidence):
-            return conflicting((*chart.evidence, *answer.evidence), FACTS[name].meaning)
-        settles = chart.absence is not Absence.CONFLICTING or newer(answer, chart.evidence)
-        return answer if settles else replace(chart, evidence=(*chart.evidence, *answer.evidence))
+        return _settled(name, chart, answer)
     if name in _JOIN:
         return _JOIN[name](chart, answer)
     if _same(name, chart, answer):
         return Known(chart.value, (*chart.evidence, *answer.evidence))
     return _contradicted(name, chart, answer)
+
+
+def _settled(name: str, chart: Unknown, answer: Known[Any]) -> AnyFact:
+    """What is left open by the chart as an answer says it, unless the chart has said something else since."""
+    evidence = (*chart.evidence, *answer.evidence)
+    if name == "therapy_start" and any(item.recorded and item.recorded < answer.value for item in chart.evidence):
+        return conflicting(evidence, FACTS[name].meaning)
+    if chart.absence is Absence.CONFLICTING:
+        return answer if newer(answer, chart.evidence) else replace(chart, evidence=evidence)
+    told = told_on(answer)
+    if isinstance(chart, OpenSince):
+        if chart.event is not None and told is not None and told < chart.event:
+            # It was true on its day. Whoever does not say the day of an answer was asked about the time after it.
+            looked_for = f"{chart.looked_for} ({chart.event}; the answer is of {told})"
+            said = tuple(replace(item, shown=f"{item.shown}, told before {chart.event}") for item in answer.evidence)
+            return replace(chart, looked_for=looked_for, evidence=(*chart.evidence, *said))
+        doubted, seems = chart.spoken, chart.value
+    elif chart.absence is Absence.NOT_UNDERSTOOD and name not in _OF_THE_ORDER:
+        days = (item.recorded for item in chart.evidence if item.recorded and item.origin in IN_CHART)
+        doubted, seems = max(days, default=None), None
+    else:
+        return answer
+    outdated = doubted is not None and (told is None or told < doubted)
+    if not outdated or answer.value == seems or (name in _STAYS and answer.value is True):
+        return answer
+    return chart if seems is None else conflicting(evidence, FACTS[name].meaning)
 
 
 def _disputed(name: str, answer: Unknown) -> Absence | None:
@@ -378,8 +442,10 @@ SOURCE = FactSource(
     read=read,
     reads=(
         "QuestionnaireResponse, completed or amended, of this policy's questionnaire or of none: items whose linkId is "
-        "a fact's name. The newest answer counts. A chart fact that contradicts it makes the fact conflicting, unless "
-        "the answer is newer and the chart fact is text or inferred. Two weights are compared by their days."
+        "a fact's name. The newest answer counts; of two of one day only their times can tell. A chart fact that "
+        "contradicts it makes the fact conflicting, unless the answer is newer and the chart fact is text or inferred. "
+        "What the chart leaves open it settles, unless what is not understood there is newer. Two weights are compared "
+        "by their days."
     ),
     merge=merge,
 )

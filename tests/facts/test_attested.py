@@ -15,13 +15,17 @@ from tests.facts.charts import (
     ADENO,
     BTC,
     HCC,
+    IMPROVED,
     LOINC,
     SNOMED,
+    STABLE,
+    WORSENED,
     administered,
     answered,
     cause,
     concept,
     condition,
+    disease_status,
     dx,
     facts,
     icd,
@@ -527,3 +531,174 @@ def test_answers_of_one_day_that_place_the_dose_otherwise_are_heard_neither():
     for responses in (said, said[::-1]):
         (line,) = value(facts(dx(), *responses)["dose"])
         assert line.phase is None
+
+
+# --- what was answered, and when --------------------------------------------------------------------------------------
+
+PROGRESSED = "prior_therapy.progressed"
+EARLIER, LATER = "2026-06-01", "2026-11-05"
+COURSE = (radiotherapy("2026-03-02", "2026-04-15"), administered("cisplatin", "2026-03-20", "pt", 100))
+RECEIVED = (administered("Imfinzi", "2026-05-04", "d1", 1500), administered("Imfinzi", "2026-11-02", "d2", 1500))
+NEW_NODULE = {"text": "Possible progression, new nodule"}
+
+
+def stands(fact):
+    """What a fact comes to: its value, or why it is open."""
+    return fact.value if isinstance(fact, Known) else fact.absence
+
+
+@pytest.mark.parametrize("day", ["2026-10-20", "2026-10"])
+@pytest.mark.parametrize(
+    ("name", "told", "status", "found"),
+    [
+        (PROGRESSED, False, WORSENED, Absence.CONFLICTING),
+        (PROGRESSED, False, {"text": "Progressive disease"}, Absence.CONFLICTING),
+        (PROGRESSED, False, NEW_NODULE, Absence.NOT_SENT),
+        (PROGRESSED, False, STABLE, False),
+        (PROGRESSED, True, STABLE, True),  # worsened once is progressed, whatever came later
+        (PROGRESSED, True, NEW_NODULE, True),
+        ("responding", True, WORSENED, Absence.CONFLICTING),
+        ("responding", True, STABLE, Absence.CONFLICTING),
+        ("responding", True, NEW_NODULE, Absence.NOT_SENT),
+        ("responding", True, IMPROVED, True),
+        ("responding", "stable", STABLE, "stable"),
+    ],
+)
+def test_an_answer_does_not_know_of_a_newer_status(name, told, status, found, day):
+    """Also where the chart does not have the treatment that the status would have to follow."""
+    seen, said = disease_status(status, day), {name.replace(".", "__"): told}
+    assert stands(facts(dx(), seen, answered(day=EARLIER, **said))[name]) == found
+    assert stands(facts(dx(), seen, answered(day=LATER, **said))[name]) == told
+    if day == "2026-10-20":
+        assert stands(facts(dx(), seen, answered(day=day, **said))[name]) == told
+
+
+def test_only_the_newest_status_stands_against_an_older_answer():
+    earlier = disease_status(NEW_NODULE, "2026-09-01", "s1"), disease_status(WORSENED, "2026-10-01", "s2")
+    better = disease_status(IMPROVED, "2026-10-20", "s3")
+    told = answered(day=EARLIER, responding=True, prior_therapy__progressed=False)
+    assert facts(dx(), *earlier, better, told).value("responding") is True
+    assert cause(facts(dx(), *earlier, better, told)[PROGRESSED]) is Absence.CONFLICTING
+    assert facts(dx(), earlier[0], better, told).value(PROGRESSED) is False
+
+
+def test_a_status_without_any_day_is_settled_by_an_answer():
+    for status in (WORSENED, NEW_NODULE):
+        seen = disease_status(status, None)
+        assert facts(dx(), seen, answered(day=EARLIER, responding=True)).value("responding") is True
+        told = answered(day=EARLIER, prior_therapy__progressed=False)
+        assert facts(dx(), *COURSE, seen, told).value(PROGRESSED) is False
+
+
+BRAIN = condition(
+    concept(SNOMED, "94225005"), "met", "2026-10-15", verificationStatus=concept("condition-ver-status", "provisional")
+)
+PROBABLY = stage({"text": "Probably stage IV now"}, day="2026-10-15")
+UNREAD_ALK = lab("78205-2", {"text": "see report"}, "alk", day="2026-10-15")
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "doubt"),
+    [
+        ("metastatic", False, (BRAIN,)),
+        ("stage", "IIIB", (PROBABLY,)),
+        ("biomarkers.alk", "negative", (UNREAD_ALK,)),
+        (PROGRESSED, False, (*COURSE, disease_status(NEW_NODULE, "2026-10-15"))),
+        ("responding", True, (*RECEIVED, disease_status({"text": "Mixed response"}, "2026-10-15"))),
+    ],
+)
+def test_what_the_chart_puts_in_doubt_after_an_answer_is_open_again(name, told, doubt):
+    said = {name.replace(".", "__"): told}
+    for day in (EARLIER, "2026-10-14", None):
+        assert cause(facts(dx(), *doubt, answered(day=day, **said))[name]) is Absence.NOT_UNDERSTOOD
+    for day in ("2026-10-15", LATER):
+        assert stands(facts(dx(), *doubt, answered(day=day, **said))[name]) == told
+
+
+def test_a_doubt_without_a_day_is_settled_by_an_answer_of_any_day():
+    for name, told, undated in (
+        ("metastatic", False, {k: v for k, v in BRAIN.items() if k != "recordedDate"}),
+        ("stage", "IIIB", {k: v for k, v in PROBABLY.items() if k != "effectiveDateTime"}),
+    ):
+        for day in (EARLIER, None):
+            assert stands(facts(dx(), undated, answered(day=day, **{name: told}))[name]) == told
+
+
+def test_what_was_so_once_is_not_put_in_doubt_by_what_came_later():
+    assert facts(dx(), BRAIN, answered(day=EARLIER, metastatic=True)).value("metastatic") is True
+    unnamed = radiotherapy("2026-08-01", "2026-08-20", bodySite=[{"coding": [{"code": "x"}]}])
+    names = ("prior_therapy__concurrent_rt", "prior_therapy__concurrent_platinum_chemo")
+    told = answered(day=EARLIER, **dict.fromkeys(names, True))
+    assert facts(dx(), unnamed, told).value("prior_therapy.concurrent_rt") is True
+    denied = answered(day=EARLIER, **dict.fromkeys(names, False))
+    assert cause(facts(dx(), unnamed, denied)["prior_therapy.concurrent_rt"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_a_form_of_the_day_before_completes_the_order():
+    """What the order itself leaves open is of the order's day, and is what the form was filled in for."""
+    before = "2026-11-19"
+    unread = {"dosageInstruction": [{"text": "as directed"}], "reasonCode": [{"text": "NSCLC, not first line"}]}
+    dosed = answered(day=before, dose__value=1500, dose__unit="mg", dose__interval_value=4, dose__interval_unit="wk")
+    (line,) = value(facts(dx(), dosed, **unread)["dose"])
+    assert (line.amount.mg, line.interval.days) == (1500, 28)
+    assert facts(dx(), answered(day=before, line_of_therapy="first"), **unread).value("line_of_therapy") == "first"
+    unusable = weight(70, unit="", day="2026-11-20")
+    assert value(facts(dx(), unusable, answered(day=before, weight_kg=72))["weight_kg"]).kg == 72
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "treated", "event"),
+    [
+        (PROGRESSED, False, COURSE, "2026-04-15"),
+        (PROGRESSED, True, COURSE, "2026-04-15"),
+        ("responding", True, RECEIVED, "2026-05-04"),
+        ("responding", False, RECEIVED, "2026-05-04"),
+    ],
+)
+def test_an_answer_from_before_the_treatment_says_nothing_of_the_time_after_it(name, told, treated, event):
+    said = {name.replace(".", "__"): told}
+    outdated = facts(dx(), *treated, answered(day="2026-03-10", **said), empty=("oncologyObservations",))[name]
+    assert cause(outdated) is Absence.NOT_RECORDED
+    assert f"({event}; the answer is of 2026-03-10)" in outdated.looked_for
+    assert f"told before {event}" in outdated.evidence[-1].shown
+    for day in (event, LATER, None):
+        assert stands(facts(dx(), *treated, answered(day=day, **said))[name]) is told
+    assert stands(facts(dx(), answered(day="2026-03-10", **said))[name]) is told
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "found"),
+    [
+        ("2026-11-05T09:00:00Z", "2026-11-05T09:00:01Z", "other"),
+        ("2026-11-05T23:00:00+09:00", "2026-11-05T10:30:00-05:00", "other"),
+        ("2026-11-05T09:00:00Z", "2026-11-05", Absence.CONFLICTING),
+        ("2026-11-05T09:00:00Z", "2026-11-05T15:00:00", Absence.CONFLICTING),
+        ("2026-11-05", "2026-11-05", Absence.CONFLICTING),
+        ("2026-11-05T09:00:00Z", "2026-11", Absence.CONFLICTING),
+        ("2026-11-05T23:00:00Z", "2026-11-06", "other"),
+        ("2026-11-05T23:00:00Z", "2026-11-06T01:00:00", "other"),
+        ("2026-06-05T09:00:00Z", "2026-10", "other"),
+        ("2025", "2026-10", "other"),
+        (None, "2025", "other"),
+        ("at noon", "2025", "other"),
+        (None, None, Absence.CONFLICTING),
+    ],
+)
+def test_the_newest_answer_is_the_one_that_is_certainly_later(one, other, found):
+    said = answered("q1", one, resectable=False), answered("q2", other, resectable=True)
+    for responses in (said, said[::-1]):
+        assert stands(facts(dx(), *responses)["resectable"]) is (True if found == "other" else found)
+    alike = answered("q1", one, resectable=True), said[1]
+    assert facts(dx(), *alike).value("resectable") is True
+
+
+def test_of_several_answers_those_that_are_certainly_older_are_not_heard():
+    of_the_day = answered("q1", "2026-11-05", resectable=True), answered("q2", "2026-11-05T09:00:00Z", resectable=True)
+    for oldest in ("2026-11-04", None):
+        told = (answered("q0", oldest, resectable=False), *of_the_day)
+        for responses in (told, told[::-1], (told[1], told[0], told[2])):
+            assert facts(dx(), *responses).value("resectable") is True
+    earlier = answered("q3", "2026-11-05T08:00:00Z", resectable=False)  # older than one, of the day of the other
+    for responses in ((*of_the_day, earlier), (of_the_day[0], earlier, of_the_day[1]), (earlier, *of_the_day)):
+        assert facts(dx(), *responses).value("resectable") is True
+    assert cause(facts(dx(), of_the_day[0], earlier)["resectable"]) is Absence.CONFLICTING
