@@ -2,7 +2,8 @@
 
 An item whose ``linkId`` is a fact's name answers it (contract, section 4). The newest answer per fact counts. A chart
 fact that contradicts it makes the fact conflicting, unless the answer is newer and the chart fact is itself text or
-inferred. What the chart leaves open it settles, unless the chart has cast doubt on it since. Parts of the dose (``dose.phase``) complete the order's own lines and never replace what the order says.
+inferred. What the chart leaves open it settles, unless the chart has cast doubt on it since. Parts of the dose
+(``dose.phase``) complete the order's own lines and never replace what the order says.
 """
 
 from __future__ import annotations
@@ -445,7 +446,7 @@ SOURCE = FactSource(
         "a fact's name. The newest answer counts; of two of one day only their times can tell. A chart fact that "
         "contradicts it makes the fact conflicting, unless the answer is newer and the chart fact is text or inferred. "
         "What the chart leaves open it settles, unless what is not understood there is newer. Two weights are compared "
-        "by their days."
+        "by their days. Time on therapy goes on from the day on which it was told."
     ),
     merge=merge,
 )

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 from cds_service.criteria.quantity import OLDEST, Between
 from cds_service.evidence import NOT_IN_RECORD, Absence, Facts, Known, Unknown
 from cds_service.facts.catalogue import FACTS
-from cds_service.facts.claims import Contested, conflicting
+from cds_service.facts.claims import Contested, conflicting, told_on
 from cds_service.facts.dose_change import dose_increase, dose_views
 from cds_service.facts.told import IN_CHART, is_answer, is_charted, stands_against, told_against, told_together
 from cds_service.terminology import is_oncology_specialty, is_open_specialty
 from cds_service.terminology.organs import is_nodal
-from cds_service.values import remembered
+from cds_service.values import remembered, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -236,6 +236,8 @@ def _time_on_therapy(known: Record) -> None:
     """Days and months since therapy began, from its first day or one from the other; and months without the holds."""
     day = known.get("order_date")
     on: date | None = day.value if isinstance(day, Known) else None
+    if on is not None:
+        _let_time_go_on(known, on)
     begun = _begun(known, on) if on is not None else None
     if on is None and isinstance(known.get("therapy_start"), Known):
         for name in _SINCE:
@@ -257,6 +259,25 @@ def _time_on_therapy(known: Record) -> None:
         known["months_less_holds"] = Known(less, (*months.evidence, *held.evidence))
     elif months is not None:
         known["months_less_holds"] = months
+
+
+def _let_time_go_on(known: Record, on: date) -> None:
+    """Time on therapy that was told before the day of the order: therapy began that long before it was told.
+
+    Months are told in whole ones, so only whole ones are added. Where the first day is known an answer is held
+    against that day instead; none at all says that therapy had not begun, not when it did.
+    """
+    if isinstance(known.get("therapy_start"), Known):
+        return
+    for name, since in _SINCE.items():
+        told = known.get(name, NOT_IN_RECORD)
+        if is_answer(told) and isinstance(told, Known) and told.value > 0:
+            then = told_on(told)
+            more = int(since(then, on)) if then is not None else 0
+            if more > 0:
+                ago = f", {more} {name.partition('_')[0]} before the order"
+                evidence = tuple(replace(item, shown=item.shown + ago) for item in told.evidence)
+                known[name] = Known(told.value + more, evidence)
 
 
 def _begun(known: Record, on: date) -> Known[date] | None:

@@ -362,8 +362,9 @@ def test_months_that_are_told_do_not_hide_the_days_of_the_doses(day, told, month
     said = () if told is None else (answered(day=day, months_on_therapy=told),)
     found = concluded("months_on_therapy", *DOSES, *said)
     assert (found if isinstance(found, Absence) else int(found)) == months
-    assert told is None or concluded("months_on_therapy", *said) == told, (
-        "where the chart has no doses the answer counts"
+    since = 6 if day == TOLD_BEFORE else 0
+    assert told is None or concluded("months_on_therapy", *said) == told + since, (
+        "where the chart has no doses the answer counts, from the day on which it was told"
     )
 
 
@@ -702,3 +703,36 @@ def test_of_several_answers_those_that_are_certainly_older_are_not_heard():
     for responses in ((*of_the_day, earlier), (of_the_day[0], earlier, of_the_day[1]), (earlier, *of_the_day)):
         assert facts(dx(), *responses).value("resectable") is True
     assert cause(facts(dx(), of_the_day[0], earlier)["resectable"]) is Absence.CONFLICTING
+
+
+# --- time on therapy goes on ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("day", "told", "months", "days"),
+    [
+        ("2026-03-20", {"months_on_therapy": 11}, 19, None),
+        ("2026-03-21", {"months_on_therapy": 11}, 18, None),
+        ("2026-11-19", {"months_on_therapy": 12}, 12, None),  # told in whole months: a day does not make it more
+        ("2026-11-20", {"months_on_therapy": 11}, 11, None),
+        ("2026-12-24", {"months_on_therapy": 11}, 11, None),
+        (None, {"months_on_therapy": 11}, 11, None),
+        ("2026-03-20", {"months_on_therapy": 0}, 0, 0),  # it had not begun
+        ("2026-11-19", {"days_on_therapy": 29}, 0, 30),
+        ("2026-03-20", {"days_on_therapy": 330}, 18, 575),
+        (None, {"days_on_therapy": 330}, 10, 330),
+    ],
+)
+def test_time_on_therapy_goes_on_from_the_day_on_which_it_was_told(day, told, months, days):
+    said = answered(day=day, **told)
+    assert int(concluded("months_on_therapy", said)) == months
+    if days is not None:
+        assert concluded("days_on_therapy", said) == days
+
+
+def test_what_was_told_of_the_time_on_therapy_is_shown_with_how_long_ago_it_was():
+    found = derive(facts(dx(), answered(day="2026-03-20", months_on_therapy=11)))
+    assert [item.shown for item in found["months_on_therapy"].evidence] == ["11, 8 months before the order"]
+    assert found.value("months_less_holds") == 19
+    held = derive(facts(dx(), answered(day="2026-03-20", months_on_therapy=11, months_held=2)))
+    assert held.value("months_less_holds") == 17
