@@ -24,6 +24,9 @@ from tests.response_checker import complaints
 Json = dict[str, Any]
 
 
+WORSENED = {"valueCodeableConcept": {"coding": [{"system": "http://snomed.info/sct", "code": "271299001"}]}}
+
+
 @pytest.fixture
 def posted(client: httpx.AsyncClient) -> Callable[..., Any]:
     """Post a body; the answer is 200 and passes every client's rules."""
@@ -200,6 +203,72 @@ async def test_passing_orders_are_shown_in_demo_mode_only(
     elsewhere = (await production.post(SIGN, json=body)).json()
     assert elsewhere["cards"] == []
     assert assessments(elsewhere)[0]["outcome"] == "meets"
+
+
+FIRST_REQUEST = {
+    "resectable": False,
+    "prior_therapy.concurrent_platinum_chemo": True,
+    "prior_therapy.concurrent_rt": True,
+    "prior_therapy.progressed": False,
+    "consult": True,
+}
+CONTINUED = {"previously_met_initial": True, "responding": True, "months_on_therapy": 5, "dose_increase": False}
+
+
+@pytest.mark.parametrize(
+    ("facts", "section", "asked"),
+    [(FIRST_REQUEST, "I.A", "prior_therapy.progressed"), (CONTINUED, "II.A", "responding")],
+)
+@pytest.mark.parametrize(
+    ("day", "status", "outcome"),
+    [
+        ("2026-06-01", None, "meets"),
+        ("2026-06-01", {"valueString": "Complete response"}, "meets"),
+        ("2026-06-01", WORSENED, "needs-documentation"),
+        ("2026-06-01", {"valueString": "Possible progression, new nodule"}, "needs-documentation"),
+        ("2026-10-20", WORSENED, "meets"),
+        ("2026-11-01", WORSENED, "meets"),
+    ],
+)
+async def test_a_newer_disease_status_keeps_an_older_answer_from_settling_the_course(
+    posted: Callable[..., Any],
+    facts: Json,
+    section: str,
+    asked: str,
+    day: str,
+    status: Json | None,
+    outcome: str,
+) -> None:
+    body = call(order(mg=700))
+    body["prefetch"]["medicationAdministrations"] = None
+    answers = [
+        {"linkId": name, "answer": [{("valueBoolean" if isinstance(value, bool) else "valueInteger"): value}]}
+        for name, value in facts.items()
+    ]
+    body["prefetch"]["questionnaireResponses"] = searchset(
+        {
+            "resourceType": "QuestionnaireResponse",
+            "id": "qr-1",
+            "status": "completed",
+            "subject": {"reference": "Patient/pt-1"},
+            "authored": day,
+            "item": answers,
+        }
+    )
+    if status is not None:
+        seen = {
+            "resourceType": "Observation",
+            "id": "ds-1",
+            "status": "final",
+            "subject": {"reference": "Patient/pt-1"},
+            "code": {"coding": [{"system": "http://loinc.org", "code": "97509-4"}]},
+            "effectiveDateTime": "2026-10-20",
+            **status,
+        }
+        body["prefetch"]["oncologyObservations"] = searchset(seen)
+    (found,) = assessments(await posted(body))
+    assert (found["section"], found["outcome"]) == (section, outcome)
+    assert found.get("missing", []) == ([] if outcome == "meets" else [asked])
 
 
 async def test_an_order_that_crashes_the_judging_is_a_warning_and_spares_the_others(
