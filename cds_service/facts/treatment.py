@@ -26,7 +26,7 @@ from cds_service.fhir.read import as_list, as_object, partial_date, reference_of
 from cds_service.fhir.resource import short_reference
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from cds_service.evidence import AnyFact
@@ -233,36 +233,64 @@ def _lines(reading: Reading, use: Use) -> tuple[DoseLine, ...]:
     )
 
 
+_NEVER_GIVEN = frozenset({"cancelled", "draft", "unknown"})
+"""Statuses of orders that show no dose, whatever was given otherwise."""
+_GONE_ON = frozenset({"", "active", "completed"})
+"""Statuses of orders that were not halted, perhaps before anything was given by them."""
+_BY_ORDER = ("request", "prescription", "authorizingPrescription")
+"""Where an administration or a dispense names its order, in R4, STU3 and DSTU2."""
+
+
 def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
     """The dose before this order: of the order it was given by, else as it was administered.
 
-    A completed order counts without administrations too; one that is only active or stopped does not.
+    A completed order counts without administrations too; one that is only active or stopped does not. None counts that
+    was written after the last dose, unless that dose names it.
     """
-    orders = [
-        use
-        for use in _orders_of_the_drug(reading)
-        if use.last is not None
-        and use.last <= reading.order_day
-        and not is_planned(use)
-        and whose(reading, use.resource.raw) is Whose.OURS
-    ]
+    orders = [use for use in _orders_of_the_drug(reading) if whose(reading, use.resource.raw) is Whose.OURS]
     if not orders and not received:
         return None
     replaced = _replaced(reading)
-    shown_by = [use for use in orders if received or use.status == "completed" or use.resource.reference in replaced]
-    if not received:
-        shown_by = [use for use in shown_by if use.status == "completed"]
+    last = max((use.last for use in received if use.last is not None), default=None)
+    named = _ordered_by(reading, [use for use in received if use.last == last]) if orders else frozenset()
+    by_request = [use for use in orders if id(use.resource.raw) in named]
+    shown_by = by_request or [
+        use for use in orders if _shows_the_dose(use, reading.order_day, last, given=bool(received))
+    ]
     rank = {id(use): (use.resource.reference in replaced, use.last or reading.on) for use in shown_by}
     shown_by.sort(key=lambda use: rank[id(use)], reverse=True)
     read = [(use, _lines(reading, use)) for use in shown_by]
     known = [(use, lines) for use, lines in read if all(line.amount is not None for line in lines)]
     if known:
         alike = [(use, lines) for use, lines in known if rank[id(use)] == rank[id(known[0][0])]]
+        newest = known[0][0]
+        if not by_request and newest.status not in _GONE_ON and newest.resource.reference not in replaced:
+            alike = known  # perhaps it was halted before any dose was given by it
         if len({tuple((line.amount, line.interval, line.once) for line in lines) for _, lines in alike}) > 1:
-            return conflicting((use.evidence for use, _ in alike), DOSES)  # of one day: none is the one before
+            seen = dict.fromkeys(use.evidence for use, _ in alike)
+            return conflicting(seen, DOSES)  # of one day, or halted: none is the one before
         return Known(known[0][1], (known[0][0].evidence,))
     # An order whose dose cannot be read still shows that there was one.
     return _as_administered(received) or (Known(read[0][1], (read[0][0].evidence,)) if read else None)
+
+
+def _ordered_by(reading: Reading, doses: Iterable[Use]) -> AbstractSet[int]:
+    """The orders that doses themselves name, as the ids of their resources."""
+    found: set[int] = set()
+    for use in doses:
+        raw = use.resource.raw
+        pointers = (pointer for name in _BY_ORDER if name in raw for pointer in as_list(raw[name]))
+        found.update(id(target.raw) for pointer in pointers if (target := reading.chart.resolve(pointer, within=raw)))
+    return found
+
+
+def _shows_the_dose(use: Use, day: date, last: date | None, *, given: bool) -> bool:
+    """Whether an order is perhaps the one that the last dose was given by: not one newer than that dose."""
+    if use.last is None or use.last > day or is_planned(use) or use.status in _NEVER_GIVEN:
+        return False
+    if use.status == "completed":
+        return True
+    return given and (last is None or use.last <= last)
 
 
 def _as_administered(received: Sequence[Use]) -> AnyFact | None:

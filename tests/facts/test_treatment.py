@@ -597,6 +597,59 @@ def test_the_order_it_replaces_is_not_another_one():
     assert value(found["previous_dose"])[0].interval.days == 28
 
 
+BEFORE = requested("Imfinzi", "before", "active", "2026-05-01", dosageInstruction=mg_every(1500, 4))
+
+
+def days_before(*resources, **more):
+    """How often the dose before was ordered or given, in days."""
+    (line,) = value(facts(dx(HCC), *resources, **more)["previous_dose"])
+    return line.interval.days
+
+
+@pytest.mark.parametrize(
+    ("status", "day"),
+    [
+        ("cancelled", "2026-10-30"),
+        ("draft", "2026-10-30"),
+        ("unknown", "2026-10-30"),
+        ("on-hold", "2026-11-10"),
+        ("stopped", "2026-11-10"),
+        ("active", "2026-11-10"),
+    ],
+)
+def test_an_order_by_which_nothing_was_given_is_not_the_dose_before(status, day):
+    never = requested("Imfinzi", "never", status, day, dosageInstruction=mg_every(1500, 2))
+    for charted in ((BEFORE, never), (never, BEFORE)):
+        assert days_before(*RECEIVED, *charted) == 28
+    assert days_before(*RECEIVED, never) == 182  # as administered
+
+
+@pytest.mark.parametrize("status", ["active", "completed"])
+def test_the_newest_order_before_the_last_dose_is_the_one_it_was_given_by(status):
+    newer = requested("Imfinzi", "newer", status, "2026-10-01", dosageInstruction=mg_every(1500, 2))
+    assert days_before(*RECEIVED, BEFORE, newer) == 14
+
+
+@pytest.mark.parametrize("status", ["stopped", "on-hold"])
+def test_a_halted_order_beside_another_one_leaves_the_dose_before_open(status):
+    halted = requested("Imfinzi", "halted", status, "2026-10-01", dosageInstruction=mg_every(1500, 2))
+    assert cause(facts(dx(HCC), *RECEIVED, BEFORE, halted)["previous_dose"]) is Absence.CONFLICTING
+    assert days_before(*RECEIVED, halted) == 14
+    assert days_before(*RECEIVED, BEFORE, {**halted, "dosageInstruction": mg_every(1500, 4)}) == 28
+    # unless it is the one that the order continues
+    assert days_before(*RECEIVED, BEFORE, halted, priorPrescription={"reference": "MedicationRequest/halted"}) == 14
+
+
+@pytest.mark.parametrize("name", ["request", "prescription"])
+def test_the_last_dose_names_the_order_it_was_given_by(name):
+    newer = requested("Imfinzi", "newer", "active", "2026-10-01", dosageInstruction=mg_every(1500, 2))
+    by = {name: {"reference": "MedicationRequest/before"}}
+    assert days_before(RECEIVED[0], {**RECEIVED[1], **by}, BEFORE, newer) == 28
+    assert days_before({**RECEIVED[0], **by}, RECEIVED[1], BEFORE, newer) == 14  # not those before it
+    elsewhere = {name: {"reference": "MedicationRequest/elsewhere"}}
+    assert days_before(RECEIVED[0], {**RECEIVED[1], **elsewhere}, BEFORE, newer) == 14
+
+
 def test_a_statement_that_it_is_taken():
     taken = {
         "resourceType": "MedicationStatement",
