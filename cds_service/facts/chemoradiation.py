@@ -32,7 +32,7 @@ from cds_service.terminology import organs
 from cds_service.terminology.doubt import doubt, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import Reading
@@ -125,18 +125,16 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
     found = []
     for resource, entry in coded(reading.chart, "Procedure", *_RADIOTHERAPY_CODES):
         raw = resource.raw
-        sites = _sites(reading.chart, raw)
-        elsewhere = bool(sites) and not any(_is_chest(site) for site in sites)
-        unnamed = elsewhere and not all(concept_text(site) for site in sites)  # a code nobody here knows
+        chest = _is_to_chest(_sites(reading.chart, raw))
         denied = _NOT_GIVEN.search(plain(concept_text(raw.get("code")))) is not None
         tumour = whose(reading, raw)
-        if was_not_done(raw) or denied or (elsewhere and not unnamed) or tumour is Whose.ANOTHER:
+        if was_not_done(raw) or denied or chest is False or tumour is Whose.ANOTHER:
             continue
         start, end = span_of(raw, "performed")
         if start is None and end is None:
             start, end = span_of(raw, "occurrence")  # R5
         item = evidence(resource, "code", shown(raw.get("code")), end or start)
-        settled = not unnamed and tumour is Whose.OURS
+        settled = chest is True and tumour is Whose.OURS
         if start is None or end is None or not settled or entry.value_set in _NO_COURSE_ALONE:
             undated.append(item)
         else:
@@ -159,7 +157,7 @@ def _named_courses(reading: Reading, undated: list[Evidence]) -> Iterator[_Cours
         if not _RADIOTHERAPY.search(words) or _NO_COURSE.search(words) or organs.ELSEWHERE_THAN_CHEST.search(words):
             continue
         sites = as_list(raw.get("bodySite"))
-        to_the_chest = all(map(_is_chest, sites)) if sites else bool(organs.CHEST.search(words))
+        to_the_chest = all(_is_chest(site) is True for site in sites) if sites else bool(organs.CHEST.search(words))
         if not to_the_chest or (tumour := whose(reading, raw)) is Whose.ANOTHER:
             continue
         item = evidence(resource, "code", shown(code), end)
@@ -171,7 +169,7 @@ def _named_courses(reading: Reading, undated: list[Evidence]) -> Iterator[_Cours
 
 def _sites(chart: Chart, raw: Json) -> list[object]:
     """Where a course went: its body sites, else mCODE's volumes, else what its name says of another place."""
-    if "bodySite" in raw and (sites := as_list(raw["bodySite"])):
+    if "bodySite" in raw and (sites := _places(as_list(raw["bodySite"]))):
         return sites
     volumes: list[object] = []
     for extension in extensions(raw, _VOLUME) if "extension" in raw else ():
@@ -185,17 +183,31 @@ def _sites(chart: Chart, raw: Json) -> list[object]:
             ]
             shown_as = text(pointer.get("display"))
             volumes += [place for place in places if place] or ([shown_as] if shown_as else [])
-    if volumes:
+    if volumes := _places(volumes):
         return volumes
     code = raw.get("code")
     named = " ".join([concept_text(code), *(coding.display for coding in codings(code))])
     return [named] if organs.ELSEWHERE_THAN_CHEST.search(named) else []
 
 
-def _is_chest(site: object) -> bool:
+def _places(named: Iterable[object]) -> list[object]:
+    """Those that say where: a volume that has only its name in the plan does not."""
+    return [site for site in named if not ((words := concept_text(site)) and organs.names_no_place(words))]
+
+
+def _is_to_chest(sites: Sequence[object]) -> bool | None:
+    """Whether a course went to the chest: to one of its places, or to none that it names; None if that is unclear."""
+    found = [_is_chest(site) for site in sites]
+    return True if True in found or not found else None if None in found else False
+
+
+def _is_chest(site: object) -> bool | None:
+    """Whether a place is in the chest by its code and its words; None where they disagree, or nobody here knows it."""
+    words = concept_text(site)
+    by_words = organs.is_chest(words) if words else None
     if any(entry.value_set == "body_site_lung" for entry in entries_of(codings(site))):
-        return True
-    return bool(organs.CHEST.search(concept_text(site)))
+        return None if words and organs.ELSEWHERE_THAN_CHEST.search(words) and by_words is not True else True
+    return by_words
 
 
 def _merged(courses: list[_Course]) -> list[_Course]:

@@ -27,10 +27,44 @@ ELSEWHERE_THAN_CHEST = re.compile(
     r"\b(?:brain|crani\w*|cerebr\w*|wbrt|skull|gamma ?knife|spin(?:e|al)|vertebra\w*|sacr\w+|lumbar|bones?|bony|"
     r"osseous|femur|femoral|humerus|hips?|pelvi\w+|prostat\w*|breasts?|rect(?:um|al)|anal|cervi(?:x|cal)|uter\w+|"
     r"head and neck|necks?|laryn\w+|pharyn\w+|\w+pharyn\w+|liver|hepat\w+|adrenal|kidneys?|renal|bladder|skin|"
-    r"abdom\w+|total body)\b",
+    r"abdom\w+|total body|o?esophag(?:us|eal)|ribs?|sternum|scapula|clavicle|chest wall)\b",
     re.IGNORECASE,
 )
-"""Where else radiotherapy goes, as the name of a course says it that gives no body site."""
+"""Where else radiotherapy goes, as a body site, a volume or the name of a course says it."""
+
+_OF_CHEST_AND_NO_LUNG = re.compile(
+    r"\bthoracic (?:spin(?:e|al)|vertebra\w*|o?esophag(?:us|eal))\b|"
+    r"\b(?:skin|bones?)(?: structures?)? of (?:the )?(?:\w+ )?(?:chest|thorax|thoracic \w+)\b",
+    re.IGNORECASE,
+)
+"""Parts of the chest where no lung is."""
+_BESIDE = re.compile(r"\band\b|[;+&/]")
+_OF_A_PLAN = frozenset(
+    {
+        *("ptv", "ctv", "gtv", "itv", "igtv", "volume", "target", "planning", "plan", "phase", "boost", "primary"),
+        *("tumor", "tumour", "dose", "cgy", "gy", "total"),
+    }
+)
+_LETTERS = re.compile(r"[^\W\d_]+")
+
+
+def names_no_place(words: str) -> bool:
+    """Whether words on a place are those of a plan alone: a volume by its name there ("PTV_6000")."""
+    return _OF_A_PLAN.issuperset(_LETTERS.findall(words.lower()))
+
+
+def is_chest(words: str) -> bool | None:
+    """Whether words on where radiotherapy goes name the chest, as the place of a lung tumour; None if that is unclear.
+
+    >>> is_chest("Mediastinum and brain"), is_chest("Thoracic spine"), is_chest("Left chest wall")
+    (True, False, None)
+    """
+    rest = _OF_CHEST_AND_NO_LUNG.sub(" ", words)
+    named = [part for part in _BESIDE.split(rest) if CHEST.search(part)]
+    if any(not ELSEWHERE_THAN_CHEST.search(part) for part in named):
+        return True
+    return None if named else False
+
 
 OTHER_ORGAN = (
     r"(?:breast|prostat\w*|colon|colonic|colorectal|rectum|rectal|sigmoid|c[ae]ecum|gastric|stomach|o?esophag\w*|"

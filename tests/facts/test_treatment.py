@@ -75,13 +75,14 @@ def test_radiotherapy_to_a_site_of_which_only_an_unknown_code_is_known_may_be_to
     assert chemoradiation(named, given) == (True, True, None)
 
 
-@pytest.mark.parametrize("code", ["385798007", "1255724003"])
-def test_care_and_plans_of_radiotherapy_are_shown_and_are_no_course(code):
-    given, unclear = administered("cisplatin", "2026-03-20", "a1"), {**COURSE, "code": concept(SNOMED, code)}
+@pytest.mark.parametrize(("system", "code"), [(SNOMED, "385798007"), (SNOMED, "1255724003"), (CPT, "77301")])
+def test_care_and_plans_of_radiotherapy_are_shown_and_are_no_course(system, code):
+    given, unclear = administered("cisplatin", "2026-03-20", "a1"), {**COURSE, "code": concept(system, code)}
     found = facts(dx(), unclear, given, empty=("procedures", "medicationAdministrations"))[RT]
     assert cause(found) is Absence.NOT_UNDERSTOOD
     assert "Procedure/rt-1" in {item.reference for item in found.evidence}
     assert chemoradiation({**unclear, "id": "plan"}, COURSE, given) == (True, True, None)
+    assert chemoradiation(unclear, administered("cisplatin", "2026-01-10", "a1")) == (None, None, None)
 
 
 @pytest.mark.parametrize("code", ["45653009", "41224006"])
@@ -283,6 +284,40 @@ def test_radiotherapy_to_several_places_counts_where_one_is_the_chest(sites, cou
     assert found == ((True, True, None) if counts else (None, None, None))
 
 
+TO_THE_CHEST = ("Lung", "Chest", "Mediastinum", "Right lung and mediastinum", "Lung; brain", "Lung and thoracic spine")
+ELSEWHERE = (
+    *("Thoracic spine structure", "Thoracic vertebral column", "Bone of thorax (T5-T7 metastasis)", "Skin of chest"),
+    *("Bone structure of thorax", "Thoracic esophagus", "Esophagus", "Left fifth rib", "Head and neck"),
+)
+UNCLEAR = ("Chest wall structure", "Breast and chest wall", "Spine, thoracic", "Lung, brain")
+
+
+@pytest.mark.parametrize(
+    ("site", "counts"),
+    [*((s, True) for s in TO_THE_CHEST), *((s, False) for s in ELSEWHERE), *((s, None) for s in UNCLEAR)],
+)
+def test_where_a_course_went_by_the_words_of_its_body_site_or_volume(site, counts):
+    given = administered("cisplatin", "2026-03-20", "a1")
+    displayed = {"coding": [{"system": SNOMED, "code": "122495006", "display": site}]}
+    volume = irradiated("Teleradiotherapy", {"reference": "#v"}, v={"text": site})
+    for course in ({**COURSE, "bodySite": [{"text": site}]}, {**COURSE, "bodySite": [displayed]}, volume):
+        found = facts(dx(), course, given, empty=("procedures", "medicationAdministrations"))[RT]
+        if counts:
+            assert value(found) is True
+        else:
+            assert cause(found) is (Absence.NOT_UNDERSTOOD if counts is None else Absence.NOT_RECORDED)
+
+
+def test_a_code_of_the_lung_beside_words_of_another_place_leaves_open_where_it_went():
+    given = administered("cisplatin", "2026-03-20", "a1")
+    for words in ("Thoracic spine", "Brain"):
+        course = {**COURSE, "bodySite": [concept(SNOMED, "39607008", text=words)]}
+        assert cause(facts(dx(), course, given)[RT]) is Absence.NOT_UNDERSTOOD
+    for words in ("RUL", "Lung"):
+        course = {**COURSE, "bodySite": [concept(SNOMED, "39607008", text=words)]}
+        assert chemoradiation(course, given) == (True, True, None)
+
+
 VOLUME = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-radiotherapy-dose-delivered-to-volume"
 
 
@@ -313,6 +348,10 @@ def irradiated(name, *volumes, **contained):
         ),
         (irradiated("Teleradiotherapy", {"reference": "BodyStructure/9", "display": "Left breast"}), False),
         (irradiated("Teleradiotherapy", {"reference": "BodyStructure/9"}), True),
+        # a volume by its name in the plan says nothing of the place
+        (irradiated("Teleradiotherapy", {"reference": "BodyStructure/9", "display": "PTV_6000"}), True),
+        (irradiated("Radiotherapy of the brain", {"reference": "BodyStructure/9", "display": "PTV 30 Gy"}), False),
+        (irradiated("Teleradiotherapy", {"reference": "#v"}, {"display": "PTV1"}, v={"text": "Brain"}), False),
     ],
 )
 def test_radiotherapy_of_another_place_is_none_of_the_chest(course, counts):
