@@ -1,8 +1,8 @@
 """Chemoradiation: platinum given within a dated course of radiotherapy to the chest, or before or after it.
 
-Concurrent chemoradiation needs dates. Where courses and platinum are dated and apart, they were sequential; anything
-undated settles nothing, nor does what names a tumour as its reason that did not come with the call. What names another
-one is left out.
+Concurrent chemoradiation needs dates. Where courses and platinum are dated from their first to their last day and
+apart, they were sequential; anything undated settles nothing, nor does what names a tumour as its reason that did not
+come with the call, or none and is perhaps of an earlier tumour or another one. What names another one is left out.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.claims import Claim, Inferred
 from cds_service.facts.disease_status import progression
-from cds_service.facts.medications import PLATINUM, Kind, Use, is_planned, uses
+from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Span, Use, days_of_use, is_planned, uses
 from cds_service.facts.records import coded, evidence, shown, span_of, status_of, uncoded, was_not_done
-from cds_service.facts.subject import Whose, whose
+from cds_service.facts.subject import Whose, has_another, is_of_earlier_tumour, names_no_tumour, whose
+from cds_service.fhir.prefetch import KeyState
 from cds_service.fhir.read import (
     as_list,
     as_object,
@@ -71,53 +72,110 @@ _NO_COURSE = doubt(
     r"cardiac|ct|pet|mri|scans?|imaging|films?|phototherapy|immunotherapy|nurs\w*|manag\w*|support\w*|care|counsel\w*)\b",
 )
 """Words that name radiotherapy and no course of it that was given to a tumour of the lung."""
+_HALTED = frozenset({"stopped", "aborted", "suspended", "on-hold"})
+"""Statuses of radiotherapy that was begun: perhaps a part of a course that went on later."""
 _SHORTEST_COURSE = timedelta(days=7)
 _VOLUME = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-radiotherapy-dose-delivered-to-volume"
 
 
 class _Course(NamedTuple):
-    """A course of radiotherapy, both days known."""
+    """A course of radiotherapy, both days known.
+
+    ``in_words`` says that only its name tells what it is, ``dated`` that its first and last day are recorded, and not
+    only days on which something was given.
+    """
 
     start: date
     end: date
     evidence: Evidence
     in_words: bool = False
-    """Only its name says what it is."""
+    dated: bool = True
+
+
+class _Given(NamedTuple):
+    """Platinum, with the days it was given on; None where there are none."""
+
+    use: Use
+    days: Span | None
 
 
 def read(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -> dict[str, AnyFact]:
     """Platinum and radiotherapy, whether they were given together, and what came of the disease since."""
     chart, before = reading.chart, begun or reading.order_day
-    undated: list[Evidence] = []  # and what is perhaps of another tumour
+    undated: list[Evidence] = []  # and what is perhaps of another tumour, or was not brought to its end
     courses = [course for course in _radiotherapy(reading, undated) if course.start <= before]
     platinum = _platinum(reading, before, undated)
-    absence = chart.absence("procedures", "medicationAdministrations")
     facts: dict[str, AnyFact] = {}
     both = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
-    together = [(c, use) for c in courses for use in platinum if _within(use, c)]
+    together = [(c, one) for c in courses for one in platinum if one.days is not None and _within(one.days, c)]
     if together:
-        weak = all(course.in_words or use.kind in {Kind.ORDERED, Kind.STATED} for course, use in together)
-        seen = tuple(dict.fromkeys(e for course, use in together[:3] for e in (course.evidence, use.evidence)))
+        weak = all(course.in_words or one.use.kind in {Kind.ORDERED, Kind.STATED} for course, one in together)
+        seen = tuple(dict.fromkeys(e for course, one in together[:3] for e in (course.evidence, one.use.evidence)))
         fact = (Inferred if weak else Known)(value=True, evidence=seen)
         facts |= dict.fromkeys(both, fact)
-        ended = [use.last for _, use in together if use.last] + [course.end for course, _ in together]
+        ended = [course.end for course, _ in together]
+        ended += [
+            one.days.latest_end for _, one in together if one.days and (one.use.last or one.days.latest_end < before)
+        ]
         return facts | progression(reading, statuses, max(ended), begun)
-    administered = [use for use in platinum if use.was_given]
-    seen = (*undated, *(course.evidence for course in courses), *(use.evidence for use in platinum))
-    certain = not undated and not any(course.in_words for course in courses)
-    if courses and administered and certain and all(use.first for use in administered):
+    administered = [one for one in platinum if one.use.was_given]
+    if courses:
+        undated += _unknown_within(chart, courses, before)
+    seen = (*undated, *(course.evidence for course in courses), *(one.use.evidence for one in platinum))
+    certain = not undated and _is_told_apart(courses, administered)
+    if courses and administered and certain and not _is_partial(chart):
         facts["prior_therapy.sequential_chemoradiation"] = Known(value=True, evidence=seen)
     else:
-        undatable = not certain or any(use.first is None for use in administered)
-        facts |= dict.fromkeys(both, Unknown(Absence.NOT_UNDERSTOOD if undatable else absence, LOOKED_FOR, seen))
+        absence = chart.absence("procedures", "medicationAdministrations")
+        facts |= dict.fromkeys(both, Unknown(absence if certain else Absence.NOT_UNDERSTOOD, LOOKED_FOR, seen))
     last = max((course.end for course in courses), default=None)
     facts |= progression(reading, statuses, last, begun)
     return facts
 
 
-def _within(use: Use, course: _Course) -> bool:
-    first, last = use.first, use.last or use.first
-    return first is not None and last is not None and first <= course.end and last >= course.start
+def _within(days: Span, course: _Course) -> bool:
+    """Whether a drug was given during a course, on whichever of the possible days."""
+    return days.latest_start <= course.end and days.earliest_end >= course.start
+
+
+def _is_apart(days: Span, courses: Iterable[_Course]) -> bool:
+    """Whether a drug was given during no course, on whichever of the possible days.
+
+    Around days of treatment alone there may be others that are not recorded.
+    """
+    return not any(
+        days.earliest_start <= course.end + beyond and days.latest_end >= course.start - beyond
+        for course in courses
+        for beyond in (timedelta(0) if course.dated else COURSE_GAP,)
+    )
+
+
+def _is_told_apart(courses: Sequence[_Course], administered: Sequence[_Given]) -> bool:
+    """Whether the days of both show that nothing of the one was given during the other."""
+    if any(course.in_words for course in courses):
+        return False  # words alone refute nothing
+    return all(
+        one.days is not None and _is_apart(one.days, courses) and all(map(_is_bounded, courses)) for one in administered
+    )
+
+
+def _is_bounded(course: _Course) -> bool:
+    """Whether the record shows from when to when a course went. A single day does not."""
+    return course.dated or course.end - course.start >= _SHORTEST_COURSE
+
+
+def _unknown_within(chart: Chart, courses: Sequence[_Course], before: date) -> list[Evidence]:
+    """Doses during a course of which nobody can say what they were."""
+    uses(chart)
+    doses: list[Use] = chart.memo.get(UNKNOWN_DOSES, [])
+    days = ((dose, days_of_use(dose, before)) for dose in doses)
+    return [dose.evidence for dose, given in days if given is None or not _is_apart(given, courses)]
+
+
+def _is_partial(chart: Chart) -> bool:
+    """Whether radiotherapy or doses came on one page of several: the others may show that both were given together."""
+    keys = ("procedures", "medicationAdministrations")
+    return any(chart.state(key) is KeyState.DATA and not chart.answered(key) for key in keys)
 
 
 def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
@@ -125,21 +183,37 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
     found = []
     for resource, entry in coded(reading.chart, "Procedure", *_RADIOTHERAPY_CODES):
         raw = resource.raw
-        chest = _is_to_chest(_sites(reading.chart, raw))
-        denied = _NOT_GIVEN.search(plain(concept_text(raw.get("code")))) is not None
+        sites = _sites(reading.chart, raw)
+        chest = _is_to_chest(sites)
+        name = concept_text(raw.get("code"))
+        denied = _NOT_GIVEN.search(plain(name)) is not None
         tumour = whose(reading, raw)
-        if was_not_done(raw) or denied or chest is False or tumour is Whose.ANOTHER:
+        halted = status_of(raw) in _HALTED
+        if (was_not_done(raw) and not halted) or denied or chest is False or tumour is Whose.ANOTHER:
             continue
         start, end = span_of(raw, "performed")
         if start is None and end is None:
             start, end = span_of(raw, "occurrence")  # R5
         item = evidence(resource, "code", shown(raw.get("code")), end or start)
-        settled = chest is True and tumour is Whose.OURS
-        if start is None or end is None or not settled or entry.value_set in _NO_COURSE_ALONE:
+        settled = chest is True and tumour is Whose.OURS and not halted and entry.value_set not in _NO_COURSE_ALONE
+        placed = bool(sites) or organs.is_chest(name) is True
+        if start is None or end is None or not settled or _is_doubtful(reading, raw, end, placed=placed):
             undated.append(item)
         else:
-            found.append(_Course(start, end, item))
+            found.append(_Course(start, end, item, dated="performedPeriod" in raw or "occurrencePeriod" in raw))
     return _merged([*found, *_named_courses(reading, undated)])
+
+
+def _is_doubtful(reading: Reading, raw: Json, end: date, *, placed: bool) -> bool:
+    """Whether a course was not over on the day of the order, or is perhaps of another tumour than the order's.
+
+    Of another one is perhaps what names no tumour, and is of an earlier time or of no place where there are several.
+    """
+    if end > reading.order_day:
+        return True
+    return names_no_tumour(reading, raw) and (
+        (not placed and has_another(reading)) or is_of_earlier_tumour(reading, end)
+    )
 
 
 def _named_courses(reading: Reading, undated: list[Evidence]) -> Iterator[_Course]:
@@ -161,7 +235,7 @@ def _named_courses(reading: Reading, undated: list[Evidence]) -> Iterator[_Cours
         if not to_the_chest or (tumour := whose(reading, raw)) is Whose.ANOTHER:
             continue
         item = evidence(resource, "code", shown(code), end)
-        if tumour is Whose.OURS:
+        if tumour is Whose.OURS and not _is_doubtful(reading, raw, end, placed=True):
             yield _Course(start, end, item, in_words=True)
         else:
             undated.append(item)
@@ -216,24 +290,27 @@ def _merged(courses: list[_Course]) -> list[_Course]:
         if merged and course.start - merged[-1].end <= COURSE_GAP:
             last = merged[-1]
             in_words = last.in_words and course.in_words
-            merged[-1] = _Course(last.start, max(last.end, course.end), last.evidence, in_words)
+            dated = last.dated or course.dated
+            merged[-1] = _Course(last.start, max(last.end, course.end), last.evidence, in_words, dated)
         else:
             merged.append(course)
     return merged
 
 
-def _platinum(reading: Reading, before: date, undated: list[Evidence]) -> list[Use]:
+def _platinum(reading: Reading, before: date, undated: list[Evidence]) -> list[_Given]:
     """Platinum given, or ordered and not merely drafted, up to the first dose of the drug."""
     found = []
     for use in uses(reading.chart):
         sure = use.name in PLATINUM
         if (not sure and PLATINUM.isdisjoint(use.may_be)) or not (use.was_given or _was_ordered(use)):
             continue
-        if use.first is not None and use.first > before:
+        raw, days = use.resource.raw, days_of_use(use, before)
+        if days is not None and days.earliest_start > before:
             continue
-        tumour = whose(reading, use.resource.raw)
-        if sure and tumour is Whose.OURS:
-            found.append(use)
+        tumour = whose(reading, raw)
+        earlier = days is not None and names_no_tumour(reading, raw) and is_of_earlier_tumour(reading, days.latest_end)
+        if sure and tumour is Whose.OURS and not earlier:
+            found.append(_Given(use, days))
         elif tumour is not Whose.ANOTHER:
             undated.append(use.evidence)
     return found

@@ -74,6 +74,11 @@ def days_of(raw: Json) -> list[date]:
     return _onset(raw) + _recorded(raw)
 
 
+def has_onset(raw: Json) -> bool:
+    """Whether a Condition says on which day the tumour began, and not only when that was recorded."""
+    return bool(_onset(raw))
+
+
 def _onset(raw: Json) -> list[date]:
     if "onsetDateTime" in raw:
         return _first_of(raw["onsetDateTime"])

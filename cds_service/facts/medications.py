@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.criteria.quantity import Amount
 from cds_service.facts.order import Medication, is_of, medication_of
 from cds_service.facts.records import entered_in_error, evidence, span_of, status_of
 from cds_service.fhir.quantities import dose_quantity
-from cds_service.fhir.read import as_object, clinical_date, decimal, reference_of, text
+from cds_service.fhir.read import as_object, clinical_date, decimal, partial_date, reference_of, text
 from cds_service.terminology import generic_name
 from cds_service.values import dataclass, direct, remembered_where
 
@@ -38,6 +38,8 @@ _TYPES = (
     "MedicationStatement",
 )
 _ORDERS = ("MedicationRequest", "MedicationOrder")
+_WHEN = ("effective", "occurence", "occurrence", "effectiveTime")
+"""Elements that say when a drug was given, in the versions of FHIR."""
 _GIVEN = frozenset({"", "completed", "in-progress"})
 _TAKEN = frozenset({"", "active", "completed", "stopped", "in-progress"})
 
@@ -91,6 +93,42 @@ class Use:
         return evidence(self.resource, "medication", said, self.last or self.first)
 
 
+class Span(NamedTuple):
+    """What is known of the days from a first to a last one: each of both lies between two days."""
+
+    earliest_start: date
+    latest_start: date
+    earliest_end: date
+    latest_end: date
+
+
+def days_of_use(use: Use, until: date) -> Span | None:
+    """The days a drug was given on, where months, years or an open end leave some of them possible.
+
+    What is open at its end may have gone on until a day. None where there is no day at all.
+    """
+    if use.first is not None and use.last is not None:
+        return Span(use.first, use.first, use.last, use.last)
+    raw = use.resource.raw
+    for element in _WHEN:
+        period = as_object(raw.get(f"{element}Period"))
+        if period:
+            return _of_period(period, until)
+        if day := partial_date(raw.get(f"{element}DateTime") or raw.get(element)):
+            return Span(day.earliest, day.latest, day.earliest, day.latest)
+    day = partial_date(raw.get("whenHandedOver") or raw.get("whenPrepared") or raw.get("authoredOn"))
+    return None if day is None else Span(day.earliest, day.latest, day.earliest, day.latest)
+
+
+def _of_period(period: Json, until: date) -> Span | None:
+    start, end = partial_date(period.get("start")), partial_date(period.get("end"))
+    if start is None:
+        return None
+    earliest = end.earliest if end is not None else start.earliest
+    latest = end.latest if end is not None else max(until, start.latest)
+    return Span(start.earliest, min(start.latest, latest), max(start.earliest, earliest), latest)
+
+
 def uses(chart: Chart) -> tuple[Use, ...]:
     """All records of drugs, draft orders first."""
     found: tuple[Use, ...] | None = chart.memo.get("uses")
@@ -140,12 +178,14 @@ def _uses(chart: Chart) -> Iterator[Use]:
         medication = medication_of(raw, chart)
         generic, may_be = medication.generic, _named_otherwise(medication)
         name = " or ".join(sorted(may_be)) or generic or medication.text.lower()
+        kind = Kind.DRAFTED if resource.position >= 0 else _KINDS[resource.type]
         if not name:
             if medication.unknown and resource.type not in _ORDERS:
-                chart.memo[UNKNOWN_DOSES] = True
+                first, last = _days(resource.type, raw)
+                unknown = Use(resource, medication, kind, medication.reference or "", False, status, first, last, True)
+                chart.memo.setdefault(UNKNOWN_DOSES, []).append(unknown)
             continue
         first, last = _days(resource.type, raw)
-        kind = Kind.DRAFTED if resource.position >= 0 else _KINDS[resource.type]
         was_given = resource.type not in _ORDERS
         known = generic is not None and not may_be
         yield Use(resource, medication, kind, name, known, status, first, last, was_given, may_be)
@@ -171,7 +211,7 @@ def _ingredient(drug: str) -> str:
 
 
 UNKNOWN_DOSES = "doses of an unknown drug"
-"""In a chart's memo once its uses are known: something was given, and what it refers to did not come."""
+"""In a chart's memo once its uses are known, where there are any: what such a dose refers to did not come."""
 
 
 def unresolved(chart: Chart) -> Iterator[Evidence]:
@@ -203,7 +243,7 @@ def _days(kind: str, raw: Json) -> tuple[date | None, date | None]:
     if kind == "MedicationDispense":
         day = clinical_date(raw.get("whenHandedOver") or raw.get("whenPrepared"))
         return day, day
-    for element in ("effective", "occurence", "occurrence", "effectiveTime"):
+    for element in _WHEN:
         first, last = span_of(raw, element)
         if first is not None or last is not None or as_object(raw.get(f"{element}Period")):
             return first, last

@@ -29,7 +29,7 @@ from cds_service.facts.cancer import (
     site_of,
 )
 from cds_service.facts.condition_status import PROVISIONAL
-from cds_service.facts.earlier import WORK_UP, begun_by, days_of, is_of_earlier, last_day
+from cds_service.facts.earlier import WORK_UP, begun_by, days_of, has_onset, is_of_earlier, last_day
 from cds_service.facts.merged import merged
 from cds_service.facts.reasons import reasons_of
 from cds_service.facts.records import references
@@ -200,8 +200,36 @@ def whose(reading: Reading, raw: Json) -> Whose:
 
     One that names no tumour as its reason is taken to be of the order's.
     """
+    return _of_reasons(reading, raw) or Whose.OURS
+
+
+def names_no_tumour(reading: Reading, raw: Json) -> bool:
+    """Whether a treatment names no tumour as its reason."""
+    return _of_reasons(reading, raw) is None
+
+
+def has_another(reading: Reading) -> bool:
+    """Whether the chart has a tumour beside the order's that is not over: a treatment without a reason may be of it."""
+    return not subject(reading).alone
+
+
+def is_of_earlier_tumour(reading: Reading, day: date) -> bool:
+    """Whether a treatment that ended on a day, and names no tumour, is perhaps of an earlier one than the order's.
+
+    Treatment is recorded on its day and its diagnosis often later. That it is long before the tumour says something
+    only where the record has an onset; that it is of the time of a tumour that is over does so always.
+    """
+    if not _is_of_earlier(reading, day):
+        return False
+    about = subject(reading)
+    dated = any(has_onset(cancer.resource.raw) for cancer in about.standing)
+    return dated or is_of_earlier(day, None, _days_of_others(reading, about))
+
+
+def _of_reasons(reading: Reading, raw: Json) -> Whose | None:
+    """Of which tumour a treatment is by the reasons it names; None where none of them is a tumour."""
     if "reasonReference" not in raw and "reasonCode" not in raw:
-        return Whose.OURS
+        return None
     about = subject(reading)
     sites = {site_of(diagnosis) for diagnosis in about.diagnoses}
     votes: set[Whose | None] = set()
@@ -215,7 +243,7 @@ def whose(reading: Reading, raw: Json) -> Whose:
             diagnosis, _ = read_concept(concept_of(concept))
             if diagnosis is not None:
                 votes.add(Whose.OURS if site_of(diagnosis) in sites else Whose.ANOTHER)
-    return next((vote for vote in _WEIGHT if vote in votes), Whose.OURS)
+    return next((vote for vote in _WEIGHT if vote in votes), None)
 
 
 def _told_by_words(sites: AbstractSet[str | None]) -> bool:

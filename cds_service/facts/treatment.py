@@ -366,9 +366,12 @@ SOURCE = FactSource(
         "an order shows a dose only when it is completed, a dispense when it is handed over. Chemoradiation is "
         "concurrent where platinum was given within a dated course of radiotherapy to the chest (or to no place that "
         "it names, by body site, mCODE volume or name; a completed course that only words name has to name the chest), "
-        "sequential where both are dated and apart; anything undated settles nothing, and what names another tumour as "
+        "sequential where both are dated from their first to their last day and apart, and the record is complete; "
+        "anything undated settles nothing, and what names another tumour as "
         "its reason is left out; one that did not come with the call is asked about, unless the reference's display "
-        "names the tumour or the order refers to it too. Progression is disease status (LOINC 97509-4) after the "
+        "names the tumour or the order refers to it too. What names none is asked about where it is over a year older "
+        "than the tumour's onset, of the time of a tumour that is over, or radiotherapy of no place beside another "
+        "tumour. Progression is disease status (LOINC 97509-4) after the "
         "radiotherapy, response the newest one after the first dose."
     ),
 )

@@ -384,6 +384,184 @@ def test_single_fractions_make_one_course():
     assert chemoradiation(*fractions, administered("cisplatin", "2026-03-08", "a1")) == (True, True, None)
 
 
+# --- what leaves open whether both were given together ---------------------------------------------------------------
+
+
+def stated(name, start=None, end=None, status="completed", identity="ms"):
+    """A statement that a drug was taken from a day to another."""
+    period = {key: day for key, day in (("start", start), ("end", end)) if day}
+    return {
+        "resourceType": "MedicationStatement",
+        "id": identity,
+        "status": status,
+        "subject": {"reference": "Patient/p1"},
+        "medicationCodeableConcept": {"text": name},
+        **({"effectivePeriod": period} if period else {}),
+    }
+
+
+TOGETHER, APART, OPEN = (True, True, None), (None, None, True), (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "told"),
+    [
+        ("2026-01-20", None, OPEN),
+        ("2026-03-20", None, TOGETHER),
+        ("2026-05-10", None, APART),
+        ("2026-01-20", "2026-03", OPEN),  # it may have ended the day before the course began
+        ("2026-01-20", "2026-04", TOGETHER),
+        ("2026-01-20", "2026-02", APART),
+        ("2026-01-20", "2026", OPEN),
+        ("2026-01", "2026-02", APART),
+        ("2026-04", "2026-06", OPEN),
+        ("2026", "2026-06", OPEN),
+        (None, "2026-03-20", OPEN),
+    ],
+)
+def test_platinum_whose_days_are_open_is_concurrent_or_sequential_where_every_possible_day_says_so(start, end, told):
+    assert chemoradiation(COURSE, stated("cisplatin", start, end)) == told
+    given = administered("cisplatin", None, "a1", effectivePeriod={"start": start, "end": end})
+    assert chemoradiation(COURSE, given) == told
+
+
+@pytest.mark.parametrize(
+    ("day", "told"), [("2026-03", TOGETHER), ("2026-04", OPEN), ("2026-01", APART), ("2026", OPEN), ("2025", APART)]
+)
+def test_a_dose_of_a_month_or_a_year_is_read_as_any_of_its_days(day, told):
+    course = radiotherapy("2026-02-27", "2026-04-15")
+    assert chemoradiation(course, administered("cisplatin", day, "a1")) == told
+
+
+def fraction(day, code="77412"):
+    return procedure(concept(CPT, code), day, identity=f"f{day}")
+
+
+@pytest.mark.parametrize(
+    ("course", "day", "told"),
+    [
+        ([fraction("2026-03-20")], "2026-02-02", OPEN),
+        ([fraction("2026-03-20")], "2026-03-20", TOGETHER),
+        ([fraction("2026-02-06", "77427"), fraction("2026-03-20", "77427")], "2026-02-23", OPEN),
+        ([fraction(f"2026-03-{day:02}") for day in range(2, 14)], "2026-02-25", OPEN),
+        ([fraction(f"2026-03-{day:02}") for day in range(2, 14)], "2026-01-10", APART),
+        ([procedure(concept(SNOMED, "1217123003"), "2026-04-15")], "2026-03-20", OPEN),
+    ],
+)
+def test_single_days_of_radiotherapy_bound_no_course(course, day, told):
+    assert chemoradiation(*course, administered("cisplatin", day, "a1")) == told
+
+
+@pytest.mark.parametrize("status", ["stopped", "on-hold"])
+def test_a_course_that_was_interrupted_is_shown_and_makes_nothing_sequential(status):
+    first = radiotherapy("2026-02-01", "2026-02-25", id="first", status=status)
+    rest = radiotherapy("2026-03-15", "2026-04-10")
+    within_the_first, within_the_rest = (administered("cisplatin", day, "a1") for day in ("2026-02-02", "2026-03-20"))
+    found = facts(dx(), first, rest, within_the_first)[RT]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert {item.reference for item in found.evidence} >= {"Procedure/first", "Procedure/rt-1"}
+    assert chemoradiation(first, rest, within_the_first) == OPEN
+    assert chemoradiation(first, rest, within_the_rest) == TOGETHER
+    assert chemoradiation({**first, "status": "not-done"}, rest, within_the_first) == APART
+
+
+def test_radiotherapy_that_is_not_over_on_the_day_of_the_order_was_not_completed():
+    given = administered("cisplatin", "2026-10-20", "a1")
+    for status in ("in-progress", "completed"):
+        planned = radiotherapy("2026-10-15", "2026-11-30", status=status)
+        assert cause(facts(dx(), planned, given)[RT]) is Absence.NOT_UNDERSTOOD
+        assert chemoradiation(radiotherapy("2026-10-15", "2026-11-20", status=status), given) == TOGETHER
+
+
+def test_a_dose_of_an_unknown_drug_within_the_course_makes_nothing_sequential():
+    before = administered("cisplatin", "2026-01-10", "a1")
+    unknown = administered("x", "2026-03-20", "unknown")
+    del unknown["medicationCodeableConcept"]
+    unknown["medicationReference"] = {"reference": "Medication/far"}
+    found = facts(dx(), COURSE, before, unknown)[RT]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert "MedicationAdministration/unknown" in {item.reference for item in found.evidence}
+    for day, told in (("2026-05-10", APART), ("2026", OPEN)):
+        assert chemoradiation(COURSE, before, {**unknown, "effectiveDateTime": day}) == told
+
+
+@pytest.mark.parametrize("key", ["procedures", "medicationAdministrations"])
+def test_one_page_of_several_makes_nothing_sequential(key):
+    sent = {
+        "procedures": searchset(COURSE),
+        "medicationAdministrations": searchset(administered("cisplatin", "2026-01-10", "a1")),
+    }
+    for page, told in ((False, True), (True, None)):
+        if page:
+            sent[key]["link"] = [{"relation": "next", "url": "https://ehr.example/next"}]
+        found = read_facts(reading(prefetch={"conditions": searchset(dx()), **sent}), SOURCES).facts
+        assert found.value(SEQUENTIAL) is told
+        assert cause(found[RT]) is Absence.NOT_SENT if page else RT not in found
+
+
+# --- of which tumour a treatment without a reason is -----------------------------------------------------------------
+
+GIVEN = administered("cisplatin", "2026-03-20", "a1")
+UNPLACED = procedure(concept(SNOMED, "108290001"), "2026-03-02", "2026-04-15", "rt-1")
+OF_2014 = (radiotherapy("2014-03-02", "2014-04-15"), administered("cisplatin", "2014-03-20", "a1"))
+
+
+def test_treatment_long_before_the_onset_of_the_tumour_is_perhaps_of_another():
+    begun = dx(onsetDateTime="2026-01-05")
+    found = facts(begun, *OF_2014)
+    assert cause(found[RT]) is Absence.NOT_UNDERSTOOD
+    assert {item.reference for item in found[RT].evidence} == {"Procedure/rt-1", "MedicationAdministration/a1"}
+    named = named_for_it(*OF_2014)
+    assert value(facts(begun, *named)[RT]) is True
+    # old platinum is none that was given apart from the radiotherapy of this tumour
+    assert facts(begun, COURSE, OF_2014[1]).value(SEQUENTIAL) is None
+    assert facts(begun, COURSE, *named_for_it(OF_2014[1])).value(SEQUENTIAL) is True
+
+
+def named_for_it(*treatments):
+    return tuple({**treatment, "reasonReference": [{"reference": "Condition/dx-1"}]} for treatment in treatments)
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        {"onsetDateTime": "2026-04-30"},  # put on the problem list after the treatment
+        {"onsetDateTime": "2027"},
+        {"onsetDateTime": "2025-06-01"},
+        {"onsetDateTime": "2026-11-01", "recordedDate": "2026-02-01"},
+        {"recordedDate": "2030-01-01"},  # the day of recording alone says nothing
+    ],
+)
+def test_treatment_near_the_onset_or_of_a_tumour_without_one_is_of_it(recorded):
+    assert value(facts(dx(**recorded), COURSE, GIVEN)[RT]) is True
+
+
+def test_treatment_of_the_time_of_a_tumour_that_is_over_is_perhaps_of_that():
+    over = {"coding": [{"code": "resolved"}]}
+    breast = icd("C50.911", "breast", day="2025-02-01", clinicalStatus=over)
+    then = (radiotherapy("2025-06-02", "2025-07-15"), administered("cisplatin", "2025-06-20", "a1"))
+    assert cause(facts(dx(), breast, *then)[RT]) is Absence.NOT_UNDERSTOOD
+    assert value(facts(dx(), breast, COURSE, GIVEN)[RT]) is True
+    assert value(facts(dx(), *then)[RT]) is True
+
+
+def test_radiotherapy_that_says_neither_where_nor_why_may_be_of_another_tumour_of_the_chart():
+    assert chemoradiation(UNPLACED, GIVEN) == TOGETHER
+    larynx = icd("C32.9", "larynx")
+    assert chemoradiation(larynx, UNPLACED, GIVEN) == OPEN
+    assert cause(facts(dx(), larynx, UNPLACED, GIVEN)[RT]) is Absence.NOT_UNDERSTOOD
+    for told in (
+        named_for_it(UNPLACED)[0],
+        COURSE,
+        {**UNPLACED, "code": concept(SNOMED, "108290001", text="Radiotherapy of the lung")},
+    ):
+        assert chemoradiation(larynx, told, GIVEN) == TOGETHER
+    over = icd("C32.9", "larynx", day="2020-01-01", clinicalStatus={"coding": [{"code": "resolved"}]})
+    spread, history = icd("C79.31", "brain"), icd("Z85.21", "history")
+    for beside in (over, spread, history, icd("C34.11", "again"), icd("I10", "pressure")):
+        assert chemoradiation(beside, UNPLACED, GIVEN) == TOGETHER
+
+
 # --- progression ---------------------------------------------------------------------------------------------------
 
 
