@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.claims import Claim, Inferred
 from cds_service.facts.disease_status import progression
-from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Span, Use, days_of_use, is_planned, uses
+from cds_service.facts.medications import (
+    PLATINUM,
+    UNKNOWN_DOSES,
+    Kind,
+    Span,
+    Use,
+    days_of_use,
+    is_planned,
+    perhaps_given,
+    uses,
+)
 from cds_service.facts.records import coded, evidence, shown, span_of, status_of, uncoded, was_not_done
 from cds_service.facts.subject import Whose, has_another, is_of_earlier_tumour, names_no_tumour, whose
 from cds_service.fhir.prefetch import KeyState
@@ -313,6 +323,13 @@ def _platinum(reading: Reading, before: date, undated: list[Evidence]) -> list[_
             found.append(_Given(use, days))
         elif tumour is not Whose.ANOTHER:
             undated.append(use.evidence)
+    undated += [
+        use.evidence
+        for use in perhaps_given(reading.chart)
+        if (use.name in PLATINUM or not PLATINUM.isdisjoint(use.may_be))
+        and whose(reading, use.resource.raw) is not Whose.ANOTHER
+        and (use.first is None or use.first <= before)
+    ]
     return found
 
 

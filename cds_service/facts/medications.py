@@ -15,7 +15,7 @@ from cds_service.terminology import generic_name
 from cds_service.values import dataclass, direct, remembered_where
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import date
 
     from cds_service.evidence import Evidence
@@ -42,6 +42,12 @@ _WHEN = ("effective", "occurence", "occurrence", "effectiveTime")
 """Elements that say when a drug was given, in the versions of FHIR."""
 _GIVEN = frozenset({"", "completed", "in-progress"})
 _TAKEN = frozenset({"", "active", "completed", "stopped", "in-progress"})
+_PERHAPS = {
+    "MedicationAdministration": frozenset({"stopped", "unknown"}),
+    "MedicationDispense": frozenset({"stopped", "unknown"}),
+    "MedicationStatement": frozenset({"on-hold", "unknown"}),
+}
+"""Statuses of what was begun, or of which nobody knows whether it took place: no dose that counts, and not none."""
 
 
 @direct
@@ -142,14 +148,22 @@ def of_drug(chart: Chart, drug: Drug) -> tuple[Use, ...]:
     key = f"uses of {drug.name}"
     found: tuple[Use, ...] | None = chart.memo.get(key)
     if found is None:
-        found = chart.memo[key] = tuple(use for use in uses(chart) if _is(use, drug))
+        found = chart.memo[key] = tuple(use for use in uses(chart) if is_use_of(use, drug))
     return found
 
 
-def _is(use: Use, drug: Drug) -> bool:
+def is_use_of(use: Use, drug: Drug) -> bool:
+    """Whether a record is of a drug."""
     if use.known:
         return use.name == drug.name
     return is_of(drug, use.medication)
+
+
+def perhaps_given(chart: Chart) -> Sequence[Use]:
+    """Records that drugs were perhaps given: begun and stopped, halted for the time being, or of unknown status."""
+    uses(chart)
+    found: list[Use] = chart.memo.get(_PERHAPS_GIVEN, _NONE)
+    return found
 
 
 def is_planned(use: Use) -> bool:
@@ -173,22 +187,29 @@ def _uses(chart: Chart) -> Iterator[Use]:
     for resource in chart.of(*_TYPES):
         raw = resource.raw
         status = status_of(raw)
-        if entered_in_error(resource) or raw.get("doNotPerform") is True or _not_given(resource.type, status, raw):
+        if entered_in_error(resource) or raw.get("doNotPerform") is True:
+            continue
+        ordered = resource.type in _ORDERS
+        given = False if ordered else _was_given(resource.type, status, raw)
+        if given is False and not ordered:
             continue
         medication = medication_of(raw, chart)
         generic, may_be = medication.generic, _named_otherwise(medication)
         name = " or ".join(sorted(may_be)) or generic or medication.text.lower()
         kind = Kind.DRAFTED if resource.position >= 0 else _KINDS[resource.type]
         if not name:
-            if medication.unknown and resource.type not in _ORDERS:
+            if medication.unknown and given:
                 first, last = _days(resource.type, raw)
                 unknown = Use(resource, medication, kind, medication.reference or "", False, status, first, last, True)
                 chart.memo.setdefault(UNKNOWN_DOSES, []).append(unknown)
             continue
         first, last = _days(resource.type, raw)
-        was_given = resource.type not in _ORDERS
         known = generic is not None and not may_be
-        yield Use(resource, medication, kind, name, known, status, first, last, was_given, may_be)
+        use = Use(resource, medication, kind, name, known, status, first, last, given is True, may_be)
+        if given is None:
+            chart.memo.setdefault(_PERHAPS_GIVEN, []).append(use)
+        else:
+            yield use
 
 
 _WORD = re.compile(r"[a-z]+")
@@ -210,6 +231,8 @@ def _ingredient(drug: str) -> str:
     return drug.removeprefix("nab-").removesuffix(" implant")
 
 
+_PERHAPS_GIVEN = "doses perhaps given"
+_NONE: list[Use] = []
 UNKNOWN_DOSES = "doses of an unknown drug"
 """In a chart's memo once its uses are known, where there are any: what such a dose refers to did not come."""
 
@@ -222,18 +245,23 @@ def unresolved(chart: Chart) -> Iterator[Evidence]:
             yield evidence(resource, "medicationReference", reference, clinical_date(resource.raw.get("authoredOn")))
 
 
-def _not_given(kind: str, status: str, raw: Json) -> bool:
-    """Whether a record says itself that nothing was given. Old versions say so in elements of their own."""
-    if kind in _ORDERS:
-        return False
+def _was_given(kind: str, status: str, raw: Json) -> bool | None:
+    """Whether a record says that something was given; None if perhaps.
+
+    Old versions deny it in elements of their own.
+    """
     if kind == "MedicationStatement":
-        return status not in _TAKEN or raw.get("wasNotTaken") is True or text(raw.get("taken")) in {"n", "na"}
-    if kind == "MedicationDispense" and status == "in-progress" and "whenHandedOver" not in raw:
-        return True  # ready to be fetched, for the very order perhaps
-    if status not in _GIVEN or raw.get("wasNotGiven") in (True, "true") or raw.get("notGiven") in (True, "true"):
-        return True
-    given = as_object(as_object(raw["dosage"]).get("dose")) if "dosage" in raw else {}
-    return "value" in given and decimal(given["value"]) == 0
+        if raw.get("wasNotTaken") is True or text(raw.get("taken")) in {"n", "na"}:
+            return False
+        return True if status in _TAKEN else None if status in _PERHAPS[kind] else False
+    if kind == "MedicationDispense" and status in {"in-progress", "unknown"} and "whenHandedOver" not in raw:
+        return False  # ready to be fetched, for the very order perhaps
+    if raw.get("wasNotGiven") in (True, "true") or raw.get("notGiven") in (True, "true"):
+        return False
+    dose = as_object(as_object(raw["dosage"]).get("dose")) if "dosage" in raw else {}
+    if "value" in dose and decimal(dose["value"]) == 0:
+        return False
+    return True if status in _GIVEN else None if status in _PERHAPS[kind] else False
 
 
 def _days(kind: str, raw: Json) -> tuple[date | None, date | None]:

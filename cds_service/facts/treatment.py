@@ -9,14 +9,27 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
+from math import ceil
 from typing import TYPE_CHECKING
 
 from cds_service.criteria.quantity import DoseLine, Interval
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts import chemoradiation, disease_status, line_of_therapy
 from cds_service.facts.claims import Inferred, conflicting
+from cds_service.facts.derive import months_between
 from cds_service.facts.dose import dose_lines
-from cds_service.facts.medications import PLATINUM, UNKNOWN_DOSES, Kind, Use, amount_given, is_planned, of_drug, uses
+from cds_service.facts.medications import (
+    PLATINUM,
+    UNKNOWN_DOSES,
+    Kind,
+    Use,
+    amount_given,
+    is_planned,
+    is_use_of,
+    of_drug,
+    perhaps_given,
+    uses,
+)
 from cds_service.facts.order import product_label
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import evidence, names_none_of, observations
@@ -24,6 +37,7 @@ from cds_service.facts.subject import Whose, subject, whose
 from cds_service.fhir.prefetch import KeyState
 from cds_service.fhir.read import as_list, as_object, partial_date, reference_of
 from cds_service.fhir.resource import short_reference
+from cds_service.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -73,7 +87,8 @@ def _says_nothing(reading: Reading) -> bool:
     return (
         (not mine or (len(mine) == 1 and mine[0].kind is Kind.DRAFTED))
         and names_none_of(reading.chart, _CODES)
-        and not any(use.name in PLATINUM or use.may_be for use in uses(reading.chart))
+        and not any(use.name in PLATINUM or use.may_be for use in (*uses(reading.chart), *perhaps_given(reading.chart)))
+        and not _perhaps_received(reading)
         and not subject(reading).reasons
         and "note" not in reading.order.raw
         and "reasonCode" not in reading.order.raw
@@ -112,14 +127,20 @@ def _not_come(doses: Absence, before: Absence) -> dict[str, AnyFact]:
 
 
 def _received(reading: Reading) -> tuple[list[Use], list[Use]]:
-    """Records that the drug was given, up to the day of the order: for its tumour, or for another, for all we know."""
+    """Records that the drug was given up to the day of the order, and that it perhaps was, or for another tumour."""
     day = reading.order_day
     ours: list[Use] = []
     unsure: list[Use] = []
     for use in of_drug(reading.chart, reading.drug):
         if use.was_given and (use.first is None or use.first <= day):
             (ours if whose(reading, use.resource.raw) is Whose.OURS else unsure).append(use)
+    unsure += [use for use in _perhaps_received(reading) if use.first is None or use.first <= day]
     return ours, unsure
+
+
+def _perhaps_received(reading: Reading) -> list[Use]:
+    """Records that the drug was perhaps given."""
+    return [use for use in perhaps_given(reading.chart) if is_use_of(use, reading.drug)]
 
 
 def _of_the_drug(reading: Reading, received: Sequence[Use], unsure: Sequence[Use]) -> dict[str, AnyFact]:
@@ -144,10 +165,11 @@ def _of_the_drug(reading: Reading, received: Sequence[Use], unsure: Sequence[Use
             # Page one of several: the first dose may be on a page that did not come.
             facts["therapy_start"] = Unknown(nothing.absence, DOSES, (first.evidence,))
         elif before := [
-            *(use for use in received if use.first is None and _began_before(use, first.first)),
-            *(use for use in unsure if use.first is None or use.first < (first.first or day)),
+            *(use.evidence for use in received if use.first is None and _began_before(use, first.first, day)),
+            *(use.evidence for use in unsure if use.first is None or use.first < (first.first or day)),
+            *_orders_long_before(reading, first.first),
         ]:
-            facts["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, DOSES, tuple(use.evidence for use in before))
+            facts["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, DOSES, tuple(before))
         else:
             facts["therapy_start"] = Known(first.first, (_on(first, first.first),))
         if documented := [use for use in dated if use.kind is not Kind.STATED]:
@@ -168,12 +190,38 @@ def _of_the_drug(reading: Reading, received: Sequence[Use], unsure: Sequence[Use
     return facts
 
 
-def _began_before(use: Use, day: date | None) -> bool:
-    """Whether a record dated by its month or year alone is of a time before a day: what began then began earlier."""
+def _began_before(use: Use, first: date | None, day: date) -> bool:
+    """Whether a record dated by its month or year alone is of a time before a day: what began then began earlier.
+
+    Of a statement any of its days may be the first one; where other months up to the day of the order would follow from
+    some of them, it leaves that open.
+    """
     raw = use.resource.raw
     written = as_object(raw.get("effectivePeriod")).get("start") or raw.get("effectiveDateTime")
     partial = partial_date(written or raw.get("whenHandedOver"))
-    return partial is not None and day is not None and partial.latest < day
+    if partial is None or first is None:
+        return False
+    if use.kind is Kind.STATED and partial.earliest < first:
+        longest, shortest = months_between(partial.earliest, day), months_between(first, day)
+        return int(longest) != int(shortest) or ceil(longest) != ceil(shortest)
+    return partial.latest < first
+
+
+def _orders_long_before(reading: Reading, first: date | None) -> list[Evidence]:
+    """Completed orders so long before the first dose on record that there was perhaps an earlier one.
+
+    They are shown without a day: theirs is no day of a dose.
+    """
+    return [
+        replace(use.evidence, shown=f"{use.evidence.shown} (completed order of {use.last})", recorded=None)
+        for use in _orders_of_the_drug(reading)
+        if use.status == "completed"
+        and use.last is not None
+        and first is not None
+        and first - use.last > STILL_RECEIVING
+        and not is_planned(use)
+        and whose(reading, use.resource.raw) is Whose.OURS
+    ]
 
 
 def _on(use: Use, day: date | None) -> Evidence:
@@ -363,7 +411,10 @@ SOURCE = FactSource(
     value_sets=_VALUE_SETS,
     reads=(
         "The drug's administrations, dispenses and statements give the first dose, the last one and the time between; "
-        "an order shows a dose only when it is completed, a dispense when it is handed over. Chemoradiation is "
+        "an order shows a dose only when it is completed, a dispense when it is handed over. What was stopped, halted "
+        "or is of unknown status was perhaps given, and leaves open what follows from it, as does a completed order "
+        "long before the first dose. The dose before is that of the order the last one names, else of the newest one "
+        "not written after it. Chemoradiation is "
         "concurrent where platinum was given within a dated course of radiotherapy to the chest (or to no place that "
         "it names, by body site, mCODE volume or name; a completed course that only words name has to name the chest), "
         "sequential where both are dated from their first to their last day and apart, and the record is complete; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from datetime import date
 from decimal import Decimal
 
@@ -1011,6 +1012,95 @@ def test_a_dose_of_an_earlier_month_or_year_leaves_the_start_open(first, known):
         assert value(found) == date(2026, 5, 20)
     else:
         assert cause(found) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(
+    ("start", "first", "known"),
+    [
+        ("2025", "2025-11-30", False),
+        ("2026-05", "2026-05-19", True),  # more than six months, and not seven, whichever day it was
+        ("2026-05", "2026-05-20", False),
+        ("2026-05", "2026-05-21", False),
+        ("2026-06", "2026-05-20", True),
+        ("2026-04", "2026-05-20", False),
+    ],
+)
+def test_a_statement_since_a_month_or_a_year_leaves_the_start_open_unless_all_its_days_agree(start, first, known):
+    dose = administered("Imfinzi", first, "d1", 1500)
+    found = facts(dx(ADENO), dose, stated("durvalumab", start, status="active"))["therapy_start"]
+    assert (value(found) == date.fromisoformat(first)) if known else cause(found) is Absence.NOT_UNDERSTOOD
+
+
+@pytest.mark.parametrize(("day", "known"), [("2025-01-05", False), ("2026-03-08", False), ("2026-03-09", True)])
+def test_a_completed_order_long_before_the_first_dose_leaves_the_start_open(day, known):
+    ordered = requested("Imfinzi", "old", "completed", day)
+    found = facts(dx(HCC), *RECEIVED, ordered)
+    if known:
+        assert value(found["therapy_start"]) == date(2026, 5, 4)
+    else:
+        assert cause(found["therapy_start"]) is Absence.NOT_UNDERSTOOD
+        (item,) = found["therapy_start"].evidence
+        assert (item.reference, item.recorded) == ("MedicationRequest/old", None)
+    for other in ({"status": "stopped"}, {"status": "cancelled"}, {"intent": "plan"}, {"status": "active"}):
+        assert value(facts(dx(HCC), *RECEIVED, {**ordered, **other})["therapy_start"]) == date(2026, 5, 4)
+
+
+PERHAPS = [
+    administered("Imfinzi", "2026-03-04", "d0", 1500, status="stopped"),
+    administered("Imfinzi", "2026-03-04", "d0", 1500, status="unknown"),
+    dispensed("Imfinzi", "unknown", whenHandedOver="2026-03-04"),
+    stated("Imfinzi", "2026-03-04", status="on-hold"),
+    stated("Imfinzi", "2026-03-04", status="unknown"),
+]
+
+
+@pytest.mark.parametrize("record", PERHAPS)
+def test_what_was_perhaps_given_leaves_open_whether_the_request_is_the_first(record):
+    found = facts(dx(HCC), record, empty=ALL_DOSES)
+    assert not found.knows("treatment_history")
+    for name in ("therapy_start", "currently_receiving", "previous_dose", "continuity_documented"):
+        assert cause(found[name]) is Absence.NOT_UNDERSTOOD
+        assert [item.reference for item in found[name].evidence] == [f"{record['resourceType']}/{record['id']}"]
+    # beside doses it leaves open when they began, and nothing else
+    beside = facts(dx(HCC), *RECEIVED, record)
+    assert cause(beside["therapy_start"]) is Absence.NOT_UNDERSTOOD
+    assert value(beside["currently_receiving"]) is True
+    later = copy.deepcopy(record)
+    for name in ("effectiveDateTime", "whenHandedOver"):
+        if name in later:
+            later[name] = "2026-08-04"
+    if "effectivePeriod" in later:
+        later["effectivePeriod"]["start"] = "2026-08-04"
+    assert value(facts(dx(HCC), *RECEIVED, later)["therapy_start"]) == date(2026, 5, 4)
+
+
+ALL_DOSES = ("medicationAdministrations", "medicationRequests")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        administered("Imfinzi", "2026-03-04", "d0", status="not-done"),
+        administered("Imfinzi", "2026-12-04", "d0", status="stopped"),  # after the order
+        administered("Imfinzi", "2026-03-04", "d0", status="stopped", dosage={"dose": {"value": 0, "unit": "mg"}}),
+        dispensed("Imfinzi", "unknown", whenPrepared="2026-03-04"),
+        dispensed("Imfinzi", "declined", whenHandedOver="2026-03-04"),
+        stated("Imfinzi", "2026-03-04", status="intended"),
+        stated("metformin", "2026-03-04", status="on-hold"),
+    ],
+)
+def test_what_was_not_given_leaves_nothing_open(record):
+    found = facts(dx(HCC), record, empty=ALL_DOSES)
+    assert found.knows("treatment_history")
+    assert cause(found["therapy_start"]) is Absence.NOT_RECORDED
+
+
+def test_platinum_that_was_perhaps_given_makes_nothing_concurrent_or_sequential():
+    begun = administered("cisplatin", "2026-03-20", "begun", status="stopped")
+    before = administered("cisplatin", "2026-01-10", "a1")
+    assert cause(facts(dx(), COURSE, begun)[RT]) is Absence.NOT_UNDERSTOOD
+    assert chemoradiation(COURSE, begun, before) == OPEN
+    assert chemoradiation(COURSE, begun, GIVEN) == TOGETHER
 
 
 @pytest.mark.parametrize("change", [{"dosage": {"dose": {"value": 0, "unit": "mg"}}}, {"notGiven": "true"}])
