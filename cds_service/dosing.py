@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cds_service.criteria.dose_steps import Step
     from cds_service.criteria.dose_worlds import World
     from cds_service.criteria.quantity import Weight
-    from cds_service.evidence import Evidence, Facts
+    from cds_service.evidence import AnyFact, Evidence, Facts
     from cds_service.policies.revision import Pathway, Revision
 
 _Numbers = tuple[Decimal, Decimal, Decimal, str | None]
@@ -83,8 +83,15 @@ def judge_dose(facts: Facts, revision: Revision, pathway: Pathway, order: tuple[
         companions=facts.value("combination_drugs"),
         companions_closed=bool(facts.value("regimen_complete")) and _all_are_read(facts),
         partner_dose_number=facts.value("tremelimumab_dose_number"),
+        partner_dose_open=_is_open(facts["tremelimumab_dose_number"]),
     )
     return judge(pathway.tables, question)
+
+
+def _is_open(number: AnyFact) -> bool:
+    """Whether there are records of doses that nobody can count, or that contradict each other."""
+    unclear = {Absence.NOT_UNDERSTOOD, Absence.CONFLICTING}
+    return isinstance(number, Unknown) and number.absence in unclear and bool(number.evidence)
 
 
 def _all_are_read(facts: Facts) -> bool:
@@ -133,8 +140,11 @@ def _missing(facts: Facts, revision: Revision, judgement: DoseJudgement, pivotal
     if "partner" in pivotal:
         drugs = facts["combination_drugs"]
         because = next((w.partner_because for w in judgement.worlds if w.partner is Outcome.UNDOCUMENTED), "")
+        number = facts["tremelimumab_dose_number"]
         if isinstance(drugs, Unknown):
             yield from missing_from(drugs, "combination_drugs", because)
+        elif isinstance(number, Unknown) and _is_open(number):
+            yield from missing_from(number, "tremelimumab_dose_number", because)
         else:
             yield Missing("combination_drugs", Absence.NOT_RECORDED, because)
 

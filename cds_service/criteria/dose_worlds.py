@@ -35,7 +35,7 @@ class Question:
     combination are ordered beside it. ``weights`` is the body weight; those of which one has to be right, where the
     record contradicts itself; none where it is not known. ``companions`` None means the list is unknown;
     ``companions_closed`` that nothing else is given. ``partner_dose_number`` says which dose of the partner drug is
-    ordered.
+    ordered, ``partner_dose_open`` that records of its doses leave that open.
     """
 
     steps: tuple[Step, ...]
@@ -46,6 +46,7 @@ class Question:
     companions: tuple[Companion, ...] | None = None
     companions_closed: bool = False
     partner_dose_number: Decimal | None = None
+    partner_dose_open: bool = False
 
     @property
     def weight(self) -> Weight | None:
@@ -245,6 +246,8 @@ def _partner(
         return Outcome.UNDOCUMENTED, f"the amount of {partner.drug} is not recorded"
     if above:
         return Outcome.NOT_MET, above
+    if doses is not None and question.partner_dose_open:
+        return Outcome.UNDOCUMENTED, f"which {partner.drug} dose is ordered; the regimen has {doses}"
     most = max(found.amounts, key=lambda amount: amount.at(kg))
     less = f", less than {partner.cap}" if most.at(kg) < partner.cap.at(kg) else ""
     return Outcome.MET, f"given with {partner.drug} {most}{less}"

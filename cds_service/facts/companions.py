@@ -18,20 +18,25 @@ from cds_service.facts.dose import dose_lines
 from cds_service.facts.medications import (
     CHEMOTHERAPY,
     Kind,
+    Span,
     Use,
     amount_given,
+    days_of_use,
     is_planned,
     of_drug,
     of_others,
+    perhaps_given,
     unresolved,
 )
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import status_of
 from cds_service.facts.subject import Whose, whose
+from cds_service.fhir.read import as_object, objects, partial_date
 from cds_service.fhir.resource import short_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import date
 
     from cds_service.criteria.quantity import Amount
@@ -48,6 +53,7 @@ FORGOTTEN = timedelta(days=183)
 """Six months: an order that much older than the regimen is none of it, whatever its status says."""
 
 ACTIVE = frozenset({"active", "draft", ""})
+_SIGNED = frozenset({"active", "completed", "stopped", ""})
 
 
 def read(reading: Reading) -> dict[str, AnyFact]:
@@ -55,7 +61,12 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     chart = reading.chart
     course = _course(reading)
     others, doubtful = _others(reading)
-    belonging = [(use, _belongs(use, reading, course)) for use in others]
+    halted = _halted(others)
+    belonging = [
+        (use, None if belongs and use.was_given and use.name in halted else belongs)
+        for use in others
+        for belongs in (_belongs(use, reading, course),)
+    ]
     found = [use for use, belongs in belonging if belongs]
     unsure = [use for use, belongs in belonging if belongs is None]
     unsure += [use for use in doubtful if _belongs(use, reading, course) is not False]
@@ -112,10 +123,30 @@ def _course(reading: Reading) -> _Course:
     return _Course(since, (first or reading.order_day) - FORGOTTEN)
 
 
+def _halted(others: Sequence[Use]) -> AbstractSet[str]:
+    """The drugs whose newest order was stopped: what was given of them before is perhaps no part of the regimen now."""
+    newest: dict[str, Use] = {}
+    for use in others:
+        if use.kind is Kind.DRAFTED or (use.kind is Kind.ORDERED and use.status in _SIGNED and use.last is not None):
+            kept = newest.get(use.name)
+            if kept is None or (kept.kind is Kind.ORDERED and _comes_after(use, kept)):
+                newest[use.name] = use
+    return {name for name, use in newest.items() if use.kind is Kind.ORDERED and use.status == "stopped"}
+
+
+def _comes_after(use: Use, other: Use) -> bool:
+    """Whether an order is newer than another one; of two of one day the one that was not stopped."""
+    if use.kind is Kind.DRAFTED:
+        return True
+    days = use.last, other.last
+    return days[0] is not None and days[1] is not None and (days[0], use.status != "stopped") > (days[1], False)
+
+
 def _belongs(use: Use, reading: Reading, course: _Course) -> bool | None:
     """Whether a drug is a companion; None for one that may be, of which the record does not show it."""
     if use.kind is Kind.DRAFTED:
-        return use.status not in {"cancelled", "stopped", "completed"}
+        return False if use.status in {"cancelled", "stopped", "completed"} else _is_meant(use, reading)
+    in_course = use.last is not None and course.since <= use.last <= reading.order_day
     if use.kind is Kind.ORDERED:
         if use.status == "draft" and not _is_draft_of_the_chart(reading):
             return False  # nobody signs it with this order
@@ -123,13 +154,45 @@ def _belongs(use: Use, reading: Reading, course: _Course) -> bool | None:
             intent = use.resource.raw.get("intent")
             if intent == "proposal" or _reported(use):
                 return False
+            if _has_ended(use, reading.order_day):
+                return True if in_course else None
             # An option is a part of a set of requests, and no request of its own.
             return None if intent == "option" or use.last is None or use.last < course.forgotten else True
-        return use.status == "completed" and use.last is not None and course.since <= use.last <= reading.order_day
+        return use.status == "completed" and in_course
     if use.kind is Kind.STATED and use.status == "active":
+        if _has_ended(use, reading.order_day):
+            return True if in_course else None
         day = use.last or use.first
         return None if day is not None and day < course.forgotten else True
-    return use.last is not None and course.since <= use.last <= reading.order_day
+    return in_course
+
+
+def _is_meant(use: Use, reading: Reading) -> bool | None:
+    """Whether a draft is ordered as the drug itself is; None for an option, a proposal, or one that is put on hold."""
+    order = reading.order.raw
+    intent = use.resource.raw.get("intent")
+    if use.status == "on-hold" and status_of(order) != "on-hold":
+        return None
+    return None if intent in {"proposal", "option"} and intent != order.get("intent") else True
+
+
+def _has_ended(use: Use, day: date) -> bool:
+    """Whether a record says itself that it was over before a day, whatever its status says.
+
+    A statement by its period, an order by how long it may be dispensed or by the bounds of all its instructions.
+    """
+    raw = use.resource.raw
+    if use.kind is Kind.STATED:
+        return _is_before(as_object(raw.get("effectivePeriod")).get("end"), day)
+    if _is_before(as_object(as_object(raw.get("dispenseRequest")).get("validityPeriod")).get("end"), day):
+        return True
+    repeats = [as_object(as_object(line.get("timing")).get("repeat")) for line in objects(raw.get("dosageInstruction"))]
+    return bool(repeats) and all(_is_before(as_object(one.get("boundsPeriod")).get("end"), day) for one in repeats)
+
+
+def _is_before(written: object, day: date) -> bool:
+    ended = partial_date(written)
+    return ended is not None and ended.latest < day
 
 
 def _is_draft_of_the_chart(reading: Reading) -> bool:
@@ -218,34 +281,82 @@ def _may_be_chemotherapy(use: Use) -> bool:
 
 
 def _number(reading: Reading, others: Sequence[Use], doubtful: Sequence[Use]) -> dict[str, AnyFact]:
-    """Which tremelimumab dose is ordered now: one more than those administered, where administrations were sent.
+    """Which tremelimumab dose is ordered now: one more than those given, where administrations were sent.
 
-    Of an order for several, before any, it is the last.
+    Of an order for several, before any, it is the last. A dose that was perhaps given, or nobody knows when, leaves it
+    open.
     """
     doses = [use for use in others if use.name == TREMELIMUMAB]
-    if not any(use.kind is Kind.DRAFTED for use in doses):
+    drafted = [use for use in doses if use.kind is Kind.DRAFTED]
+    if not drafted:
         return {}
-    perhaps = [use for use in doubtful if use.name == TREMELIMUMAB or TREMELIMUMAB in use.may_be]
-    if unsure := _administered(perhaps, reading):
+    earlier, unsure = _given_before(doses, reading)
+    perhaps = [*doubtful, *perhaps_given(reading.chart)]
+    unsure += _perhaps_before(
+        [use for use in perhaps if use.name == TREMELIMUMAB or TREMELIMUMAB in use.may_be], reading
+    )
+    if unsure:
         evidence = tuple(use.evidence for use in unsure)
         return {"tremelimumab_dose_number": Unknown(Absence.NOT_UNDERSTOOD, NUMBER, evidence)}
-    earlier = _administered(doses, reading)
     if not earlier and not reading.chart.answered("medicationAdministrations"):
         return {"tremelimumab_dose_number": Unknown(reading.chart.absence("medicationAdministrations"), NUMBER)}
-    drafted = [use for use in doses if use.kind is Kind.DRAFTED]
-    number = Decimal(len({use.last for use in earlier}) + 1 if earlier else max(map(_doses_of, drafted)))
-    return {"tremelimumab_dose_number": Inferred(number, tuple(use.evidence for use in earlier))}
+    given = sum(_doses_of(use) if use.kind is Kind.ORDERED else 1 for use in earlier.values())
+    number = Decimal(given + 1 if earlier else max(map(_doses_of, drafted)))
+    return {"tremelimumab_dose_number": Inferred(number, tuple(use.evidence for use in earlier.values()))}
+
+
+def _given_before(doses: Sequence[Use], reading: Reading) -> tuple[dict[Span, Use], list[Use]]:
+    """The doses before the order by the days they were given on, and those of which nobody knows when.
+
+    By administrations, where there are any; else by what else shows a dose: dispenses, statements, completed orders.
+    """
+    shown_by = [
+        [use for use in doses if use.kind is Kind.ADMINISTERED],
+        [use for use in doses if use.kind in {Kind.DISPENSED, Kind.STATED} or _is_completed(use)],
+    ]
+    for records in shown_by:
+        dated: dict[Span, Use] = {}
+        unsure: list[Use] = []
+        for use in records:
+            days = days_of_use(use, reading.order_day)
+            if days is None or days.earliest_start <= reading.order_day < days.latest_start:
+                unsure.append(use)
+            elif days.earliest_start < days.latest_start and _holds_another(days, records):
+                unsure.append(use)  # of the month of a dose that has its day: perhaps the same
+            elif days.latest_start < reading.order_day or (
+                use.kind is Kind.ADMINISTERED and days.latest_start == reading.order_day
+            ):
+                dated[days] = use
+        if dated or unsure:
+            return _of_one_kind(dated), unsure
+    return {}, []
+
+
+def _holds_another(days: Span, records: Sequence[Use]) -> bool:
+    return any(use.first is not None and days.earliest_start <= use.first <= days.latest_start for use in records)
+
+
+def _of_one_kind(dated: dict[Span, Use]) -> dict[Span, Use]:
+    """The doses of the kind of record that shows most: the others may show the same ones."""
+    kinds = {use.kind for use in dated.values()}
+    most = max(kinds, key=lambda kind: sum(use.kind is kind for use in dated.values()), default=None)
+    return {days: use for days, use in dated.items() if use.kind is most}
+
+
+def _is_completed(use: Use) -> bool:
+    return use.kind is Kind.ORDERED and use.status == "completed" and not is_planned(use)
+
+
+def _perhaps_before(found: Sequence[Use], reading: Reading) -> list[Use]:
+    """The records of doses among some that are perhaps of a day up to that of the order."""
+    given = [use for use in found if use.kind not in {Kind.ORDERED, Kind.DRAFTED}]
+    return [use for use in given if use.first is None or use.first <= reading.order_day]
 
 
 def _doses_of(use: Use) -> int:
     """How many doses an order is for, as far as it says so: one without a number is for one of those permitted."""
     steps = steps_of(dose_lines(use.resource.raw))
     return steps[0].last or 1 if len(steps) == 1 else 1
-
-
-def _administered(found: Sequence[Use], reading: Reading) -> list[Use]:
-    """The doses among some records, up to the day of the order."""
-    return [u for u in found if u.kind is Kind.ADMINISTERED and u.last is not None and u.last <= reading.order_day]
 
 
 SOURCE = FactSource(
@@ -270,7 +381,10 @@ SOURCE = FactSource(
     reads=(
         "Draft orders of the same call, active orders, and drugs given since the first dose of the ordered drug "
         "(before a first dose: within 42 days). An active order without a date, or six months older than the regimen, "
-        "an option, and a record whose code and words name different drugs are shown and not counted. Any code of the "
+        "an option, a draft that is proposed or on hold, what says itself that it ended before the regimen, what was "
+        "given by an order that was stopped, and a record whose code and words name different drugs are shown and not "
+        "counted. The number of the tremelimumab dose is one more than those administered, else than those that "
+        "dispenses, statements or completed orders show. Any code of the "
         "drug, else its name; paclitaxel and nab-paclitaxel share an ingredient and are told apart by product, brand "
         "or words. What names another tumour as its reason is left out, one that did not come is asked about. The list "
         "is complete only if attested. The combination counts as completed where its chemotherapy orders have that "

@@ -67,6 +67,15 @@ def test_its_last_dose_keeps_the_cap_though_the_maintenance_asks_for_none(number
     assert earlier.outcome is Outcome.MET
 
 
+@pytest.mark.parametrize(("number", "outcome"), [(5, "met"), (6, "not-met"), ("a second one", "undocumented")])
+def test_a_number_that_nobody_understands_leaves_open_whether_the_regimen_has_such_a_dose(number, outcome):
+    more = {"combination_drugs": tremelimumab(75), "tremelimumab_dose_number": number}
+    found = finding(judged(**METASTATIC, **more, dose=DOSE), "I.A.5.b.ii")
+    assert found.outcome.value == outcome
+    asked = {item.fact: item.absence for item in found.missing}
+    assert asked == ({"tremelimumab_dose_number": Absence.NOT_UNDERSTOOD} if outcome == "undocumented" else {})
+
+
 def test_an_amount_is_called_less_only_where_it_is_less_at_every_possible_weight():
     facts = {**METASTATIC, "combination_drugs": [{"name": "tremelimumab", "dose": 1, "unit": "mg/kg"}]}
     dose = {**DOSE, "value": 20, "unit": "mg/kg"}

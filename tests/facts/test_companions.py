@@ -146,6 +146,65 @@ def test_an_order_for_several_tremelimumab_doses_counts_them(repeat, number):
     assert value(later["tremelimumab_dose_number"]) == 2  # a course that goes on: its count may be the whole one's
 
 
+def record(kind, name, identity="r1", status="completed", **more):
+    found = {"resourceType": kind, "id": identity, "status": status, "subject": {"reference": "Patient/p1"}}
+    return {**found, "medicationCodeableConcept": medication(name), **more}
+
+
+def number(*resources, repeat=None, **more):
+    dose = [{"timing": {"repeat": repeat}}] if repeat else []
+    drafts = (draft("Imjudo", dosageInstruction=dose),)
+    return facts(dx(), *resources, drafts=drafts, **{"empty": ALL, **more})["tremelimumab_dose_number"]
+
+
+@pytest.mark.parametrize(
+    ("earlier", "counted"),
+    [
+        ([administered("Imjudo", "2026-08", "t1")], 2),
+        ([administered("Imjudo", "2025", "t1")], 2),
+        ([administered("Imjudo", "2026-08", "t1"), administered("Imjudo", "2026-09-12", "t2")], 3),
+        ([record("MedicationDispense", "Imjudo", whenHandedOver="2026-08-10")], 2),
+        ([record("MedicationStatement", "Imjudo", effectiveDateTime="2026-08-10")], 2),
+        ([record("MedicationStatement", "Imjudo", status="active", effectivePeriod={"start": "2026-08"})], 2),
+        ([requested("Imjudo", "o1", "completed", "2026-08-10")], 2),
+        ([requested("Imjudo", f"o{day}", "completed", day) for day in ("2026-08-10", "2026-09-01")], 3),
+        # what else shows the same dose does not show another one
+        (
+            [
+                administered("Imjudo", "2026-08-12", "t1"),
+                requested("Imjudo", "o1", "completed", "2026-08-10"),
+                record("MedicationDispense", "Imjudo", whenHandedOver="2026-08-11"),
+                record("MedicationStatement", "Imjudo", "s1"),
+            ],
+            2,
+        ),
+        ([record("MedicationDispense", "Imjudo", whenHandedOver="2026-11-20")], 1),  # of the day of the order
+        ([requested("Imjudo", "o1", status, "2026-08-10") for status in ("active", "stopped", "cancelled")], 1),
+        ([requested("Imjudo", "o1", "completed", "2026-08-10", intent="plan")], 1),
+        ([administered("Imjudo", "2026-08-12", "t1", status="not-done")], 1),
+        ([administered("Imjudo", "2027", "t1")], 1),
+    ],
+)
+def test_each_record_of_an_earlier_tremelimumab_dose_counts_as_one(earlier, counted):
+    assert value(number(*earlier)) == counted
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        [administered("Imjudo", None, "t1")],
+        [administered("Imjudo", "2026-08-12", "t1"), administered("Imjudo", None, "t2")],
+        [administered("Imjudo", "2026-08-12", "t1"), administered("Imjudo", "2026-08", "t2")],  # the same, perhaps
+        [administered("Imjudo", "2026", "t1")],
+        [administered("Imjudo", "2026-08-12", "t1", status="stopped")],
+        [record("MedicationDispense", "Imjudo", status="unknown", whenHandedOver="2026-08-10")],
+        [record("MedicationStatement", "Imjudo")],
+    ],
+)
+def test_a_dose_of_which_nobody_knows_when_or_whether_leaves_the_number_open(earlier):
+    assert cause(number(*earlier)) is Absence.NOT_UNDERSTOOD
+
+
 def test_a_completed_combination():
     given = administered("Imfinzi", "2026-07-01", "d1")
     done = requested("cisplatin", "r1", "completed", "2026-07-01")
@@ -209,6 +268,67 @@ def test_an_order_left_active_long_ago_is_shown_and_no_companion(more):
     assert [item.reference for item in found.evidence] == ["MedicationRequest/r1"]
     assert names(facts(dx(), forgotten, requested("gemcitabine", "r2"))) == ["gemcitabine"]
     assert "combination_ordered_now" not in facts(dx(), forgotten)
+
+
+BOUNDS = {"dosageInstruction": [{"timing": {"repeat": {"boundsPeriod": {"start": "2026-06-01", "end": "2026-07-15"}}}}]}
+VALIDITY = {"dispenseRequest": {"validityPeriod": {"start": "2026-06-01", "end": "2026-07"}}}
+PERIOD = {"effectivePeriod": {"start": "2026-06-01", "end": "2026-07-15"}}
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        requested("carboplatin", "r1", day="2026-06-01", **BOUNDS),
+        requested("carboplatin", "r1", day="2026-06-01", **VALIDITY),
+        record("MedicationStatement", "carboplatin", status="active", **PERIOD),
+    ],
+)
+def test_what_says_itself_that_it_has_ended_is_shown_and_no_companion(ended):
+    found = facts(dx(), ended, empty=ALL)["combination_drugs"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in found.evidence] == [f"{ended['resourceType']}/r1"]
+    begun = administered("Imfinzi", "2026-06-01", "d1")  # one of the course has been given with the drug
+    assert names(facts(dx(), ended, begun)) == ["carboplatin"]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"dosageInstruction": [{"timing": {"repeat": {"boundsPeriod": {"start": "2026-10-01"}}}}]},
+        {"dosageInstruction": [*BOUNDS["dosageInstruction"], {"text": "then as needed"}]},
+        {"dispenseRequest": {"validityPeriod": {"end": "2026-11"}}},
+        {"dispenseRequest": {"validityPeriod": {"end": "2026-11-20"}}},
+    ],
+)
+def test_what_may_go_on_is_a_companion(more):
+    assert names(facts(dx(), requested("carboplatin", "r1", **more))) == ["carboplatin"]
+
+
+@pytest.mark.parametrize("more", [{"status": "on-hold"}, {"intent": "proposal"}, {"intent": "option"}])
+def test_a_draft_that_nobody_means_to_give_yet_is_shown_and_no_companion(more):
+    found = facts(dx(), drafts=({**draft("carboplatin"), **more},), empty=ALL)
+    assert cause(found["combination_drugs"]) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in found["combination_drugs"].evidence] == ["MedicationRequest/c1"]
+    assert "combination_ordered_now" not in found
+    # unless the drug itself is ordered so
+    assert names(facts(dx(), drafts=({**draft("carboplatin"), **more},), **more)) == ["carboplatin"]
+
+
+def test_a_drug_whose_order_was_stopped_after_it_was_given_is_perhaps_no_companion_any_more():
+    given = administered("cisplatin", "2026-11-01", "a1")
+    stopped = requested("cisplatin", "r1", "stopped", "2026-10-31")
+    found = facts(dx(BTC), given, stopped, empty=ALL)["combination_drugs"]
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in found.evidence] == ["MedicationAdministration/a1"]
+    for newer in (
+        requested("cisplatin", "r2", "active", "2026-11-10"),
+        requested("cisplatin", "r2", "completed", "2026-10-31"),
+    ):
+        for charted in ((stopped, newer), (newer, stopped)):
+            assert names(facts(dx(BTC), given, *charted)) == ["cisplatin"]
+    assert names(facts(dx(BTC), given, requested("gemcitabine", "r2", "stopped", "2026-11-10"))) == ["cisplatin"]
+    assert names(facts(dx(BTC), given, stopped, drafts=(draft("cisplatin"),))) == ["cisplatin"]
 
 
 def test_an_active_order_of_the_course_stays_a_companion():
