@@ -14,9 +14,12 @@ from cds_service.facts.claims import Claim, Inferred, settle
 from cds_service.facts.condition_status import PROVISIONAL, REFUTED, course, is_past, verification
 from cds_service.facts.derive import months_between
 from cds_service.facts.medications import of_others
-from cds_service.facts.records import coded, evidence, shown, span_of, was_not_done
+from cds_service.facts.records import coded, evidence, shown, span_of, uncoded, was_not_done
 from cds_service.facts.spread_words import claims_of_words
 from cds_service.facts.subject import Whose, conditions_of, subject, whose
+from cds_service.fhir.read import runs_on
+from cds_service.terminology import organs
+from cds_service.terminology.doubt import doubt, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +34,14 @@ VALUE_SETS = ("local_recurrence", "tx_surgery_lung", "tx_surgery_liver_biliary")
 LOOKED_FOR = "a recurrence: the diagnosis's clinical status or a recurrence code"
 SURGERY = "days of surgery (Procedure) and of the recurrence"
 ADJUVANT = "days of the adjuvant therapy and of the recurrence"
+
+
+_NO_SURGERY = doubt(
+    *("unsure", "choice", "condition", "open", "plan", "past", "person", "hearsay"),
+    also=r"\b(?:no|not|without|declin\w*|refus\w*|cancel\w*|abort\w*|consult\w*|evaluat\w*|counsel\w*|educat\w*|"
+    r"follow[- ]?up|visits?|after|care|before|pre-?op\w*|post-?op\w*)\b",
+)
+"""Words that name an operation and not that it was done on that day."""
 
 
 class Event(NamedTuple):
@@ -131,6 +142,25 @@ def surgeries_of(reading: Reading) -> list[Event]:
         if site in sites or not sites
     ]
     return list(_procedures(reading, *sets)) if sets else []
+
+
+def perhaps_resected(reading: Reading) -> Iterator[Event]:
+    """Dated resections of the lung that only words name, where the tumour is of it. Words alone settle nothing."""
+    if not subject(reading).lung:
+        return
+    for resource in uncoded(reading.chart, "Procedure"):
+        raw = resource.raw
+        words = plain(resource.code.words)
+        if (
+            runs_on(words)
+            or not organs.RESECTION_OF_LUNG.search(words)
+            or _NO_SURGERY.search(words)
+            or was_not_done(raw)
+        ):
+            continue
+        day = span_of(raw, "performed")[1]
+        if day is not None and whose(reading, raw) is not Whose.ANOTHER:
+            yield Event(day, evidence(resource, "code", shown(raw.get("code")), day), open=True)
 
 
 def _procedures(reading: Reading, *value_sets: str) -> Iterator[Event]:

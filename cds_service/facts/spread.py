@@ -120,7 +120,8 @@ def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
     if not isinstance(fact, Known) or fact.value:
         return fact
     said = max((item.recorded for item in fact.evidence if item.recorded), default=None)
-    later = [event.evidence for event in recurrence.surgeries_of(reading) if said is not None and event.day >= said]
+    surgeries = [*recurrence.surgeries_of(reading), *recurrence.perhaps_resected(reading)]
+    later = [event.evidence for event in surgeries if said is not None and event.day >= said]
     return conflicting((*fact.evidence, *later), WORDS) if later else fact
 
 
@@ -397,7 +398,8 @@ SOURCE = FactSource(
         "effusion (J91.0) leaves open whether there are any. What names no tumour and is a year older than the first "
         "record of this one, or of the time of another one that is over, is only shown. Unresectable, locally advanced "
         "and liver-confined have no codes: the words of the diagnosis, its notes and the order's reason, with "
-        "negation, where every word of the clause is known. Recurrence: clinical status or a recurrence code; months "
-        "from the last surgery and the last adjuvant therapy to its onset."
+        "negation, where every word of the clause is known; a resection on that day or later, of the lung by its name "
+        "too, contradicts them. Recurrence: clinical status or a recurrence code; months from the last surgery and the "
+        "last adjuvant therapy to its onset."
     ),
 )

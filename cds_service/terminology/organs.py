@@ -66,6 +66,15 @@ def is_chest(words: str) -> bool | None:
     return None if named else False
 
 
+RESECTION_OF_LUNG = re.compile(
+    r"\b(?<!hepatic )(?<!liver )(?<!thyroid )(?<!temporal )(?<!frontal )(?<!brain )(?:bi-?)?lobectomy\b(?! of (?:the )?"
+    r"(?:liver|thyroid|brain|prostate))|\bpneumonectomy\b|"
+    r"\b(?:lung|pulmonary|lobe) (?:wedge |sleeve )?resection\b|\bresection of (?:the )?(?:\w+ ){0,4}lung\b|"
+    r"\b(?:lung|pulmonary) segmentectomy\b|\bsegmentectomy of (?:the )?(?:\w+ )?lung\b",
+    re.IGNORECASE,
+)
+"""Surgery that takes out a part of the lung or all of it, by its name."""
+
 OTHER_ORGAN = (
     r"(?:breast|prostat\w*|colon|colonic|colorectal|rectum|rectal|sigmoid|c[ae]ecum|gastric|stomach|o?esophag\w*|"
     r"pancrea\w*|duoden\w*|appendi\w*|ovar\w*|uter\w*|endometri\w*|cervix|cervical|vulva\w*|anal|anus|testi\w*|"

@@ -13,6 +13,7 @@ from cds_service.facts.derive import derive_for_disease
 from tests.facts.charts import (
     ADENO,
     BTC,
+    CPT,
     HCC,
     ICD10,
     SNOMED,
@@ -357,6 +358,65 @@ def test_resected_after_it_was_called_unresectable_is_conflicting():
     called = condition("Unresectable NSCLC")
     assert cause(facts(called, procedure(LOBECTOMY, "2026-03-01"))["resectable"]) is Absence.CONFLICTING
     assert value(facts(called, procedure(LOBECTOMY, "2024-03-01"))["resectable"]) is False
+
+
+UNRESECTABLE = dx(note=[{"text": "unresectable"}])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        concept(CPT, "32480"),
+        concept(SNOMED, "173171007"),
+        {"text": "Right upper lobectomy"},
+        {"text": "Lobectomy, lung"},
+        {"text": "VATS bilobectomy"},
+        {"text": "Pneumonectomy"},
+        {"text": "Wedge resection of lung"},
+        {"text": "Left lung wedge resection"},
+        {"text": "Segmentectomy of left lung"},
+        concept("urn:oid:1.2.3.4", "77", display="LOBECTOMY LUNG ROBOTIC"),
+    ],
+)
+def test_a_lung_tumour_resected_after_it_was_called_unresectable_is_conflicting(code):
+    found = facts(UNRESECTABLE, procedure(code, "2026-06-20"))["resectable"]
+    assert cause(found) is Absence.CONFLICTING
+    assert "Procedure/pr-1" in {item.reference for item in found.evidence}
+    for change in (
+        {"performedDateTime": "2025-06-20"},  # before: it came back
+        {"status": "not-done"},
+        {"performedDateTime": None},
+        {"reasonCode": [concept(ICD10, "C50.911")]},
+    ):
+        assert facts(UNRESECTABLE, {**procedure(code, "2026-06-20"), **change}).value("resectable") is False
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Hepatic lobectomy",
+        "Thyroid lobectomy",
+        "Lobectomy of the liver",
+        "Lobectomy planned",
+        "Consultation for lobectomy",
+        "Lobectomy declined",
+        "Follow-up after right upper lobectomy",
+        "Status post lobectomy",
+        "Aborted pneumonectomy",
+        "Wedge resection of liver",
+        "Biopsy of lung",
+        "Bronchoscopy",
+    ],
+)
+def test_words_that_show_no_resection_of_the_lung_leave_it_unresectable(words):
+    assert facts(UNRESECTABLE, procedure({"text": words}, "2026-06-20")).value("resectable") is False
+
+
+def test_a_resection_in_words_settles_nothing_else():
+    named = procedure({"text": "Right upper lobectomy"}, "2026-06-20")
+    assert not facts(dx(), named).knows("resectable")
+    assert facts(dx(HCC, note=[{"text": "unresectable"}]), named).value("resectable") is False
+    assert not facts(dx(clinicalStatus="recurrence", onsetDateTime="2026-08-20"), named).knows("months_since_surgery")
 
 
 @pytest.mark.parametrize(
