@@ -215,11 +215,13 @@ def _radiotherapy(reading: Reading, undated: list[Evidence]) -> list[_Course]:
 
 
 def _is_doubtful(reading: Reading, raw: Json, end: date, *, placed: bool) -> bool:
-    """Whether a course was not over on the day of the order, or is perhaps of another tumour than the order's.
+    """Whether a course is not over yet, or is perhaps of another tumour than the order's.
 
-    Of another one is perhaps what names no tumour, and is of an earlier time or of no place where there are several.
+    The days of one in progress are planned: it has to be over on the day of the order, a completed one on that of the
+    call. Of another tumour is perhaps what names none, and is of an earlier time, or of no place where there are two.
     """
-    if end > reading.order_day:
+    done = status_of(raw) == "completed"
+    if end > (max(reading.order_day, reading.on) if done else reading.order_day):
         return True
     return names_no_tumour(reading, raw) and (
         (not placed and has_another(reading)) or is_of_earlier_tumour(reading, end)

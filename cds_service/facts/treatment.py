@@ -87,8 +87,8 @@ def _says_nothing(reading: Reading) -> bool:
     return (
         (not mine or (len(mine) == 1 and mine[0].kind is Kind.DRAFTED))
         and names_none_of(reading.chart, _CODES)
-        and not any(use.name in PLATINUM or use.may_be for use in (*uses(reading.chart), *perhaps_given(reading.chart)))
-        and not _perhaps_received(reading)
+        and not any(use.name in PLATINUM or use.may_be for use in uses(reading.chart))
+        and not perhaps_given(reading.chart)
         and not subject(reading).reasons
         and "note" not in reading.order.raw
         and "reasonCode" not in reading.order.raw

@@ -472,6 +472,9 @@ def test_radiotherapy_that_is_not_over_on_the_day_of_the_order_was_not_completed
         planned = radiotherapy("2026-10-15", "2026-11-30", status=status)
         assert cause(facts(dx(), planned, given)[RT]) is Absence.NOT_UNDERSTOOD
         assert chemoradiation(radiotherapy("2026-10-15", "2026-11-20", status=status), given) == TOGETHER
+    # the order is of the 20th, the call of the 22nd: what is completed by then is
+    assert chemoradiation(radiotherapy("2026-10-15", "2026-11-22"), given) == TOGETHER
+    assert chemoradiation(radiotherapy("2026-10-15", "2026-11-22", status="in-progress"), given) == OPEN
 
 
 def test_a_dose_of_an_unknown_drug_within_the_course_makes_nothing_sequential():
