@@ -37,6 +37,8 @@ _NAMED = (
     (re.compile(r"\bg719\w\b|\bl861q\b|\bs768i\b"), ""),
 )
 _CHANGE = re.compile(rf"\b(?:{CHANGE})(?!\w)")
+_BANDS = re.compile(r"\b[pq]\d\d(?:\.\d+)?;?[pq]\d\d(?:\.\d+)?\b")
+"""Where a chromosome is broken, "inv(2)(p21p23)": a rearrangement, and written like a change."""
 _EXONS = re.compile(rf"\b{EXONS}")
 
 
@@ -57,6 +59,16 @@ def only_about(said: str) -> str:
         return ""
     other = _CHANGE.search(said)
     return ", ".join(named) or (other[0] if other else _some_exons(said))
+
+
+def one_change(said: str) -> str:
+    """The first change of any gene that a text (made plain) names; empty if there is none.
+
+    >>> one_change("p.phe1174leu"), one_change("eml4-alk e13;a20")
+    ('p.phe1174leu', '')
+    """
+    found = _CHANGE.search(_BANDS.sub("", said))
+    return found[0] if found else ""
 
 
 def _some_exons(said: str) -> str:

@@ -160,6 +160,17 @@ _DENIES = re.compile(
     r"see|tested for|analy[sz]ed|panel|germline|controls?|vus|significance)\b"
 )
 _CONTRARY = re.compile(r"\b(?:negative|neg|wild|wt|undetected|absen\w+)\b")
+_BARE = re.compile(rf"true|yes|y|[1-4]?\++|>? ?{_PERCENT}")
+"""Half a sentence that says yes, or how much there is."""
+_IN_LETTERS = {"epidermal growth factor receptor": "egfr", "anaplastic lymphoma kinase": "alk"}
+_SPELLED_OUT = re.compile("|".join(_IN_LETTERS))
+_SAYS_POSITIVE = re.compile(
+    r"(?<!not )\b(?:positive|pos|(?<!un)mutated|mutant|rearranged|detected)\b|\b(?:egfr|alk) ?\+|"
+    r"\bwith (?:an? )?(?:\w+ )?(?:mutation|rearrangement|fusion)"
+)
+_SAYS_NEGATIVE = re.compile(
+    r"\b(?:negative|neg|wild|wt|unmutated|without|no|not|none|absen\w+|undetected)\b|\b(?:egfr|alk) ?-(?!\w)"
+)
 UNSURE = doubt(
     *("unsure", "leaning", "softened", "choice", "condition", "plan", "past", "person", "hearsay", "qualified"),
     *("twice", "foreign", "open"),
@@ -321,12 +332,42 @@ def _sign(clause: str) -> bool | None:
 
 @remembered
 def may_be_found(words: str, gene: str) -> bool:
-    """Whether a part of a text that is not understood affirms something of a gene, and neither denies nor doubts it."""
+    """Whether a part of a text that is not understood affirms something of a gene, and neither denies nor doubts it.
+
+    To name a change, or a share of cells, is to affirm it.
+    """
+    return _BARE.fullmatch(plain(words)) is not None or _is_affirmed(words, gene, named=True)
+
+
+@remembered
+def is_said_to_be_found(words: str, gene: str) -> bool:
+    """The same for lists of what was looked for, in which a change by its name alone says nothing."""
+    return _is_affirmed(words, gene, named=False)
+
+
+def _is_affirmed(words: str, gene: str, *, named: bool) -> bool:
     for part in map(plain, _CLAUSES.split(words.lower())):
         genes = GENE.findall(part)
         affirmed = _AFFIRMS.match(part)
-        if (gene in genes or not genes) and (affirmed or _NAMES.search(part)):
+        if (gene in genes or not genes) and (affirmed or (named and _NAMES.search(part))):
             said = affirmed[0] if affirmed else part  # what follows a plain word may be of something else
             if not (_DENIES.search(said) or _CONTRARY.search(part) or UNSURE.search(part) or _UNTESTED.search(part)):
                 return True
     return False
+
+
+def is_of_others(said: str, gene: str) -> bool:
+    """Whether a text (made plain) names genes, and not this one."""
+    genes = GENE.findall(said)
+    return bool(genes) and gene not in genes
+
+
+def says_the_opposite(words: str, gene: str, result: str) -> bool:
+    """Whether the name of a diagnosis says of a gene the opposite of what its code does, and nowhere the same."""
+    against = with_it = False
+    for part in _CLAUSES.split(_SPELLED_OUT.sub(lambda name: _IN_LETTERS[name[0]], plain(words))):
+        if gene in GENE.findall(part):
+            signs = {"positive": _SAYS_POSITIVE.search(part), "negative": _SAYS_NEGATIVE.search(part)}
+            with_it = with_it or signs.pop(result) is not None
+            against = against or any(signs.values())
+    return against and not with_it
