@@ -76,9 +76,9 @@ def judge_step(
 
 def _is_dose(step: Step, number: int, week: Decimal) -> bool:
     """Whether a step is one administration alone, told by its number or by the week in which it is due."""
-    if step.last not in {None, number}:
-        return False
-    return step.dose_number == number or (step.dose_number is None and step.first is None and step.week == week)
+    if step.dose_number is not None or step.first is not None:
+        return step.dose_number == number and step.last in {None, number}
+    return step.week == week and step.last in {None, 1}  # not numbered: the last is how many there are
 
 
 def _judge_rows(

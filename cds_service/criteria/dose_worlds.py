@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cds_service.criteria.criterion import COMBINATION, MAINTENANCE
 from cds_service.criteria.dose_rows import combination_row, judge_step
-from cds_service.criteria.dose_steps import HUGE
+from cds_service.criteria.dose_steps import HUGE, NEVER
 from cds_service.criteria.outcome import Outcome, all_of
 from cds_service.criteria.quantity import plain
 from cds_service.criteria.verdict import WORST_FIRST, Verdict
@@ -159,9 +159,19 @@ def _phases_in_turn(steps: Sequence[Step], place: int) -> tuple[str, ...]:
     """Steps in sequence follow the regimen: the first one starts with the combination, another rhythm maintains."""
     if place == 0:
         return (COMBINATION,)
-    if steps[place].intervals == steps[place - 1].intervals:
-        return (COMBINATION, MAINTENANCE)
-    return (MAINTENANCE,)
+    if _is_another_rhythm(steps[place], steps[:place]):
+        return (MAINTENANCE,)
+    return (COMBINATION, MAINTENANCE)
+
+
+def _is_another_rhythm(step: Step, before: Sequence[Step]) -> bool:
+    """Whether a step has another interval than the one before it, however they are spelled; a single dose has none."""
+    earlier = next((one for one in reversed(before) if one.intervals != (NEVER,)), None)
+    if earlier is None or step.intervals == (NEVER,):
+        return False
+    if len(step.intervals) == len(earlier.intervals) == 1:
+        return not step.intervals[0].same_rhythm(earlier.intervals[0])
+    return step.intervals != earlier.intervals
 
 
 def _phases(step: Step, combined: DoseRow | None, question: Question) -> tuple[str, ...]:

@@ -241,3 +241,30 @@ def test_a_later_step_of_a_dose_in_words_is_judged_too():
     found = assess(read_given({**STAGE_III, "dose": spelled}, date(2026, 11, 22)).facts, REVISION)
     assert [phase.verdict.value for phase in found.dose.phases] == ["ok", "exceeds"]
     assert found.dose.verdict.value == "exceeds"
+
+
+def in_turn(base, *doses):
+    lines = [{**dose, "sequence": number} for number, dose in enumerate(doses, 1)]
+    found = assess(read_given({**base, "dose": None, "doses": lines}, date(2026, 11, 22)).facts, REVISION)
+    return found.dose.verdict.value, [phase.phase for phase in found.dose.phases]
+
+
+ONCE = {"value": 1500, "unit": "mg", "count": 1}
+DAYS_21 = {**every(21, 1500), "interval_unit": "d"}
+
+
+@pytest.mark.parametrize(
+    ("base", "doses", "verdict", "phases"),
+    [
+        (SMALL, (every(3, 1500), every(4, 1500)), "ok", ["combination", "maintenance"]),
+        (SMALL, (every(3, 1500), every(3, 1500)), "undetermined", ["combination", "undetermined"]),
+        (SMALL, (DAYS_21, every(3, 1500)), "undetermined", ["combination", "undetermined"]),
+        (BILIARY, (ONCE, every(3, 1500, count=7)), "undetermined", ["combination", "undetermined"]),
+        (BILIARY, (ONCE, every(4, 1500)), "ok", None),
+        (BILIARY, (every(3, 1500), ONCE, every(4, 1500)), "ok", None),
+        (BILIARY, (every(3, 1500), ONCE, every(2, 1500)), "wrong-interval", None),
+    ],
+)
+def test_another_rhythm_maintains_however_it_is_spelled_and_a_single_dose_is_none(base, doses, verdict, phases):
+    found = in_turn(base, *doses)
+    assert found == (verdict, found[1] if phases is None else phases)
