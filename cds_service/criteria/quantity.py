@@ -151,7 +151,7 @@ class Weight:
     """
 
     kg: Decimal
-    observed_on: date | None = None
+    observed_on: date | PartialDate | None = None
     reference: str | None = None
     shown: str = ""
     notes: tuple[str, ...] = ()
@@ -194,3 +194,7 @@ class PartialDate:
     def exact(self) -> bool:
         """Whether it is one single day."""
         return self.earliest == self.latest
+
+    def isoformat(self) -> str:
+        """As it was recorded: a year, a month or a day."""
+        return self.shown or self.latest.isoformat()

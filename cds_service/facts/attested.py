@@ -13,6 +13,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cds_service.criteria.finding import Missing
+from cds_service.criteria.quantity import PartialDate
 from cds_service.evidence import Absence, Known, Origin, Unknown
 from cds_service.facts.cancer import site_of
 from cds_service.facts.catalogue import FACTS
@@ -31,7 +32,7 @@ from cds_service.terminology import is_oncology_specialty
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from cds_service.criteria.quantity import Companion, DoseLine, PartialDate, Weight
+    from cds_service.criteria.quantity import Companion, DoseLine, Weight
     from cds_service.evidence import AnyFact, Evidence
     from cds_service.facts.read import Reading
     from cds_service.fhir.read import Json
@@ -291,16 +292,22 @@ def _births(chart: Known[PartialDate], answer: Known[PartialDate]) -> AnyFact:
 
 
 def _weights(chart: Known[Weight], answer: Known[Weight]) -> AnyFact:
-    """Weights change: the newer one counts, and only two of one day contradict each other."""
+    """Weights change: the newer one counts, and only two that may be of one day contradict each other."""
     if chart.value.kg == answer.value.kg:
         return chart
-    on_chart, stated = chart.value.observed_on, answer.value.observed_on
-    if stated is None or (on_chart is not None and on_chart > stated):
+    on_chart, stated = _days(chart.value), _days(answer.value)
+    if stated is None or (on_chart is not None and on_chart.earliest > stated.latest):
         return chart
-    if on_chart is None or stated > on_chart:
+    if on_chart is None or stated.earliest > on_chart.latest:
         return answer
     both = conflicting((*chart.evidence, *answer.evidence), FACTS["weight_kg"].meaning)
     return replace(both, rivals=tuple(sorted((chart.value, answer.value), key=lambda weight: weight.kg)))
+
+
+def _days(weight: Weight) -> PartialDate | None:
+    """The days that a weight may be of."""
+    day = weight.observed_on
+    return PartialDate(day, day) if isinstance(day, date) else day
 
 
 def _diagnoses(chart: Known[tuple[Diagnosis, ...]], answer: Known[tuple[Diagnosis, ...]]) -> AnyFact:

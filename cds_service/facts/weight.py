@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from cds_service.criteria.quantity import Weight, plain
+from cds_service.criteria.quantity import PartialDate, Weight, plain
 from cds_service.evidence import Absence, AnyFact, Evidence, Known, Origin, Unknown
 from cds_service.facts.read import PATIENT, FactSource, Reading
 from cds_service.facts.records import NO_RESULT, status_of
@@ -47,7 +47,10 @@ _REJECTED = (NO_RESULT - {"preliminary"}) | {"entered-in-error"}
 _NOT_MEASURED = "its own words say that it is no measured body weight"
 _OTHERWISE = re.compile(
     r"(?<!not )(?<!not an )(?<!non-)\b(?:ideal|ibw|adj(?:usted)?(?! for)|adj\.?bw|lean|target|estimated dry|goal|"
-    r"desired|predicted|pbw|birth|f(?:o)?et(?:al|us)|(?:per)?centiles?)\b|%ile\b"
+    r"desired|predicted|pbw|birth|f(?:o)?et(?:al|us)|(?:per)?centiles?|donors?|maternal|mothers?|"
+    r"(?<!no )(?<!without )(?:chang(?:e|es|ed|ing)|gain(?:ed)?|loss|lost)(?! (?:of )?cloth)|"
+    r"(?<!without )(?<!minus )(?<!less )wheel ?chair(?! scale)|difference|delta|"
+    r"pre-?pregnan(?:t|cy)|usual(?= (?:body )?weight))\b|%ile\b"
 )
 """What a weight is called that is not what the patient weighs on a scale."""
 _PLAIN_NAMES = frozenset({"body weight", "weight", "body weight measured", "weight measured", "patient weight"})
@@ -55,9 +58,10 @@ _PLAIN_NAMES = frozenset({"body weight", "weight", "body weight measured", "weig
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
-    """One recorded weight before anybody judges it. ``at`` orders weighings of one day, where it is known.
+    """One recorded weight before anybody judges it. ``at`` is the moment of it, where that is known.
 
-    ``trouble`` says why its value cannot be used, ``absent`` why there is none.
+    ``day`` is what is recorded of its day where that is only a month or a year; ``observed_on`` is then the last that
+    it can be. ``trouble`` says why its value cannot be used, ``absent`` why there is none.
     """
 
     value: Decimal | None
@@ -72,6 +76,7 @@ class Weighing:
     remark: str = ""
     trouble: str = ""
     absent: str = ""
+    day: PartialDate | None = None
     kg: Decimal | None = field(init=False)
     """Kilograms, exact; None if it cannot be used."""
 
@@ -81,7 +86,8 @@ class Weighing:
     @property
     def evidence(self) -> Evidence:
         """Where it stands in the record."""
-        return Evidence(self.reference or "weight", self.path, self.shown, self.observed_on, self.origin)
+        recorded = self.observed_on if self.day is None else None
+        return Evidence(self.reference or "weight", self.path, self.shown, recorded, self.origin)
 
 
 @remembered_where(lambda _, unit: unit is None or len(unit) <= LONGEST)
@@ -97,24 +103,23 @@ def weight_from_values(weighings: Iterable[Weighing], on: date, absence: Absence
     """
     candidates = [w for w in weighings if (w.observed_on is None or w.observed_on <= on) and w.status not in _REJECTED]
     usable = [w for w in candidates if w.kg is not None]
-    usable.sort(key=_newest_first, reverse=True)
+    usable.sort(key=_latest_first, reverse=True)
     if not usable:
         if not candidates:
             return Unknown(absence, LOOKED_FOR)
         reasons = "; ".join(dict.fromkeys(w.trouble or w.absent for w in candidates if w.trouble or w.absent))
         cause = Absence.NOT_RECORDED if all(w.absent for w in candidates) else Absence.NOT_UNDERSTOOD
         return Unknown(cause, f"{LOOKED_FOR}: {reasons}" if reasons else LOOKED_FOR, _evidence(candidates))
-    newest = usable[0]
-    rivals = [w for w in usable[1:] if _same_moment(w, newest)]
-    alike = [newest, *rivals]
-    earlier = next((w for w in usable[1:] if w not in alike), None)
+    newest, *rivals = alike = _newest(usable)
+    earlier = next((w for w in usable if w not in alike), None) if len(usable) > 1 else None
     skipped = len(usable) < len(candidates) and any(
-        w.kg is None and w.trouble != _NOT_MEASURED and _newest_first(w) > _newest_first(newest) for w in candidates
+        w.kg is None and w.trouble != _NOT_MEASURED and _is_newer(w, newest) for w in candidates
     )
 
     def weight_of(weighing: Weighing) -> Weight:
         notes = tuple(_remarks(weighing, earlier, on, skipped=skipped))
-        return Weight(_kg(weighing), weighing.observed_on, weighing.reference, weighing.shown, notes)
+        day = weighing.day or weighing.observed_on
+        return Weight(_kg(weighing), day, weighing.reference, weighing.shown, notes)
 
     if any(_differ(w, newest, _SAME) for w in rivals):
         differing = {_kg(w): weight_of(w) for w in sorted(alike, key=_kg)}
@@ -133,20 +138,46 @@ def _kg(weighing: Weighing) -> Decimal:
     return weighing.kg
 
 
-def _newest_first(weighing: Weighing) -> tuple[date, datetime]:
+def _latest_first(weighing: Weighing) -> tuple[date, datetime]:
     return weighing.observed_on or date.min, weighing.at or _LONG_AGO
 
 
-def _same_moment(one: Weighing, other: Weighing) -> bool:
-    """Same day, and no times that would tell which came later."""
-    if one.observed_on != other.observed_on:
-        return False
-    return one.at is None or other.at is None or one.at == other.at
+def _newest(usable: list[Weighing]) -> list[Weighing]:
+    """The weighings of which none is newer: of one moment, or on days that do not tell which came later."""
+    if len(usable) == 1:
+        return usable
+    last = max((w.at for w in usable if w.at is not None), default=None)
+    day = max(map(_earliest, usable))
+    day_alone = max((_earliest(w) for w in usable if w.at is None), default=date.min)
+    unbeaten = [
+        w
+        for w in usable
+        if (w.at is None or w.at == last) and (day if w.at is None else day_alone) <= (w.observed_on or date.min)
+    ]
+    return unbeaten or usable
+
+
+def _earliest(weighing: Weighing) -> date:
+    """The first day that it can be of; one without a day comes before every dated one."""
+    return weighing.day.earliest if weighing.day is not None else weighing.observed_on or date.min
+
+
+def _is_newer(one: Weighing, other: Weighing) -> bool:
+    """Whether a weighing is certainly later than another: by the moment where both have one, else by the day."""
+    if one.at is not None and other.at is not None:
+        return one.at > other.at
+    return _earliest(one) > (other.observed_on or date.min)
 
 
 def _differ(one: Weighing, other: Weighing, share: Decimal) -> bool:
     a, b = _kg(one), _kg(other)
     return abs(a - b) > share * b
+
+
+def _day_of(weighing: Weighing) -> str:
+    """The day of a weighing as it was recorded."""
+    day = weighing.day or weighing.observed_on
+    return day.isoformat() if day is not None else ""
 
 
 def _remarks(newest: Weighing, earlier: Weighing | None, on: date, *, skipped: bool) -> Iterable[str]:
@@ -156,9 +187,10 @@ def _remarks(newest: Weighing, earlier: Weighing | None, on: date, *, skipped: b
     if newest.observed_on is None:
         yield "The body weight has no date."
     elif (age := (on - newest.observed_on).days) > _OLD_DAYS:
-        yield f"The body weight is {age} days old ({newest.observed_on})."
+        at_least = "at least " if newest.day is not None else ""
+        yield f"The body weight is {at_least}{age} days old ({_day_of(newest)})."
     if earlier is not None and _differ(newest, earlier, _JUMP):
-        day = f" of {earlier.observed_on}" if earlier.observed_on else ""
+        day = f" of {_day_of(earlier)}" if earlier.observed_on else ""
         yield f"The body weight differs by more than 10 % from the one before ({plain(_kg(earlier))} kg{day})."
     if weight_unit(newest.unit) == 1 and kg >= BAND > kg * POUND:
         yield f"Check weight and unit: {plain(kg)} would be below 30 kg if it were in pounds."
@@ -224,13 +256,13 @@ def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date, 
     """A body weight. ``part`` holds its value: the resource, or a component of it."""
     raw = resource.raw
     day, written = effective(raw)
-    at = moment(written)
+    at, recorded = moment(written), None
     if (
         day is None
         and (partial := partial_date(written)) is not None
         and (partial.latest <= on or partial.earliest > on)
     ):
-        day = partial.latest
+        day, recorded = partial.latest, partial
     elif day is not None and day > on and at is not None and zone is not None:
         day = _day_in(at, zone) or day
     measured = quantity(part.get("valueQuantity"))
@@ -259,6 +291,7 @@ def _weighing(part: Json, remark: str, path: str, resource: Resource, on: date, 
         remark=remark,
         trouble=_NOT_MEASURED if _is_of_another_kind(part, raw) else measured.trouble,
         absent=absent,
+        day=recorded,
     )
 
 
@@ -294,8 +327,9 @@ SOURCE = FactSource(
     reads=(
         "Observation by body weight code; final, amended or corrected (preliminary is remarked); the newest effective "
         "time on or before the order day; kg, g, pounds, ounces and stone by a closed table. One that its own words "
-        "(code, method, category) call ideal, adjusted, lean, target, birth or the like is set aside. Those of one "
-        "moment that differ by more than 1 % contradict each other; a dose that is judged alike at each is judged. "
+        "(code, method, category) call ideal, adjusted, lean, target, birth, a change or the like is set aside. Those "
+        "of one moment, or of days that do not tell which is newer, contradict each other where they differ by more "
+        "than 1 %; a dose that is judged alike at each is judged. "
         "Definite."
     ),
 )

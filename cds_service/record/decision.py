@@ -130,7 +130,7 @@ class Minimiser:
             date: date.isoformat,
             PartialDate: lambda value: {"year": value.earliest.year},
             Between: lambda value: [exact_number(value.low), exact_number(value.high)],
-            Weight: lambda value: _filled({"kg": exact_number(value.kg), "observed_on": value.observed_on}),
+            Weight: self._weight,
             Diagnosis: self._diagnosis,
             DoseLine: self._dose,
             Companion: lambda value: _filled({"drug": self.text(value.name), "amounts": list(map(str, value.amounts))}),
@@ -157,6 +157,10 @@ class Minimiser:
             name: self.value(fact.value) if isinstance(fact, Known) else {"absence": fact.absence}
             for name, fact in facts.items()
         }
+
+    def _weight(self, value: Weight) -> Json:
+        day = value.observed_on.isoformat() if value.observed_on is not None else None
+        return _filled({"kg": exact_number(value.kg), "observed_on": day})
 
     def _diagnosis(self, value: Diagnosis) -> Json:
         return _filled(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from itertools import permutations
+from itertools import combinations, permutations
 
 import pytest
 
@@ -151,6 +151,13 @@ def called(name, place):
         ("Fetal weight", "code"),
         ("Body weight percentile", "code"),
         ("Goal", "category"),
+        ("Weight change since last visit", "code"),
+        ("Weight gain", "display"),
+        ("Weight loss", "code"),
+        ("Wheelchair weight", "code"),
+        ("Donor weight", "component"),
+        ("Pre-pregnancy weight", "code"),
+        ("Usual body weight", "code"),
     ],
 )
 def test_a_weight_that_its_own_words_call_something_else_is_set_aside(name, place):
@@ -171,6 +178,10 @@ def test_a_weight_that_its_own_words_call_something_else_is_set_aside(name, plac
         ("Dry weight", "local display"),
         ("Standing scale", "method"),
         ("Weight and height", "category"),
+        ("Weight without wheelchair", "code"),
+        ("Wheelchair scale", "method"),
+        ("Weight (no change)", "code"),
+        ("Usual clothing", "method"),
     ],
 )
 def test_other_words_beside_a_body_weight_leave_it_as_it_is(name, place):
@@ -386,3 +397,57 @@ def test_one_weighing_in_two_units_is_that_in_kilograms_in_whatever_order_they_c
     assert {read(*each).value.kg for each in permutations(both)} == {Decimal(70)}
     pounds = weight(154, "lb", day, id="w-1"), weight(154.3, "lb", day, id="w-2")
     assert len({read(*each).value.kg for each in permutations(pounds)}) == 1
+
+
+EVENING, NIGHT = "2026-11-02T23:00:00-05:00", "2026-11-03T01:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("days", "kgs"),
+    [
+        ((EVENING, NIGHT), [60]),
+        (("2026-11-02T12:00:00-05:00", NIGHT), [70]),
+        (("2026-11-02", NIGHT), [70]),
+        ((EVENING, "2026-11-02"), [60, 70]),
+        ((EVENING, "2026-11-03"), [70]),
+        (("2025", "2025-06-15"), [60, 70]),
+        (("2025", "2025-06"), [60, 70]),
+        (("2025-06-15", "2025"), [60, 70]),
+        (("2025", "2024-12-31"), [60]),
+        (("2025", "2026-01-01"), [70]),
+        (("2026-10", "2026-10-31T10:00:00Z"), [60, 70]),
+        (("2026-11", "2025"), [70]),
+        ((None, "2025"), [70]),
+    ],
+)
+def test_a_weight_is_newer_by_its_moment_or_by_every_day_that_it_may_be_of(days, kgs):
+    sent = [weight(kg, "kg", day, id=f"wt-{kg}") for kg, day in zip((60, 70), days, strict=True)]
+    for some in permutations(sent):
+        fact = read(*some)
+        found = [fact.value] if isinstance(fact, Known) else list(fact.rivals)
+        assert [one.kg for one in found] == kgs
+
+
+def test_the_newest_of_many_weights_are_those_that_none_of_the_others_is_newer_than():
+    def newest(*some):
+        fact = read(*some)
+        return {one.reference for one in ([fact.value] if isinstance(fact, Known) else fact.rivals)}
+
+    days = ["2026-11-02", EVENING, NIGHT, "2026-11-03T01:00:00Z", "2026-10", "2026", None, "2026-11-03"]
+    sent = [weight(60 + n, "kg", day, id=f"wt-{n}") for n, day in enumerate(days)]
+    for some in combinations(sent, 4):
+        pairs = [(one, newest(one, other)) for one, other in permutations(some, 2)]
+        unbeaten = {f"Observation/{one['id']}" for one in some} - {
+            f"Observation/{one['id']}" for one, found in pairs if f"Observation/{one['id']}" not in found
+        }
+        assert not unbeaten or newest(*some) == unbeaten
+
+
+def test_a_partial_day_of_a_weight_is_shown_as_it_was_recorded():
+    fact = read(weight(70, "kg", "2025"), weight(60, "kg", "2024-05", id="wt-2"))
+    assert fact.value.observed_on.isoformat() == "2025"
+    assert fact.evidence[0].recorded is None
+    assert fact.value.notes == (
+        "The body weight is at least 324 days old (2025).",
+        "The body weight differs by more than 10 % from the one before (60 kg of 2024-05).",
+    )
