@@ -7,9 +7,10 @@ conflicting. ``dispenseRequest`` is never a dose.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from cds_service.criteria.quantity import DoseLine
+from cds_service.criteria.quantity import DoseLine, Interval
 from cds_service.evidence import AnyFact, Evidence, Known, Origin
 from cds_service.facts.dosage import About, read_dosage
 from cds_service.facts.dose_amount import UNREAD, dose_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from cds_service.facts.dosage import Dosage
     from cds_service.facts.dose_amount import Dose
+    from cds_service.facts.dose_dates import Turn
     from cds_service.facts.dose_interval import Rhythm
     from cds_service.fhir.read import Json
     from cds_service.fhir.sig import Sig
@@ -76,7 +78,7 @@ def dose_lines(
             instructions = [{**only, "additionalInstruction": said}]
         read = _only_line(instructions[0], name, about)
     else:
-        read = tuple(_line(item, f"{name}[{place}]", about, own=own) for item, place, own in in_order)
+        read = tuple(_line(one.instruction, f"{name}[{one.place}]", about, turn=one) for one in in_order)
     lines = [
         replace(line, evidence=tuple(Evidence(reference, *place, recorded, origin) for place in places))
         if reference and places
@@ -118,17 +120,20 @@ def _in_sequence(lines: list[DoseLine]) -> list[DoseLine]:
 
 
 def _line(
-    raw: Json, path: str, about: About, step: Sig | None = None, own: int | None = None
+    raw: Json, path: str, about: About, step: Sig | None = None, turn: Turn | None = None
 ) -> tuple[DoseLine, tuple[_Place, ...]]:
     """One instruction as a line without its evidence, and the places that it was read from.
 
-    ``own`` is how many doses it is for, where its timing has the days of others too.
+    ``turn`` is its place among others that its days tell.
     """
     said = read_dosage(raw, path, about, step)
     dose, rhythm, course = dose_of(said), rhythm_of(said), said.course
+    own = turn.own if turn is not None else None
     if own is not None and rhythm.interval is not None:  # "on 3 dates, at least 14 days apart"
         among = rhythm.interval.shown.partition(", ")[2]
         rhythm = rhythm._replace(interval=replace(rhythm.interval, shown=among))
+    if turn is not None and turn.ahead is not None:
+        own, rhythm = own or (1 if rhythm.once else None), _until_the_next(rhythm, turn.ahead)
     remarks = (*dose.remarks, *rhythm.remarks, *_unread(said, dose, rhythm))
     line = DoseLine(
         amount=dose.amount,
@@ -149,6 +154,15 @@ def _line(
     return line, _places(said, dose, rhythm)
 
 
+def _until_the_next(rhythm: Rhythm, days: int) -> Rhythm:
+    """How far the doses of a line are apart, the first of the course that follows included."""
+    each = rhythm.interval
+    if rhythm.missing is not None or (each is not None and each.days <= days * each.times):
+        return rhythm
+    shown = f"{days} {'day' if days == 1 else 'days'} before the next"
+    return rhythm._replace(interval=Interval(Decimal(days), 1, shown))
+
+
 def _count(said: Dosage, rhythm: Rhythm) -> int | None:
     """How many administrations there are: as said, else as many as fit into the course."""
     count, bound = said.when.count, said.when.bound
@@ -161,14 +175,16 @@ def _count(said: Dosage, rhythm: Rhythm) -> int | None:
 
 def _unread(said: Dosage, dose: Dose, rhythm: Rhythm) -> list[str]:
     """Remarks on a text outside the grammar: it counts for nothing, but it may contradict the structure."""
-    if not said.is_unread:
-        return []
-    if not dose.structured or said.when.silent:
+    if said.is_unread and (not dose.structured or said.when.silent):
         return ["The text of the instruction was not understood as a whole and is not used."]
-    spelled, found = sigs.spelled_intervals(said.words), rhythm.interval
-    if found is not None and spelled and not any(one.same_rhythm(found) for one in spelled):
-        return [f"The text of the instruction names another interval ({spelled[0]}) than its structure ({found})."]
-    return []
+    timing = said.when.words if said.timed is None else ""
+    unread = {"text of the instruction": said.words if said.is_unread else "", "text of its timing": timing}
+    remarks = []
+    for place, words in unread.items():
+        spelled, found = sigs.spelled_intervals(words) if words else (), rhythm.interval
+        if found is not None and spelled and not any(one.same_rhythm(found) for one in spelled):
+            remarks.append(f"The {place} names another interval ({spelled[0]}) than its structure ({found}).")
+    return remarks
 
 
 def _shown(dose: Dose, rhythm: Rhythm) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.criteria.finding import Missing
 from cds_service.criteria.quantity import Amount
 from cds_service.evidence import Absence
-from cds_service.fhir import sig as sigs
 from cds_service.fhir.quantities import amount, dose_in_rate, dose_quantity, dose_range, unit_of
 from cds_service.fhir.read import as_object, code_of, concept_text, extensions, objects
 from cds_service.values import replace
@@ -84,7 +83,7 @@ def _dose_of(said: Dosage) -> Dose:
     remarks = (view.remark,) if view.remark else ()
     if isinstance(view.amount, Missing):
         return Dose(view, view.shown, lower=view.lower, missing=view.amount, remarks=remarks)
-    if other := _another_amount(view.amount, spoken, said):
+    if other := _another_amount(view.amount, said):
         missing = _open(Absence.CONFLICTING, "dose (structure and text disagree)")
         return Dose(view, f"{view.shown} (text: {other})", missing=missing, remarks=remarks)
     return Dose(view, view.shown, view.amount, also=_unlike(view.amount, said, views), remarks=remarks)
@@ -95,7 +94,7 @@ def _unlike(dose: Amount, said: Dosage, views: Sequence[View] = ()) -> tuple[Amo
 
     Vials are opened whole, and hold more.
     """
-    words = [found for found in (said.spoken or said.timed, *said.added) if found is not None]
+    words = [found for found in (said.spoken or said.timed, *said.added, *said.steps) if found is not None]
     every = (*views, *(view for found in words for view in _spoken_views(found, "", said.about)))
     others = [view.amount for view in every if isinstance(view.amount, Amount) and _rank(view) != _VIALS]
     return tuple(dict.fromkeys(other for other in others if not dose.is_like(other)))
@@ -216,7 +215,7 @@ def _dose_in_text(said: Dosage, spoken: View | None) -> Dose:
         return Dose(None, "", missing=missing, structured=False)
     if isinstance(spoken.amount, Missing):
         return Dose(spoken, spoken.shown, missing=spoken.amount, structured=False)
-    if other := _another_amount(spoken.amount, spoken, said):
+    if other := _another_amount(spoken.amount, said):
         missing = _open(Absence.CONFLICTING, "dose (two texts disagree)")
         return Dose(spoken, f"{spoken.shown} (text: {other})", missing=missing, structured=False)
     remark = "The dose is read from the text of the instruction; the order has no structured dose."
@@ -272,15 +271,15 @@ def _may_be_of_each(mg: Decimal, count: Decimal, unit: str, about: About) -> boo
     return each is None or mg != count * each
 
 
-def _another_amount(dose: Amount, spoken: View | None, said: Dosage) -> str:
+def _another_amount(dose: Amount, said: Dosage) -> str:
     """Another amount than the one used, said by the text or an additional instruction; or a larger one of a step."""
-    for view in _spoken(said, spoken):
+    for view in _spoken(said):
         if isinstance(view.amount, Missing):
             if view.amount.looked_for == _AMOUNTS_DISAGREE:
                 return view.shown
         elif _contradict(dose, view.amount):
             return view.shown
-    for step in sigs.parse_steps(said.words) if said.is_unread else ():
+    for step in said.steps:
         found = _spoken_view(step, "", said.about)
         more = found.amount if found is not None and isinstance(found.amount, Amount) else dose
         if found is not None and _contradict(dose, more) and (more.mg, more.mg_per_kg) > (dose.mg, dose.mg_per_kg):
@@ -288,14 +287,16 @@ def _another_amount(dose: Amount, spoken: View | None, said: Dosage) -> str:
     return ""
 
 
-def _spoken(said: Dosage, spoken: View | None) -> Iterator[View]:
-    """What the text and additional instructions say of the dose."""
-    if spoken is not None:
-        yield spoken
-    for found in said.added:
+def _spoken(said: Dosage) -> Iterator[View]:
+    """What the text and additional instructions say of the dose: in mg, and by body weight where they say both."""
+    for found in (said.spoken or said.timed, *said.added):
         view = _spoken_view(found, "", said.about)
-        if view is not None:
-            yield view
+        if found is None or view is None:
+            continue
+        yield view
+        if isinstance(view.amount, Amount) and len(found.amounts) > 1:
+            others = _spoken_views(found, "", said.about)
+            yield from (o for o in others if isinstance(o.amount, Amount) and not o.amount.is_like(view.amount))
 
 
 def _contradict(one: Amount, other: Amount) -> bool:

@@ -26,14 +26,37 @@ if TYPE_CHECKING:
 
 def dose_views(known: Record) -> None:
     """A dose in mg that is another one than in mg/kg at the body weight: either may be meant."""
-    dose, weight = known.get("dose"), known.get("weight_kg")
-    if weight is None or not isinstance(dose, Known) or not any(line.also for line in dose.value):
+    dose, weight = known.get("dose"), known.get("weight_kg", NOT_IN_RECORD)
+    if not isinstance(dose, Known) or not any(line.also for line in dose.value):
         return
+    kgs = [one.kg for one in possible(weight)]
     lines = dose.value
-    for one in possible(weight):
-        lines = tuple(_as_either(line, one.kg) for line in lines)
+    for kg in kgs:
+        lines = tuple(_as_either(line, kg) for line in lines)
+    lines = tuple(_in_mg(line, kgs) for line in lines)
     if lines != dose.value:
         known["dose"] = Known(lines, (*dose.evidence, *weight.evidence))
+
+
+def _in_mg(line: DoseLine, kgs: Sequence[Decimal]) -> DoseLine:
+    """A line ordered by body weight whose text names milligrams: as two ends of a range, the upper one is judged.
+
+    Without a weight nobody knows which is more, and the milligrams count, as they do where both are structured.
+    """
+    dose = line.amount
+    if dose is None or not dose.mg_per_kg:
+        return line
+    fixed = {other.mg: other for other in line.also if not other.mg_per_kg and other != dose.most}
+    if not fixed or (kgs and all(dose.at(kg) >= max(fixed) for kg in kgs)):
+        return line
+    most = fixed[max(fixed)]
+    if len(fixed) == 1 and all(dose.at(kg) <= most.mg for kg in kgs):
+        return replace(line, amount=most, also=(dose,), shown=line.shown.replace(str(dose), str(most), 1))
+    words = f"one dose ({dose} and {' and '.join(map(str, fixed.values()))})"
+    missing = Missing("dose.value", Absence.CONFLICTING, words)
+    least = dose if kgs else fixed[min(fixed)]
+    shown = f"{line.shown} (or {' or '.join(map(str, fixed.values()))})"
+    return replace(line, amount=None, at_least=least, ceiling=most, shown=shown, missing=(*line.missing, missing))
 
 
 def _as_either(line: DoseLine, kg: Decimal) -> DoseLine:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cds_service.facts.dosage import Dosage
     from cds_service.fhir.read import Json
     from cds_service.fhir.sig import Sig
+    from cds_service.fhir.timing import Schedule
 
 _WINDOW = "The order allows a window around its interval; the shorter end is used."
 AS_NEEDED = "timing (given as needed)"
@@ -86,8 +87,10 @@ def _as_needed(raw: Json) -> bool:
 
 
 def _contradiction(said: Dosage, told: Sequence[Interval], *, once: bool) -> str:
-    """What says something else of how often; empty where all agree."""
+    """What says something else of how often, or of how many; empty where all agree."""
     structured = said.when.interval
+    if said.steps and _another_rhythm_then(said.when, said.steps):
+        return "structure and text disagree"
     beside = [found.interval for found in said.added if found.interval is not None]
     if structured is not None and any(not one.same_rhythm(structured) for one in beside):
         return "structure and text disagree"
@@ -99,4 +102,23 @@ def _contradiction(said: Dosage, told: Sequence[Interval], *, once: bool) -> str
         return "structure and text disagree"
     if told and any(not one.same_rhythm(told[0]) for one in beside):
         return "two texts disagree"
-    return ""
+    return "how many doses" if _other_numbers(said) else ""
+
+
+def _another_rhythm_then(when: Schedule, steps: Sequence[Sig]) -> bool:
+    """Whether the text has a step that is given more often than the structure has it."""
+    each = [step.interval for step in steps if step.interval is not None]
+    structured = when.interval
+    if structured is None:
+        return when.once and bool(each)
+    return any(one.days * structured.times < structured.days * one.times for one in each)
+
+
+def _other_numbers(said: Dosage) -> bool:
+    """Whether structure and texts name different numbers of doses or cycles. Days may be the first of more."""
+    texts = [*said.texts, *said.added]
+    if not texts:
+        return False
+    counts = {found.count for found in texts} | {said.when.count if said.when.path != "timing.event" else None}
+    numbers = (counts, {found.cycles for found in texts}, {found.cycle_number for found in texts})
+    return any(len(told - {None}) > 1 for told in numbers)

@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from cds_service.criteria.dose_steps import steps_of
-from cds_service.evidence import Known
+from cds_service.criteria.quantity import Weight
+from cds_service.evidence import Absence, Known, Unknown
 from cds_service.facts.dose import SOURCE, dose_lines
+from cds_service.facts.dose_change import dose_views
 from tests.facts.orders import DURVALUMAB, reading
 
 if TYPE_CHECKING:
@@ -246,8 +248,9 @@ def on(*days, mg=1500, **more):
     return {"timing": {"event": list(days)}, **_mg(mg), **more}
 
 
-def within(start, end, mg=1500, **more):
-    repeat = {"frequency": 1, "period": 4, "periodUnit": "wk", "boundsPeriod": {"start": start, "end": end}}
+def within(start, end, mg=1500, weeks=4, **more):
+    bounds = {"start": start, **({"end": end} if end else {})}
+    repeat = {"frequency": 1, "period": weeks, "periodUnit": "wk", "boundsPeriod": bounds}
     return {"timing": {"repeat": {**repeat, **more}}, **_mg(mg)}
 
 
@@ -278,6 +281,45 @@ TWO_WEEKS_APART = "1500 mg on 2 dates, at least 14 days apart"
             ["1500 mg every 4 wk", "1500 mg every 4 wk"],
         ),
         ([within("2026-11-20", "2027-05-20"), within("2027-05-20", "2027-11-20")], ["3000 mg every 4 wk (2 lines)"]),
+        (
+            [within("2026-11-20", "2027-02-11", weeks=3), within("2027-02-12", None)],
+            ["1500 mg every 3 wk", "1500 mg every 4 wk"],
+        ),
+        (
+            [within("2027-02-12", None), within("2026-11-20", "2027-02-11", weeks=3)],
+            ["1500 mg every 3 wk", "1500 mg every 4 wk"],
+        ),
+        (
+            [within("2026-11-20", "2027-02-12", weeks=3), within("2027-02-12", "9999-12-31")],
+            ["1500 mg every 3 wk", "1500 mg every 4 wk"],
+        ),
+        (
+            [within("2026-11-20", "2027-02-12", mg=700), within("2027-02-12", None)],
+            ["700 mg every 4 wk", "1500 mg every 4 wk"],
+        ),
+        ([on("2026-11-20"), within("2026-12-18", None)], ["1500 mg 28 days before the next", "1500 mg every 4 wk"]),
+        (
+            [{**on("2026-11-20"), "text": "1500 mg IV once"}, within("2026-11-27", None)],
+            ["1500 mg 7 days before the next", "1500 mg every 4 wk"],
+        ),
+        (
+            [on("2026-11-20", "2026-12-11"), within("2026-12-25", None)],
+            ["1500 mg 14 days before the next", "1500 mg every 4 wk"],
+        ),
+        (
+            [within("2026-11-20", "2027-02-11"), single("2027-02-12"), within("2027-03-12", None)],
+            ["1500 mg every 4 wk", "1500 mg 28 days before the next", "1500 mg every 4 wk"],
+        ),
+        (
+            [within("2026-11-20", None, weeks=3), within("2027-02-12", None)],
+            ["1500 mg every 3 wk + 1500 mg every 4 wk"],
+        ),
+        (
+            [within("2026-11-20", "2027", weeks=3), within("2027-02-12", None)],
+            ["1500 mg every 3 wk + 1500 mg every 4 wk"],
+        ),
+        ([on("2026-11-20"), within("2026-11-20", None)], ["1500 mg once + 1500 mg every 4 wk"]),
+        ([within("2026-11-20", None), on("2026-12-04")], ["1500 mg every 4 wk + 1500 mg once"]),
         ([on("2026-11-20"), {**_mg(700), "timing": Q2W}], ["1500 mg once + 700 mg every 2 wk"]),
         ([on("2026-11-20", sequence=1), on("2026-12-04", sequence=2)], ["1500 mg once", "1500 mg once"]),
     ],
@@ -316,3 +358,46 @@ def test_lines_in_their_turn_are_shown_where_they_stand():
         "dosageInstruction[1]",
         "dosageInstruction[0]",
     ]
+
+
+TEN_PER_KG = {"timing": Q2W, "doseAndRate": [{"doseQuantity": {"value": 10, "unit": "mg/kg"}}]}
+
+
+@pytest.mark.parametrize(
+    ("words", "kgs", "shown", "missing"),
+    [
+        ("700 mg (10 mg/kg) IV every 2 weeks", [70], "10 mg/kg every 2 wk", []),
+        ("690 mg (10 mg/kg) IV every 2 weeks", [70], "10 mg/kg every 2 wk", []),
+        ("760 mg (10 mg/kg) IV every 2 weeks", [70], "760 mg every 2 wk", []),
+        ("1,500 mg IV every 2 weeks", [70], "10 mg/kg every 2 wk (or 1500 mg)", ["dose.value"]),
+        ("500 mg IV every 2 weeks", [70], "10 mg/kg every 2 wk (or 500 mg)", ["dose.value"]),
+        ("700 mg IV every 2 weeks", [68, 72], "10 mg/kg every 2 wk (or 700 mg)", ["dose.value"]),
+        ("1,500 mg IV every 2 weeks", [], "1500 mg every 2 wk", []),
+        ("10 mg/kg IV every 2 weeks", [], "10 mg/kg every 2 wk", []),
+        ("10 mg/kg x 2 doses, then 1,000 mg every 2 weeks", [70], "10 mg/kg every 2 wk", []),
+        ("10 mg/kg q2wk x 2 doses, then 1,000 mg q2wk", [70], "10 mg/kg every 2 wk (or 1000 mg)", ["dose.value"]),
+    ],
+)
+def test_milligrams_in_the_text_of_a_dose_by_weight_are_never_passed_over(words, kgs, shown, missing):
+    weights = tuple(Weight(Decimal(kg)) for kg in kgs)
+    weight = Known(weights[0], ()) if len(weights) == 1 else Unknown(Absence.CONFLICTING, "weight", rivals=weights)
+    known = {"dose": Known(dose_lines({"dosageInstruction": [{**TEN_PER_KG, "text": words}]}), ()), "weight_kg": weight}
+    dose_views(known)
+    (line,) = known["dose"].value
+    assert (line.shown, [one.fact for one in line.missing]) == (shown, missing)
+
+
+def test_different_milligrams_in_the_texts_of_a_dose_by_weight_are_open_without_a_weight():
+    raw = {**TEN_PER_KG, "text": "700 mg every 2 weeks", "patientInstruction": "1500 mg every 2 weeks"}
+    known = {"dose": Known(dose_lines({"dosageInstruction": [raw]}), ())}
+    dose_views(known)
+    (line,) = known["dose"].value
+    assert (str(line.at_least), str(line.ceiling)) == ("700 mg", "1500 mg")
+    assert [one.fact for one in line.missing] == ["dose.value"]
+
+
+def test_a_maximum_of_a_dose_by_weight_is_no_other_dose():
+    raw = {**TEN_PER_KG, "maxDosePerAdministration": {"value": 700, "unit": "mg"}, "text": "700 mg every 2 weeks"}
+    known = {"dose": Known(dose_lines({"dosageInstruction": [raw]}), ())}
+    dose_views(known)
+    assert str(known["dose"].value[0].amount) == "10 mg/kg (at most 700 mg)"
