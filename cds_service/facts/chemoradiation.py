@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.claims import Claim, Inferred
 from cds_service.facts.disease_status import progression
+from cds_service.facts.earlier import LONG_BEFORE
 from cds_service.facts.medications import (
     PLATINUM,
     UNKNOWN_DOSES,
@@ -133,7 +134,7 @@ def read(reading: Reading, statuses: Sequence[Claim[str]], begun: date | None) -
         undated += _unknown_within(chart, courses, before)
     seen = (*undated, *(course.evidence for course in courses), *(one.use.evidence for one in platinum))
     certain = not undated and _is_told_apart(courses, administered)
-    if courses and administered and certain and not _is_partial(chart):
+    if certain and _are_of_one_time(reading, courses, administered) and not _is_partial(chart):
         facts["prior_therapy.sequential_chemoradiation"] = Known(value=True, evidence=seen)
     else:
         absence = chart.absence("procedures", "medicationAdministrations")
@@ -166,6 +167,19 @@ def _is_told_apart(courses: Sequence[_Course], administered: Sequence[_Given]) -
         return False  # words alone refute nothing
     return all(
         one.days is not None and _is_apart(one.days, courses) and all(map(_is_bounded, courses)) for one in administered
+    )
+
+
+def _are_of_one_time(reading: Reading, courses: Iterable[_Course], administered: Iterable[_Given]) -> bool:
+    """Whether any of both can be one after the other for one tumour: near to each other, or for it by its own words."""
+    return any(
+        one.days is not None
+        and (
+            (one.days.earliest_start <= course.end + LONG_BEFORE and one.days.latest_end >= course.start - LONG_BEFORE)
+            or not names_no_tumour(reading, one.use.resource.raw)
+        )
+        for course in courses
+        for one in administered
     )
 
 

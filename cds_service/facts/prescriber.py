@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import entered_in_error, evidence, references, status_of
+from cds_service.facts.subject import Whose, is_of_earlier_tumour, names_no_tumour, whose
 from cds_service.fhir.queries import readable
-from cds_service.fhir.read import as_list, by_content, codings, concept_text, holds, objects, reference_of
+from cds_service.fhir.read import (
+    as_list,
+    as_object,
+    by_content,
+    clinical_date,
+    codings,
+    concept_text,
+    holds,
+    objects,
+    reference_of,
+)
 from cds_service.fhir.resource import short_reference
 from cds_service.terminology import is_oncology_specialty, is_open_specialty, specialty_display
 
@@ -157,21 +168,46 @@ def _oncologists(reading: Reading) -> Iterator[Evidence]:
     chart, day = reading.chart, reading.order_day
     for team in chart.of("CareTeam"):
         if not entered_in_error(team) and status_of(team.raw) not in {"inactive", "proposed", "suspended"}:
-            yield from _among(chart, team, "participant", ("member", "onBehalfOf"), ("role",), day)
+            found = _among(chart, team, "participant", ("member", "onBehalfOf"), ("role",), day)
+            yield from _of_the_tumour(reading, team, found)
     for encounter in chart.of("Encounter"):
         if not entered_in_error(encounter) and status_of(encounter.raw) not in {"cancelled", "planned", "unknown"}:
-            yield from _among(chart, encounter, "participant", ("individual", "actor"), ("type",), day)
+            found = _among(chart, encounter, "participant", ("individual", "actor"), ("type",), day)
+            yield from _of_the_tumour(reading, encounter, found)
     for referral in chart.of("ServiceRequest", "ReferralRequest"):
-        if status_of(referral.raw) == "completed":
-            for concept in (referral.raw.get("performerType"), *as_list(referral.raw.get("specialty"))):
-                if (said := _named(concept)) and is_oncology_specialty(said):
-                    yield evidence(referral, "performerType", said)
-            yield from _members(chart, referral, "performer", referral.raw, day)
+        if status_of(referral.raw) == "completed" and referral.raw.get("doNotPerform") is not True:
+            yield from _of_the_tumour(reading, referral, _referred_to(chart, referral, day))
     raw = reading.order.raw
     # Without a requester the recorder is taken for the prescriber, and nobody consults himself.
     requested = any(reference_of(raw.get(name)) for name in ("requester", "prescriber"))
     for element in ("recorder", "supportingInformation") if requested else ("supportingInformation",):
         yield from _members(chart, None, element, raw, day)
+
+
+def _referred_to(chart: Chart, referral: Resource, day: date) -> Iterator[Evidence]:
+    for concept in (referral.raw.get("performerType"), *as_list(referral.raw.get("specialty"))):
+        if (said := _named(concept)) and is_oncology_specialty(said):
+            yield evidence(referral, "performerType", said)
+    yield from _members(chart, referral, "performer", referral.raw, day)
+
+
+def _of_the_tumour(reading: Reading, resource: Resource, oncologists: Iterator[Evidence]) -> Iterator[Evidence]:
+    """The oncologists of a record, unless it is of another tumour, of the time of an earlier one, or yet to come."""
+    first = next(oncologists, None)
+    if first is None:
+        return
+    raw = resource.raw
+    period = raw.get("period") or raw.get("occurrencePeriod")
+    ends = as_object(period)
+    start = clinical_date(ends.get("start"))
+    last = clinical_date(ends.get("end") or raw.get("occurrenceDateTime") or raw.get("authoredOn")) or start
+    if start is not None and start > max(reading.order_day, reading.on):
+        return
+    if last is not None and names_no_tumour(reading, raw) and is_of_earlier_tumour(reading, last):
+        return
+    if whose(reading, raw) is not Whose.ANOTHER:
+        yield first
+        yield from oncologists
 
 
 def _among(
@@ -213,7 +249,8 @@ SOURCE = FactSource(
         "The order's requester, else its recorder, else the user of the call (with a token, the roles of a prescriber "
         "who is not the user are looked up too): PractitionerRole.specialty (NUCC, SNOMED), else a specialty among "
         "Practitioner.qualification. A code decides before its display. Consultation: "
-        "an oncologist in CareTeam, Encounter or a completed referral, or behind the order's recorder or supporting "
-        "information. No record says nothing either way."
+        "an oncologist in CareTeam, Encounter or a completed referral (not for another tumour, nor of the time of an "
+        "earlier one), or behind the order's recorder or supporting information. No record says nothing either way. "
+        "Roles and qualifications count on the day of the order."
     ),
 )

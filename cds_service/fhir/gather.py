@@ -17,7 +17,7 @@ from cds_service.fhir.prefetch import (
     read_value,
     searches_another_patient,
 )
-from cds_service.fhir.read import as_list, as_object, moment, objects, reference_of, text
+from cds_service.fhir.read import as_list, as_object, code_of, moment, objects, reference_of, text, whole
 from cds_service.fhir.resource import Resource, contained, resource_of, short_reference
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ _WITHOUT_PATIENT = frozenset(
     }
 )
 """Types whose resources are of no patient: they belong to every call."""
+_CORRECTED = frozenset({"corrected", "amended", "entered-in-error"})
+"""Statuses of a record that somebody changed after it was there."""
 _RELATIVES = frozenset({"RelatedPerson", "FamilyMemberHistory"})
 _PRECEDENCE = (
     Absence.NOT_PERMITTED,
@@ -306,11 +308,21 @@ def _numbers(identifiers: object) -> dict[str, set[str]]:
 
 
 def _supersedes(resource: Resource, before: Resource) -> bool:
-    """Whether it is a newer version of a resource: both say when they were updated. A draft order stays as it came."""
+    """Whether it is a newer version of a resource: by when both were updated, else by their numbers or as a correction.
+
+    A draft order stays as it came.
+    """
     if before.origin is Origin.CONTEXT:
         return False
-    since, until = (moment(text(as_object(one.raw.get("meta")).get("lastUpdated"))) for one in (before, resource))
-    return since is not None and until is not None and until > since
+    metas = [as_object(one.raw.get("meta")) for one in (before, resource)]
+    since, until = (moment(text(meta.get("lastUpdated"))) for meta in metas)
+    if since is not None or until is not None:
+        return since is not None and until is not None and until > since
+    older, newer = (whole(meta.get("versionId")) for meta in metas)
+    if older is not None and newer is not None:
+        return newer > older
+    corrected = [code_of(one.raw.get("status")).lower() in _CORRECTED for one in (before, resource)]
+    return corrected == [False, True]
 
 
 def _cause(answer: Answer) -> Absence:

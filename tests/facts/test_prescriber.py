@@ -7,7 +7,7 @@ import pytest
 from cds_service.evidence import Absence, Facts, Known, Unknown
 from cds_service.facts.derive import derive
 from cds_service.terminology import is_oncology_specialty
-from tests.facts.charts import NUCC, SNOMED, cause, concept, dx, facts, value
+from tests.facts.charts import NUCC, SNOMED, cause, concept, condition, dx, facts, value
 
 
 def role(code=None, identity="role-1", practitioner="u1", **more):
@@ -184,6 +184,34 @@ def test_a_suspended_care_team_shows_no_consultation(status, known):
     team = {"resourceType": "CareTeam", "id": "t1", "status": status, "subject": {"reference": "Patient/p1"}}
     team["participant"] = [{"member": {"reference": "Practitioner/u2"}}]
     found = facts(dx(), role("207R00000X"), role("207RX0202X", "r2", "u2"), team)
+    assert isinstance(found["consult"], Known) is known
+
+
+TUMOUR = dx(onsetDateTime="2026-01-05")
+BREAST = condition("Breast cancer", "breast")
+
+
+@pytest.mark.parametrize(
+    ("more", "known"),
+    [
+        *(({}, True), ({"period": {"start": "2026-02-01"}}, True), ({"period": {"start": "2025-06-01"}}, True)),
+        *(({"period": {"end": "2013-05-01"}}, False), ({"period": {"start": "2027-01-01"}}, False)),
+        ({"period": {"start": "2012-01-01", "end": "2026-03-01"}}, True),
+        ({"reasonReference": [{"reference": "Condition/dx-1"}], "period": {"end": "2013-05-01"}}, True),
+        ({"reasonReference": [{"reference": "Condition/breast"}]}, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["CareTeam", "Encounter", "ServiceRequest"])
+def test_a_consultation_is_one_for_the_tumour(kind, more, known):
+    status = {"CareTeam": "active", "Encounter": "finished", "ServiceRequest": "completed"}[kind]
+    record = {"resourceType": kind, "id": "c1", "status": status, "subject": {"reference": "Patient/p1"}}
+    if kind == "ServiceRequest":
+        record["performer"] = [{"reference": "Practitioner/u2"}]
+        more = {"occurrencePeriod" if name == "period" else name: said for name, said in more.items()}
+    else:
+        member = "member" if kind == "CareTeam" else "individual"
+        record["participant"] = [{member: {"reference": "Practitioner/u2"}}]
+    found = facts(TUMOUR, BREAST, role("207R00000X"), role("207RX0202X", "r2", "u2"), record | more)
     assert isinstance(found["consult"], Known) is known
 
 

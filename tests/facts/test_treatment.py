@@ -65,6 +65,14 @@ def test_platinum_apart_from_the_radiotherapy_is_sequential(day):
     assert chemoradiation(COURSE, administered("cisplatin", day, "a1")) == (None, None, True)
 
 
+@pytest.mark.parametrize(("day", "told"), [("2025-03-10", True), ("2025-02-01", None), ("2019-03-01", None)])
+def test_platinum_more_than_a_year_from_the_radiotherapy_is_not_the_other_half_of_a_sequence(day, told):
+    given = administered("cisplatin", day, "a1")
+    assert chemoradiation(COURSE, given) == (None, None, told)
+    assert not facts(dx(), COURSE, given).knows(RT)
+    assert chemoradiation(COURSE, given, administered("cisplatin", "2026-01-10", "a2")) == (None, None, True)
+
+
 def test_radiotherapy_to_a_site_of_which_only_an_unknown_code_is_known_may_be_to_the_chest():
     given = administered("cisplatin", "2026-03-20", "a1")
     course = {**COURSE, "bodySite": [concept(SNOMED, "90572001")]}

@@ -396,6 +396,24 @@ def test_of_two_versions_the_newer_counts_where_both_say_when(first, second, kep
     assert seen.resolve("Observation/o1") is seen.of("Observation")[0]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        (("final", "1"), ("final", "2"), "2"),
+        (("final", "10"), ("final", "9"), "10"),
+        (("corrected", "2"), ("corrected", "3"), "3"),
+        (("final", "a"), ("corrected", "b"), "b"),
+        (("corrected", "a"), ("final", "b"), "a"),
+        (("final", "a"), ("entered-in-error", "b"), "b"),
+        (("final", "a"), ("final", "b"), "a"),
+    ],
+)
+def test_of_two_versions_without_days_the_higher_number_or_the_correction_counts(first, second, kept):
+    sent = bundle(*(observation(status=status, meta={"versionId": number}) for status, number in (first, second)))
+    (found,) = chart({"oncologyObservations": sent}).of("Observation")
+    assert found.raw["meta"]["versionId"] == kept
+
+
 def test_of_many_resources_in_three_versions_each_keeps_its_place_and_the_newest_counts():
     many = [version(f"2026-11-0{day}T08:00:00Z", id=f"o{i}", status=str(day)) for day in (2, 3, 1) for i in range(5)]
     unnamed = {name: kept for name, kept in observation().items() if name != "id"}
