@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cds_service.criteria.verdict import Verdict
 from cds_service.facts.dose import dose_lines
+from cds_service.fhir.quantities import product_of
+from cds_service.fhir.read import decimal, objects
 from cds_service.fhir.sig import reworded
 from cds_service.numbers import near_number
 from cds_service.terminology.codes import UCUM
 from cds_service.uuids import random_uuid
+from cds_service.values import LONGEST
 from cds_service.wording import short_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from cds_service.criteria.quantity import Weight
     from cds_service.facts.order import DraftOrder
@@ -37,6 +41,23 @@ _SAYS_IT_AGAIN = frozenset({"modifierExtension", "text", "renderedDosageInstruct
 """Members of an order that may name the dose once more, in words nobody changes."""
 
 _DAYS = {"d": 1, "wk": 7}
+
+_OF_AMOUNTS = {"quantity"}
+_OF_INTERVALS = {"dispenseInterval", "expectedSupplyDuration", "duration"}
+"""Members of what to dispense that follow from the amount, and from the interval."""
+
+_MAY_BE_DOSE = re.compile(
+    r"\d|\b(?:every|each|daily|weekly|monthly|fortnight\w*|dos(?:e|es|ing)|vials?)\b", re.IGNORECASE
+)
+"""Words of a note that may say how much or how often."""
+
+_VALUES = {"valueQuantity", "valueRange", "valueRatio", "valueDosage", "valueTiming"}
+_DOSE_IN_WORDS = re.compile(
+    r"\d ?(?:mg|g|ml|mcg|vials?|units?)\b|\b(?:every|q) ?\d|\b(?:every|week|month)", re.IGNORECASE
+)
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_VOLUME = re.compile(r"\d ?mls?\b(?! (?:of )?(?:nss?\b|normal|0\.9|sodium|nacl|d5w|5 ?%|dextrose))", re.IGNORECASE)
+"""A volume that is not said to be a diluent's: it may be that of the drug."""
 
 
 def dose_suggestion(assessment: Assessment, order: DraftOrder) -> dict[str, Any] | None:
@@ -70,7 +91,7 @@ def dose_suggestion(assessment: Assessment, order: DraftOrder) -> dict[str, Any]
             return None
         dosage["text"] = text
     changed = {**order.raw, "dosageInstruction": [dosage]}
-    if not _goes_on_as_ordered(order.raw, changed):
+    if not _goes_on_as_ordered(order.raw, changed) or _is_left_behind(order.raw, changed, dose.ordered_mg):
         return None
     wording = f"{amount} {every}".rstrip()
     description = (
@@ -106,6 +127,59 @@ def _goes_on_as_ordered(order: Mapping[str, Any], changed: Mapping[str, Any]) ->
     if any(missing.fact == "dose.interval" for missing in (*before.missing, *after.missing)):
         return False
     return before.count is None or after.count is None or after.count <= before.count
+
+
+def _is_left_behind(order: Mapping[str, Any], changed: Mapping[str, Any], ordered_mg: Decimal | None) -> bool:
+    """Whether anything else in the order may still say the old dose beside the new one."""
+    (before,), (after,) = order["dosageInstruction"], changed["dosageInstruction"]
+    another_amount = before["doseAndRate"] != after["doseAndRate"]
+    dispensed = order.get("dispenseRequest", {})
+    follow = (_OF_AMOUNTS if another_amount else set()) | (
+        _OF_INTERVALS if before.get("timing") != after.get("timing") else set()
+    )
+    fill = dispensed.get("initialFill")
+    if follow & {*dispensed, *(fill if isinstance(fill, dict) else ())}:
+        return True
+    if any(_MAY_BE_DOSE.search(str(note.get("text", ""))) for note in objects(order.get("note"))):
+        return True
+    if any(name in _VALUES or _says_dose(name, value) for name, value in _members(_extensions(order, dispensed))):
+        return True
+    if not another_amount:
+        return False
+    old = {number for number in (ordered_mg, decimal(before["doseAndRate"][0]["doseQuantity"].get("value"))) if number}
+    return _VOLUME.search(after.get("text", "")) is not None or _is_made_up_for(order, old)
+
+
+def _extensions(*holders: Mapping[str, Any]) -> list[object]:
+    return [holder.get("extension") for holder in holders]
+
+
+def _says_dose(name: str, value: object) -> bool:
+    return name in {"valueString", "valueMarkdown"} and bool(_DOSE_IN_WORDS.search(str(value)))
+
+
+def _is_made_up_for(order: Mapping[str, Any], old: set[Decimal]) -> bool:
+    """Whether the medication is a bag, or its words or strengths name the amount that is no longer ordered."""
+    held = [one for one in objects(order.get("contained")) if one.get("resourceType") == "Medication"]
+    for name, value in _members([order.get("medicationCodeableConcept"), order.get("medication"), *held]):
+        if name == "value" and decimal(value) in old:
+            return True
+        if name in {"text", "display"} and isinstance(value, str):
+            numbers = {Decimal(found.replace(",", "")) for found in _NUMBER.findall(value[:LONGEST])}
+            if numbers & old or product_of(value).bag:
+                return True
+    return False
+
+
+def _members(value: object) -> Iterator[tuple[str, object]]:
+    """Every member within a value, with its name."""
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield name, member
+            yield from _members(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _members(member)
 
 
 def _is_plain(resource: Mapping[str, Any]) -> bool:
@@ -158,7 +232,7 @@ def _quantity(regimen: Regimen, weight: Weight | None, ordered: Mapping[str, Any
         return {"value": near_number(regimen.mg_per_kg), "unit": "mg/kg", "system": UCUM, "code": "mg/kg"}
     cap = cap_mg(regimen, weight)
     # Whole milligrams can be measured; rounding down keeps the dose within the limit.
-    return None if cap is None else {"value": int(cap), "unit": "mg", "system": UCUM, "code": "mg"}
+    return None if cap is None or cap < 1 else {"value": int(cap), "unit": "mg", "system": UCUM, "code": "mg"}
 
 
 def cap_mg(regimen: Regimen, weight: Weight | None) -> Decimal | None:

@@ -693,6 +693,83 @@ def test_a_quantity_to_dispense_would_contradict_a_new_amount():
     assert "suggestions" not in only(cards(assessment(dose=too_much), draft, PLAIN))
 
 
+OLD_DOSE = {"value": 1600, "unit": "mg"}
+RENDERED = "http://hl7.org/fhir/5.0/StructureDefinition/extension-MedicationRequest.renderedDosageInstruction"
+MADE_UP = {"resourceType": "Medication", "id": "m", "ingredient": [{"strength": {"numerator": OLD_DOSE}}]}
+
+
+@pytest.mark.parametrize(
+    ("more", "suggested"),
+    [
+        ({"note": [{"text": "Give 1600 mg every 4 weeks"}]}, False),
+        ({"note": [{"text": "same dose as before"}]}, False),
+        ({"note": [{"text": "Patient prefers mornings", "time": "2026-11-20T08:00:00Z"}]}, True),
+        ({"dispenseRequest": {"initialFill": {"quantity": OLD_DOSE}}}, False),
+        ({"dispenseRequest": {"dispenseInterval": {"value": 4, "unit": "wk"}}}, True),
+        ({"dispenseRequest": {"validityPeriod": {"start": "2026-11-20"}}}, True),
+        ({"extension": [{"url": RENDERED, "valueMarkdown": "1600 mg every 4 weeks"}]}, False),
+        ({"extension": [{"url": "http://example.org/dose", "valueQuantity": OLD_DOSE}]}, False),
+        (
+            {"extension": [{"url": "http://example.org/a", "extension": [{"url": "b", "valueString": "1600 mg"}]}]},
+            False,
+        ),
+        ({"extension": [{"url": "http://example.org/id", "valueString": "A-1600"}]}, True),
+        ({"medicationCodeableConcept": {"text": "durvalumab 1,600 mg"}}, False),
+        ({"medicationCodeableConcept": {"text": "durvalumab in sodium chloride 0.9% 250 mL IVPB"}}, False),
+        ({"medicationCodeableConcept": {"text": "durvalumab 500 mg/10 mL vial"}}, True),
+        ({"contained": [MADE_UP]}, False),
+    ],
+)
+def test_an_order_that_would_still_say_its_old_dose_gets_no_suggestion(more, suggested):
+    too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(1600), limit_mg=Decimal(1500))
+    draft = ordered(1600, 4)
+    draft.raw.update(more)
+    assert ("suggestions" in only(cards(assessment(dose=too_much), draft, PLAIN))) is suggested
+
+
+@pytest.mark.parametrize(
+    ("words", "suggested"),
+    [
+        ("1,600 mg in 32 mL IV every 4 weeks", False),
+        ("1,600 mg in 250 mL NS IV every 4 weeks", True),
+        ("1,600 mg in 250 mL of normal saline IV every 4 weeks", True),
+    ],
+)
+def test_a_volume_that_may_be_the_drugs_own_does_not_stay_beside_another_amount(words, suggested):
+    too_much = replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, ordered_mg=Decimal(1600), limit_mg=Decimal(1500))
+    draft = ordered(1600, 4)
+    draft.raw["dosageInstruction"][0]["text"] = words
+    assert ("suggestions" in only(cards(assessment(dose=too_much), draft, PLAIN))) is suggested
+
+
+@pytest.mark.parametrize(
+    ("dispensed", "suggested"),
+    [
+        ({"dispenseInterval": {"value": 3, "unit": "wk"}}, False),
+        ({"expectedSupplyDuration": {"value": 21, "unit": "d"}}, False),
+        ({"initialFill": {"duration": {"value": 21, "unit": "d"}}}, False),
+        ({"quantity": {"value": 1500, "unit": "mg"}}, True),
+    ],
+)
+def test_what_to_dispense_does_not_keep_another_interval(dispensed, suggested):
+    draft = order(dispenseRequest=dispensed)
+    assert ("suggestions" in only(cards(assessment(dose=TOO_OFTEN), draft, PLAIN))) is suggested
+
+
+def test_nobody_is_told_to_give_nothing():
+    regimen = Regimen(Decimal("0.8"), Decimal(20), 28, "I.D.4.a", "20 mg/kg every 4 weeks")
+    weight = replace(WEIGHT, kg=Decimal("0.04"))
+    none = replace(
+        TOO_OFTEN,
+        verdict=Verdict.EXCEEDS,
+        weights=(weight,),
+        limit_mg=regimen.mg,
+        compliant=regimen,
+        allowed=(regimen,),
+    )
+    assert "suggestions" not in only(cards(assessment(dose=none), ordered(600, 4), PLAIN))
+
+
 # --- The frame --------------------------------------------------------------------------------------------------
 
 
