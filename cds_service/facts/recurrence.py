@@ -1,33 +1,39 @@
 """Whether the cancer came back, and how many months after the last surgery and the last adjuvant therapy.
 
-An onset before the first surgery is that of the first disease, and no day of a recurrence.
+An onset before the first surgery is that of the first disease, and no day of a recurrence. Months are counted from the
+end of a treatment; one whose end is not known to the day leaves them open wherever it may have been the last.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import Absence, Evidence, Known, Unknown
-from cds_service.facts.cancer import begun_on, recorded_on, site_of
+from cds_service.facts.cancer import begun_on, by_resource, read_concept, recorded_on, site_of
 from cds_service.facts.claims import Claim, Inferred, settle
 from cds_service.facts.condition_status import PROVISIONAL, REFUTED, course, is_past, verification
 from cds_service.facts.derive import months_between
-from cds_service.facts.medications import of_others
-from cds_service.facts.records import coded, evidence, shown, span_of, uncoded, was_not_done
+from cds_service.facts.medications import Kind, is_planned, of_others
+from cds_service.facts.records import coded, evidence, shown, uncoded, was_not_done
 from cds_service.facts.spread_words import claims_of_words
 from cds_service.facts.subject import Whose, conditions_of, subject, whose
-from cds_service.fhir.read import runs_on
+from cds_service.fhir.read import as_list, as_object, concept_of, effective, objects, partial_date, runs_on
 from cds_service.terminology import organs
 from cds_service.terminology.doubt import doubt, plain
+from cds_service.values import remembered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cds_service.evidence import AnyFact
     from cds_service.facts.cancer import Cancer
+    from cds_service.facts.medications import Use
     from cds_service.facts.read import Reading
     from cds_service.facts.subject import Subject
+    from cds_service.fhir.read import Json
+    from cds_service.terminology import Diagnosis
 
 VALUE_SETS = ("local_recurrence", "tx_surgery_lung", "tx_surgery_liver_biliary")
 
@@ -42,14 +48,32 @@ _NO_SURGERY = doubt(
     r"follow[- ]?up|visits?|after|care|before|pre-?op\w*|post-?op\w*)\b",
 )
 """Words that name an operation and not that it was done on that day."""
+_OTHER_ADJUVANT = re.compile(
+    r"\b(?:capecitabine|xeloda|tegafur|teysuno|oxaliplatin|eloxatin|s-1)\b|"
+    r"\b(?:5-?fu|fluorouracil)\b(?!.*\b(?:cream|topical|solution|ophthalmic)\b)"
+)
+"""Drugs that are given after surgery of the bile ducts, and that no policy lists."""
+_CAPECITABINE = "194000"
+"""Its ingredient in RxNorm, where a site's words name it in another way."""
+_PRESCRIBED = frozenset({"active", "completed", "stopped", "on-hold"})
 
 
 class Event(NamedTuple):
-    """A surgery or a treatment after it; ``open`` is one that is perhaps of another tumour."""
+    """A surgery or a treatment after it: when it began, and the days on which it can have ended.
 
-    day: date
+    ``open`` is one that is perhaps of another tumour, or perhaps no such treatment.
+    """
+
+    began: date
+    earliest: date
+    latest: date
     evidence: Evidence
     open: bool = False
+
+    @property
+    def sure(self) -> bool:
+        """Whether it is a treatment of the tumour, and its last day is known."""
+        return not self.open and self.earliest == self.latest
 
 
 def read(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> dict[str, AnyFact]:
@@ -105,16 +129,22 @@ def came_back_by_status(cancer: Cancer) -> bool:
 
 def _came_back(begun: Sequence[tuple[date, Evidence]], surgeries: Sequence[Event]) -> tuple[date, Evidence] | None:
     """The day of the recurrence: an onset after the first surgery. An earlier onset is that of the first disease."""
-    first = min((event.day for event in surgeries), default=None)
+    first = min((event.earliest for event in surgeries), default=None)
     later = [item for item in begun if first is None or item[0] > first]
     return min(later, key=lambda item: item[0], default=None)
 
 
 def _perhaps_later(events: Sequence[Event], came_back: tuple[date, Evidence] | None) -> tuple[Evidence, ...]:
-    """What is perhaps of another tumour and, if not, the last treatment before the recurrence."""
-    before = [event for event in events if came_back is not None and event.day <= came_back[0]]
-    last = max((event.day for event in before if not event.open), default=date.min)
-    return tuple(event.evidence for event in before if event.open and event.day > last)
+    """What may be the last treatment before the recurrence, and nobody can tell: whose it is, or when it ended.
+
+    So is one that had not ended when the disease came back.
+    """
+    if came_back is None:
+        return ()
+    day = came_back[0]
+    last = max((event.latest for event in events if event.sure and event.latest <= day), default=date.min)
+    unsettled = [event for event in events if event.began <= day and not (event.sure and event.latest <= day)]
+    return tuple(event.evidence for event in unsettled if min(event.latest, day) > last)
 
 
 def _months(
@@ -126,11 +156,11 @@ def _months(
 ) -> AnyFact:
     if came_back is None:
         return Unknown(reading.chart.absence("conditions"), looked_for)
-    before = [event for event in events if event.day <= came_back[0]]
+    before = [event for event in events if event.sure and event.latest <= came_back[0]]
     if not before:
         return Unknown(reading.chart.absence(key), looked_for)
-    last = max(before, key=lambda event: event.day)
-    return Inferred(months_between(last.day, came_back[0]), (last.evidence, came_back[1]))
+    last = max(before, key=lambda event: event.latest)
+    return Inferred(months_between(last.latest, came_back[0]), (last.evidence, came_back[1]))
 
 
 def surgeries_of(reading: Reading) -> list[Event]:
@@ -141,7 +171,12 @@ def surgeries_of(reading: Reading) -> list[Event]:
         for site, name in (("lung", "tx_surgery_lung"), ("liver", "tx_surgery_liver_biliary"))
         if site in sites or not sites
     ]
-    return list(_procedures(reading, *sets)) if sets else []
+    return [_on_one_day(event) for event in _procedures(reading, *sets)] if sets else []
+
+
+def _on_one_day(operation: Event) -> Event:
+    """An operation, which ends on the day it began, also where nobody wrote that it ended."""
+    return operation if operation.latest != date.max else operation._replace(latest=operation.earliest)
 
 
 def perhaps_resected(reading: Reading) -> Iterator[Event]:
@@ -158,30 +193,108 @@ def perhaps_resected(reading: Reading) -> Iterator[Event]:
             or was_not_done(raw)
         ):
             continue
-        day = span_of(raw, "performed")[1]
-        if day is not None and whose(reading, raw) is not Whose.ANOTHER:
-            yield Event(day, evidence(resource, "code", shown(raw.get("code")), day), open=True)
+        days = _days(raw, "performed")
+        if days is not None and _whose(reading, raw) is not Whose.ANOTHER:
+            item = evidence(resource, "code", shown(raw.get("code")), days[1] if days[1] == days[2] else None)
+            yield _on_one_day(Event(*days, item, open=True))
 
 
 def _procedures(reading: Reading, *value_sets: str) -> Iterator[Event]:
     """Dated procedures that were done, but for those of another tumour."""
     for resource, _ in coded(reading.chart, "Procedure", *value_sets):
         raw = resource.raw
-        day = span_of(raw, "performed")[1]
-        if day is None or was_not_done(raw) or (tumour := whose(reading, raw)) is Whose.ANOTHER:
+        days = _days(raw, "performed")
+        if days is None or was_not_done(raw) or (tumour := _whose(reading, raw)) is Whose.ANOTHER:
             continue
-        yield Event(day, evidence(resource, "code", shown(raw.get("code")), day), tumour is Whose.OPEN)
+        item = evidence(resource, "code", shown(raw.get("code")), days[1] if days[1] == days[2] else None)
+        yield Event(*days, item, tumour is Whose.OPEN)
+
+
+def _days(raw: Json, name: str) -> tuple[date, date, date] | None:
+    """When a treatment began, and the first and the last day on which it can have ended; None without any day.
+
+    A day that is written as its month or year is any day of it. A period without an end may go on.
+    """
+    period = as_object(raw.get(f"{name}Period"))
+    ended = partial_date(period.get("end") if period else effective(raw, name)[1])
+    began = partial_date(period.get("start")) if period else None
+    if ended is not None:
+        return began.earliest if began is not None else ended.earliest, ended.earliest, ended.latest
+    return None if began is None else (began.earliest, began.earliest, date.max)
 
 
 def _adjuvant(reading: Reading, surgeries: Sequence[Event]) -> list[Event]:
     """Chemotherapy and radiotherapy after the surgery: procedures, and administrations of chemotherapy."""
-    first = min((event.day for event in surgeries), default=None)
-    if first is None:
+    if not surgeries:
         return []
+    first = min(surgeries, key=lambda event: event.earliest)
     found = list(_procedures(reading, "tx_chemotherapy", "tx_radiotherapy", "tx_chemoradiation"))
+    found += _doses(reading)
+    after = [event for event in found if event.latest > first.earliest]
+    # What began before the surgery and went on is perhaps what was given after it.
+    return [event if event.began > first.latest else event._replace(open=True) for event in after]
+
+
+def _doses(reading: Reading) -> Iterator[Event]:
+    """Dated chemotherapy that was given. What nobody here takes for it by itself is open, as is what it may be."""
     for use in of_others(reading.chart, reading.drug):
-        if (use.known or use.may_be) and use.was_given and use.first is not None:
-            tumour = whose(reading, use.resource.raw)
-            if tumour is not Whose.ANOTHER:
-                found.append(Event(use.first, use.evidence, tumour is Whose.OPEN))
-    return [event for event in found if event.day > first]
+        listed = (use.known or use.may_be) and use.was_given
+        days = _days_of(use) if listed or _is_other_adjuvant(use) else None
+        if days is not None and (tumour := _whose(reading, use.resource.raw)) is not Whose.ANOTHER:
+            yield Event(*days, use.evidence, not listed or tumour is Whose.OPEN)
+
+
+def _is_other_adjuvant(use: Use) -> bool:
+    """Whether it is another drug that is given after surgery: given, or prescribed to be taken at home."""
+    coded_as = any(coding.code == _CAPECITABINE for coding in use.medication.codings)
+    if use.known or not (coded_as or _names_other_adjuvant(use.name)):
+        return False
+    return use.was_given or (use.kind is Kind.ORDERED and use.status in _PRESCRIBED and not is_planned(use))
+
+
+@remembered
+def _names_other_adjuvant(words: str) -> bool:
+    return _OTHER_ADJUVANT.search(words) is not None
+
+
+def _days_of(use: Use) -> tuple[date, date, date] | None:
+    """When a drug was begun and when it can have been given last. A prescription does not say until when."""
+    if use.first is not None and not use.was_given:
+        return use.first, use.first, date.max
+    if use.last is not None:
+        return use.first or use.last, use.last, use.last
+    raw = use.resource.raw
+    return next((days for name in _EFFECTIVE if (days := _days(raw, name)) is not None), None)
+
+
+_EFFECTIVE = ("effective", "occurence", "occurrence", "effectiveTime")
+"""The element of a dose's days, in the versions of FHIR."""
+
+
+def _whose(reading: Reading, raw: Json) -> Whose:
+    """Of which tumour a treatment is; of another one in the same organ where it names that one's disease alone."""
+    tumour = whose(reading, raw)
+    if tumour is not Whose.OURS or ("reasonReference" not in raw and "reasonCode" not in raw):
+        return tumour
+    about = subject(reading)
+    named = list(_diagnoses_named(reading, raw))
+    ours = {diagnosis.disease if diagnosis.settled else None for diagnosis in about.diagnoses}
+    if named and None not in ours and all(d is not None and d.settled and d.disease not in ours for d in named):
+        return Whose.ANOTHER
+    return tumour
+
+
+def _diagnoses_named(reading: Reading, raw: Json) -> Iterator[Diagnosis | None]:
+    """The diagnoses that a treatment names as its reason; None for one that is ours, refuted or did not come."""
+    mine = conditions_of(reading, subject(reading))
+    for pointer in objects(raw.get("reasonReference")):
+        target = reading.chart.resolve(pointer, within=raw)
+        cancer = by_resource(reading.chart).get(id(target.raw)) if target is not None else None
+        if target is None or (cancer is not None and (cancer.refuted or id(target.raw) in mine)):
+            yield None
+        elif cancer is not None:
+            yield cancer.diagnosis
+    for concept in as_list(raw.get("reasonCode")):
+        diagnosis, disagrees = read_concept(concept_of(concept))
+        if diagnosis is not None:
+            yield None if disagrees else diagnosis

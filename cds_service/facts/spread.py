@@ -7,11 +7,13 @@ from the words of the diagnosis, never concluded from their absence. Nodes (C77)
 from __future__ import annotations
 
 import re
+from datetime import date
+from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts import recurrence
+from cds_service.facts import attested, recurrence
 from cds_service.facts.cancer import by_resource, names_absent_condition, recorded_on, site_of
 from cds_service.facts.claims import Claim, conflicting, known_or_open
 from cds_service.facts.condition_status import PROVISIONAL, REFUTED, course, is_past, verification
@@ -41,12 +43,12 @@ from cds_service.facts.spread_words import (
     words_of,
 )
 from cds_service.facts.subject import concerns, conditions_of, is_of_another, is_recorded_earlier, subject
-from cds_service.fhir.read import entries_of, is_short, objects, text
+from cds_service.fhir.read import as_list, codings, concept_text, entries_of, is_short, objects, text
 from cds_service.terminology import is_unassessed_category, metastatic_by_category
 from cds_service.terminology.doubt import plain
 from cds_service.terminology.extent import spelled_out
 from cds_service.terminology.organs import is_nodal
-from cds_service.values import remembered_where
+from cds_service.values import direct, remembered_where, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from cds_service.fhir.chart import Chart
     from cds_service.fhir.read import Concept, Json
     from cds_service.fhir.resource import Resource
+    from cds_service.terminology import Coding
 
 METASTASES = "metastases: stage IV, an M category (LOINC 21907-1 and like), secondary tumours (C78, C79)"
 
@@ -73,8 +76,12 @@ _EFFUSION = re.compile(
     r"(?:(?:recurrent|left|right|bilateral|large|small|moderate) )*malignant (?:pleural|pericardial) effusions?"
     r"(?: \((?:disorder|hcc|cms/hcc)\))?"
 )
-_PRESENT = frozenset({"present", "yes", "true", "positive", "detected", "found"})
-_ABSENT = frozenset({"absent", "no", "none", "false", "negative", "not present", "not detected", "not found"})
+_PRESENT = frozenset({"present", "yes", "true", "positive", "pos", "detected", "det", "found"})
+_ABSENT = frozenset(
+    {"absent", "no", "none", "false", "negative", "neg", "not present", "not detected", "nd", "not found"}
+)
+_UNCLEAR = frozenset({"indeterminate", "ind", "equivocal", "e", "inconclusive"})
+_M_NAMED = re.compile(r"(?<![a-z\d])[cpyr]{0,2}m([01])(?!\d)")
 
 
 def read(reading: Reading) -> Mapping[str, AnyFact]:
@@ -116,12 +123,21 @@ def _nothing_known(conditions: Absence, metastases: Absence) -> Mapping[str, Any
 
 
 def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
-    """A tumour called unresectable that was resected on the same day or later: the record contradicts itself."""
-    if not isinstance(fact, Known) or fact.value:
+    """A tumour called unresectable that was resected on the same day or later: the record contradicts itself.
+
+    An answer calls it so as well as words do. What has no day may have been said before any surgery, and one that is
+    dated by its month or year may be of any day of it.
+    """
+    if isinstance(fact, Known) and fact.value:
         return fact
-    said = max((item.recorded for item in fact.evidence if item.recorded), default=None)
     surgeries = [*recurrence.surgeries_of(reading), *recurrence.perhaps_resected(reading)]
-    later = [event.evidence for event in surgeries if said is not None and event.day >= said]
+    if not surgeries:
+        return fact
+    said = [one for one in (fact, attested.read(reading).get("resectable")) if isinstance(one, Known)]
+    if not said or any(one.value for one in said):
+        return fact
+    day = max((item.recorded for one in said for item in one.evidence if item.recorded), default=date.min)
+    later = [event.evidence for event in surgeries if event.latest >= day]
     return conflicting((*fact.evidence, *later), WORDS) if later else fact
 
 
@@ -166,42 +182,82 @@ def _m_category(reading: Reading, doubtful: list[Evidence], unowned: list[Eviden
         if entry.value_set == "disease_extent_finding":
             present = _is_present(raw)
             said = evidence(resource, "code", shown(raw.get("code")), observed_on(raw))
-            claim = Claim(True, said) if present else None
-            if present is None and concerns(reading, raw):
-                doubtful.append(said)
+            claims = [Claim(True, said)] if present else []
+            unclear = present is None
         else:
-            claim = _category(resource)
+            path, found, words = value_of(raw)
+            said = evidence(resource, path, in_words(found, words), observed_on(raw))
+            categories = _categories(found, words)
             is_m = entry.attributes.get("category") == "m"  # not that of the tumour or its nodes
-            if claim is None and is_m and _says_something(raw) and concerns(reading, raw):
-                path, found, words = value_of(raw)
-                doubtful.append(evidence(resource, path, in_words(found, words), observed_on(raw)))
-        if claim is not None:
+            claims = [Claim(metastatic, said) for metastatic in sorted(categories)] if is_m else []
+            unclear = bool(categories) if not is_m else not categories and _says_something(raw)
+        if unclear and concerns(reading, raw):
+            doubtful.append(said)
+        for claim in claims:  # two that differ contradict each other
             yield from _of_this_tumour(reading, raw, claim, doubtful, unowned)
 
 
 def _is_present(raw: Json) -> bool | None:
-    """Whether a finding is there: its code alone says so, a value may deny it; None for one that is not understood."""
-    path, found, words = value_of(raw)
-    if path == "dataAbsentReason":
+    """Whether a finding is there: its code alone says so, a value may deny it; None for one that is not understood.
+
+    So is one of which value and interpretation differ, and one whose interpretation alone denies it.
+    """
+    if raw.get("dataAbsentReason"):
         return False
+    answered = _answered(raw)
+    present = True if answered is Said.NOTHING else {Said.YES: True, Said.NO: False}.get(answered)
+    meant = {_yes_or_no(word) for word in _interpretations(raw)} if "interpretation" in raw else set()
+    return None if (Said.NO if present else Said.YES) in meant or Said.UNCLEAR in meant else present
+
+
+@direct
+class Said(Enum):
+    """What the value of a finding says of it."""
+
+    YES = "yes"
+    NO = "no"
+    UNCLEAR = "unclear"
+    NOTHING = "nothing"
+
+
+def _answered(raw: Json) -> Said:
+    """What a value says to whether something is there, as a boolean, a code or words."""
+    value = raw.get("valueBoolean")
+    if isinstance(value, bool):
+        return Said.YES if value else Said.NO
+    _, found, words = value_of(raw)
     if not found and not words:
-        return raw.get("valueBoolean") is not False
-    said = plain(in_words(found, words)).strip(" .")
-    return True if said in _PRESENT else False if said in _ABSENT else None
+        return Said.NOTHING
+    said = _yes_or_no(in_words(found, words))
+    return Said.UNCLEAR if said is Said.NOTHING else said
 
 
-def _category(resource: Resource) -> Claim[bool] | None:
-    """Whether an M category says that there are metastases."""
-    path, found, words = value_of(resource.raw)
-    item = evidence(resource, path, in_words(found, words), observed_on(resource.raw))
-    for value in entries_of(found):
-        if value.value_set == "tnm_m_value":
-            return Claim(value.attributes["m"] == "1", item)
-    for spelled in (*(coding.code for coding in found), words):
-        metastatic = metastatic_by_category(spelled)
-        if metastatic is not None:
-            return Claim(metastatic, item)
-    return None
+def _yes_or_no(words: str) -> Said:
+    said = plain(words).strip(" .")
+    if said in _PRESENT:
+        return Said.YES
+    return Said.NO if said in _ABSENT else Said.UNCLEAR if said in _UNCLEAR else Said.NOTHING
+
+
+def _interpretations(raw: Json) -> Iterator[str]:
+    """All that an interpretation says, in its codes, displays and words."""
+    for concept in as_list(raw["interpretation"]):
+        yield concept_text(concept)
+        for coding in codings(concept):
+            yield from (coding.code, coding.display)
+
+
+def _categories(found: tuple[Coding, ...], words: str) -> set[bool]:
+    """Whether an M category says that there are metastases; both where its codes and words contradict each other.
+
+    Words that name a category among others ("M1 (liver)") say nothing alone, and contradict a code of the other one.
+    """
+    said = {entry.attributes["m"] == "1" for entry in entries_of(found) if entry.value_set == "tnm_m_value"}
+    spelled = [words, *(each for coding in found for each in (coding.code, coding.display))]
+    said |= {metastatic for each in spelled if (metastatic := metastatic_by_category(each)) is not None}
+    if said:
+        said |= {named == "1" for each in spelled for named in _M_NAMED.findall(each.lower())}
+    return said
 
 
 def _says_something(raw: Json) -> bool:
@@ -237,8 +293,9 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
         reading.chart, "Condition", "metastatic_secondary_condition", "disease_extent_finding"
     ):
         raw = resource.raw
-        if _set_aside(raw):
+        if _was_never(raw):
             continue
+        over = is_past(raw)
         item = evidence(resource, "code", shown(raw.get("code")), recorded_on(raw))
         linked = _linked(reading, resource, about)
         if linked is None and sites != {None} and (primary := entry.attributes.get("primary")):
@@ -246,12 +303,18 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
         own_organ = _in_own_organ(resource.code, sites)
         if linked is None and id(raw) in by_resource(reading.chart):  # one entry for a tumour and its metastases
             linked = None if own_organ else id(raw) in conditions_of(reading, about)
+            over = over and all(raw is not cancer.resource.raw for cancer in about.standing)
+            if over:
+                continue  # the tumour itself is over, beside one that stands
+        earlier = linked is None and is_recorded_earlier(reading, raw)
+        if over and earlier:
+            continue  # of an earlier tumour, and over
         if _is_open(reading, raw, about):
             doubtful.append(item)
         elif linked:
-            yield Claim(True, item)
-        elif linked is None and about.alone and not own_organ and not is_recorded_earlier(reading, raw):
-            yield Claim(True, item, inferred=True)
+            yield Claim(True, item, understood=not over)
+        elif linked is None and about.alone and not own_organ and not earlier:
+            yield Claim(True, item, inferred=True, understood=not over)
         elif linked is None:
             doubtful.append(item)
 
@@ -264,18 +327,30 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
             continue
         if by_resource(reading.chart).get(id(raw)) is not None:
             continue
-        if _set_aside(raw):
+        if _was_never(raw):
             continue
+        over = is_past(raw)
         item = evidence(resource, "code", shown(raw.get("code")), recorded_on(raw))
         words = spelled_out(resource.code.words)
         claims, unread = claims_of_words("metastatic", [(words, item)])
         own_organ = any(site in words for diagnosis in about.diagnoses if (site := site_of(diagnosis)))
         linked = _linked(reading, resource, about)
         unsure = unread or _is_open(reading, raw, about)
-        if unsure or (linked is None and (own_organ or not about.alone or is_recorded_earlier(reading, raw))):
+        earlier = linked is None and is_recorded_earlier(reading, raw)
+        if over and (earlier or unread):
+            continue  # of an earlier tumour, or a suspicion, and over
+        if unsure or (linked is None and (own_organ or not about.alone or earlier)):
             doubtful.append(item)
         elif linked is not False:
-            yield from claims
+            yield from (replace(claim, understood=False) if over else claim for claim in claims)
+
+
+def metastases_of(reading: Reading, about: Subject) -> list[Resource]:
+    """The Conditions that are metastases of a tumour, or perhaps are; also those that were treated and are over."""
+    perhaps: list[Evidence] = []
+    claims = [*_secondary(reading, about, perhaps), *_secondary_in_words(reading, about, perhaps)]
+    named = {claim.evidence.reference for claim in claims if claim.value} | {item.reference for item in perhaps}
+    return [one for one in reading.chart.of("Condition") if one.reference in named] if named else []
 
 
 def _effusions(reading: Reading, about: Subject) -> Iterator[Evidence]:
@@ -300,6 +375,12 @@ def _metastasis_in_words(concept: Concept) -> bool:
     """Whether a concept's words mention a metastasis other than one of lymph nodes alone."""
     words = spelled_out(concept.words)
     return "metasta" in words and not is_nodal(words)
+
+
+def _was_never(raw: Json) -> bool:
+    """Whether a metastasis is refuted, or was a suspicion that is over. One that is over was there: M1 stays M1."""
+    certainty = verification(raw)
+    return certainty == REFUTED or (certainty == PROVISIONAL and is_past(raw))
 
 
 def _set_aside(raw: Json) -> bool:
@@ -344,20 +425,27 @@ def _in_own_organ(concept: Concept, sites: set[str | None]) -> bool:
 def _histories(reading: Reading, doubtful: list[Evidence], unowned: list[Evidence]) -> Iterator[Claim[bool]]:
     """MCODE's history of metastatic cancer: the boolean decides, and without one it says nothing.
 
-    None to one organ says nothing of the others, and some to the primary's own organ may be the primary itself.
+    None to one organ says nothing of the others, and some to the primary's own organ may be the primary itself. A yes
+    in another form than the boolean decides nothing either, and keeps the opposite from being concluded.
     """
     sites = {site_of(diagnosis) for diagnosis in subject(reading).diagnoses}
     for resource, entry in coded(reading.chart, "Observation", "history_of_metastasis"):
         raw = resource.raw
-        value = raw.get("valueBoolean")
         if status_of(raw) in NO_RESULT or raw.get("dataAbsentReason"):
             continue
         organ = entry.attributes.get("organ")
-        if organ is not None and (organ in sites or not isinstance(value, bool)):
+        answered, plainly = _answered(raw), isinstance(raw.get("valueBoolean"), bool)
+        if organ is not None and (organ in sites or answered in {Said.NOTHING, Said.UNCLEAR}):
             unowned.append(evidence(resource, "code", shown(raw.get("code")), observed_on(raw)))
-        elif isinstance(value, bool) and (value or organ is None):
-            said = evidence(resource, "valueBoolean", str(value).lower(), observed_on(raw))
-            yield from _of_this_tumour(reading, raw, Claim(value, said, inferred=True), doubtful, unowned)
+        elif answered is Said.YES or (answered is Said.NO and plainly and organ is None):
+            path, found, words = ("valueBoolean", (), "") if plainly else value_of(raw)
+            said = evidence(
+                resource, path, in_words(found, words) or str(answered is Said.YES).lower(), observed_on(raw)
+            )
+            claim = Claim(answered is Said.YES, said, inferred=True, understood=plainly)
+            yield from _of_this_tumour(reading, raw, claim, doubtful, unowned)
+        elif answered is Said.UNCLEAR and concerns(reading, raw):
+            doubtful.append(evidence(resource, "code", shown(raw.get("code")), observed_on(raw)))
 
 
 _VALUE_SETS = (
@@ -395,11 +483,13 @@ SOURCE = FactSource(
         "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary, or coded with it, too; else they "
         "count only if the chart has one tumour and they lie outside its organ, as do those that are the order's "
         "reason. Nodes (C77) are no metastasis, nor is more of a hepatocellular carcinoma in the liver; a malignant "
-        "effusion (J91.0) leaves open whether there are any. What names no tumour and is a year older than the first "
-        "record of this one, or of the time of another one that is over, is only shown. Unresectable, locally advanced "
-        "and liver-confined have no codes: the words of the diagnosis, its notes and the order's reason, with "
-        "negation, where every word of the clause is known; a resection on that day or later, of the lung by its name "
-        "too, contradicts them. Recurrence: clinical status or a recurrence code; months from the last surgery and the "
-        "last adjuvant therapy to its onset."
+        "effusion (J91.0) leaves open whether there are any, and so does a metastasis that is over: it was one. What "
+        "names no tumour and is a year older than the first record of this one, or of the time of another one that is "
+        "over, is only shown. Unresectable, locally advanced and liver-confined have no codes: the words of the "
+        "diagnosis, its notes and the order's reason, with negation, where every word of the clause is known; a "
+        "resection of that day or later, of the lung by its name too, contradicts that a tumour is unresectable. "
+        "Recurrence: clinical status or a "
+        "recurrence code; months from the end of the last surgery and of the last adjuvant therapy to its onset. What "
+        "may have been the last, and nobody can tell whose or until when, leaves them open, as capecitabine does."
     ),
 )

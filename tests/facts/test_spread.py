@@ -18,6 +18,7 @@ from tests.facts.charts import (
     ICD10,
     SNOMED,
     administered,
+    answered,
     cause,
     concept,
     condition,
@@ -697,3 +698,213 @@ def test_a_clause_too_long_to_look_through_is_open():
     words = "Unresectable stage III NSCLC " + "and after chemoradiation " * 30
     assert cause(facts(dx(note=[{"text": words}]))["resectable"]) is Absence.NOT_UNDERSTOOD
     assert value(facts(dx(note=[{"text": words[:80]}]))["resectable"]) is False
+
+
+# --- metastases that were treated -----------------------------------------------------------------------------------
+
+
+OVER = [
+    *({"clinicalStatus": status} for status in ("inactive", "remission", "resolved")),
+    {"abatementDateTime": "2026-09-01"},
+]
+
+
+@pytest.mark.parametrize("over", OVER)
+@pytest.mark.parametrize("met", [linked, lambda code, **more: icd(code, "sec-1", **more)])
+@pytest.mark.parametrize("staged", ["2026-01-01", "2026-02-01", "2026-10-01", None])
+def test_a_metastasis_that_is_over_was_one_and_leaves_it_open(met, over, staged):
+    """M1 stays M1 after radiosurgery, whenever it was staged; and it is asked about, with the record shown."""
+    found = after_stage_iii(met("C79.31", day="2026-05-01", **over), staged=staged)
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert [item.reference for item in found.evidence] == ["Condition/sec-1"]
+    assert (
+        cause(after_stage_iii(condition("Brain metastases", "sec-1", "2026-05-01", **over))) is Absence.NOT_UNDERSTOOD
+    )
+
+
+@pytest.mark.parametrize("over", OVER)
+def test_a_metastasis_that_is_over_beside_other_statements(over):
+    treated = linked("C79.31", day="2026-05-01", **over)
+    for day, absence in (("2026-04-01", Absence.NOT_UNDERSTOOD), ("2026-06-01", Absence.CONFLICTING)):
+        assert cause(facts(dx(), treated, m_category("1229901006", day=day))["metastatic"]) is absence
+    assert value(facts(dx(), treated, m_category("1229903009"))["metastatic"]) is True
+    assert value(facts(dx(), treated, icd("C78.7", "sec-2"))["metastatic"]) is True
+    staged = facts(dx(), treated, stage("IV"))
+    assert value(derive_for_disease(staged.including({"disease": Known("nsclc")}))["metastatic"]) is True
+
+
+@pytest.mark.parametrize("over", OVER)
+@pytest.mark.parametrize(
+    "never",
+    [
+        {"verificationStatus": "refuted"},
+        {"verificationStatus": "entered-in-error"},
+        {"verificationStatus": "provisional"},  # a suspicion that is over
+    ],
+)
+def test_what_never_was_a_metastasis_leaves_nothing_open(never, over):
+    assert value(after_stage_iii(linked("C79.31", day="2026-05-01", **never, **over))) is False
+    assert value(after_stage_iii(condition("Brain metastases", "sec-1", "2026-05-01", **never, **over))) is False
+
+
+@pytest.mark.parametrize("over", OVER)
+@pytest.mark.parametrize("staged", ["2026-02-01", None])
+def test_a_metastasis_of_an_earlier_tumour_that_is_over_leaves_nothing_open(staged, over):
+    breast = icd("C50.911", "breast", day="2020-01-01", clinicalStatus="resolved")
+    assert value(after_stage_iii(breast, linked("C79.51", to="breast", **over), staged=staged)) is False
+    by_days = icd("C79.51", "sec-1", day="2020-03-01", **over)
+    in_words = condition("Bone metastases", "sec-1", "2020-03-01", **over)
+    suspected = condition("Suspected brain metastases", "sec-1", "2026-05-01", **over)
+    for old in (by_days, in_words, suspected):
+        assert value(after_stage_iii(breast, old, staged=staged)) is False
+
+
+def test_a_tumour_that_is_over_with_its_metastasis_says_nothing_beside_one_that_stands():
+    both = concept(SNOMED, ADENO, "94225005")
+    assert value(after_stage_iii(condition(both, "old", clinicalStatus="resolved"))) is False
+
+
+# --- M categories that contradict themselves ------------------------------------------------------------------------
+
+
+def coded_m(*codes, text=None, display=None):
+    coding = [{"system": SNOMED, "code": code, **({"display": display} if display else {})} for code in codes]
+    return lab("21907-1", {"coding": coding, **({"text": text} if text else {})}, "m-1", day="2026-05-01")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        coded_m("1229901006", text="M1b"),
+        coded_m("1229901006", text="M1 (liver)"),
+        coded_m("1229903009", display="cM0"),
+        coded_m("1229903009", display="American Joint Committee on Cancer cM0 (qualifier value)"),
+        coded_m("1229903009", "1229901006"),
+        coded_m("1229901006", text="cM0, later pM1"),
+    ],
+)
+def test_an_m_category_that_contradicts_itself_is_open(said):
+    for found in (facts(dx(), said)["metastatic"], after_stage_iii(said)):
+        assert cause(found) is Absence.CONFLICTING
+        assert [item.reference for item in found.evidence] == ["Observation/m-1"]
+
+
+@pytest.mark.parametrize(
+    ("said", "metastatic"),
+    [
+        (coded_m("1229901006", text="cM0(i+)"), False),
+        (coded_m("1229901006", text="T2 N1 M0"), False),
+        (coded_m("1229901006", display="American Joint Committee on Cancer cM0 (qualifier value)"), False),
+        (coded_m("1229903009", text="M1b (brain, 2 m10 lesions)"), True),
+        (coded_m("1229903009", "1229904003"), True),
+        (coded_m("1229903009", text="Distant metastasis"), True),
+    ],
+)
+def test_an_m_category_whose_words_agree_is_read(said, metastatic):
+    assert value(facts(dx(), said)["metastatic"]) is metastatic
+
+
+@pytest.mark.parametrize("code", ["399504009", "399534004"])
+@pytest.mark.parametrize("loinc", ["21906-3", "21905-5"])
+@pytest.mark.parametrize("said", [concept(SNOMED, "1229903009"), concept(SNOMED, "1229901006"), "M1a", "cM0"])
+def test_an_m_category_as_that_of_the_tumour_or_its_nodes_decides_nothing(code, loinc, said):
+    for other in (observation(concept(SNOMED, code), said, "t-1", "2026-05-01"), lab(loinc, said, "t-1")):
+        found = facts(dx(), other)["metastatic"]
+        assert cause(found) is Absence.NOT_UNDERSTOOD
+        assert [item.reference for item in found.evidence] == ["Observation/t-1"]
+        # Beside the category itself it opens nothing.
+        assert value(facts(dx(), other, m_category("1229903009", day="2026-06-01"))["metastatic"]) is True
+
+
+@pytest.mark.parametrize(
+    ("said", "interpretation", "found"),
+    [
+        (None, {"coding": [{"code": "NEG"}]}, Absence.NOT_UNDERSTOOD),
+        (None, {"text": "Not detected"}, Absence.NOT_UNDERSTOOD),
+        (None, {"coding": [{"code": "IND"}]}, Absence.NOT_UNDERSTOOD),
+        (None, {"coding": [{"code": "POS"}]}, True),
+        (None, {"coding": [{"code": "A"}]}, True),
+        ("Present", {"coding": [{"code": "NEG"}]}, Absence.NOT_UNDERSTOOD),
+        ("Absent", {"coding": [{"code": "POS"}]}, Absence.NOT_UNDERSTOOD),
+        ("Absent", {"coding": [{"code": "NEG"}]}, Absence.NOT_RECORDED),
+    ],
+)
+def test_a_finding_of_metastasis_beside_its_interpretation(said, interpretation, found):
+    finding = observation(concept(SNOMED, "399409002"), said, interpretation=[interpretation])
+    metastatic = facts(dx(), finding)["metastatic"]
+    assert (value(metastatic) if isinstance(metastatic, Known) else cause(metastatic)) == found
+
+
+@pytest.mark.parametrize("said", [concept(SNOMED, "373066001", display="Yes"), {"text": "yes"}, "Yes", "two in 2025"])
+def test_a_history_of_metastases_that_is_no_boolean_is_open(said):
+    history = observation(concept(SNOMED, "1287652008"), said, "h-1", "2026-05-01")
+    for found in (facts(dx(), history)["metastatic"], after_stage_iii(history)):
+        assert cause(found) is Absence.NOT_UNDERSTOOD
+        assert [item.reference for item in found.evidence] == ["Observation/h-1"]
+
+
+def test_a_denied_history_of_metastases_that_is_no_boolean_says_nothing():
+    denied = observation(concept(SNOMED, "1287652008"), {"text": "No"}, "h-1", "2026-05-01")
+    assert not facts(dx(), denied)["metastatic"].evidence
+    assert value(after_stage_iii(denied)) is False
+
+
+# --- called unresectable, and resected ------------------------------------------------------------------------------
+
+
+def resected(day, **more):
+    return procedure(LOBECTOMY, day, **more)
+
+
+@pytest.mark.parametrize(
+    ("answered_on", "operated_on", "found"),
+    [
+        ("2026-05-20", "2026-09-01", Absence.CONFLICTING),
+        ("2026-09-01", "2026-09-01", Absence.CONFLICTING),
+        ("2026-05-20", "2026-09", Absence.CONFLICTING),
+        ("2026-09-15", "2026-09", Absence.CONFLICTING),  # it may have been any day of the month
+        (None, "2026-09-01", Absence.CONFLICTING),
+        ("2026-10-01", "2026-09", False),
+        ("2026-10-01", "2026-09-01", False),
+        ("2026-05-20", "2019-09-01", False),
+        ("2026-05-20", None, False),
+    ],
+)
+def test_an_answer_that_it_is_unresectable_against_a_later_resection(answered_on, operated_on, found):
+    resectable = facts(dx(), resected(operated_on), answered(day=answered_on, resectable=False))["resectable"]
+    assert (value(resectable) if isinstance(resectable, Known) else cause(resectable)) == found
+    if isinstance(found, Absence):
+        assert {item.reference for item in resectable.evidence} == {"Procedure/pr-1", "QuestionnaireResponse/qr-1"}
+
+
+@pytest.mark.parametrize(
+    ("note", "operated_on", "found"),
+    [
+        ({"text": "Unresectable."}, "2026-09-01", Absence.CONFLICTING),
+        ({"text": "Unresectable."}, "2026-09", Absence.CONFLICTING),
+        ({"text": "Unresectable.", "time": "2026-09-15"}, "2026-09", Absence.CONFLICTING),
+        ({"text": "Unresectable.", "time": "2026-10-15"}, "2026-09", False),
+        ({"text": "Unresectable."}, None, False),
+    ],
+)
+def test_words_that_it_is_unresectable_without_a_day_against_a_resection(note, operated_on, found):
+    chart = (dx(day=None, note=[note]), resected(operated_on))
+    resectable = facts(*chart)["resectable"]
+    assert (value(resectable) if isinstance(resectable, Known) else cause(resectable)) == found
+    assert value(facts(*chart, answered(day="2026-11-10", resectable=False))["resectable"]) is False
+
+
+def test_a_resection_alone_says_nothing_of_what_is_resectable():
+    assert (
+        cause(facts(dx(), resected("2026-09-01"), empty=("oncologyObservations",))["resectable"])
+        is Absence.NOT_RECORDED
+    )
+    assert value(facts(dx(), resected("2026-09-01"), answered(day="2026-05-20", resectable=True))["resectable"]) is True
+
+
+def test_a_resection_of_another_tumour_does_not_contradict():
+    other = {"reasonCode": [concept(ICD10, "C50.911")]}
+    assert (
+        value(facts(dx(), resected("2026-09-01", **other), answered(day="2026-05-20", resectable=False))["resectable"])
+        is False
+    )
