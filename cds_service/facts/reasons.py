@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cds_service.evidence import Evidence, Origin
 from cds_service.facts.cancer import by_resource, no_primary, of_condition, read_concept, recorded_on
 from cds_service.facts.condition_status import Course, course, verification
-from cds_service.facts.records import entered_in_error, evidence, references, shown
+from cds_service.facts.records import entered_in_error, evidence, named_by, pointers, shown
 from cds_service.fhir.read import as_list, as_object, codings, concept_of, concept_text, objects, text
 from cds_service.terminology.codes import ICD10
 from cds_service.values import dataclass, replace
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cds_service.facts.cancer import Cancer
     from cds_service.facts.order import DraftOrder
     from cds_service.facts.read import Reading
-    from cds_service.fhir.read import Concept
+    from cds_service.fhir.read import Concept, Json
     from cds_service.terminology import Diagnosis
 
 _GENERAL = re.compile(
@@ -94,8 +94,8 @@ def reasons_of(reading: Reading) -> Reasons:
     for element in ("reasonReference", "reason"):
         for item in objects(raw.get(element)):
             target = as_object(item.get("reference")) if isinstance(item.get("reference"), dict) else item
-            for reference in references([target]):
-                _read_reason_reference(reading, reference, text(target.get("display")), element, reasons)
+            for pointer in pointers(target):
+                _read_reason_reference(reading, pointer, element, reasons)
     for element in ("reasonCode", "reasonCodeableConcept", "reason"):
         for item in as_list(raw.get(element)):
             concept = item.get("concept") if element == "reason" and isinstance(item, dict) else item
@@ -115,20 +115,22 @@ def _said_by_order(order: DraftOrder, path: str, said: str) -> Evidence:
     return Evidence(order.named, path, said, order.authored_on, Origin.CONTEXT)
 
 
-def _read_reason_reference(reading: Reading, reference: str, display: str, path: str, reasons: Reasons) -> None:
-    target = reading.chart.resolve(reference, within=reading.order.raw)
+def _read_reason_reference(reading: Reading, pointer: Json, path: str, reasons: Reasons) -> None:
+    target = reading.chart.resolve(pointer, within=reading.order.raw)
+    display, name = text(pointer.get("display")), named_by(pointer)
     if target is None:
-        said = _said_by_order(reading.order, path, display or reference)
+        said = _said_by_order(reading.order, path, display or name)
         if display:
             _read_reason({"text": display}, said, reasons)
         else:
             reasons.unread.append(said)
-        reasons.unfound = True
+        if "reference" in pointer or "identifier" in pointer:  # else it is said in words, and nothing failed to come
+            reasons.unfound = True
         return
     if entered_in_error(target):
         return
     if target.type != "Condition":
-        reasons.bare.append(evidence(target, "code", shown(target.raw.get("code")) or display or reference))
+        reasons.bare.append(evidence(target, "code", shown(target.raw.get("code")) or display or name))
         return
     cancer = of_condition(reading.chart, target)
     if cancer is not None:

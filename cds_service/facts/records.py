@@ -20,6 +20,7 @@ from cds_service.fhir.read import (
     concept_text,
     effective,
     reference_of,
+    text,
 )
 from cds_service.terminology.codes import LOINC, SNOMED, entries, lookup
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from cds_service.fhir.chart import Chart
+    from cds_service.fhir.read import Json
     from cds_service.fhir.resource import Resource
     from cds_service.terminology.codes import Coding, Entry
 
@@ -195,3 +197,18 @@ def references(value: object) -> Iterator[str]:
     for item in as_list(value):
         if reference := reference_of(item):
             yield reference
+
+
+def pointers(value: object) -> Iterator[Json]:
+    """The Reference objects in an element that name something: by reference, by identifier, or in words alone."""
+    for item in as_list(value):
+        pointer = {"reference": item} if isinstance(item, str) else item
+        if isinstance(pointer, dict) and named_by(pointer):
+            yield pointer
+
+
+def named_by(pointer: Json) -> str:
+    """What a Reference names something by: its reference, else the value of its identifier, else its words."""
+    return (
+        reference_of(pointer) or text(as_object(pointer.get("identifier")).get("value")) or text(pointer.get("display"))
+    )

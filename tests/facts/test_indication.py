@@ -232,6 +232,44 @@ def test_a_reason_is_not_at_fault_where_the_diagnoses_did_not_come():
         assert found["indication"].evidence[0].shown == said.get("display", "Condition/far")
 
 
+IDENTIFIER = {"system": "urn:x", "value": "C-77"}
+
+
+@pytest.mark.parametrize(
+    ("pointer", "disease"),
+    [
+        ({"type": "Condition", "identifier": IDENTIFIER}, "hcc"),
+        ({"identifier": IDENTIFIER, "display": "Non-small cell lung cancer"}, "hcc"),
+        ({"display": "Hepatocellular carcinoma"}, "hcc"),
+        ({"display": "Non-small cell lung cancer"}, "nsclc"),
+        ({"display": "Urothelial carcinoma of bladder"}, None),
+        ({"identifier": {"value": "C-78"}, "display": "Urothelial carcinoma of bladder"}, None),
+    ],
+)
+def test_a_reason_without_a_reference_names_what_one_with_a_reference_does(pointer, disease):
+    found = facts(dx(NSCLC), dx(HCC, "dx-2", identifier=[IDENTIFIER]), reasonReference=[pointer])
+    assert diseases(found) == [(disease, True, "confirmed")]
+    assert value(found["reason_linked"]) is True
+
+
+def test_a_reason_by_an_identifier_that_nothing_bears_is_not_understood():
+    found = facts(dx(NSCLC), reasonReference=[{"identifier": {"value": "C-78"}}])
+    assert diseases(found) == [("nsclc", False, "confirmed")]
+    assert "C-78" in value(found["indication"])[0].why
+
+
+@pytest.mark.parametrize(
+    "pointer", [{}, {"type": "Condition"}, {"reference": ""}, {"display": "chemotherapy"}, {"identifier": {}}]
+)
+def test_a_reason_that_names_nothing_leaves_it_to_the_chart(pointer):
+    assert diseases(facts(dx(NSCLC), reasonReference=[pointer])) == [("nsclc", True, "confirmed")]
+
+
+def test_a_reason_in_words_alone_needs_no_chart():
+    found = facts(reasonReference=[{"display": "spot on the scan"}])
+    assert cause(found["indication"]) is Absence.NOT_UNDERSTOOD
+
+
 def test_a_contained_reason_is_read():
     contained = {"resourceType": "Condition", "id": "c", "code": concept(SNOMED, HCC)}
     found = facts(contained=[contained], reasonReference=[{"reference": "#c"}])
