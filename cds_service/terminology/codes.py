@@ -164,7 +164,17 @@ def lookup(system: str, code: str) -> tuple[Entry, ...]:
 
 @remembered
 def _found(system: str, code: str) -> tuple[Entry, ...]:
-    return _tables().by_code.get((system, canonical_code(system, code)), ())
+    written = canonical_code(system, code)
+    found = _tables().by_code.get((system, written), ())
+    return found or (_national_metastasis(written) if system == ICD10 else ())
+
+
+def _national_metastasis(code: str) -> tuple[Entry, ...]:
+    """What a code of a national edition extends, where that is a metastasis (C79.3x of C79.3)."""
+    if not code.startswith(("C78", "C79")) or not code.isalnum():
+        return ()
+    wider = (_tables().by_code.get((ICD10, code[:length]), ()) for length in (len(code) - 1, 4, 3))
+    return next((found for found in wider if found), ())
 
 
 def in_value_set(coding: Coding, *names: str) -> Entry | None:

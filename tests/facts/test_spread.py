@@ -162,7 +162,14 @@ def test_without_a_link_it_counts_where_only_one_tumour_can_have_spread():
     assert two.evidence
 
 
-@pytest.mark.parametrize(("primary", "code"), [(ADENO, "C78.01"), (HCC, "C78.7")])
+@pytest.mark.parametrize(
+    "code", ["C78", "C78.0", "C78.3", "C78.8", "C79", "C79.0", "C79.3", "C79.5", "C79.8", "C79.31"]
+)
+def test_a_category_of_metastases_is_one(code):
+    assert value(facts(dx(), linked(code))["metastatic"]) is True
+
+
+@pytest.mark.parametrize(("primary", "code"), [(ADENO, "C78.01"), (HCC, "C78.7"), (ADENO, "C78"), (HCC, "C78")])
 def test_a_secondary_tumour_in_the_primarys_organ_needs_the_link(primary, code):
     assert cause(facts(dx(primary), icd(code, "sec-1"))["metastatic"]) is Absence.NOT_UNDERSTOOD
 
@@ -245,6 +252,7 @@ def test_a_metastasis_that_the_order_codes_as_its_reason_is_one():
         return facts(*chart, *none, reasonCode=[{"coding": coding}])["metastatic"]
 
     assert value(with_reason("C79.51")) is True
+    assert value(with_reason("C79.3")) is True
     assert value(with_reason("254637007", "C79.51")) is True
     for open_yet in (
         with_reason("C78.01"),

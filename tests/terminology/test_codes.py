@@ -128,6 +128,19 @@ def test_spellings_of_one_code(system, written, code):
     assert [entry.code for entry in lookup(system, written)] == [code]
 
 
+@pytest.mark.parametrize(
+    ("written", "code"),
+    [("C79.3", "C79.3"), ("C79", "C79"), ("C79.39", "C79.3"), ("C78.01", "C78.01"), ("C78.012", "C78.01")],
+)
+def test_metastases_of_a_category_or_a_national_edition(written, code):
+    assert [(e.value_set, e.code) for e in lookup(ICD10, written)] == [("metastatic_secondary_condition", code)]
+
+
+@pytest.mark.parametrize("written", ["C77", "C77.99", "C80", "C80.1", "C7", "C7A.8", "C79-C80", "D79.3"])
+def test_what_is_near_a_metastasis_is_none(written):
+    assert "metastatic_secondary_condition" not in {e.value_set for e in lookup(ICD10, written)}
+
+
 def test_codes_of_another_system_are_another_code():
     assert lookup(LOINC, "1919503") == ()
     assert lookup("", "1919503") == ()
