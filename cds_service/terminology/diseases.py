@@ -212,6 +212,13 @@ _BTC_NAMED = _word(
     r"(?<!artery )(?<!artery \()cca(?!\)? (?:stenos|occlu|dissect|plaque|aneurysm|thromb|athero|disease|bypass|stent))",
 )
 _BTC_SITE = _word(r"gall ?bladder|bile ducts?|biliary|choledoch\w*|perihilar|hepatic ducts?")
+_LIVER_OR_BILE = re.compile(
+    r"\b(?:liver|hepato ?cellular)(?: ?(?:/|&|\b(?:and|or|plus)\b) ?)+(?:(?:the|of|intra ?hepatic|extra ?hepatic) )*"
+    r"(?:bile ducts?|biliary(?: (?:tract|system|tree))?|gall ?bladder|ducts?\b)|"
+    r"\b(?:bile ducts?|biliary(?: (?:tract|system|tree))?)(?: ?(?:/|&|\b(?:and|or|plus)\b) ?)+(?:(?:the|of) )*"
+    r"(?:liver|hepato ?cellular)\b"
+)
+"""Both organs in one name, which settles neither: "malignant neoplasm of liver and intrahepatic bile ducts"."""
 _AMPULLA = _word(r"ampull\w*|papilla of vater|vaters?")
 _LIVER = _word("liver|hepatic|intrahepatic")
 _OTHER_LIVER = _word("hepatoblastoma|angiosarcoma|sarcoma", _BLOOD)
@@ -407,6 +414,8 @@ def _liver_and_bile(words: str) -> list[_Mark]:
     if bile:
         return [_Mark("btc", stage=stage)]
     if _BTC_SITE.search(words):
+        if not _BTC_SITE.search(_LIVER_OR_BILE.sub(" ", words)):
+            return [_Mark("liver", stage=stage)]
         if _OTHER_BILE.search(words):
             return [_Mark("other")]
         group = _histology_in(words)[0]  # of neuroendocrine and small cell carcinoma it stays open

@@ -11,6 +11,7 @@ from cds_service.terminology import (
     Coding,
     diagnosis_from_codings,
     diagnosis_from_text,
+    entries,
     histology_kind,
     histology_of,
     is_oncology_specialty,
@@ -531,3 +532,13 @@ def test_no_text_raises(text):
     stage_from_text(text)
     stage_in_text(text)
     is_oncology_specialty(text)
+
+
+@pytest.mark.parametrize("entry", entries("liver_cancer_ambiguous"), ids=lambda entry: entry.code)
+@pytest.mark.parametrize("displayed", [True, False])
+def test_what_settles_no_liver_tumour_does_not_by_its_own_name(entry, displayed):
+    coding = Coding(entry.system, entry.code, entry.display if displayed else "")
+    found = diagnosis_from_codings((coding,))
+    assert found.disease == "hcc"
+    assert not found.settled
+    assert found.ask == ("indication",)
