@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence
-from cds_service.facts.cancer import site_of
+from cds_service.facts.cancer import same_tumour, site_of
 from cds_service.facts.condition_status import REFUTED, course
 from cds_service.values import replace
 
@@ -76,13 +76,6 @@ def morphology_of_another(said: Sequence[tuple[Diagnosis, Evidence]], diagnoses:
         if settled and not diagnosis.sited and diagnosis.disease not in settled:
             disagreeing.append(item)
     return disagreeing
-
-
-def same_tumour(named: Diagnosis, other: Diagnosis) -> bool:
-    """Whether two diagnoses may be one: of the same organ, and of the same disease where both are settled."""
-    if named.disease is None or site_of(named) != site_of(other):
-        return False
-    return named.disease == other.disease or not named.settled or not other.settled
 
 
 def asked_if_past(cancer: Cancer) -> Cancer:

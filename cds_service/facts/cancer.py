@@ -21,6 +21,7 @@ from cds_service.facts.records import (
     entered_in_error,
     evidence,
     observed_on,
+    pointers,
     references,
     shown,
     status_of,
@@ -31,11 +32,14 @@ from cds_service.fhir.read import (
     as_object,
     clinical_date,
     codings,
+    concept_of,
     concept_text,
     entries_of,
     extensions,
     is_short,
     objects,
+    reference_of,
+    text,
 )
 from cds_service.terminology import Diagnosis, Histology, diagnosis_from_codings, histology_of, is_secondary, organs
 from cds_service.terminology.codes import ICD10, Coding, canonical_code
@@ -109,8 +113,19 @@ def cancers(chart: Chart) -> tuple[Cancer, ...]:
     return found
 
 
-def aims(chart: Chart, raw: Json) -> list[tuple[str, Resource | None]]:
-    """What an Observation says it is about, with what each reference leads to: its focus or mCODE's related condition.
+class Aim(NamedTuple):
+    """What a finding says it is about: the resource, where it came, or what words alone name.
+
+    ``absent`` says that it is, or may be, a Condition that did not come.
+    """
+
+    target: Resource | None
+    absent: bool = False
+    words: str = ""
+
+
+def aims(chart: Chart, raw: Json) -> list[Aim]:
+    """What an Observation says it is about: its focus or mCODE's related condition.
 
     A TNM category that says neither is about what the stage groups are about that list it as their member.
     """
@@ -121,12 +136,23 @@ def aims(chart: Chart, raw: Json) -> list[tuple[str, Resource | None]]:
     return aimed
 
 
-def _aims(chart: Chart, raw: Json) -> list[tuple[str, Resource | None]]:
-    named = list(references(raw.get("focus")))
+def _aims(chart: Chart, raw: Json) -> list[Aim]:
+    named = list(pointers(raw["focus"])) if "focus" in raw else []
     if "extension" in raw:
         for extension in extensions(raw, RELATED_CONDITION):
-            named += references(extension.get("valueReference"))
-    return [(reference, chart.resolve(reference, within=raw)) for reference in named]
+            named += pointers(extension.get("valueReference"))
+    return [_aim(chart, raw, pointer) for pointer in named]
+
+
+def _aim(chart: Chart, raw: Json, pointer: Json) -> Aim:
+    target = chart.resolve(pointer, within=raw)
+    if target is not None:
+        return Aim(target)
+    if reference := reference_of(pointer):
+        return Aim(None, absent="Condition/" in reference)
+    if "identifier" in pointer:  # of a resource that did not come, and mostly does not say of which type
+        return Aim(None, absent=text(pointer.get("type")) in {"", "Condition"})
+    return Aim(None, words=text(pointer.get("display")))
 
 
 def _groups(chart: Chart) -> dict[int, list[Json]]:
@@ -142,9 +168,22 @@ def _groups(chart: Chart) -> dict[int, list[Json]]:
     return found
 
 
-def of_absent_condition(aimed: list[tuple[str, Resource | None]]) -> bool:
+def of_absent_condition(aimed: Sequence[Aim]) -> bool:
     """Whether what an Observation is about is a Condition that did not come."""
-    return any("Condition/" in reference and target is None for reference, target in aimed)
+    return any(aim.absent for aim in aimed)
+
+
+def named_in_words(aimed: Sequence[Aim]) -> list[Diagnosis]:
+    """The tumours that an Observation is about, as far as it names them in words alone."""
+    found = [read_concept(concept_of({"text": aim.words}))[0] for aim in aimed if aim.words]
+    return [diagnosis for diagnosis in found if diagnosis is not None]
+
+
+def same_tumour(named: Diagnosis, other: Diagnosis) -> bool:
+    """Whether two diagnoses may be one: of the same organ, and of the same disease where both are settled."""
+    if named.disease is None or site_of(named) != site_of(other):
+        return False
+    return named.disease == other.disease or not named.settled or not other.settled
 
 
 def by_resource(chart: Chart) -> dict[int, Cancer]:
@@ -164,11 +203,16 @@ def of_condition(chart: Chart, resource: Resource) -> Cancer | None:
     return None if diagnosis is None else _cancer(resource, diagnosis, (), _NOBODY, disagrees=disagrees)
 
 
-def names_absent_condition(chart: Chart, raw: Json, pointers: object) -> bool:
-    """Whether a pointer names a Condition that did not come: of another tumour than those that did, for all we know."""
-    return any(
-        "Condition/" in reference and chart.resolve(reference, within=raw) is None for reference in references(pointers)
-    )
+def names_absent_condition(chart: Chart, raw: Json, links: object) -> bool:
+    """Whether a link names a Condition that did not come: of another tumour than those that did, for all we know.
+
+    In words alone it may name a cancer, which is one that did not come if the chart has no such cancer as current.
+    """
+    aimed = [_aim(chart, raw, pointer) for pointer in pointers(links)]
+    if of_absent_condition(aimed):
+        return True
+    current = [one.diagnosis for one in cancers(chart) if not (one.past or one.refuted)]
+    return any(not any(same_tumour(named, other) for other in current) for named in named_in_words(aimed))
 
 
 @remembered_where(is_short)
@@ -237,7 +281,7 @@ def _cancers(chart: Chart) -> Iterator[Cancer]:
         return
     aimed: dict[int, list[Claim[Histology]]] = defaultdict(list)
     unaimed: list[tuple[Claim[Histology], date | None]] = []
-    for claim, targets, day in _reported_histology(chart):
+    for claim, targets, day in _reported_histology(chart, [diagnosis for _, diagnosis, _ in found]):
         if not targets:
             unaimed.append((claim, day))
         for target in targets:
@@ -371,14 +415,21 @@ def _own_histology(resource: Resource) -> Iterator[Claim[Histology]]:
         yield from _histology(resource, path, codings(concept), concept_text(concept), recorded_on(raw))
 
 
-def _reported_histology(chart: Chart) -> Iterator[tuple[Claim[Histology], set[int], date | None]]:
-    """Histology Observations with the Conditions they are about (empty: they do not say), and the days they are of."""
+def _reported_histology(
+    chart: Chart, tumours: Sequence[Diagnosis]
+) -> Iterator[tuple[Claim[Histology], set[int], date | None]]:
+    """Histology Observations with the Conditions they are about (empty: they do not say), and the days they are of.
+
+    Those of a tumour that did not come, or that none of the chart's can be, are left out.
+    """
     for resource, _ in coded(chart, "Observation", "histology_observation"):
         raw = resource.raw
         aimed = aims(chart, raw)
         if status_of(raw) in NO_RESULT or of_absent_condition(aimed):
             continue
-        targets = {id(target.raw) for _, target in aimed if target is not None and target.type == "Condition"}
+        if any(not any(same_tumour(named, tumour) for tumour in tumours) for named in named_in_words(aimed)):
+            continue
+        targets = {id(aim.target.raw) for aim in aimed if aim.target is not None and aim.target.type == "Condition"}
         for claim in _histology(resource, *value_of(raw), observed_on(raw)):
             yield claim, targets, last_day(raw)
 

@@ -18,14 +18,16 @@ from cds_service.facts.agreement import (
     open_as,
     over_on_chart,
     refuted_on_chart,
-    same_tumour,
 )
+from cds_service.facts.apart import apart
 from cds_service.facts.cancer import (
     aims,
     by_resource,
     cancers,
+    named_in_words,
     of_absent_condition,
     read_concept,
+    same_tumour,
     site_of,
 )
 from cds_service.facts.condition_status import PROVISIONAL
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from cds_service.evidence import Evidence
-    from cds_service.facts.cancer import Cancer
+    from cds_service.facts.cancer import Aim, Cancer
     from cds_service.facts.order import DraftOrder
     from cds_service.facts.read import Reading
     from cds_service.facts.reasons import Kind, Reasons
@@ -70,7 +72,8 @@ class Subject:
     both. ``linked`` says that the order names a disease as its reason, ``unread`` what it names in words nobody here
     knows, ``bare`` what it names that is no tumour of its own, ``spread`` what it codes as a metastasis, ``unfound``
     that a diagnosis it refers to did not come, ``alone`` that the chart has no other tumour. ``disagreeing`` are
-    records that name different diseases, ``disputed`` those of which one refutes what others say.
+    records that name different diseases, ``disputed`` those of which one refutes what others say. ``apart`` are the ids
+    of those Conditions that are perhaps of another tumour of the same disease.
     """
 
     diagnoses: tuple[Diagnosis, ...] = ()
@@ -85,6 +88,7 @@ class Subject:
     disagreeing: tuple[Evidence, ...] = ()
     disputed: tuple[Evidence, ...] = ()
     alone: bool = True
+    apart: frozenset[int] = frozenset()
 
     @property
     def lung(self) -> bool:
@@ -124,26 +128,42 @@ def concerns(reading: Reading, raw: Json, *, at_any_time: bool = False) -> bool:
     """
     about = subject(reading)
     aimed = aims(reading.chart, raw)
-    conditions = [target for _, target in aimed if target is not None and target.type == "Condition"]
+    conditions = _conditions(aimed)
     if not conditions:
-        if not about.alone or (about.conditions and of_absent_condition(aimed)):
+        if not about.alone or _is_of_none_known(about, aimed):
             return False
         return at_any_time or not _is_of_earlier(reading, last_day(raw))
-    ours = conditions_of(reading, about)
-    return any(id(target.raw) in ours for target in conditions)
+    ours = conditions_of(reading, about) - about.apart if about.apart else conditions_of(reading, about)
+    return not ours.isdisjoint(conditions)
 
 
 def in_doubt(reading: Reading, raw: Json) -> bool:
     """Whether a result is perhaps of another tumour.
 
-    It names one that did not come, or none and is of the time of an earlier one.
+    It names one that did not come or another one of the same disease, or none and is of the time of an earlier one.
     """
     aimed = aims(reading.chart, raw)
-    if any(target is not None and target.type == "Condition" for _, target in aimed):
+    about = subject(reading)
+    if conditions := _conditions(aimed):
+        return not about.apart.isdisjoint(conditions) and not concerns(reading, raw)
+    return _is_of_none_known(about, aimed) or _is_of_earlier(reading, last_day(raw))
+
+
+def _conditions(aimed: Sequence[Aim]) -> list[int]:
+    """The ids of the objects that are the Conditions an Observation is about."""
+    return [id(aim.target.raw) for aim in aimed if aim.target is not None and aim.target.type == "Condition"]
+
+
+def _is_of_none_known(about: Subject, aimed: Sequence[Aim]) -> bool:
+    """Whether an Observation that is about no Condition of the chart names one that did not come, or another tumour."""
+    if not aimed:
         return False
-    if subject(reading).conditions and of_absent_condition(aimed):
+    if about.conditions and of_absent_condition(aimed):
         return True
-    return _is_of_earlier(reading, last_day(raw))
+    if not _told_by_words({site_of(diagnosis) for diagnosis in about.diagnoses}):
+        return False
+    named = named_in_words(aimed)
+    return bool(named) and not any(same_tumour(ours, other) for ours in about.diagnoses for other in named)
 
 
 def is_recorded_earlier(reading: Reading, raw: Json) -> bool:
@@ -178,8 +198,10 @@ def _days_of_others(reading: Reading, about: Subject) -> list[date]:
 
 def is_of_another(reading: Reading, raw: Json) -> bool:
     """Whether an Observation that does not concern the order's tumour names another one of the chart."""
-    known = by_resource(reading.chart)
-    return any(target is not None and id(target.raw) in known for _, target in aims(reading.chart, raw))
+    named = _conditions(aims(reading.chart, raw))
+    if not named or not subject(reading).apart.isdisjoint(named):
+        return False
+    return not by_resource(reading.chart).keys().isdisjoint(named)
 
 
 @direct
@@ -290,7 +312,9 @@ def _subject(reading: Reading) -> Subject:
         named = _named(reasons, on_chart)
         if not named.conditions:  # named by the order alone: whatever tumour the chart has is another one
             alone = not current
-        return replace(named, alone=alone, spread=tuple(reasons.spread))
+        referred = {id(one.condition.resource.raw) for one in reasons.named if one.condition is not None}
+        others = apart(named.conditions, referred, [diagnosis for diagnosis, _ in named.reasons])
+        return replace(named, alone=alone, spread=tuple(reasons.spread), apart=others)
     if reasons.other:
         other = tuple(
             Diagnosis(None, item.shown, named_by_order=True, recorded=item.recorded, reference=item.reference)
@@ -314,6 +338,7 @@ def _subject(reading: Reading) -> Subject:
         unfound=reasons.unfound,
         disagreeing=tuple(item for cancer in chosen for item in cancer.disagreeing),
         alone=alone,
+        apart=apart(chosen),
     )
 
 
