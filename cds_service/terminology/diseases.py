@@ -28,8 +28,9 @@ _ASK_DIAGNOSIS = ("indication",)
 class Histology:
     """What a morphology says.
 
-    ``group`` is nsclc, sclc, hcc, btc, urothelial, neuroendocrine, unspecified or other; ``kind`` is ``squamous``,
-    ``non-squamous``, another text, or None.
+    ``group`` is nsclc, sclc, hcc, btc, urothelial, neuroendocrine, unspecified, other, foreign (a tumour that no policy
+    is about) or contradictory (its code names one, its words another); ``kind`` is ``squamous``, ``non-squamous``,
+    another text, or None.
     """
 
     group: str
@@ -70,8 +71,10 @@ NO_TUMOUR_OF_ITS_OWN = frozenset(
 )
 """Value sets whose codes stand where a diagnosis does and name none: a metastasis, a node, a history, an encounter."""
 
-_NEUROENDOCRINE = ("8013/3", "8246/3")  # large cell and unspecified high grade: near NSCLC and SCLC, neither
+_NEUROENDOCRINE = ("8013/3", "8240/3", "8246/3", "8249/3")  # near NSCLC and SCLC, neither: a person has to look
 _UNSPECIFIED = ("8000/3", "8010/3", "8020/3")
+_FOREIGN = re.compile(r"(?:858|86[89]|87|88|89[0-3]|899|90[4-9]|91|9[2-9])\d*/3")
+"""ICD-O-3 beyond the carcinomas: of the thymus, melanoma, sarcoma, mesothelioma, germ cells, nerves, blood."""
 HISTOLOGY_KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
 """The ``histology`` attribute of codes, as the fact carries it."""
 
@@ -194,6 +197,7 @@ _OTHER_LUNG = _word(
     "neuroendocrine tumou?r",
     _BLOOD,
 )
+_CARCINOID = _word("carcinoids?")
 _SQUAMOUS = _word("squamous|sq?cc|epidermoid")
 _NON_SQUAMOUS = _word(
     "non ?squamous|adeno ?carcinomas?|cystadenocarcinomas?|adenoca|large ?cell|bronch(?:i?ol)?o ?alveolar|lepidic",
@@ -543,10 +547,20 @@ def diagnosis_from_codings(
         return _asked_if_over(diagnosis, *texts)
     if all(mark.kind == "other" for mark in marks) and diagnosis.disease is not None and diagnosis.settled:
         return _contradictory(diagnosis, diagnosis.disease, "its code names another disease than its words")
+    if diagnosis.disease is not None and diagnosis.settled and any(_names_another(words) for words in parts):
+        return _contradictory(diagnosis, diagnosis.disease, "its code names the disease, its words another one")
     if any(_taken_back(words, diagnosis.disease) for words in texts):
         why = "its code names the disease, its words say otherwise"
         return replace(diagnosis, settled=False, why=why, ask=_ASK_DIAGNOSIS, cause=Absence.CONFLICTING)
     return diagnosis
+
+
+def _names_another(text: str) -> bool:
+    """Whether words name nothing but a tumour of another kind or organ: a place alone may be where the disease went."""
+    if {mark.kind for mark in _marks_in(text)} != {"other"}:
+        return False
+    words = _DENIED.sub(" ", _plain(text))
+    return any(tumour.search(words) for tumour in (_OTHER_LUNG, _OTHER_LIVER, _ELSEWHERE))
 
 
 def _taken_back(text: str, disease: str | None) -> bool:
@@ -646,7 +660,7 @@ def _joined(marks: tuple[_Mark, ...], shown: str, status: str) -> Diagnosis:
     if definite:
         disease = definite.pop()
         if _contradicts(disease, groups):
-            return _contradictory(base, disease, "the recorded histology belongs to another disease")
+            return _contradictory(base, disease, _histology_against(groups))
         if disease == "urothelial":
             return replace(base, withdrawn=True)
         if disease == "sclc":
@@ -686,6 +700,12 @@ def _contradicts(disease: str, groups: set[str]) -> bool:
     return disease in _OWN_HISTOLOGIES and bool(groups - _OWN_HISTOLOGIES[disease])
 
 
+def _histology_against(groups: set[str]) -> str:
+    if "contradictory" in groups:
+        return "the code of the recorded histology names one type, its words another"
+    return "the recorded histology belongs to another disease"
+
+
 def _open(base: Diagnosis, disease: str, why: str) -> Diagnosis:
     named = {"sclc": "es-sclc", "urothelial": "nsclc", "other": "nsclc"}.get(disease, disease)
     return replace(base, disease=named, settled=False, why=why, ask=_ASK_DIAGNOSIS)
@@ -698,6 +718,9 @@ def _contradictory(base: Diagnosis, disease: str, why: str) -> Diagnosis:
 def _near(base: Diagnosis, near: set[str], groups: set[str], kind: str | None) -> Diagnosis:
     if "neuroendocrine" in near | groups:
         return _open(base, "nsclc", "a neuroendocrine carcinoma of the lung settles neither NSCLC nor SCLC")
+    if near and groups & {"foreign", "contradictory"}:
+        disease = "nsclc" if "lung" in near else "hcc" if "liver" in near else "btc"
+        return _contradictory(base, disease, _histology_against(groups))
     if "lung" in near:
         why = "lung cancer without a histology may be NSCLC or SCLC"
         return replace(base, disease="nsclc", settled=False, why=why, ask=_ASK_HISTOLOGY)
@@ -714,6 +737,13 @@ def _near(base: Diagnosis, near: set[str], groups: set[str], kind: str | None) -
     return replace(_open(base, disease, "its site is not recorded"), sited=False)
 
 
+_EXCLUDING = (
+    *({"nsclc", "sclc"}, {"hcc", "sclc"}, {"hcc", "btc"}),
+    *({group, "foreign"} for group in ("nsclc", "sclc", "hcc", "btc", "urothelial")),
+)
+"""Groups of which a code and its words cannot both be. A neuroendocrine carcinoma may be one of small cells."""
+
+
 def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
     """What a histology (an mCODE extension, an Observation's value, a text) says; None if nothing is understood.
 
@@ -726,9 +756,16 @@ def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
         for mark in marks if confirmed else ():
             group = mark.group if mark.kind == "morphology" else mark.kind
             found.add(("unspecified" if group == "lung" else group, mark.histology))
-    shown = text.strip() or next((coding.display for coding in seen if coding.display), "") or _our_display(seen)
-    if not found and shown and not _OPEN_TYPE.search(plain(shown)):
-        found = {_histology_in(_DENIED.sub(" ", _plain(shown)))} - {("", None)}
+    own = text.strip() or next((coding.display for coding in seen if coding.display), "")
+    shown = own or _our_display(seen)
+    if not found:
+        found = {("foreign", None) for coding in seen if coding.system == ICDO3 and _is_foreign(coding.code)}
+    if shown and not _OPEN_TYPE.search(plain(shown)):
+        told = _histology_in(_DENIED.sub(" ", _plain(shown)))
+        if not found:
+            found = {told} - {("", None)}
+        elif own and len({group for group, _ in found}) == 1 and {next(iter(found))[0], told[0]} in _EXCLUDING:
+            return Histology("contradictory", None, shown)
     groups, kinds = {group for group, _ in found}, {kind for _, kind in found if kind}
     groups -= {"unspecified"} if len(groups) > 1 else set()
     if len(groups) != 1 or len(kinds) > 1:
@@ -751,7 +788,15 @@ def _histology_in(words: str) -> tuple[str, str | None]:
     kind = _kind_in(words)
     if small:
         return ("", None) if non_small or kind else ("sclc", None)
-    return ("nsclc", kind) if non_small or kind else ("", None)
+    if non_small or kind:
+        return "nsclc", kind
+    if _CARCINOID.search(words):
+        return "neuroendocrine", None
+    return ("foreign" if _OTHER_LUNG.search(words) or _OTHER_LIVER.search(words) else "", None)
+
+
+def _is_foreign(code: str) -> bool:
+    return _FOREIGN.fullmatch(canonical_code(ICDO3, code)) is not None
 
 
 def histology_kind(text: str) -> str:

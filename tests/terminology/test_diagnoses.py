@@ -542,3 +542,61 @@ def test_what_settles_no_liver_tumour_does_not_by_its_own_name(entry, displayed)
     assert found.disease == "hcc"
     assert not found.settled
     assert found.ask == ("indication",)
+
+
+@pytest.mark.parametrize(
+    ("coding", "text", "group"),
+    [
+        ((ICDO3, "8240/3"), "", "neuroendocrine"),
+        ((ICDO3, "8249/3"), "", "neuroendocrine"),
+        ((ICDO3, "9050/3"), "", "foreign"),
+        ((ICDO3, "9680/3"), "", "foreign"),
+        ((ICDO3, "8720/3"), "", "foreign"),
+        ((SNOMED, "1187332001"), "Small cell carcinoma", "contradictory"),
+        ((SNOMED, "1187332001"), "Mesothelioma, epithelioid", "contradictory"),
+        ((SNOMED, "1187332001"), "Adenocarcinoma", "nsclc"),
+        ((SNOMED, "1187332001"), "Adenocarcinoma, not small cell", "nsclc"),
+        ((SNOMED, "1187332001"), "Adenocarcinoma, no evidence of mesothelioma", "nsclc"),
+        ((SNOMED, "1187332001"), "Adenocarcinoma with neuroendocrine differentiation", "nsclc"),
+        ((ICDO3, "8041/3"), "Small cell neuroendocrine carcinoma", "sclc"),
+        ((ICDO3, "8073/3"), "Squamous cell carcinoma, small cell, nonkeratinizing", "nsclc"),
+        ((ICDO3, "8141/3"), "Scirrhous adenocarcinoma", "nsclc"),
+        (("", ""), "Typical carcinoid tumor", "neuroendocrine"),
+        (("", ""), "Malignant mesothelioma", "foreign"),
+        (("", ""), "Diffuse large B-cell lymphoma", "foreign"),
+    ],
+)
+def test_a_histology_of_no_cancer_here_and_one_that_contradicts_itself(coding, text, group):
+    assert histology_of([Coding(*coding)] if coding[1] else [], text).group == group
+
+
+@pytest.mark.parametrize("code", ["8240/3", "8249/3", "9050/3"])
+@pytest.mark.parametrize("tumour", [(SNOMED, "254637007"), (ICD10, "C34.11"), (SNOMED, "109841003"), (ICD10, "C22.9")])
+def test_a_histology_of_another_tumour_leaves_a_diagnosis_open(code, tumour):
+    found = diagnosis_from_codings([Coding(*tumour)], "", histology_of([Coding(ICDO3, code)]))
+    assert not found.settled
+    assert "indication" in found.ask
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "settled"),
+    [
+        ("254637007", "Mesothelioma", False),
+        ("254637007", "Carcinoid tumor of lung", False),
+        ("254637007", "Metastatic breast cancer to lung", False),
+        ("254626006", "Lymphoma of lung", False),
+        ("109841003", "Hepatoblastoma", False),
+        ("109841003", "Angiosarcoma of liver", False),
+        ("254637007", "Lung cancer, history of breast cancer", True),
+        ("254637007", "NSCLC; mother with melanoma", True),
+        ("254637007", "Malignant tumor of lung with bone and brain lesions", True),
+        ("254637007", "Adenocarcinoma with bone lesions", True),
+        ("254637007", "Non-small cell carcinoma, not mesothelioma", True),
+        ("254637007", "Sarcomatoid carcinoma of lung", True),
+        ("109841003", "Liver cancer", True),
+        ("109841003", "Hepatoma", True),
+    ],
+)
+def test_words_that_name_another_tumour_than_their_code_leave_it_open(code, text, settled):
+    assert diagnosis_from_codings([Coding(SNOMED, code)], text).settled is settled
+    assert diagnosis_from_codings([Coding(SNOMED, code, text)]).settled is settled
