@@ -20,8 +20,8 @@ from cds_service.facts.records import (
     coded,
     entered_in_error,
     evidence,
+    named_by,
     observed_on,
-    pointers,
     references,
     shown,
     status_of,
@@ -137,21 +137,23 @@ def aims(chart: Chart, raw: Json) -> list[Aim]:
 
 
 def _aims(chart: Chart, raw: Json) -> list[Aim]:
-    named = list(pointers(raw["focus"])) if "focus" in raw else []
+    named = as_list(raw["focus"]) if "focus" in raw else []
     if "extension" in raw:
         for extension in extensions(raw, RELATED_CONDITION):
-            named += pointers(extension.get("valueReference"))
-    return [_aim(chart, raw, pointer) for pointer in named]
+            named = [*named, *as_list(extension.get("valueReference"))]
+    return [aim for pointer in named if (aim := _aim(chart, raw, pointer)) is not None] if named else []
 
 
-def _aim(chart: Chart, raw: Json, pointer: Json) -> Aim:
-    target = chart.resolve(pointer, within=raw)
-    if target is not None:
-        return Aim(target)
+def _aim(chart: Chart, raw: Json, pointer: object) -> Aim | None:
+    """What a Reference leads to; None for one that names nothing."""
     if reference := reference_of(pointer):
-        return Aim(None, absent="Condition/" in reference)
-    if "identifier" in pointer:  # of a resource that did not come, and mostly does not say of which type
-        return Aim(None, absent=text(pointer.get("type")) in {"", "Condition"})
+        target = chart.resolve(reference, within=raw)
+        return Aim(target, absent=target is None and "Condition/" in reference)
+    if not isinstance(pointer, dict) or not named_by(pointer):
+        return None
+    if "identifier" in pointer:
+        target = chart.resolve(pointer)  # one that did not come mostly does not say of which type it is
+        return Aim(target, absent=target is None and text(pointer.get("type")) in {"", "Condition"})
     return Aim(None, words=text(pointer.get("display")))
 
 
@@ -208,7 +210,7 @@ def names_absent_condition(chart: Chart, raw: Json, links: object) -> bool:
 
     In words alone it may name a cancer, which is one that did not come if the chart has no such cancer as current.
     """
-    aimed = [_aim(chart, raw, pointer) for pointer in pointers(links)]
+    aimed = [aim for pointer in as_list(links) if (aim := _aim(chart, raw, pointer)) is not None]
     if of_absent_condition(aimed):
         return True
     current = [one.diagnosis for one in cancers(chart) if not (one.past or one.refuted)]

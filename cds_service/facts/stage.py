@@ -102,6 +102,8 @@ class _Found:
 def read(reading: Reading) -> dict[str, AnyFact]:
     """The stage of the tumour the order is for."""
     found = _found(reading, subject(reading))
+    if len(found.stagings) == 1 and not found.doubts:
+        return {"stage": known([found.stagings[0].claim])}
     if not found.stagings:
         unread = (*(doubt.said for doubt in found.doubts), *found.void)
         if unread:
@@ -116,8 +118,6 @@ def read(reading: Reading) -> dict[str, AnyFact]:
 
 def _agreed(stagings: Sequence[_Staging], newest: Sequence[_Staging]) -> Known[str] | Unknown:
     """The stage that the newest stagings agree on; a group and its subgroup (III and IIIA) agree on the subgroup."""
-    if len(stagings) == 1:
-        return known([stagings[0].claim])
     # Small cell lung cancer is staged in two ways at once; its extent is what a policy asks for.
     extents = [one for one in stagings if one.claim.value in EXTENT]
     current = [one.claim for one in (_current(extents) if extents else newest)]
