@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cds_service.evidence import Absence, Evidence, Known, Unknown
-from cds_service.facts.cancer import aims
 from cds_service.facts.changes import SENSITIZING
 from cds_service.facts.claims import Claim, conflicting, known, settle
-from cds_service.facts.earlier import days_of, last_day
+from cds_service.facts.earlier import days_of
 from cds_service.facts.gene_results import stated, value_in
 from cds_service.facts.gene_tests import (
     LABS,
@@ -168,7 +167,7 @@ def _kept(reading: Reading, raw: Json, results: Iterable[GeneResult], *, named: 
     if (open_yet or not named) and _of_another_tumour(reading, raw):
         return
     for result in found:
-        yield result.opened() if open_yet or _points_to_then(reading, raw) else result
+        yield result.opened() if open_yet else result
 
 
 def _of_another_tumour(reading: Reading, raw: Json) -> bool:
@@ -182,23 +181,6 @@ def _is_of_then(reading: Reading, about: Subject, cancer: Cancer) -> bool:
         return False
     raw = cancer.resource.raw
     return not days_of(raw) or is_recorded_earlier(reading, raw)
-
-
-def _points_to_then(reading: Reading, raw: Json) -> bool:
-    """Whether an Observation names none but a tumour that is over, beside a current one, and is of that time.
-
-    To name it must not make a result count for more than if it named none.
-    """
-    if _AIMED.isdisjoint(raw):
-        return False
-    about = subject(reading)
-    past = {id(cancer.resource.raw) for cancer in about.conditions if cancer.past}
-    if not past or all(cancer.past for cancer in about.standing):
-        return False
-    named = [target for _, target in aims(reading.chart, raw) if target is not None and target.type == "Condition"]
-    if not named or any(id(target.raw) not in past for target in named):
-        return False
-    return last_day(raw) is None or in_doubt(reading, {k: v for k, v in raw.items() if k not in _AIMED})
 
 
 def _named_in_extension(resource: Resource) -> Iterator[GeneResult]:
