@@ -24,6 +24,7 @@ from cds_service.facts.records import (
     status_of,
     value_of,
 )
+from cds_service.facts.setbacks import setbacks_since
 from cds_service.facts.subject import concerns, is_of_another
 from cds_service.fhir.read import effective, entries_of, moment, partial_date, runs_on
 from cds_service.terminology.codes import entries
@@ -320,6 +321,10 @@ def response(reading: Reading, statuses: Sequence[Claim[str]], begun: date | Non
         doubts += [claim for claim in _worse(perhaps) if day is None or claim.days[1] > day]
         said = {_RESPONDING[claim.value] for claim in last}
         if len(said) == 1 and not doubts:
+            # A tumour that is treated because it came back keeps that status: only what has a day is news.
+            back = [item for item in _back_since(reading, last) if item.recorded] if False not in said else []
+            if back:
+                return {"responding": _open_again(last, back, RESPONSE, begun)}
             return {"responding": with_value(known(last), said.pop())}
         if said and not doubts and all(claim.day is not None for claim in last):
             return {"responding": conflicting((claim.evidence for claim in last), RESPONSE)}
@@ -345,10 +350,26 @@ def progression(
     clear = _clear(perhaps if ended is None else after)
     doubts = [*_worse(perhaps), *_since(_last_day(clear), (*after, *perhaps))]
     if ended is not None and clear and not doubts:
-        return {name: with_value(known(clear), False)}
+        back = [item for item in _back_since(reading, clear) if not (item.recorded and begun and item.recorded > begun)]
+        return {name: _open_again(clear, back, PROGRESSION, ended) if back else with_value(known(clear), False)}
     value = True if doubts and len(_worse(doubts)) == len(doubts) else None
     seen = _seen(absence, ended, doubts or after, statuses)
     return {name: OpenSince(seen[0], PROGRESSION, seen[1], value=value, event=ended, spoken=_last_day(doubts))}
+
+
+def _back_since(reading: Reading, favourable: Sequence[Claim[str]]) -> Sequence[Evidence]:
+    """What the chart has of the tumour after the newest favourable status: that it came back, or a new metastasis."""
+    day = _last_day(favourable)
+    return setbacks_since(reading, day) if day is not None else ()
+
+
+def _open_again(
+    favourable: Sequence[Claim[str]], back: Sequence[Evidence], looked_for: str, event: date | None
+) -> OpenSince:
+    """A favourable course that something newer in the chart speaks against, without deciding it."""
+    spoken = max((item.recorded for item in back if item.recorded), default=None)
+    seen = (*(claim.evidence for claim in favourable), *back)
+    return OpenSince(Absence.NOT_UNDERSTOOD, looked_for, seen, event=event, spoken=spoken)
 
 
 def _placed(
