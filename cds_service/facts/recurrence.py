@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import Absence, Evidence, Known, Unknown
-from cds_service.facts.cancer import begun_on, by_resource, read_concept, recorded_on, site_of
+from cds_service.facts.cancer import begun_on, recorded_on, site_of
 from cds_service.facts.claims import Claim, Inferred, settle
 from cds_service.facts.condition_status import PROVISIONAL, REFUTED, course, is_past, verification
 from cds_service.facts.derive import months_between
@@ -19,7 +19,7 @@ from cds_service.facts.medications import Kind, is_planned, of_others
 from cds_service.facts.records import coded, evidence, shown, uncoded, was_not_done
 from cds_service.facts.spread_words import claims_of_words
 from cds_service.facts.subject import Whose, conditions_of, subject, whose
-from cds_service.fhir.read import as_list, as_object, concept_of, effective, objects, partial_date, runs_on
+from cds_service.fhir.read import as_object, effective, partial_date, runs_on
 from cds_service.terminology import organs
 from cds_service.terminology.doubt import doubt, plain
 from cds_service.values import remembered
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from cds_service.facts.read import Reading
     from cds_service.facts.subject import Subject
     from cds_service.fhir.read import Json
-    from cds_service.terminology import Diagnosis
 
 VALUE_SETS = ("local_recurrence", "tx_surgery_lung", "tx_surgery_liver_biliary")
 
@@ -194,7 +193,7 @@ def perhaps_resected(reading: Reading) -> Iterator[Event]:
         ):
             continue
         days = _days(raw, "performed")
-        if days is not None and _whose(reading, raw) is not Whose.ANOTHER:
+        if days is not None and whose(reading, raw) is not Whose.ANOTHER:
             item = evidence(resource, "code", shown(raw.get("code")), days[1] if days[1] == days[2] else None)
             yield _on_one_day(Event(*days, item, open=True))
 
@@ -204,7 +203,7 @@ def _procedures(reading: Reading, *value_sets: str) -> Iterator[Event]:
     for resource, _ in coded(reading.chart, "Procedure", *value_sets):
         raw = resource.raw
         days = _days(raw, "performed")
-        if days is None or was_not_done(raw) or (tumour := _whose(reading, raw)) is Whose.ANOTHER:
+        if days is None or was_not_done(raw) or (tumour := whose(reading, raw)) is Whose.ANOTHER:
             continue
         item = evidence(resource, "code", shown(raw.get("code")), days[1] if days[1] == days[2] else None)
         yield Event(*days, item, tumour is Whose.OPEN)
@@ -240,7 +239,7 @@ def _doses(reading: Reading) -> Iterator[Event]:
     for use in of_others(reading.chart, reading.drug):
         listed = (use.known or use.may_be) and use.was_given
         days = _days_of(use) if listed or _is_other_adjuvant(use) else None
-        if days is not None and (tumour := _whose(reading, use.resource.raw)) is not Whose.ANOTHER:
+        if days is not None and (tumour := whose(reading, use.resource.raw)) is not Whose.ANOTHER:
             yield Event(*days, use.evidence, not listed or tumour is Whose.OPEN)
 
 
@@ -269,32 +268,3 @@ def _days_of(use: Use) -> tuple[date, date, date] | None:
 
 _EFFECTIVE = ("effective", "occurence", "occurrence", "effectiveTime")
 """The element of a dose's days, in the versions of FHIR."""
-
-
-def _whose(reading: Reading, raw: Json) -> Whose:
-    """Of which tumour a treatment is; of another one in the same organ where it names that one's disease alone."""
-    tumour = whose(reading, raw)
-    if tumour is not Whose.OURS or ("reasonReference" not in raw and "reasonCode" not in raw):
-        return tumour
-    about = subject(reading)
-    named = list(_diagnoses_named(reading, raw))
-    ours = {diagnosis.disease if diagnosis.settled else None for diagnosis in about.diagnoses}
-    if named and None not in ours and all(d is not None and d.settled and d.disease not in ours for d in named):
-        return Whose.ANOTHER
-    return tumour
-
-
-def _diagnoses_named(reading: Reading, raw: Json) -> Iterator[Diagnosis | None]:
-    """The diagnoses that a treatment names as its reason; None for one that is ours, refuted or did not come."""
-    mine = conditions_of(reading, subject(reading))
-    for pointer in objects(raw.get("reasonReference")):
-        target = reading.chart.resolve(pointer, within=raw)
-        cancer = by_resource(reading.chart).get(id(target.raw)) if target is not None else None
-        if target is None or (cancer is not None and (cancer.refuted or id(target.raw) in mine)):
-            yield None
-        elif cancer is not None:
-            yield cancer.diagnosis
-    for concept in as_list(raw.get("reasonCode")):
-        diagnosis, disagrees = read_concept(concept_of(concept))
-        if diagnosis is not None:
-            yield None if disagrees else diagnosis

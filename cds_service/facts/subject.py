@@ -262,10 +262,17 @@ def _of_reasons(reading: Reading, raw: Json) -> Whose | None:
         votes.add(vote)
     if _told_by_words(sites):
         for concept in as_list(raw.get("reasonCode")):
-            diagnosis, _ = read_concept(concept_of(concept))
+            diagnosis, disagrees = read_concept(concept_of(concept))
             if diagnosis is not None:
-                votes.add(Whose.OURS if site_of(diagnosis) in sites else Whose.ANOTHER)
+                alike = site_of(diagnosis) in sites and (disagrees or not _is_another_disease(about, diagnosis))
+                votes.add(Whose.OURS if alike else Whose.ANOTHER)
     return next((vote for vote in _WEIGHT if vote in votes), None)
+
+
+def _is_another_disease(about: Subject, diagnosis: Diagnosis) -> bool:
+    """Whether a diagnosis is certainly of another disease of the same organ than the order's."""
+    ours = {one.disease if one.settled else None for one in about.diagnoses}
+    return diagnosis.settled and None not in ours and diagnosis.disease not in {None, *ours}
 
 
 def _told_by_words(sites: AbstractSet[str | None]) -> bool:
@@ -280,11 +287,13 @@ def _of_pointer(
     target = reading.chart.resolve(pointer, within=raw)
     if target is not None:
         if id(target.raw) in conditions_of(reading, about):
-            return Whose.OURS
+            return Whose.OPEN if id(target.raw) in about.apart else Whose.OURS
         cancer = by_resource(reading.chart).get(id(target.raw))
         if cancer is None:
             return None
-        return Whose.ANOTHER if cancer.site is None or cancer.site not in sites else Whose.OURS
+        if cancer.site is None or cancer.site not in sites:
+            return Whose.ANOTHER
+        return Whose.ANOTHER if not cancer.refuted and _is_another_disease(about, cancer.diagnosis) else Whose.OURS
     reference = short_reference(reference_of(pointer))
     if reference and reference in map(short_reference, references(reading.order.raw.get("reasonReference"))):
         return Whose.OURS  # whichever it is, the order is for it too

@@ -1256,3 +1256,21 @@ def test_a_worsening_that_is_not_yet_final_leaves_open_what_was_clear_before(sta
 def test_a_status_of_the_next_day_by_its_own_offset_counts_where_it_came_before_the_order(ordered, observed, counts):
     statuses = disease_status(STABLE, "2026-06-01", "s1"), disease_status(WORSENED, observed, "s2")
     assert value(facts(*TREATED, *statuses, authoredOn=ordered)[PROGRESSED]) is counts
+
+
+@pytest.mark.parametrize(
+    ("code", "absence"),
+    [
+        ("254632001", Absence.NOT_RECORDED),  # small cell: another disease of the same organ
+        ("254637007", Absence.NOT_UNDERSTOOD),  # the same disease, over for years: perhaps this tumour, perhaps not
+    ],
+)
+def test_treatment_that_names_an_earlier_tumour_of_the_lung_is_not_taken_for_this_one(code, absence):
+    old = dx(code, "old", day="2019-01-01", clinicalStatus="resolved")
+    theirs = {"reasonReference": [{"reference": "Condition/old"}]}
+    named = ({**COURSE, **theirs}, {**administered("cisplatin", "2026-03-20", "a1"), **theirs})
+    order = {"reasonReference": [{"reference": "Condition/dx-1"}]}
+    found = facts(dx(), old, *named, empty=("procedures", "medicationAdministrations"), **order)
+    assert cause(found[RT]) is absence
+    both = [{**one, "reasonReference": [*one["reasonReference"], *order["reasonReference"]]} for one in named]
+    assert value(facts(dx(), old, *both, **order)[RT]) is True
