@@ -28,7 +28,6 @@ from cds_service.facts.genes import GENES, genes_in
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import coded, evidence, observations, observed_on, shown, status_of, uncoded
 from cds_service.facts.result_words import says_the_opposite
-from cds_service.facts.somebody_else import is_about_somebody_else
 from cds_service.facts.subject import concerns, in_doubt, is_of_another, is_recorded_earlier, subject
 from cds_service.fhir.read import as_list, codings, concept_of, concept_text, entries_of, extensions, objects
 
@@ -161,7 +160,7 @@ def _kept(reading: Reading, raw: Json, results: Iterable[GeneResult], *, named: 
     ``named``: where the chart has a second tumour, it has to say of which it is.
     """
     found = list(results)
-    if not found or is_about_somebody_else(raw, reading.chart.patient_id):
+    if not found:
         return
     open_yet = not concerns(reading, raw) if named else in_doubt(reading, raw)
     if (open_yet or not named) and _of_another_tumour(reading, raw):

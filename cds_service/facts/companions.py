@@ -283,8 +283,8 @@ def _may_be_chemotherapy(use: Use) -> bool:
 def _number(reading: Reading, others: Sequence[Use], doubtful: Sequence[Use]) -> dict[str, AnyFact]:
     """Which tremelimumab dose is ordered now: one more than those given, where administrations were sent.
 
-    Of an order for several, before any, it is the last. A dose that was perhaps given, or nobody knows when, leaves it
-    open.
+    Of an order for several it is the last, whose number may be that of the whole course. A dose that was perhaps given,
+    or nobody knows when, leaves it open.
     """
     doses = [use for use in others if use.name == TREMELIMUMAB]
     drafted = [use for use in doses if use.kind is Kind.DRAFTED]
@@ -301,7 +301,7 @@ def _number(reading: Reading, others: Sequence[Use], doubtful: Sequence[Use]) ->
     if not earlier and not reading.chart.answered("medicationAdministrations"):
         return {"tremelimumab_dose_number": Unknown(reading.chart.absence("medicationAdministrations"), NUMBER)}
     given = sum(_doses_of(use) if use.kind is Kind.ORDERED else 1 for use in earlier.values())
-    number = Decimal(given + 1 if earlier else max(map(_doses_of, drafted)))
+    number = Decimal(max(given + 1, *map(_doses_of, drafted)))
     return {"tremelimumab_dose_number": Inferred(number, tuple(use.evidence for use in earlier.values()))}
 
 

@@ -314,12 +314,18 @@ def _previous(reading: Reading, received: Sequence[Use]) -> AnyFact | None:
         newest = known[0][0]
         if not by_request and newest.status not in _GONE_ON and newest.resource.reference not in replaced:
             alike = known  # perhaps it was halted before any dose was given by it
-        if len({tuple((line.amount, line.interval, line.once) for line in lines) for _, lines in alike}) > 1:
+        if len({tuple(map(_rhythm, lines)) for _, lines in alike}) > 1:
             seen = dict.fromkeys(use.evidence for use, _ in alike)
             return conflicting(seen, DOSES)  # of one day, or halted: none is the one before
         return Known(known[0][1], (known[0][0].evidence,))
     # An order whose dose cannot be read still shows that there was one.
     return _as_administered(received) or (Known(read[0][1], (read[0][0].evidence,)) if read else None)
+
+
+def _rhythm(line: DoseLine) -> tuple[object, ...]:
+    """A dose as often as it is given, however that is spelled."""
+    interval = line.interval
+    return line.amount, interval and interval.days / interval.times, line.once
 
 
 def _ordered_by(reading: Reading, doses: Iterable[Use]) -> AbstractSet[int]:

@@ -17,13 +17,13 @@ from cds_service.fhir.prefetch import (
     read_value,
     searches_another_patient,
 )
-from cds_service.fhir.read import as_list, as_object, code_of, moment, objects, reference_of, text, whole
+from cds_service.fhir.read import as_object, code_of, moment, objects, text, whole
 from cds_service.fhir.resource import Resource, contained, resource_of, short_reference
+from cds_service.fhir.somebody_else import is_about_somebody_else
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cds_service.fhir.read import Json
 
 _WITHOUT_PATIENT = frozenset(
     {
@@ -42,7 +42,6 @@ _WITHOUT_PATIENT = frozenset(
 """Types whose resources are of no patient: they belong to every call."""
 _CORRECTED = frozenset({"corrected", "amended", "entered-in-error"})
 """Statuses of a record that somebody changed after it was there."""
-_RELATIVES = frozenset({"RelatedPerson", "FamilyMemberHistory"})
 _PRECEDENCE = (
     Absence.NOT_PERMITTED,
     Absence.UNREACHABLE,
@@ -211,7 +210,7 @@ class Gathering:
             if not (type(owner) is dict and owner.get("reference") == own) and not self._is_ours(resource):
                 foreign.append(resource)
                 continue
-            if "focus" in raw and kind == "Observation" and self._is_of_another_person(raw):
+            if kind == "Observation" and is_about_somebody_else(raw, self.patient_id):
                 foreign.append(resource)
                 continue
             if resource.id is not None:
@@ -237,19 +236,6 @@ class Gathering:
         for name in (before.reference, before.full_url):
             if self.by_reference.get(name) is before:
                 self.by_reference[name] = resource
-
-    def _is_of_another_person(self, raw: Json) -> bool:
-        """Whether an Observation in the patient's record was made of a fetus, a relative or another patient."""
-        for item in as_list(raw["focus"]):
-            reference = reference_of(item)
-            if reference.startswith("Condition/"):  # as nearly everybody sends it
-                continue
-            kind, _, identity = short_reference(reference).rpartition("/")
-            if kind == "Patient" and identity != self.patient_id:
-                return True
-            if not {kind, text(as_object(item).get("type"))}.isdisjoint(_RELATIVES):
-                return True
-        return False
 
     def _put_aside(self, foreign: list[Resource]) -> None:
         for resource in foreign:

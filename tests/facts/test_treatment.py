@@ -1155,8 +1155,10 @@ def test_two_orders_of_one_day_that_differ_leave_the_dose_before_open():
     ]
     for charted in (orders, orders[::-1]):
         assert cause(facts(dx(HCC), *charted)["previous_dose"]) is Absence.CONFLICTING
-    (line,) = value(facts(dx(HCC), orders[0], {**orders[0], "id": "again"})["previous_dose"])
-    assert line.amount.mg == 700
+    days = [{**mg_every(700, 4)[0], "timing": {"repeat": {"frequency": 1, "period": 28, "periodUnit": "d"}}}]
+    for again in ({}, {"dosageInstruction": days}):
+        (line,) = value(facts(dx(HCC), orders[0], {**orders[0], "id": "again", **again})["previous_dose"])
+        assert line.amount.mg == 700
 
 
 # --- statuses whose day is not known in full --------------------------------------------------------------------------

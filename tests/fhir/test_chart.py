@@ -284,6 +284,8 @@ def test_a_number_that_the_patient_has_otherwise_is_another_patients(system, num
     [
         ({"reference": "RelatedPerson/r1"}, False),
         ({"type": "RelatedPerson", "display": "sister"}, False),
+        ({"display": "Mother of the patient"}, False),
+        ({"display": "Tumour of the left lung"}, True),
         ({"type": "FamilyMemberHistory", "identifier": {"value": "7"}}, False),
         ({"reference": "Patient/p2"}, False),
         ({"reference": "Patient/p1"}, True),
