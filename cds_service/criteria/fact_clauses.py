@@ -153,19 +153,18 @@ def companions(clause: Companions) -> Judge:
     def of_completed(facts: Facts, completed: Known[Any], found: Found) -> Found:
         """A completed combination stands for drugs that are not on record, never for others than it has."""
         fact = facts["combination_drugs"]
-        ended = f"he combination phase was completed{cited(completed.evidence)}"
+        ended = f"the combination phase was completed{cited(completed.evidence)}"
         if found[0] is NOT_MET and isinstance(fact, Known) and fact.value:
             names = [companion.name for companion in fact.value]
             maintained = facts.value("in_maintenance")  # it may go on with one of the drugs
             if substitutes(names) and not maintained:
                 return found
             if substitutes(names) or not maintained:
-                reason = (
-                    f"Companion drugs: {', '.join(names)}{cited(fact.evidence)}; must include {required}; yet t{ended}"
-                )
+                listed = f"Companion drugs: {', '.join(names)}{cited(fact.evidence)}"
+                reason = f"{listed}; must include {required}; yet {ended}"
                 missing = (Missing("combination_drugs", Absence.CONFLICTING, required),)
                 return UNDOCUMENTED, reason, missing, (*fact.evidence, *completed.evidence), (), ()
-        return MET, f"T{ended}", (), completed.evidence, (), ()
+        return MET, capital(ended), (), completed.evidence, (), ()
 
     def lacking_of(names: Collection[str]) -> list[tuple[str, ...]]:
         return [group for group in clause.drugs if not any(drug in names for drug in group)]

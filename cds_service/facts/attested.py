@@ -199,7 +199,7 @@ def _settled(name: str, chart: Unknown, answer: Known[Any]) -> AnyFact:
     evidence = (*chart.evidence, *answer.evidence)
     if name == "therapy_start" and any(item.recorded and item.recorded < answer.value for item in chart.evidence):
         return conflicting(evidence, FACTS[name].meaning)
-    if chart.absence is Absence.CONFLICTING:
+    if chart.absence is Absence.CONFLICTING and not isinstance(chart, OpenSince):
         return answer if newer(answer, chart.evidence) else replace(chart, evidence=evidence)
     told = told_on(answer)
     if isinstance(chart, OpenSince):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from cds_service.evidence import Absence, Evidence, Known, Unknown
 from cds_service.facts.changes import SENSITIZING
 from cds_service.facts.claims import Claim, conflicting, known, settle
-from cds_service.facts.earlier import days_of
 from cds_service.facts.gene_results import stated, value_in
 from cds_service.facts.gene_tests import (
     LABS,
@@ -28,14 +27,13 @@ from cds_service.facts.genes import GENES, genes_in
 from cds_service.facts.read import FactSource
 from cds_service.facts.records import coded, evidence, observations, observed_on, shown, status_of, uncoded
 from cds_service.facts.result_words import says_the_opposite
-from cds_service.facts.subject import concerns, in_doubt, is_of_another, is_recorded_earlier, subject
+from cds_service.facts.subject import concerns, in_doubt, is_of_another, subject
 from cds_service.fhir.read import as_list, codings, concept_of, concept_text, entries_of, extensions, objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from cds_service.evidence import AnyFact
-    from cds_service.facts.cancer import Cancer
     from cds_service.facts.read import Reading
     from cds_service.facts.subject import Subject
     from cds_service.fhir.read import Concept, Json
@@ -108,7 +106,7 @@ def _results(reading: Reading) -> Iterator[GeneResult]:
     about = subject(reading)
     for cancer in about.conditions:
         for result in _in_diagnosis(cancer.resource.code, cancer.evidence, cancer.diagnosis.status):
-            yield result.opened() if _is_of_then(reading, about, cancer) else result
+            yield result.opened() if id(cancer.resource.raw) in about.apart else result
     if about.reasons:
         yield from _in_reasons(reading, about)
     for resource, _ in coded(chart, "Observation", "variant_observation_code"):
@@ -172,14 +170,6 @@ def _kept(reading: Reading, raw: Json, results: Iterable[GeneResult], *, named: 
 def _of_another_tumour(reading: Reading, raw: Json) -> bool:
     """Whether a result says that it is of another tumour of the chart. Most laboratory results name none."""
     return bool(_AIMED & raw.keys()) and is_of_another(reading, raw) and not concerns(reading, raw)
-
-
-def _is_of_then(reading: Reading, about: Subject, cancer: Cancer) -> bool:
-    """Whether a tumour is over and of an earlier time than one of the same disease that is not."""
-    if not cancer.past or all(other.past for other in about.standing):
-        return False
-    raw = cancer.resource.raw
-    return not days_of(raw) or is_recorded_earlier(reading, raw)
 
 
 def _named_in_extension(resource: Resource) -> Iterator[GeneResult]:

@@ -67,9 +67,9 @@ def read(reading: Reading) -> dict[str, AnyFact]:
     claims: list[Claim[str]] = []
     unread: list[Evidence] = []
     for coverage in first:
-        known = len(claims), len(unread)
+        said = len(claims) + len(unread)
         claims += _claims(reading, coverage, unread)
-        if (len(claims), len(unread)) == known and len(first) > 1:
+        if len(claims) + len(unread) == said and len(first) > 1:
             unread.append(evidence(coverage, "type", "not given"))
     if unread:
         seen = tuple(dict.fromkeys([*(claim.evidence for claim in claims), *unread]))

@@ -245,12 +245,9 @@ def _spoken_view(spoken: Sig | None, path: str, about: About) -> View | None:
         words = Missing("dose.value", Absence.NOT_UNDERSTOOD, "dose in the text (of each, or of all together)")
         return View(words, None, ", ".join(view.shown for view in views), path)
     if isinstance(best.amount, Amount) and any(_is_another(best.amount, view) for view in views):
-        words = _open(Absence.CONFLICTING, _AMOUNTS_DISAGREE)
+        words = _open(Absence.CONFLICTING, "dose in the text (its amounts disagree)")
         return View(words, None, ", ".join(view.shown for view in views), path)
     return best
-
-
-_AMOUNTS_DISAGREE = "dose in the text (its amounts disagree)"
 
 
 def _is_another(dose: Amount, view: View) -> bool:
@@ -275,7 +272,7 @@ def _another_amount(dose: Amount, said: Dosage) -> str:
     """Another amount than the one used, said by the text or an additional instruction; or a larger one of a step."""
     for view in _spoken(said):
         if isinstance(view.amount, Missing):
-            if view.amount.looked_for == _AMOUNTS_DISAGREE:
+            if view.amount.absence is Absence.CONFLICTING:
                 return view.shown
         elif _contradict(dose, view.amount):
             return view.shown

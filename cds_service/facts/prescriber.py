@@ -17,11 +17,11 @@ from cds_service.fhir.read import (
     as_list,
     as_object,
     by_content,
-    clinical_date,
     codings,
     concept_text,
     holds,
     objects,
+    partial_date,
     reference_of,
 )
 from cds_service.fhir.resource import short_reference
@@ -197,13 +197,12 @@ def _of_the_tumour(reading: Reading, resource: Resource, oncologists: Iterator[E
     if first is None:
         return
     raw = resource.raw
-    period = raw.get("period") or raw.get("occurrencePeriod")
-    ends = as_object(period)
-    start = clinical_date(ends.get("start"))
-    last = clinical_date(ends.get("end") or raw.get("occurrenceDateTime") or raw.get("authoredOn")) or start
-    if start is not None and start > max(reading.order_day, reading.on):
+    period = as_object(raw.get("period") or raw.get("occurrencePeriod"))
+    start = partial_date(period.get("start"))
+    last = partial_date(period.get("end") or raw.get("occurrenceDateTime") or raw.get("authoredOn")) or start
+    if start is not None and start.earliest > max(reading.order_day, reading.on):
         return
-    if last is not None and names_no_tumour(reading, raw) and is_of_earlier_tumour(reading, last):
+    if last is not None and names_no_tumour(reading, raw) and is_of_earlier_tumour(reading, last.latest):
         return
     if whose(reading, raw) is not Whose.ANOTHER:
         yield first

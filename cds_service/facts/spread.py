@@ -7,15 +7,15 @@ from the words of the diagnosis, never concluded from their absence. Nodes (C77)
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, timedelta
 from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cds_service.evidence import Absence, Known, Unknown
-from cds_service.facts import attested, recurrence
+from cds_service.facts import recurrence
 from cds_service.facts.cancer import by_resource, names_absent_condition, recorded_on, site_of
-from cds_service.facts.claims import Claim, conflicting, known_or_open
+from cds_service.facts.claims import Claim, OpenSince, conflicting, known_or_open
 from cds_service.facts.condition_status import PROVISIONAL, REFUTED, course, is_past, verification
 from cds_service.facts.read import PATIENT, FactSource
 from cds_service.facts.records import (
@@ -27,7 +27,7 @@ from cds_service.facts.records import (
     names_none_of,
     observations,
     observed_on,
-    references,
+    pointers,
     shown,
     status_of,
     uncoded,
@@ -89,7 +89,7 @@ def read(reading: Reading) -> Mapping[str, AnyFact]:
     about = subject(reading)
     words = words_of(about)
     chart = reading.chart
-    if _says_nothing(chart, about, words):
+    if _says_nothing(reading, about, words):
         return _nothing_known(chart.absence("conditions"), chart.absence("conditions", "oncologyObservations"))
     nothing = Unknown(reading.chart.absence("conditions"), WORDS)
     facts = {name: fact_of_words(name, words, nothing) for name in ("resectable", "locally_advanced", "liver_confined")}
@@ -99,8 +99,9 @@ def read(reading: Reading) -> Mapping[str, AnyFact]:
     return facts
 
 
-def _says_nothing(chart: Chart, about: Subject, words: Sequence[tuple[str, Evidence]]) -> bool:
-    """Whether neither a code nor a word of the chart speaks of spread or recurrence, as in most calls."""
+def _says_nothing(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> bool:
+    """Whether neither a code nor a word of the chart speaks of spread, recurrence or surgery, as in most calls."""
+    chart = reading.chart
     return (
         names_none_of(chart, _CODES)
         and not about.spread
@@ -108,6 +109,7 @@ def _says_nothing(chart: Chart, about: Subject, words: Sequence[tuple[str, Evide
         and not any(_metastasis_in_words(resource.code) for resource in _without_an_organ(chart))
         and not any("effusion" in resource.code.words.lower() for resource in uncoded(chart, "Condition"))
         and not any(recurrence.came_back_by_status(cancer) for cancer in about.conditions)
+        and not any(recurrence.perhaps_resected(reading))
     )
 
 
@@ -125,20 +127,23 @@ def _nothing_known(conditions: Absence, metastases: Absence) -> Mapping[str, Any
 def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
     """A tumour called unresectable that was resected on the same day or later: the record contradicts itself.
 
-    An answer calls it so as well as words do. What has no day may have been said before any surgery, and one that is
-    dated by its month or year may be of any day of it.
+    What has no day may have been said before any surgery, and one that is dated by its month or year may be of any day
+    of it. Where nothing calls the tumour so, the resection says no more than that an older answer does not know of it.
     """
     if isinstance(fact, Known) and fact.value:
         return fact
     surgeries = [*recurrence.surgeries_of(reading), *recurrence.perhaps_resected(reading)]
     if not surgeries:
         return fact
-    said = [one for one in (fact, attested.read(reading).get("resectable")) if isinstance(one, Known)]
-    if not said or any(one.value for one in said):
-        return fact
-    day = max((item.recorded for one in said for item in one.evidence if item.recorded), default=date.min)
-    later = [event.evidence for event in surgeries if event.latest >= day]
-    return conflicting((*fact.evidence, *later), WORDS) if later else fact
+    # What was told on the day itself was told before the operation.
+    since = max(event.latest for event in surgeries) + timedelta(days=1)
+    if isinstance(fact, Unknown):
+        seen = (*fact.evidence, *(event.evidence for event in surgeries))
+        seems = None if fact.absence is Absence.CONFLICTING else True
+        return OpenSince(fact.absence, fact.looked_for, seen, value=seems, spoken=since)
+    day = max((item.recorded for item in fact.evidence if item.recorded), default=date.min)
+    later = tuple(event.evidence for event in surgeries if event.latest >= day)
+    return OpenSince(Absence.CONFLICTING, WORDS, (*fact.evidence, *later), spoken=since) if later else fact
 
 
 # --- metastases ------------------------------------------------------------------------------------------------
@@ -147,12 +152,16 @@ def _against_surgery(reading: Reading, fact: AnyFact) -> AnyFact:
 def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evidence]]) -> AnyFact:
     doubtful: list[Evidence] = []
     unowned: list[Evidence] = []  # of no known tumour: named only where nothing else speaks of metastases
-    claims = [
-        *_m_category(reading, doubtful, unowned),
-        *_secondary(reading, about, doubtful),
-        *_histories(reading, doubtful, unowned),
-    ]
-    claims += _secondary_in_words(reading, about, doubtful)
+    claims = [*_m_category(reading, doubtful, unowned)]
+    for concept, item in about.spread:
+        if about.alone and about.diagnoses and not _in_own_organ(concept, _sites(about)):
+            claims.append(Claim(True, item, inferred=True))
+        else:
+            doubtful.append(item)
+    for one in _secondary(reading, about):
+        claims += one.claims
+        doubtful += one.doubtful
+    claims += _histories(reading, doubtful, unowned)
     doubtful += _effusions(reading, about)
     spoken, unread = claims_of_words("metastatic", beyond_the_liver(about, words))
     claims += spoken
@@ -278,17 +287,40 @@ def _of_this_tumour(
         (doubtful if claim.value else unowned).append(claim.evidence)
 
 
-def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
+class _Secondary(NamedTuple):
+    """A Condition that is a metastasis of the order's tumour, or perhaps is, with what it says of its spread."""
+
+    resource: Resource
+    claims: Sequence[Claim[bool]] = ()
+    doubtful: Sequence[Evidence] = ()
+
+
+def metastases_of(reading: Reading, about: Subject) -> list[Resource]:
+    """The Conditions that are metastases of a tumour, or perhaps are; also those that were treated and are over."""
+    return [
+        one.resource for one in _secondary(reading, about) if one.doubtful or any(claim.value for claim in one.claims)
+    ]
+
+
+def _secondary(reading: Reading, about: Subject) -> Sequence[_Secondary]:
+    """The secondary tumours of the chart, by their codes and by words, worked out once for all that ask in turn."""
+    kept: tuple[Subject, list[_Secondary]] | None = reading.chart.memo.get("secondary")
+    if kept is None or kept[0] is not about:
+        found = [*_secondary_by_code(reading, about), *_secondary_in_words(reading, about)]
+        kept = reading.chart.memo["secondary"] = (about, found)
+    return kept[1]
+
+
+def _sites(about: Subject) -> set[str | None]:
+    return {site_of(diagnosis) for diagnosis in about.diagnoses} or {None}
+
+
+def _secondary_by_code(reading: Reading, about: Subject) -> Iterator[_Secondary]:
     """Secondary tumours, definite with a link to the primary.
 
     Without a link they count if only one tumour could have spread and they do not lie in its own organ.
     """
-    sites = {site_of(diagnosis) for diagnosis in about.diagnoses} or {None}
-    for concept, item in about.spread:
-        if about.alone and about.diagnoses and not _in_own_organ(concept, sites):
-            yield Claim(True, item, inferred=True)
-        else:
-            doubtful.append(item)
+    sites = _sites(about)
     for resource, entry in coded(
         reading.chart, "Condition", "metastatic_secondary_condition", "disease_extent_finding"
     ):
@@ -310,24 +342,22 @@ def _secondary(reading: Reading, about: Subject, doubtful: list[Evidence]) -> It
         if over and earlier:
             continue  # of an earlier tumour, and over
         if _is_open(reading, raw, about):
-            doubtful.append(item)
+            yield _Secondary(resource, doubtful=(item,))
         elif linked:
-            yield Claim(True, item, understood=not over)
+            yield _Secondary(resource, (Claim(True, item, understood=not over),))
         elif linked is None and about.alone and not own_organ and not earlier:
-            yield Claim(True, item, inferred=True, understood=not over)
+            yield _Secondary(resource, (Claim(True, item, inferred=True, understood=not over),))
         elif linked is None:
-            doubtful.append(item)
+            yield _Secondary(resource, doubtful=(item,))
 
 
-def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidence]) -> Iterator[Claim[bool]]:
+def _secondary_in_words(reading: Reading, about: Subject) -> Iterator[_Secondary]:
     """Secondary tumours that carry words and no code we know ("brain metastases"). Nodes are no metastasis."""
     for resource in _without_an_organ(reading.chart):
         raw = resource.raw
-        if not _metastasis_in_words(resource.code) or entered_in_error(resource):
+        if not _metastasis_in_words(resource.code) or entered_in_error(resource) or _was_never(raw):
             continue
         if by_resource(reading.chart).get(id(raw)) is not None:
-            continue
-        if _was_never(raw):
             continue
         over = is_past(raw)
         item = evidence(resource, "code", shown(raw.get("code")), recorded_on(raw))
@@ -340,17 +370,9 @@ def _secondary_in_words(reading: Reading, about: Subject, doubtful: list[Evidenc
         if over and (earlier or unread):
             continue  # of an earlier tumour, or a suspicion, and over
         if unsure or (linked is None and (own_organ or not about.alone or earlier)):
-            doubtful.append(item)
+            yield _Secondary(resource, doubtful=(item,))
         elif linked is not False:
-            yield from (replace(claim, understood=False) if over else claim for claim in claims)
-
-
-def metastases_of(reading: Reading, about: Subject) -> list[Resource]:
-    """The Conditions that are metastases of a tumour, or perhaps are; also those that were treated and are over."""
-    perhaps: list[Evidence] = []
-    claims = [*_secondary(reading, about, perhaps), *_secondary_in_words(reading, about, perhaps)]
-    named = {claim.evidence.reference for claim in claims if claim.value} | {item.reference for item in perhaps}
-    return [one for one in reading.chart.of("Condition") if one.reference in named] if named else []
+            yield _Secondary(resource, [replace(claim, understood=False) if over else claim for claim in claims])
 
 
 def _effusions(reading: Reading, about: Subject) -> Iterator[Evidence]:
@@ -400,10 +422,10 @@ def _linked(reading: Reading, resource: Resource, about: Subject) -> bool | None
     """Whether it is linked to the tumour the order is for; None without any link."""
     raw = resource.raw
     targets = [
-        reading.chart.resolve(reference, within=raw)
+        reading.chart.resolve(pointer, within=raw)
         for extension in objects(raw.get("extension"))
         if text(extension.get("url")) in LINKS
-        for reference in references(extension.get("valueReference"))
+        for pointer in pointers(extension.get("valueReference"))
     ]
     found = [target for target in targets if target is not None]
     if not found:

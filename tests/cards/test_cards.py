@@ -526,17 +526,16 @@ def test_the_suggestion_is_the_whole_order_with_only_the_interval_changed():
     assert draft.raw == before, "the order of the call is left as it came"
 
 
+def above(regimen, weight):
+    """A dose above the only regimen that the policy has at a weight."""
+    limits = {"limit_mg": regimen.mg, "compliant": regimen, "allowed": (regimen,)}
+    return replace(TOO_OFTEN, verdict=Verdict.EXCEEDS, weights=(weight,), **limits)
+
+
 def test_a_suggested_amount_is_whole_milligrams_and_never_above_the_limit():
     weight = replace(WEIGHT, kg=Decimal("29.93709642"))
     regimen = Regimen(Decimal("299.3709642"), Decimal(10), 28, "I.A.5.a.i", "10 mg/kg every 4 weeks")
-    too_much = replace(
-        TOO_OFTEN,
-        verdict=Verdict.EXCEEDS,
-        weights=(weight,),
-        limit_mg=regimen.mg,
-        compliant=regimen,
-        allowed=(regimen,),
-    )
+    too_much = above(regimen, weight)
     card = only(cards(assessment(dose=too_much), ordered(1500, 4), PLAIN))
     assert only(card["suggestions"])["label"] == "Change to 299 mg every 4 weeks"
     assert "limit of 299.37 mg (10 mg/kg x 29.94 kg)" in card["summary"]
@@ -759,14 +758,7 @@ def test_what_to_dispense_does_not_keep_another_interval(dispensed, suggested):
 def test_nobody_is_told_to_give_nothing():
     regimen = Regimen(Decimal("0.8"), Decimal(20), 28, "I.D.4.a", "20 mg/kg every 4 weeks")
     weight = replace(WEIGHT, kg=Decimal("0.04"))
-    none = replace(
-        TOO_OFTEN,
-        verdict=Verdict.EXCEEDS,
-        weights=(weight,),
-        limit_mg=regimen.mg,
-        compliant=regimen,
-        allowed=(regimen,),
-    )
+    none = above(regimen, weight)
     assert "suggestions" not in only(cards(assessment(dose=none), ordered(600, 4), PLAIN))
 
 

@@ -196,6 +196,8 @@ BREAST = condition("Breast cancer", "breast")
     [
         *(({}, True), ({"period": {"start": "2026-02-01"}}, True), ({"period": {"start": "2025-06-01"}}, True)),
         *(({"period": {"end": "2013-05-01"}}, False), ({"period": {"start": "2027-01-01"}}, False)),
+        *(({"period": {"end": "2013"}}, False), ({"period": {"start": "2012-03"}}, False)),
+        *(({"period": {"start": "2027"}}, False), ({"period": {"start": "2026"}}, True)),
         ({"period": {"start": "2012-01-01", "end": "2026-03-01"}}, True),
         ({"reasonReference": [{"reference": "Condition/dx-1"}], "period": {"end": "2013-05-01"}}, True),
         ({"reasonReference": [{"reference": "Condition/breast"}]}, False),

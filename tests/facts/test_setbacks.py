@@ -86,3 +86,11 @@ def test_a_metastasis_in_words_counts_and_one_of_another_tumour_does_not():
 def test_a_chart_of_one_active_tumour_has_none():
     assert not since(dx())
     assert not setbacks_since(read(), DAY)
+
+
+def test_of_records_without_an_id_only_metastases_are_setbacks():
+    """All of them have one name: none may be taken for another."""
+    unnamed = [condition("Hypertension", day="2026-09-01"), icd("C79.31", day="2026-09-02")]
+    for record in unnamed:
+        del record["id"]
+    assert since(dx(), *unnamed) == [("Condition", date(2026, 9, 2))]

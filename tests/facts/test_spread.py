@@ -910,6 +910,25 @@ def test_a_resection_alone_says_nothing_of_what_is_resectable():
     assert value(facts(dx(), resected("2026-09-01"), answered(day="2026-05-20", resectable=True))["resectable"]) is True
 
 
+@pytest.mark.parametrize(("answered_on", "known"), [("2026-05-20", False), ("2026-10-01", True)])
+def test_a_resection_that_only_words_name_outdates_an_older_answer_too(answered_on, known):
+    named = procedure({"text": "Right upper lobectomy"}, "2026-09-01")
+    resectable = facts(dx(), named, answered(day=answered_on, resectable=False))["resectable"]
+    assert isinstance(resectable, Known) is known
+
+
+def test_a_metastasis_that_is_linked_to_another_tumour_by_its_identifier_is_of_that_one():
+    identifier = {"system": "urn:x", "value": "C-7"}
+    breast = condition("Breast cancer", "breast", identifier=[identifier])
+    link = {"url": "http://hl7.org/fhir/StructureDefinition/condition-related"}
+    for pointer in ({"reference": "Condition/breast"}, {"identifier": identifier}):
+        theirs = icd("C79.31", "brain", extension=[{**link, "valueReference": pointer}])
+        spread = facts(dx(), breast, theirs, reasonReference=[{"reference": "Condition/dx-1"}])["metastatic"]
+        assert not spread.evidence
+    mine = icd("C79.31", "brain", extension=[{**link, "valueReference": {"reference": "Condition/dx-1"}}])
+    assert value(facts(dx(), breast, mine, reasonReference=[{"reference": "Condition/dx-1"}])["metastatic"]) is True
+
+
 def test_a_resection_of_another_tumour_does_not_contradict():
     other = {"reasonCode": [concept(ICD10, "C50.911")]}
     assert (

@@ -26,6 +26,7 @@ from tests.facts.charts import (
     STABLE,
     WORSENED,
     administered,
+    answered,
     cause,
     concept,
     disease_status,
@@ -1276,3 +1277,41 @@ def test_treatment_that_names_an_earlier_tumour_of_the_lung_is_not_taken_for_thi
     assert cause(found[RT]) is absence
     both = [{**one, "reasonReference": [*one["reasonReference"], *order["reasonReference"]]} for one in named]
     assert value(facts(dx(), old, *both, **order)[RT]) is True
+
+
+# --- what the chart has of the tumour after a favourable status -------------------------------------------------------
+
+FOR_IT = {"reasonReference": [{"reference": "Condition/dx-1"}]}
+STABLE_SINCE = disease_status(concept(SNOMED, "359746009"), "2026-08-01", "stable")
+
+
+def brain(day):
+    link = {"url": "http://hl7.org/fhir/StructureDefinition/condition-related"}
+    ours = {**link, "valueReference": {"reference": "Condition/dx-1"}}
+    return icd("C79.31", "brain", recordedDate=day, extension=[ours])
+
+
+@pytest.mark.parametrize(("day", "told"), [("2026-10-01", None), ("2026-07-01", False), ("2026-08-01", False)])
+def test_a_metastasis_after_the_newest_favourable_status_leaves_progression_open(day, told):
+    found = facts(*TREATED, STABLE_SINCE, brain(day), **FOR_IT)
+    assert found.value(PROGRESSED) is told
+    if told is None:
+        assert {item.reference for item in found[PROGRESSED].evidence} == {"Observation/stable", "Condition/brain"}
+        for answered_on, known in (("2026-09-01", False), ("2026-10-20", True)):
+            answer = answered(day=answered_on, **{PROGRESSED: False})
+            assert facts(*TREATED, STABLE_SINCE, brain(day), answer, **FOR_IT).knows(PROGRESSED) is known
+
+
+@pytest.mark.parametrize(("day", "told"), [("2026-10-01", None), ("2026-07-01", "stable")])
+def test_a_metastasis_after_the_newest_favourable_status_leaves_the_response_open(day, told):
+    first = administered("durvalumab", "2026-06-01", "first", 1500)
+    found = facts(dx(ADENO), first, STABLE_SINCE, brain(day), **FOR_IT)
+    assert found.value("responding") == told
+
+
+def test_a_tumour_that_is_treated_because_it_came_back_may_respond():
+    """Its status has no day of its own: only what is dated after a response is news."""
+    again = dx(ADENO, clinicalStatus="recurrence")
+    first = administered("durvalumab", "2026-06-01", "first", 1500)
+    assert facts(again, first, STABLE_SINCE, **FOR_IT).value("responding") == "stable"
+    assert not facts(again, *TREATED[1:], STABLE_SINCE, **FOR_IT).knows(PROGRESSED)
