@@ -18,10 +18,17 @@ from cds_service.policies.render import render
 from cds_service.settings import Settings
 from cds_service.web.pages import frame, policy
 from cds_service.web.pages.frame import markdown, unbroken
+from cds_service.web.pages.result import _full
 from cds_service.web.pages.stories import stories
 
 HTML = {"accept": "text/html"}
 REVISION = load_library().newest[0]
+OPEN = {"section": "I.A.5.a.ii", "outcome": "undocumented"}
+NEEDS_WEIGHT = {
+    **OPEN,
+    "missing": [{"fact": "weight_kg"}],
+    "parts": [{**OPEN, "missing": [{"fact": fact}]} for fact in ("weight_kg", "weight_kg", "off_label_evidence")],
+}
 MELANOMA = Path(__file__).parents[1] / "policies" / "good" / "melanoma.yaml"
 
 
@@ -205,7 +212,8 @@ async def test_no_card_is_no_all_clear_where_something_is_open(client):
 
 async def test_a_use_that_another_policy_decides_has_no_dose_left_to_decide(client):
     answer = await evaluated(client, "other-disease")
-    assert "dose not judged here" in answer["said"]
+    assert answer["said"] == "Another policy decides; dose not judged here; 1 card."
+    assert 'class="key">' not in answer["html"].partition("What the prescriber sees")[0], "no key without a drawing"
 
 
 @pytest.mark.parametrize("story", ["nsclc-unresectable-overdose", "weight-in-pounds", "es-sclc-overdose"])
@@ -458,6 +466,26 @@ async def test_a_branch_that_does_not_apply_looks_like_no_failure(client):
     assert not aside & failed
 
 
+@pytest.mark.parametrize(
+    ("story", "unfolded", "folded"),
+    [
+        ("weight-unreachable", {"I.A.5", "I.A.5.a", "I.A.5.a.ii"}, {"I.A.1", "I.A.5.a.i", "I.A.5.c"}),
+        ("nsclc-unresectable-overdose", {"I.A.5", "I.A.5.a", "I.A.5.c"}, {"I.A.5.a.i", "I.A.5.b"}),
+        ("other-disease", {"I.E.1", "I.E.1.a", "I.E.2"}, set()),
+    ],
+)
+async def test_what_is_asked_for_stands_unfolded_among_the_criteria(client, story, unfolded, folded):
+    shown = (await evaluated(client, story))["html"]
+    found = {key[1:]: bool(is_open) for is_open, key in re.findall(r'<details (open)? *data-key="(0[\w.]+)"', shown)}
+    assert {key for key in unfolded | folded if found[key]} == unfolded
+
+
+def test_each_missing_fact_is_unfolded_where_it_is_asked_first():
+    found = _full(NEEDS_WEIGHT, {"weight_kg"})
+    assert [part["unfolded"] for part in found["parts"]] == [True, False, False]
+    assert found["unfolded"]
+
+
 @pytest.mark.parametrize("path", ["/nope", "/policies/XX.PHAR.1", "/attest", "/workbench/nope"])
 async def test_a_browser_gets_a_page_for_what_is_not_there_and_a_service_an_outcome(client, path):
     page = await client.get(path, headers=HTML)
@@ -533,6 +561,14 @@ async def test_coverage_information_is_worded(client):
     part = shown.partition('class="panel coverage"')[2].partition("</section>")[0]
     assert not re.search("auth-needed|withpa|allowed-|cat-|>clinical<", part)
     assert "<dt>Prior authorization</dt><dd>needed</dd>" in part
+    words = html.unescape(re.sub("<[^>]+>", "", part))
+    assert "Allowed amount: 70 J9173 units of 10 mg. Per administration: 700 mg (I.A.5.a.ii)." in words
+
+
+async def test_the_pharmacists_lines_say_of_which_order_they_are_where_there_are_two(client):
+    shown = (await evaluated(client, "two-orders"))["html"]
+    lines = shown.partition('class="panel pharmacist"')[2].partition("</section>")[0]
+    assert re.findall("<h4>.*(rx-[12]).*</h4>", lines) == ["rx-1", "rx-2"]
 
 
 async def test_every_row_can_be_tried_at_its_limit_and_above_it(client):

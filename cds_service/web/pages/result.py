@@ -17,7 +17,7 @@ from cds_service.questionnaire import questionnaire
 from cds_service.result import OrderOutcome
 from cds_service.values import dataclass
 from cds_service.web.pages import frame
-from cds_service.web.pages.outcome import OUTCOMES, dose_in_short, in_short
+from cds_service.web.pages.outcome import dose_in_short, in_short, outcome_in_short
 from cds_service.web.pages.picture import picture
 from cds_service.wording import in_kg, in_mg, words_for
 
@@ -72,6 +72,8 @@ _COVERAGE_WORDS = {
     "cat-other": "Other",
 }
 """Codes of coverage information in plain words; the code itself stands in the response."""
+_UNFOLDED = 2
+"""How many levels of criteria that fail are unfolded."""
 _MOST_VIALS = 24
 """How many vials are drawn; more are counted in words."""
 
@@ -122,9 +124,10 @@ def _asks(fact: str) -> str:
 
 def _order(judged: Judged, revision: Revision, width: int) -> Json:
     told = to_json(judged.assessment, position=judged.order.position)
+    asked = set(told.get("missing", ()))
     return {
         "name": _named(judged, revision),
-        "findings": [_full(one) for one in told.get("findings", ())],
+        "findings": [_full(one, asked) for one in told.get("findings", ())],
         "missing": told.get("missing", []),
         "questions": _questions(judged, revision),
         "refer_to": told.get("refer_to", []),
@@ -147,14 +150,25 @@ def _questions(judged: Judged, revision: Revision) -> dict[str, str]:
     return {fact: fact if fact in items else items[0] for fact, items in names.items()}
 
 
-def _full(found: Json) -> Json:
-    """A finding with every member, as templates like them."""
-    parts = [_full(part) for part in found.get("parts", ())]
+def _full(found: Json, asked: set[str], depth: int = 0) -> Json:
+    """A finding with every member, as templates like them, and whether it is unfolded.
+
+    What is open stands unfolded once for each fact that is ``asked`` of the order, and folded where it asks for others
+    alone; ``asked`` keeps those that have not been shown.
+    """
+    parts = [_full(part, asked, depth + 1) for part in found.get("parts", ())]
     evidence = [{"path": "", "recorded": "", "shown": "", **item} for item in found.get("evidence", ())]
     missing = [{"looked_for": "", **item} for item in found.get("missing", ())]
     because = str(found.get("because", ""))
     aside = found["outcome"] == Outcome.NOT_MET.value and because.startswith(NOT_APPLICABLE)
-    return {**found, "because": because, "aside": aside, "parts": parts, "evidence": evidence, "missing": missing}
+    if found["outcome"] == Outcome.UNDOCUMENTED.value and missing:
+        shows = set() if parts else asked & {item["fact"] for item in missing}
+        asked -= shows
+        unfolded = bool(shows) or any(part["unfolded"] for part in parts)
+    else:
+        unfolded = found["outcome"] != Outcome.MET.value and not aside and depth < _UNFOLDED
+    members = {"because": because, "aside": aside, "parts": parts, "evidence": evidence, "missing": missing}
+    return {**found, **members, "unfolded": unfolded}
 
 
 def _preparations(judged: Judged, revision: Revision) -> list[Json]:
@@ -279,7 +293,7 @@ def _strip(assessment: Assessment, looked: Looked) -> Json:
         "outcome": assessment.outcome.value,
         "name": "",
         "kicker": f"{assessment.policy.id}, {section}, answered in {looked.ms:.1f} ms",
-        "headline": OUTCOMES[assessment.outcome.value],
+        "headline": outcome_in_short(assessment),
         "arithmetic": frame.arithmetic(dose) or frame.in_words(f"Ordered {dose.ordered}" if dose.ordered else ""),
         "facts": facts,
     }
@@ -327,8 +341,14 @@ def _part(part: Mapping[str, Any]) -> tuple[str, str] | None:
     value = next((member for key, member in part.items() if key.startswith("value")), None)
     if value is None:
         inner = [shown[1] for one in part.get("extension", ()) if (shown := _part(one))]
-        return (name, ": ".join(inner)) if inner else None
+        return (name, _detail(inner)) if inner else None
     return name, _flat(value)
+
+
+def _detail(said: list[str]) -> str:
+    """The parts of one detail: what it is about, its value, and what limits that."""
+    about, *rest = said
+    return f"{about}: {'. '.join(rest)}" if rest else about
 
 
 def _flat(value: Any) -> str:
