@@ -439,6 +439,7 @@ def test_markdown_of_a_card_is_inert():
         ("700 mg (10 mg/kg x 70 kg)", ["700 mg", "(10 mg/kg", "70 kg"]),
         ("800 mg over (+114.3 %)", ["800 mg", "(+114.3 %)"]),
         ("1,500 mg every 4 weeks, section I.A.5", ["1,500 mg", "4 weeks"]),
+        ("tremelimumab 1 mg/kg, 5 doses at most", ["1 mg/kg", "5 doses"]),
         ("measured 2026-11-16 (Observation/wt-1)", ["2026-11-16", "Observation/wt-1"]),
         ("<b>5 kg</b>", ["5 kg"]),
         ("https://a.example/fhir/Questionnaire/CP.PHAR.339", []),
@@ -569,6 +570,19 @@ async def test_the_pharmacists_lines_say_of_which_order_they_are_where_there_are
     shown = (await evaluated(client, "two-orders"))["html"]
     lines = shown.partition('class="panel pharmacist"')[2].partition("</section>")[0]
     assert re.findall("<h4>.*(rx-[12]).*</h4>", lines) == ["rx-1", "rx-2"]
+
+
+@pytest.mark.parametrize(
+    ("story", "knobs", "words"),
+    [
+        ("dose-in-pills", {}, "The amount in mg is not known, so no vials are counted."),
+        ("nsclc-unresectable-overdose", {"dose": "99999"}, "No vials are counted for an amount that nobody prepares."),
+        ("no-durvalumab", {}, "No order to prepare."),
+    ],
+)
+async def test_why_no_vials_are_counted_is_said(client, story, knobs, words):
+    shown = (await evaluated(client, story, **knobs))["html"]
+    assert words in shown.partition('class="panel pharmacist"')[2].partition("</section>")[0]
 
 
 async def test_every_row_can_be_tried_at_its_limit_and_above_it(client):

@@ -134,6 +134,7 @@ def _order(judged: Judged, revision: Revision, width: int) -> Json:
         "notes": told.get("notes", []),
         "picture": picture(judged, revision, width),
         "preparations": _preparations(judged, revision),
+        "unprepared": _unprepared(judged, revision),
     }
 
 
@@ -171,16 +172,30 @@ def _full(found: Json, asked: set[str], depth: int = 0) -> Json:
     return {**found, **members, "unfolded": unfolded}
 
 
-def _preparations(judged: Judged, revision: Revision) -> list[Json]:
-    """The pharmacist's lines, one for each amount that the order gives."""
+def _amounts(judged: Judged) -> list[Decimal]:
+    """The amounts in mg that an order gives, as far as they are known, each once."""
     weight = judged.assessment.dose.weight
     amounts: dict[Decimal, None] = {}
     for step in steps(judged.facts):
         amount = step.known_amount
         if amount is not None and not (amount.mg_per_kg and weight is None):
             amounts[amount.at(weight.kg if weight else Decimal(0))] = None
+    return list(amounts)
+
+
+def _unprepared(judged: Judged, revision: Revision) -> str:
+    """Why there are no lines for the pharmacist."""
+    if not revision.drug.vials:
+        return "The policy names no vials."
+    if not _amounts(judged):
+        return "The amount in mg is not known, so no vials are counted."
+    return "No vials are counted for an amount that nobody prepares."
+
+
+def _preparations(judged: Judged, revision: Revision) -> list[Json]:
+    """The pharmacist's lines, one for each amount that the order gives."""
     found = []
-    for mg in amounts:
+    for mg in _amounts(judged):
         lines = prepare(mg, revision.drug, judged.assessment.dose.limit_mg)
         if lines is None:
             continue
