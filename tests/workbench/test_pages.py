@@ -481,6 +481,25 @@ async def test_what_is_asked_for_stands_unfolded_among_the_criteria(client, stor
     assert {key for key in unfolded | folded if found[key]} == unfolded
 
 
+@pytest.mark.parametrize(
+    ("story", "words"),
+    [
+        ("weight-unreachable", "A body weight with unit and date: the record could not be reached just now"),
+        (
+            "weight-not-sent",
+            "A body weight with unit and date: not in the data that was sent to this check; include it",
+        ),
+        ("weight-not-recorded", "Record a body weight with unit and date"),
+        ("dose-in-pills", "Restate the unit of the amount: the entry could not be understood"),
+        ("nsclc-unresectable-overdose", "Attach the guideline or literature that supports the dose"),
+    ],
+)
+async def test_what_this_check_could_not_get_is_no_omission_of_the_clinicians(client, story, words):
+    shown = (await evaluated(client, story))["html"].partition('class="panel why"')[2]
+    asked = re.findall(r"<li><b>(.*?)</b> <span class=\"cause", shown)
+    assert asked[0].startswith(words)
+
+
 def test_each_missing_fact_is_unfolded_where_it_is_asked_first():
     found = _full(NEEDS_WEIGHT, {"weight_kg"})
     assert [part["unfolded"] for part in found["parts"]] == [True, False, False]

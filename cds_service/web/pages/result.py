@@ -6,10 +6,12 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from cds_service.cards.text import in_mg_per_kg
+from cds_service.cards.words import CAUSES
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
 from cds_service.criteria.words import NOT_APPLICABLE, capital
 from cds_service.dosing import steps
+from cds_service.evidence import Absence
 from cds_service.explanation import to_json
 from cds_service.pharmacy import prepare
 from cds_service.profiles import PROFILES, Showing
@@ -116,10 +118,12 @@ def drawn(looked: Looked, profile: str, width: int, *, form: bool, live: bool = 
     )
 
 
-def _asks(fact: str) -> str:
-    """What somebody does to settle a missing fact, as a sentence begins."""
-    do = words_for(fact).do
-    return f"{do[:1].upper()}{do[1:]}"
+def _asks(fact: str, absence: str) -> str:
+    """What would settle a missing fact, as the cards say it: what this check could not get is nobody's omission."""
+    words = words_for(fact)
+    # Evidence is no entry of a chart that was not sent: somebody attaches it.
+    said = words.do if fact == "off_label_evidence" else CAUSES[Absence(absence)]
+    return capital(said.format(do=words.do, what=words.what))
 
 
 def _order(judged: Judged, revision: Revision, width: int) -> Json:
