@@ -500,6 +500,20 @@ async def test_what_this_check_could_not_get_is_no_omission_of_the_clinicians(cl
     assert asked[0].startswith(words)
 
 
+async def test_of_facts_that_settle_the_same_question_one_is_said_to_be_enough(client):
+    shown = (await evaluated(client, "btc-extent-unknown"))["html"]
+    (still,) = re.findall('<p class="still">(.*?)</p>', shown)
+    named = "stage, metastatic status, resectability, local extent and recurrence"
+    assert still.endswith(f"Of {named} one can be enough.")
+    assert "enough" not in (await evaluated(client, "nsclc-unresectable-nothing-documented"))["html"]
+
+
+async def test_the_sentence_of_an_open_row_names_facts_in_words(client):
+    shown = (await evaluated(client, "weight-unreachable"))["html"]
+    assert "open: body weight (could not be read" in shown
+    assert "weight_kg" not in re.sub("<[^>]*>", "", shown)
+
+
 def test_each_missing_fact_is_unfolded_where_it_is_asked_first():
     found = _full(NEEDS_WEIGHT, {"weight_kg"})
     assert [part["unfolded"] for part in found["parts"]] == [True, False, False]

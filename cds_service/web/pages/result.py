@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cds_service.cards.text import in_mg_per_kg
+from cds_service.cards.text import in_mg_per_kg, listed
 from cds_service.cards.words import CAUSES
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
@@ -133,6 +133,7 @@ def _order(judged: Judged, revision: Revision, width: int) -> Json:
         "name": _named(judged, revision),
         "findings": [_full(one, asked) for one in told.get("findings", ())],
         "missing": told.get("missing", []),
+        "enough": _enough(judged.assessment),
         "questions": _questions(judged, revision),
         "refer_to": told.get("refer_to", []),
         "notes": told.get("notes", []),
@@ -146,6 +147,12 @@ def _named(judged: Judged, revision: Revision) -> str:
     """An order in words, with its reference to tell it from another."""
     ordered = frame.in_words(f"{revision.drug.name} {judged.assessment.dose.ordered}".strip())
     return f"{capital(ordered)} ({judged.order.named})"
+
+
+def _enough(assessment: Assessment) -> list[str]:
+    """Of which missing facts one can be enough, in few words."""
+    groups = dict.fromkeys(one.among for one in assessment.missing if len(one.among) > 1)
+    return [listed([words_for(fact).short for fact in group]) for group in groups]
 
 
 def _questions(judged: Judged, revision: Revision) -> dict[str, str]:
