@@ -502,9 +502,10 @@ async def test_what_this_check_could_not_get_is_no_omission_of_the_clinicians(cl
 
 async def test_of_facts_that_settle_the_same_question_one_is_said_to_be_enough(client):
     shown = (await evaluated(client, "btc-extent-unknown"))["html"]
-    (still,) = re.findall('<p class="still">(.*?)</p>', shown)
+    assert "recurrence</a>. One of these can be enough.</p>" in shown
+    beside = (await evaluated(client, "btc-extent-unknown", age=""))["html"]
     named = "stage, metastatic status, resectability, local extent and recurrence"
-    assert still.endswith(f"Of {named} one can be enough.")
+    assert f"date of birth</a>. Of {named} one can be enough.</p>" in beside
     assert "enough" not in (await evaluated(client, "nsclc-unresectable-nothing-documented"))["html"]
 
 

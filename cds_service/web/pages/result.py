@@ -150,9 +150,11 @@ def _named(judged: Judged, revision: Revision) -> str:
 
 
 def _enough(assessment: Assessment) -> list[str]:
-    """Of which missing facts one can be enough, in few words."""
+    """Of which missing facts one can be enough, a sentence each."""
     groups = dict.fromkeys(one.among for one in assessment.missing if len(one.among) > 1)
-    return [listed([words_for(fact).short for fact in group]) for group in groups]
+    if [len(group) for group in groups] == [len(assessment.missing)]:
+        return ["One of these can be enough."]
+    return [f"Of {listed([words_for(fact).short for fact in group])} one can be enough." for group in groups]
 
 
 def _questions(judged: Judged, revision: Revision) -> dict[str, str]:
