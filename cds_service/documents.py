@@ -104,7 +104,7 @@ def read_document(raw: bytes, model: type[Model], source: Source) -> Model:
         line = raw.count(b"\n", 0, error.start) + 1
         raise source.error([f"{source.name}:{line}: a character that is not UTF-8; save the file as UTF-8"]) from None
     except yaml.MarkedYAMLError as error:
-        raise source.error([f"{source.name}:{_unreadable(error)}"]) from error
+        raise source.error([f"{source.name}:{unreadable(error)}"]) from error
     except RecursionError:
         raise source.error([f"{source.name}:1: nested too deep, or a part of it refers to itself"]) from None
     except yaml.YAMLError as error:
@@ -153,7 +153,7 @@ def closest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _unreadable(error: yaml.MarkedYAMLError) -> str:
+def unreadable(error: yaml.MarkedYAMLError) -> str:
     """Line, what to do, and the YAML reader's own words; the line where the part began if that is another one."""
     line = error.problem_mark.line + 1 if error.problem_mark else 1
     said = str(error.problem)

@@ -21,7 +21,7 @@ from cds_service.evidence import Absence, Known, Unknown, possible
 from cds_service.facts.dose import NO_DOSE
 from cds_service.result import DoseAssessment, PhaseDose, Regimen
 from cds_service.values import LONGEST
-from cds_service.wording import percent
+from cds_service.wording import percent, words_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -224,7 +224,7 @@ def _because(facts: Facts, judgement: DoseJudgement, missing: tuple[Missing, ...
             return f"Ordered {shown}; no row of the dose table could be chosen"
         return f"Ordered {shown}; the recorded disease setting has no row in the dose table"
     if judgement.verdict is Verdict.UNDETERMINED:
-        names = ", ".join(dict.fromkeys(f"{m.fact} ({CAUSES[m.absence]})" for m in missing))
+        names = ", ".join(dict.fromkeys(f"{words_for(m.fact).short} ({CAUSES[m.absence]})" for m in missing))
         rows = ", ".join(judgement.open_rows)
         text = f"Ordered {shown}; open rows: {rows}"
         text += f"; open: {names}" if names else ""

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from cds_service.app import SERVICES, service_for
 from cds_service.cdshooks import CONTEXTS, HookRequest, parse_request, read_json
+from cds_service.documents import unreadable
 from cds_service.errors import RequestError, ServiceError
 from cds_service.facts.read import prefetch_templates
 from cds_service.fhir.chart import Chart
@@ -72,8 +73,14 @@ def assess_file(path: Path, settings: Settings, policy: str | None, revision: st
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ServiceError(f"{path}: nested too deep") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ServiceError(f"{path}: {error}") from None
+    except OSError as error:
+        raise ServiceError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ServiceError(f"{path}: is no text in UTF-8") from None
+    except yaml.MarkedYAMLError as error:
+        raise ServiceError(f"{path}:{unreadable(error)}") from None
+    except yaml.YAMLError as error:
+        raise ServiceError(f"{path}: {str(error).splitlines()[0]}") from None
     if not isinstance(document, dict):
         raise ServiceError(f"{path}: holds no facts")
     body = document if isinstance(document.get("facts"), dict) else {"facts": document}

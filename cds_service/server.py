@@ -103,7 +103,8 @@ async def _demo(settings: Settings, story: Path, *, once: bool, show: Callable[.
         url = f"{address}/cds-services/{service_for(body).id}"
         show(None, [f"POST {url}"])
         answer = await client.post(url, json=body)
-        answer.raise_for_status()
+        if answer.is_error:
+            raise ServiceError(f"{story}: HTTP {answer.status_code}, {answer.json()['issue'][0]['details']['text']}")
         show(answer.json(), terminal.answer(answer.json()))
         if not once:
             show(None, [f"Serving on at {address}/cds-services (Ctrl-C ends)."])

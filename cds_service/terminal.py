@@ -168,7 +168,10 @@ def started(address: str, version: str, warning: str) -> RenderableType:
 
 def rates(found: Mapping[str, Any]) -> Iterator[RenderableType]:
     """The rates of a record: what fires, what is missing, and what became of the cards."""
-    yield Text(f"{found['from'] or 'no day'} to {found['to'] or 'no day'}", style="dim")
+    if found["from"] is None:
+        yield Text("Nothing is recorded for this time.", style="dim")
+        return
+    yield Text(f"{found['from']} to {found['to']}", style="dim")
     for title, group in (("all", found["all"]), *found["clients"].items(), *found["revisions"].items()):
         calls = "" if title in found["revisions"] else f"{group['calls']} calls, "  # a revision judges orders
         counts = f"{calls}{group['orders']} orders, {group['cards']} cards"

@@ -236,7 +236,11 @@ def test_policy_diff_names_what_changed(tmp_path: Path) -> None:
         (["explain", "{unknown-hook}"], "No service"),
         (["explain", "{no-context}"], "context"),
         (["assess", "{list}"], "no facts"),
-        (["assess", "{no-yaml}"], "no-yaml"),
+        (["assess", "{no-yaml}"], "no-yaml:1: what stands here cannot be read"),
+        (["assess", "{utf-16}"], "utf-16: is no text in UTF-8"),
+        (["assess", "{bell}"], "bell: unacceptable character"),
+        (["assess", "{empty-folder}"], "empty-folder: Is a directory"),
+        (["demo", "{no-context}", "--once"], "no-context: HTTP 400, context"),
         (["assess", "{deep}"], "nested too deep"),
         (["policy", "show", "CP.X"], "no such policy"),
         (["policy", "diff", "{empty-folder}", "{empty-folder}"], "is a directory"),
@@ -257,6 +261,9 @@ def test_unusable_input_ends_with_two_and_one_line(
     (tmp_path / "empty-folder").mkdir()
     (tmp_path / "unknown-hook").write_text('{"hook": "x"}')
     (tmp_path / "no-context").write_text('{"hook": "order-sign", "hookInstance": "1"}')
+    (tmp_path / "utf-16").write_bytes("stage: IV".encode("utf-16"))
+    (tmp_path / "bell").write_text("stage: \x07")
+    monkeypatch.setattr("cds_service.server.logs.configure", lambda level, **_: None)
     arguments = [str(tmp_path / word[1:-1]) if word.startswith("{") else word for word in words]
     monkeypatch.setattr("sys.argv", ["durvalumab-cds", *arguments])
     with pytest.raises(SystemExit) as ended:

@@ -194,18 +194,20 @@ def test_findings_changes_and_rates_have_their_colours() -> None:
         "findings": {"I.A.3": {"not-met": {"count": 1, "rate": 1.0, "control": control}, "met": {"count": 0}}},
         "missing": {"weight_kg": {"count": 0, "rate": None}},
     }
-    found = {"from": "2026-11-01", "to": None, "all": group, "clients": {}, "revisions": {}}
+    found = {"from": "2026-11-01", "to": "2026-11-02", "all": group, "clients": {}, "revisions": {}}
     lines = [drawn(line) for line in terminal.rates(found)]
     (outside,) = (line for line in lines if "I.A.3 not-met" in line)
     assert red in outside
     assert "outside its limits on 2026-11-02" in outside
     assert any("missing weight_kg: 0, -" in line for line in lines)
+    nothing = terminal.rates({**found, "from": None, "to": None})
+    assert [drawn(line).strip() for line in nothing] == ["\x1b[2mNothing is recorded for this time.\x1b[0m"]
 
 
 def test_a_revision_is_told_by_its_orders_for_it_counts_no_calls() -> None:
     group = {"calls": 3, "orders": 2, "cards": 1, "topics": {}, "findings": {}, "missing": {}}
     revisions = {"CP.X 2022-12-02": {**group, "calls": 0}}
-    found = {"from": "2026-11-01", "to": None, "all": group, "clients": {}, "revisions": revisions}
+    found = {"from": "2026-11-01", "to": "2026-11-02", "all": group, "clients": {}, "revisions": revisions}
     told = "".join(map(drawn, terminal.rates(found)))
     assert "3 calls, 2 orders, 1 cards" in told
     assert "0 calls" not in told

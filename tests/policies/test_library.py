@@ -352,10 +352,10 @@ def test_the_revision_in_force_on_a_day() -> None:
     [
         ("200 mg", 200, "mg", "P.3.a: 200 mg every 3 weeks; ordered 200 mg every 3 wk; within the limit"),
         ("200 mg", 201, "mg", "P.3.a: 200 mg every 3 weeks; ordered 201 mg every 3 wk; above the limit"),
-        ("200 mg", 3, "mg/kg", "Ordered 3 mg/kg every 3 wk; open rows: P.3.a; open: weight_kg (not recorded)"),
+        ("200 mg", 3, "mg/kg", "Ordered 3 mg/kg every 3 wk; open rows: P.3.a; open: body weight (not recorded)"),
         ("5 mg/kg", 5, "mg/kg", "P.3.a: 5 mg/kg every 3 weeks; ordered 5 mg/kg every 3 wk; within the limit"),
         ("5 mg/kg", 6, "mg/kg", "P.3.a: 5 mg/kg every 3 weeks; ordered 6 mg/kg every 3 wk; above the limit"),
-        ("5 mg/kg", 200, "mg", "Ordered 200 mg every 3 wk; open rows: P.3.a; open: weight_kg (not recorded)"),
+        ("5 mg/kg", 200, "mg", "Ordered 200 mg every 3 wk; open rows: P.3.a; open: body weight (not recorded)"),
     ],
 )
 def test_a_table_without_weight_bands_asks_for_a_weight_only_to_compare_units(tmp_path, limit, dose, unit, said):

@@ -142,7 +142,7 @@ def test_paper_names_what_was_changed_with_its_unit(page):
     page.wait_for_selector(".knob.turned #k-cycles")
     page.emulate_media(media="print")
     (named,) = seen_on_paper(page, "#printed")
-    assert named.endswith("Changed: Times: 3; Age: 61 years; Tremelimumab: 75 mg.")
+    assert named.endswith("Changed: Cycles: 3; Age: 61 years; Tremelimumab: 75 mg.")
 
 
 def test_a_dose_table_on_paper_is_as_wide_as_the_page(page):

@@ -18,10 +18,17 @@ from cds_service.policies.render import render
 from cds_service.settings import Settings
 from cds_service.web.pages import frame, policy
 from cds_service.web.pages.frame import markdown, unbroken
+from cds_service.web.pages.result import _full
 from cds_service.web.pages.stories import stories
 
 HTML = {"accept": "text/html"}
 REVISION = load_library().newest[0]
+OPEN = {"section": "I.A.5.a.ii", "outcome": "undocumented"}
+NEEDS_WEIGHT = {
+    **OPEN,
+    "missing": [{"fact": "weight_kg"}],
+    "parts": [{**OPEN, "missing": [{"fact": fact}]} for fact in ("weight_kg", "weight_kg", "off_label_evidence")],
+}
 MELANOMA = Path(__file__).parents[1] / "policies" / "good" / "melanoma.yaml"
 
 
@@ -205,7 +212,8 @@ async def test_no_card_is_no_all_clear_where_something_is_open(client):
 
 async def test_a_use_that_another_policy_decides_has_no_dose_left_to_decide(client):
     answer = await evaluated(client, "other-disease")
-    assert "dose not judged here" in answer["said"]
+    assert answer["said"] == "Another policy decides; dose not judged here; 1 card."
+    assert 'class="key">' not in answer["html"].partition("What the prescriber sees")[0], "no key without a drawing"
 
 
 @pytest.mark.parametrize("story", ["nsclc-unresectable-overdose", "weight-in-pounds", "es-sclc-overdose"])
@@ -431,6 +439,7 @@ def test_markdown_of_a_card_is_inert():
         ("700 mg (10 mg/kg x 70 kg)", ["700 mg", "(10 mg/kg", "70 kg"]),
         ("800 mg over (+114.3 %)", ["800 mg", "(+114.3 %)"]),
         ("1,500 mg every 4 weeks, section I.A.5", ["1,500 mg", "4 weeks"]),
+        ("tremelimumab 1 mg/kg, 5 doses at most", ["1 mg/kg", "5 doses"]),
         ("measured 2026-11-16 (Observation/wt-1)", ["2026-11-16", "Observation/wt-1"]),
         ("<b>5 kg</b>", ["5 kg"]),
         ("https://a.example/fhir/Questionnaire/CP.PHAR.339", []),
@@ -456,6 +465,60 @@ async def test_a_branch_that_does_not_apply_looks_like_no_failure(client):
     assert {"I.A.5.a.i", "I.A.5.b", "I.A.5.b.i"} <= aside
     assert "I.A.5.a.ii" in failed
     assert not aside & failed
+
+
+@pytest.mark.parametrize(
+    ("story", "unfolded", "folded"),
+    [
+        ("weight-unreachable", {"I.A.5", "I.A.5.a", "I.A.5.a.ii"}, {"I.A.1", "I.A.5.a.i", "I.A.5.c"}),
+        ("nsclc-unresectable-overdose", {"I.A.5", "I.A.5.a", "I.A.5.c"}, {"I.A.5.a.i", "I.A.5.b"}),
+        ("other-disease", {"I.E.1", "I.E.1.a", "I.E.2"}, set()),
+    ],
+)
+async def test_what_is_asked_for_stands_unfolded_among_the_criteria(client, story, unfolded, folded):
+    shown = (await evaluated(client, story))["html"]
+    found = {key[1:]: bool(is_open) for is_open, key in re.findall(r'<details (open)? *data-key="(0[\w.]+)"', shown)}
+    assert {key for key in unfolded | folded if found[key]} == unfolded
+
+
+@pytest.mark.parametrize(
+    ("story", "words"),
+    [
+        ("weight-unreachable", "A body weight with unit and date: the record could not be reached just now"),
+        (
+            "weight-not-sent",
+            "A body weight with unit and date: not in the data that was sent to this check; include it",
+        ),
+        ("weight-not-recorded", "Record a body weight with unit and date"),
+        ("dose-in-pills", "Restate the unit of the amount: the entry could not be understood"),
+        ("nsclc-unresectable-overdose", "Attach the guideline or literature that supports the dose"),
+    ],
+)
+async def test_what_this_check_could_not_get_is_no_omission_of_the_clinicians(client, story, words):
+    shown = (await evaluated(client, story))["html"].partition('class="panel why"')[2]
+    asked = re.findall(r"<li><b>(.*?)</b> <span class=\"cause", shown)
+    assert asked[0].startswith(words)
+
+
+async def test_of_facts_that_settle_the_same_question_one_is_said_to_be_enough(client):
+    shown = (await evaluated(client, "btc-extent-unknown"))["html"]
+    assert "recurrence</a>. One of these can be enough.</p>" in shown
+    beside = (await evaluated(client, "btc-extent-unknown", age=""))["html"]
+    named = "stage, metastatic status, resectability, local extent and recurrence"
+    assert f"date of birth</a>. Of {named} one can be enough.</p>" in beside
+    assert "enough" not in (await evaluated(client, "nsclc-unresectable-nothing-documented"))["html"]
+
+
+async def test_the_sentence_of_an_open_row_names_facts_in_words(client):
+    shown = (await evaluated(client, "weight-unreachable"))["html"]
+    assert "open: body weight (could not be read" in shown
+    assert "weight_kg" not in re.sub("<[^>]*>", "", shown)
+
+
+def test_each_missing_fact_is_unfolded_where_it_is_asked_first():
+    found = _full(NEEDS_WEIGHT, {"weight_kg"})
+    assert [part["unfolded"] for part in found["parts"]] == [True, False, False]
+    assert found["unfolded"]
 
 
 @pytest.mark.parametrize("path", ["/nope", "/policies/XX.PHAR.1", "/attest", "/workbench/nope"])
@@ -533,6 +596,27 @@ async def test_coverage_information_is_worded(client):
     part = shown.partition('class="panel coverage"')[2].partition("</section>")[0]
     assert not re.search("auth-needed|withpa|allowed-|cat-|>clinical<", part)
     assert "<dt>Prior authorization</dt><dd>needed</dd>" in part
+    words = html.unescape(re.sub("<[^>]+>", "", part))
+    assert "Allowed amount: 70 J9173 units of 10 mg. Per administration: 700 mg (I.A.5.a.ii)." in words
+
+
+async def test_the_pharmacists_lines_say_of_which_order_they_are_where_there_are_two(client):
+    shown = (await evaluated(client, "two-orders"))["html"]
+    lines = shown.partition('class="panel pharmacist"')[2].partition("</section>")[0]
+    assert re.findall("<h4>.*(rx-[12]).*</h4>", lines) == ["rx-1", "rx-2"]
+
+
+@pytest.mark.parametrize(
+    ("story", "knobs", "words"),
+    [
+        ("dose-in-pills", {}, "The amount in mg is not known, so no vials are counted."),
+        ("nsclc-unresectable-overdose", {"dose": "99999"}, "No vials are counted for an amount that nobody prepares."),
+        ("no-durvalumab", {}, "No order to prepare."),
+    ],
+)
+async def test_why_no_vials_are_counted_is_said(client, story, knobs, words):
+    shown = (await evaluated(client, story, **knobs))["html"]
+    assert words in shown.partition('class="panel pharmacist"')[2].partition("</section>")[0]
 
 
 async def test_every_row_can_be_tried_at_its_limit_and_above_it(client):

@@ -94,7 +94,7 @@ _TAG = re.compile(r"(<[^>]*>)")
 _UNBROKEN = re.compile(
     r"\b\d{4}-\d\d-\d\d\b"
     r"|\(?(?<![\d.,])[+-]?\d[\d.,]* "
-    r"(?:%\)?|(?:mg(?:/kg|/mL)?|mL|k?g|lb|hours?|days?|weeks?|wk|months?|years?|cycles?)\b)"
+    r"(?:%\)?|(?:mg(?:/kg|/mL)?|mL|k?g|lb|hours?|days?|weeks?|wk|months?|years?|cycles?|doses?)\b)"
     r"|(?<![\w/])[A-Z][A-Za-z]+/[\w.-]{1,16}(?![\w.-])"
 )
 """A date, an amount with its unit, a reference of a usual length (not the end of an address)."""

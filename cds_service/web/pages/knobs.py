@@ -133,7 +133,7 @@ GROUPS = (
             Knob("dose_unit", "Dose unit", (("mg", "mg"), ("mg/kg", "mg/kg"))),
             Knob("every", "Every", most=400),
             Knob("every_unit", "Interval unit", (("wk", "weeks"), ("d", "days"))),
-            Knob("cycles", "Times", least=1, most=200, whole=True, hint="blank: open"),
+            Knob("cycles", "Cycles", least=1, most=200, whole=True, hint="blank: open"),
             Knob(
                 "phase", "Phase", (("", "not stated"), ("combination", "combination"), ("maintenance", "maintenance"))
             ),

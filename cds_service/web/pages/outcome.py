@@ -23,6 +23,12 @@ VERDICTS = {
 """A dose verdict, and how it is coloured."""
 
 
+def outcome_in_short(assessment: Assessment) -> str:
+    """What it comes to, in words. Where another policy decides, there is nothing to document for this one."""
+    elsewhere = has_no_row(assessment) and assessment.refer_to and not assessment.missing
+    return "Another policy decides" if elsewhere else OUTCOMES[assessment.outcome.value]
+
+
 def dose_in_short(assessment: Assessment) -> tuple[str, str]:
     """The dose verdict in words and how it is coloured. A use that another policy decides is not judged here at all."""
     return ("not judged here", "open") if has_no_row(assessment) else VERDICTS[assessment.dose.verdict.value]
@@ -30,4 +36,4 @@ def dose_in_short(assessment: Assessment) -> tuple[str, str]:
 
 def in_short(assessment: Assessment) -> str:
     """Outcome and dose verdict in one sentence."""
-    return f"{OUTCOMES[assessment.outcome.value]}; dose {dose_in_short(assessment)[0]}"
+    return f"{outcome_in_short(assessment)}; dose {dose_in_short(assessment)[0]}"

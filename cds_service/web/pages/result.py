@@ -5,11 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from cds_service.cards.text import in_mg_per_kg
+from cds_service.cards.text import in_mg_per_kg, listed
+from cds_service.cards.words import CAUSES
 from cds_service.criteria.outcome import Outcome
 from cds_service.criteria.quantity import plain
 from cds_service.criteria.words import NOT_APPLICABLE, capital
 from cds_service.dosing import steps
+from cds_service.evidence import Absence
 from cds_service.explanation import to_json
 from cds_service.pharmacy import prepare
 from cds_service.profiles import PROFILES, Showing
@@ -17,7 +19,7 @@ from cds_service.questionnaire import questionnaire
 from cds_service.result import OrderOutcome
 from cds_service.values import dataclass
 from cds_service.web.pages import frame
-from cds_service.web.pages.outcome import OUTCOMES, dose_in_short, in_short
+from cds_service.web.pages.outcome import dose_in_short, in_short, outcome_in_short
 from cds_service.web.pages.picture import picture
 from cds_service.wording import in_kg, in_mg, words_for
 
@@ -72,6 +74,8 @@ _COVERAGE_WORDS = {
     "cat-other": "Other",
 }
 """Codes of coverage information in plain words; the code itself stands in the response."""
+_UNFOLDED = 2
+"""How many levels of criteria that fail are unfolded."""
 _MOST_VIALS = 24
 """How many vials are drawn; more are counted in words."""
 
@@ -114,23 +118,28 @@ def drawn(looked: Looked, profile: str, width: int, *, form: bool, live: bool = 
     )
 
 
-def _asks(fact: str) -> str:
-    """What somebody does to settle a missing fact, as a sentence begins."""
-    do = words_for(fact).do
-    return f"{do[:1].upper()}{do[1:]}"
+def _asks(fact: str, absence: str) -> str:
+    """What would settle a missing fact, as the cards say it: what this check could not get is nobody's omission."""
+    words = words_for(fact)
+    # Evidence is no entry of a chart that was not sent: somebody attaches it.
+    said = words.do if fact == "off_label_evidence" else CAUSES[Absence(absence)]
+    return capital(said.format(do=words.do, what=words.what))
 
 
 def _order(judged: Judged, revision: Revision, width: int) -> Json:
     told = to_json(judged.assessment, position=judged.order.position)
+    asked = set(told.get("missing", ()))
     return {
         "name": _named(judged, revision),
-        "findings": [_full(one) for one in told.get("findings", ())],
+        "findings": [_full(one, asked) for one in told.get("findings", ())],
         "missing": told.get("missing", []),
+        "enough": _enough(judged.assessment),
         "questions": _questions(judged, revision),
         "refer_to": told.get("refer_to", []),
         "notes": told.get("notes", []),
         "picture": picture(judged, revision, width),
         "preparations": _preparations(judged, revision),
+        "unprepared": _unprepared(judged, revision),
     }
 
 
@@ -140,6 +149,14 @@ def _named(judged: Judged, revision: Revision) -> str:
     return f"{capital(ordered)} ({judged.order.named})"
 
 
+def _enough(assessment: Assessment) -> list[str]:
+    """Of which missing facts one can be enough, a sentence each."""
+    groups = dict.fromkeys(one.among for one in assessment.missing if len(one.among) > 1)
+    if [len(group) for group in groups] == [len(assessment.missing)]:
+        return ["One of these can be enough."]
+    return [f"Of {listed([words_for(fact).short for fact in group])} one can be enough." for group in groups]
+
+
 def _questions(judged: Judged, revision: Revision) -> dict[str, str]:
     """The missing facts that the form asks for, each with its first question."""
     asked = {one.fact: questionnaire(revision, "", [one.fact])["item"] for one in judged.assessment.missing}
@@ -147,26 +164,51 @@ def _questions(judged: Judged, revision: Revision) -> dict[str, str]:
     return {fact: fact if fact in items else items[0] for fact, items in names.items()}
 
 
-def _full(found: Json) -> Json:
-    """A finding with every member, as templates like them."""
-    parts = [_full(part) for part in found.get("parts", ())]
+def _full(found: Json, asked: set[str], depth: int = 0) -> Json:
+    """A finding with every member, as templates like them, and whether it is unfolded.
+
+    What is open stands unfolded once for each fact that is ``asked`` of the order, and folded where it asks for others
+    alone; ``asked`` keeps those that have not been shown.
+    """
+    parts = [_full(part, asked, depth + 1) for part in found.get("parts", ())]
     evidence = [{"path": "", "recorded": "", "shown": "", **item} for item in found.get("evidence", ())]
     missing = [{"looked_for": "", **item} for item in found.get("missing", ())]
     because = str(found.get("because", ""))
     aside = found["outcome"] == Outcome.NOT_MET.value and because.startswith(NOT_APPLICABLE)
-    return {**found, "because": because, "aside": aside, "parts": parts, "evidence": evidence, "missing": missing}
+    if found["outcome"] == Outcome.UNDOCUMENTED.value and missing:
+        shows = set() if parts else asked & {item["fact"] for item in missing}
+        asked -= shows
+        unfolded = bool(shows) or any(part["unfolded"] for part in parts)
+    else:
+        unfolded = found["outcome"] != Outcome.MET.value and not aside and depth < _UNFOLDED
+    members = {"because": because, "aside": aside, "parts": parts, "evidence": evidence, "missing": missing}
+    return {**found, **members, "unfolded": unfolded}
 
 
-def _preparations(judged: Judged, revision: Revision) -> list[Json]:
-    """The pharmacist's lines, one for each amount that the order gives."""
+def _amounts(judged: Judged) -> list[Decimal]:
+    """The amounts in mg that an order gives, as far as they are known, each once."""
     weight = judged.assessment.dose.weight
     amounts: dict[Decimal, None] = {}
     for step in steps(judged.facts):
         amount = step.known_amount
         if amount is not None and not (amount.mg_per_kg and weight is None):
             amounts[amount.at(weight.kg if weight else Decimal(0))] = None
+    return list(amounts)
+
+
+def _unprepared(judged: Judged, revision: Revision) -> str:
+    """Why there are no lines for the pharmacist."""
+    if not revision.drug.vials:
+        return "The policy names no vials."
+    if not _amounts(judged):
+        return "The amount in mg is not known, so no vials are counted."
+    return "No vials are counted for an amount that nobody prepares."
+
+
+def _preparations(judged: Judged, revision: Revision) -> list[Json]:
+    """The pharmacist's lines, one for each amount that the order gives."""
     found = []
-    for mg in amounts:
+    for mg in _amounts(judged):
         lines = prepare(mg, revision.drug, judged.assessment.dose.limit_mg)
         if lines is None:
             continue
@@ -279,7 +321,7 @@ def _strip(assessment: Assessment, looked: Looked) -> Json:
         "outcome": assessment.outcome.value,
         "name": "",
         "kicker": f"{assessment.policy.id}, {section}, answered in {looked.ms:.1f} ms",
-        "headline": OUTCOMES[assessment.outcome.value],
+        "headline": outcome_in_short(assessment),
         "arithmetic": frame.arithmetic(dose) or frame.in_words(f"Ordered {dose.ordered}" if dose.ordered else ""),
         "facts": facts,
     }
@@ -327,8 +369,14 @@ def _part(part: Mapping[str, Any]) -> tuple[str, str] | None:
     value = next((member for key, member in part.items() if key.startswith("value")), None)
     if value is None:
         inner = [shown[1] for one in part.get("extension", ()) if (shown := _part(one))]
-        return (name, ": ".join(inner)) if inner else None
+        return (name, _detail(inner)) if inner else None
     return name, _flat(value)
+
+
+def _detail(said: list[str]) -> str:
+    """The parts of one detail: what it is about, its value, and what limits that."""
+    about, *rest = said
+    return f"{about}: {'. '.join(rest)}" if rest else about
 
 
 def _flat(value: Any) -> str:

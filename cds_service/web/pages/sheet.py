@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from cds_service.cards.words import CAUSES
 from cds_service.cdshooks import write_json
+from cds_service.criteria.words import capital
 from cds_service.errors import NotFoundError, RequestError
 from cds_service.evidence import Absence
 from cds_service.fhir.read import as_object, objects, partial_date, text
@@ -83,7 +84,9 @@ class Sheet:
             raise NotFoundError("Nothing is asked for this order.")
         form, begun = (entry["resource"] for entry in made["entry"])
         begun["extension"] = [e for e in begun.get("extension", ()) if _says_something(e)]
-        ordered = frame.in_words(f"{revision.drug.name} {before_answers(evaluation, revision).dose.ordered}".strip())
+        ordered = capital(
+            frame.in_words(f"{revision.drug.name} {before_answers(evaluation, revision).dose.ordered}".strip())
+        )
         return cls(form, begun, revision, f"{ordered} ({evaluation.order})" if evaluation.order else ordered)
 
     def questions(self, given: Given | None, trouble: Mapping[str, str]) -> list[Json]:
