@@ -242,6 +242,8 @@ async def test_cors_headers_are_on_every_answer(client: httpx.AsyncClient, metho
     answer = await client.request(method, path, headers={"origin": "https://sandbox.example"})
     assert answer.status_code == status
     assert answer.headers["access-control-allow-origin"] == "*"
+    readable = set(answer.headers["access-control-expose-headers"].split(", "))
+    assert readable == {"Location", "Retry-After", "X-Request-Id"}, "a browser hides what is not named"
 
 
 # Crashes and logs
