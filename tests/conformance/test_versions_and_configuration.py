@@ -101,6 +101,18 @@ async def test_a_type_of_card_that_is_off_is_not_sent(site, version, code):
 
 @both
 @requirement("dev-14")
+async def test_a_dose_over_the_limit_is_told_also_where_no_other_is_to_be_proposed(site, version):
+    off = {"therapy-alternatives-opt": False}
+    card = (await site.ask(crd(proposed(), version=version, prefetch=light(), configuration=off)))["cards"][0]
+    assert card["source"]["topic"]["code"] == "off-guideline"
+    assert not card.keys() & {"suggestions", "selectionBehavior"}
+    both_off = {**off, "off-guideline": False}
+    cards = (await site.ask(crd(proposed(), version=version, prefetch=light(), configuration=both_off)))["cards"]
+    assert card["summary"] not in {one["summary"] for one in cards}
+
+
+@both
+@requirement("dev-14")
 async def test_max_cards_keeps_the_most_urgent(site, version):
     cards = (await site.ask(crd(version=version)))["cards"]
     assert len(cards) == 2
