@@ -6,6 +6,7 @@ context keys and extensions are never refused. Messages name members and types, 
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
@@ -36,13 +37,13 @@ Json = Mapping[str, Any]
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON value of a request body; the last of duplicate keys counts.
+    """The JSON value of a request body; the last of duplicate keys counts, and a mark of UTF-8 before it does not.
 
     Raises RequestError for anything that is not JSON in UTF-8 (NaN and Infinity are not), or nested so deep that
     nobody reads it. What is to be walked or echoed goes through :func:`refuse_deep` besides.
     """
     try:
-        value = orjson.loads(body)
+        value = orjson.loads(body.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise RequestError(f"The body is not JSON: {error.msg} at position {error.pos}.") from None
     return value
