@@ -6,6 +6,7 @@ context keys and extensions are never refused. Messages name members and types, 
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
@@ -36,13 +37,13 @@ Json = Mapping[str, Any]
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON value of a request body; the last of duplicate keys counts.
+    """The JSON value of a request body; the last of duplicate keys counts, and a mark of UTF-8 before it does not.
 
     Raises RequestError for anything that is not JSON in UTF-8 (NaN and Infinity are not), or nested so deep that
     nobody reads it. What is to be walked or echoed goes through :func:`refuse_deep` besides.
     """
     try:
-        value = orjson.loads(body)
+        value = orjson.loads(body.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError as error:
         raise RequestError(f"The body is not JSON: {error.msg} at position {error.pos}.") from None
     return value
@@ -206,10 +207,27 @@ class HookRequest:
         return getattr(self.context, "draft_orders", None)
 
 
+_SHAPES = {
+    "dict_type": "an object",
+    "model_type": "an object",
+    "tuple_type": "a list",
+    "string_type": "a string",
+    "int_type": "a whole number",
+}
+"""What a member is to be, by the kind of a complaint, in the words of JSON."""
+
+
 def _complaint(error: ValidationError, within: str = "") -> RequestError:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    member = ".".join((within, *map(str, first["loc"]))).strip(".") or "body"
-    trouble = "is required" if first["type"] == "missing" else f"is not usable: {first['msg']}"
+    steps = [f"[{step}]" if isinstance(step, int) else f".{step}" for step in first["loc"]]
+    member = "".join((within, *steps)).strip(".") or "body"
+    kind, said = first["type"], first["msg"].removeprefix("Value error, ").replace("Input should", "it is to")
+    if kind == "missing":
+        trouble = "is required"
+    elif kind in {"too_short", "string_too_short"}:
+        trouble = "is empty"
+    else:
+        trouble = f"is not usable: it is to be {_SHAPES[kind]}" if kind in _SHAPES else f"is not usable: {said}"
     return RequestError(f"{member} {trouble}.", expression=member)
 
 
@@ -272,6 +290,8 @@ class OverrideReason(Wire):
 
 Written = BeforeValidator(lambda value: value if isinstance(value, str) and "-" in value[1:] else None)
 """Marks a time that is written out; a bare number, which would be read as seconds, is none."""
+NoneAsEmpty = BeforeValidator(lambda value: () if value is None else value)
+"""Marks a list for which some clients write null where it holds nothing."""
 
 
 class Feedback(Wire):
@@ -280,7 +300,7 @@ class Feedback(Wire):
     card: str = Field(min_length=1)
     outcome: Literal["accepted", "overridden"]
     outcome_timestamp: Annotated[AwareDatetime, Written] = Field(strict=False)
-    accepted_suggestions: tuple[AcceptedSuggestion, ...] = Field((), strict=False)
+    accepted_suggestions: Annotated[tuple[AcceptedSuggestion, ...], NoneAsEmpty] = Field((), strict=False)
     override_reason: Annotated[OverrideReason | None, Lenient] = None
     override_reasons: Annotated[list[Any] | None, Lenient] = None
     extension: Annotated[dict[str, Any] | None, Lenient] = None

@@ -102,7 +102,10 @@ class CdsService:
     demo_only: bool = False
 
     def described(self, version: str) -> Json:
-        """This service as discovery lists it; ``version`` is that of the CDS Hooks specification."""
+        """This service as discovery lists it; ``version`` is that of the CDS Hooks specification.
+
+        What is there for demonstrations only does not speak CRD.
+        """
         entry: dict[str, object] = {
             "hook": self.hook,
             "id": self.id,
@@ -111,7 +114,7 @@ class CdsService:
             "prefetch": prefetch_templates(self.facts),
             "usageRequirements": self.usage_requirements,
             "version": version,
-            "extension": discovery_extension(self.hook),
+            "extension": None if self.demo_only else discovery_extension(self.hook),
         }
         return {name: value for name, value in entry.items() if value}
 

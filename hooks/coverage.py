@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any, ParamSpec
 
 from cds_service import logs
@@ -88,6 +89,8 @@ class OnOrders:
         self.actions: list[Json] = []
         self._answered: set[str | None] = set()
         self._failed = False
+        counted = Counter(order.reference for order in orders)
+        self._ambiguous = {name for name, times in counted.items() if times > 1}
         self._answers = CoverageAnswers(
             chart=chart,
             request=crd.request,
@@ -122,11 +125,15 @@ class OnOrders:
             self._add(self._answers.foreign, order, unread=id(order) in failed)
 
     def _add(self, answer: Callable[P, Json | None], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Add an action, if coverage-information is sent. A fault of ours costs nothing but it."""
+        """Add an action, if coverage-information is sent. A fault of ours costs nothing but it.
+
+        Of an order that came in several versions none is sent: an update would put one of them in the place of all.
+        """
         if not self.crd.sends:
             return
         try:
-            if (action := answer(*args, **kwargs)) is not None:
+            action = answer(*args, **kwargs)
+            if action is not None and _named(action) not in self._ambiguous:
                 self.actions.append(action)
                 self._answered.add(_named(action))
         except Exception as crash:
@@ -145,6 +152,8 @@ class OnOrders:
             return ""
         if self._failed:
             return "Its coverage information could not be made."
+        if judged.order.reference in self._ambiguous:
+            return "The order came in several versions under one id."
         unread = self._answers.chart.absence("coverage") in OUT_OF_REACH
         return "The patient's coverage could not be read." if unread else ""
 

@@ -108,7 +108,7 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
         key_names=call.site.prefetch_names,
         fetched=fetched,
     )
-    among = chart.drafts
+    among = _each_once(chart.drafts)
     context = call.request.context
     if isinstance(context, OrderDispatchContext):
         named = (chart.resolve(name) or chart.set_aside(name) for name in context.dispatched_orders)
@@ -127,6 +127,17 @@ def scan(call: HookCall, selections: tuple[str, ...] | None = None, fetched: Map
     for item in orders:
         foreign.pop(id(item.order.raw), None)
     return Scan(chart, among, tuple(orders), tuple(foreign.values()), tuple(of_others), tuple(notes))
+
+
+def _each_once(drafts: tuple[Resource, ...]) -> tuple[Resource, ...]:
+    """The drafts without those that only repeat one: the same id and the same content."""
+    if len(drafts) < 2:
+        return drafts
+    first: dict[str, Resource] = {}
+    for draft in drafts:
+        if draft.id is not None:
+            first.setdefault(draft.reference, draft)
+    return tuple([one for one in drafts if (known := first.get(one.reference, one)) is one or known.raw != one.raw])
 
 
 def _holds_something(drafts: Mapping[str, Any] | None) -> bool:

@@ -86,9 +86,12 @@ def _shaped(
         shaped = _reference(shaped, in_short)
     elif kind not in {CardKind.PASSING, CardKind.REFERRAL}:  # those stay references to the policy as they are
         shaped.pop("links", None)
+    proposes = bool(card.get("suggestions")) and _PROPOSAL not in request.silenced
+    if not proposes:  # what is wrong with the dose is told also where nobody wants another one proposed
+        shaped = {name: value for name, value in shaped.items() if name not in {"suggestions", "selectionBehavior"}}
     about, detail = f"This is about the {drug} order.", shaped.get("detail")
     shaped["detail"] = f"{detail}\n\n{about}" if detail else about
-    code = "guideline" if said else _PROPOSAL if card.get("suggestions") else _TYPES.get(kind)
+    code = "guideline" if said else _PROPOSAL if proposes else _TYPES.get(kind)
     if code is not None:
         shaped["source"] = {**card["source"], "topic": _topic(request.version, code)}
     if order is not None:

@@ -87,13 +87,14 @@ def decide(case: Case, occasion: Occasion) -> CoverageDecision:
     """The decision on a judged order."""
     answer, reason, to_do = _answer(case, occasion)
     regular = isinstance(answer, Covered) or (isinstance(answer, Conditional) and not case.held.pharmacy)
-    details = _limits(case, occasion.on) if regular else []
+    satisfied = isinstance(answer, Covered) and isinstance(answer.authorization, Satisfied)
+    authorization = case.authorization if satisfied else None
+    details = _limits(case, authorization, occasion.on) if regular else []
     if regular and occasion.pages is not None:
         section = f"#{case.assessment.section}" if case.assessment.section else ""
         details.append(PolicyLink(f"{occasion.pages}/{case.assessment.policy.id}{section}"))
     if to_do:
         details.append(Instructions(in_words(to_do)))
-    satisfied = isinstance(answer, Covered) and isinstance(answer.authorization, Satisfied)
     return CoverageDecision(
         coverage=case.held.reference,
         answer=answer,
@@ -104,7 +105,7 @@ def decide(case: Case, occasion: Occasion) -> CoverageDecision:
         details=tuple(details),
         dependency=case.dependency if regular else (),
         contact=occasion.contact,
-        expires=case.authorization.until if satisfied and case.authorization else None,
+        expires=authorization.until if authorization else None,
     )
 
 
@@ -259,12 +260,19 @@ def _decisive_words(finding: Finding) -> str:
 # --- limits --------------------------------------------------------------------------------------------------------
 
 
-def _limits(case: Case, on: date) -> list[Detail]:
-    """What the policy gives: for how long from the day of the order, unless that is over, and how much at a time."""
+def _limits(case: Case, authorization: Authorization | None, on: date) -> list[Detail]:
+    """What the policy gives: for how long from the day of the order, unless that is over, and how much at a time.
+
+    Where the plan has authorized the order, for how long is the authorization's to say: its days, if both are known.
+    """
     assessment, drug = case.assessment, case.revision.drug
     details: list[Detail] = []
     months = assessment.approval_months
-    if months:
+    if authorization is not None:
+        if authorization.start and authorization.until:
+            said = f"Prior authorization {authorization.number} holds from the first to the last day."
+            details.append(AllowedPeriod(authorization.start, authorization.until, said))
+    elif months:
         last = add_months(case.day, int(months)) + timedelta(days=int(months % 1 * 31) - 1)
         said = f"The policy gives {plain(round(months, 1))} months; the plan sets the dates."
         if last >= on:  # an order may be dispatched long after it was written

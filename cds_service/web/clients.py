@@ -116,7 +116,7 @@ class Fetching:
             base = found
         if granted is None:
             return Access(base)
-        fits = granted.patient is None or granted.patient == request.context.patient_id
+        fits = granted.patient is None or _bare(granted.patient) == _bare(request.context.patient_id)
         return Access(base, granted.access_token, Scopes.read(granted.scope, patient_fits=fits))
 
     def _demo_base(self, server: str) -> str | None:
@@ -130,3 +130,8 @@ class Fetching:
         except (ValueError, ForbiddenAddressError):
             return None
         return base
+
+
+def _bare(patient: str) -> str:
+    """A patient's id alone, also where a client writes it as a reference."""
+    return patient.rpartition("/")[2]

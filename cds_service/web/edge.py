@@ -41,7 +41,7 @@ _USABLE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 # never allowed. A wildcard would not cover Authorization, which sandboxes send, so the headers are named.
 _CORS = [
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"X-Request-Id"),
+    (b"access-control-expose-headers", b"Location, Retry-After, X-Request-Id"),
 ]
 # Where the body was not read to its end, the connection goes with it: nobody waits for the rest.
 _HEADERS = {

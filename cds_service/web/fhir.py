@@ -19,6 +19,7 @@ from cds_service.crd.decision import Version
 from cds_service.crd.evaluations import InMemory, ResponsesInMemory
 from cds_service.crd.render import COVERAGE_INFORMATION
 from cds_service.errors import BusyError, NotFoundError, RequestError, UnprocessableError
+from cds_service.facts.order import names_drug
 from cds_service.fhir.read import extensions, objects, reference_of, text
 from cds_service.fhir.resource import short_reference
 from cds_service.questionnaire import form_url, package, questionnaire
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from cds_service.crd.evaluations import Evaluation, Evaluations, Responses
     from cds_service.policies.library import Library
     from cds_service.policies.revision import Revision
+    from cds_service.terminology.drug import Drug
 
 Json = dict[str, Any]
 
@@ -182,7 +184,7 @@ class Fhir:
                 yield evaluation
 
     def _forms(self, asked: _Parameters, base: str, remarks: list[str]) -> Iterator[Revision]:
-        """The forms that are asked for by name, or every policy's where only orders are named."""
+        """The forms that are asked for by name, or those of the policies that may speak of the orders."""
         if asked.questionnaires:
             found: dict[tuple[str, date], Revision] = {}  # each once, however often it is named
             for canonical in dict.fromkeys(asked.questionnaires):
@@ -195,8 +197,11 @@ class Fhir:
                     remarks.append("A questionnaire that was asked for is not one of this service.")
             yield from found.values()
         elif asked.orders:
-            remarks.append("The order was not evaluated here; the whole form is returned.")
-            yield from (self.library().revision(policy)[0] for policy in self.library().policy_ids)
+            newest = (self.library().revision(policy)[0] for policy in self.library().policy_ids)
+            speaking = [one for one in newest if any(_may_be_for(order, one.drug) for order in asked.orders)]
+            whole = "The order was not evaluated here; the whole form is returned."
+            remarks.append(whole if speaking else "No policy of this service speaks of this order.")
+            yield from speaking
         else:
             remarks.append("Nothing is kept under this context; call the service again for the order.")
 
@@ -276,6 +281,13 @@ class _Parameters:
         owner = short_reference(reference_of(coverage.get("beneficiary")))
         orders = {f"{text(order.get('resourceType'))}/{text(order.get('id'))}" for order in self.orders}
         return owner in {"", f"Patient/{evaluation.patient}"} and (not orders or evaluation.order in orders)
+
+
+def _may_be_for(order: Json, drug: Drug) -> bool:
+    """Whether an order is for a drug, or says of no other that it is for that."""
+    if order.get("resourceType") != "MedicationRequest":
+        return False
+    return names_drug(order.get("medicationCodeableConcept"), drug) is not False
 
 
 def _begun(revision: Revision, base: str, asked: _Parameters, on: date) -> Json:

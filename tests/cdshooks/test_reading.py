@@ -245,6 +245,7 @@ ENTRY = {"card": "c1", "outcome": "overridden", "outcomeTimestamp": "2026-11-02T
         [{**ENTRY, "overrideReasons": [{"reason": {"code": "1"}}], "extension": {"com.epic": {"a": 1}}}],
         [{**ENTRY, "outcome": "accepted", "acceptedSuggestions": [{"id": "s1"}]}],
         [{**ENTRY, "unknown": 1}],
+        [{**ENTRY, "acceptedSuggestions": None, "overrideReason": None, "extension": None}],
     ],
 )
 def test_feedback_as_clients_send_it_is_read(entries: list[Any]) -> None:
@@ -263,6 +264,7 @@ def test_feedback_as_clients_send_it_is_read(entries: list[Any]) -> None:
         {"feedback": [{**ENTRY, "card": ""}]},
         {"feedback": [{**ENTRY, "outcome": "ignored"}]},
         {"feedback": [{**ENTRY, "outcome": "accepted"}]},
+        {"feedback": [{**ENTRY, "outcome": "accepted", "acceptedSuggestions": None}]},
         {"feedback": [{**ENTRY, "outcomeTimestamp": "yesterday"}]},
         {"feedback": [{**ENTRY, "outcomeTimestamp": "2026-11-02T10:05:31"}]},
         {"feedback": [{**ENTRY, "outcomeTimestamp": 1793613931}]},
@@ -274,6 +276,29 @@ def test_feedback_of_another_shape_is_refused(body: Any) -> None:
     with pytest.raises(RequestError) as refused:
         parse_feedback(body)
     assert refused.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"card": "c1"}, "feedback[0].outcome is required."),
+        ({**ENTRY, "card": ""}, "feedback[0].card is empty."),
+        ({**ENTRY, "acceptedSuggestions": {}}, "feedback[0].acceptedSuggestions is not usable: it is to be a list."),
+        (
+            {**ENTRY, "acceptedSuggestions": ["s1"]},
+            "feedback[0].acceptedSuggestions[0] is not usable: it is to be an object.",
+        ),
+        (
+            {**ENTRY, "outcome": "accepted"},
+            "feedback[0] is not usable: an accepted card names its accepted suggestions.",
+        ),
+    ],
+)
+def test_a_complaint_names_the_place_and_what_it_is_to_be_in_words_of_json(entry: Any, said: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        parse_feedback({"feedback": [entry]})
+    assert refused.value.message == said
+    assert refused.value.expression == said.partition(" ")[0]
 
 
 # Answers

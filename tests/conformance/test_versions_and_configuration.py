@@ -4,6 +4,7 @@ import pytest
 
 from tests.bodies import order, searchset, weight
 from tests.crd.calls import (
+    SERVICES,
     VERSIONS,
     Client,
     both,
@@ -24,7 +25,9 @@ requirement = pytest.mark.requirement
 
 @requirement("dev-1", "dev-2")
 async def test_every_service_declares_both_versions(site):
-    assert {tuple(s["extension"]["davinci-crd.version"]) for s in await services(site)} == {VERSIONS}
+    declared = {s["id"]: s["extension"]["davinci-crd.version"] for s in await services(site) if "extension" in s}
+    assert declared.keys() == {service.rpartition("/")[2] for service in SERVICES.values()}, "no demonstration does"
+    assert {tuple(versions) for versions in declared.values()} == {VERSIONS}
 
 
 @requirement("crd-version")
@@ -52,7 +55,7 @@ async def test_a_version_that_is_not_supported_is_an_error(site):
 )
 async def test_options_are_declared_for_every_type_of_answer(site):
     seen = {}
-    for service in await services(site):
+    for service in [one for one in await services(site) if "extension" in one]:
         options = service["extension"]["davinci-crd.configuration-options"]
         for option in options:
             assert option.keys() == {"code", "type", "name", "description", "default"}
@@ -97,6 +100,18 @@ async def test_a_type_of_card_that_is_off_is_not_sent(site, version, code):
         }
         assert all(card["source"]["topic"]["code"] != code for card in (await site.ask(body))["cards"])
     assert sent, "there was something to silence"
+
+
+@both
+@requirement("dev-14")
+async def test_a_dose_over_the_limit_is_told_also_where_no_other_is_to_be_proposed(site, version):
+    off = {"therapy-alternatives-opt": False}
+    card = (await site.ask(crd(proposed(), version=version, prefetch=light(), configuration=off)))["cards"][0]
+    assert card["source"]["topic"]["code"] == "off-guideline"
+    assert not card.keys() & {"suggestions", "selectionBehavior"}
+    both_off = {**off, "off-guideline": False}
+    cards = (await site.ask(crd(proposed(), version=version, prefetch=light(), configuration=both_off)))["cards"]
+    assert card["summary"] not in {one["summary"] for one in cards}
 
 
 @both

@@ -17,7 +17,7 @@ from cds_service.settings import Settings
 from cds_service.web.fhir import Fhir
 from hooks import order_dispatch, order_sign
 from tests.bodies import order, searchset
-from tests.crd.calls import BASE, ORGANIZATION, chart, complete, coverage, crd, parts, service_request, texts
+from tests.crd.calls import BASE, ORGANIZATION, chart, complete, coverage, crd, parts, service_request, texts, within
 from tests.crd.test_dtr import PACKAGE, parameters
 
 TODAY = date(2026, 11, 22)
@@ -25,7 +25,7 @@ LIBRARY = load_library()
 
 
 def call(body, **agreed):
-    site = Settings.load(public_base_url=BASE, coverage_information=False).site()
+    site = Settings.load(public_base_url=BASE, coverage_information=False, show_passing=False).site()
     site = replace(site, crd=replace(site.crd, **agreed))
     return HookCall(parse_request(body, body["hook"]), TODAY, LIBRARY, site)
 
@@ -71,6 +71,26 @@ async def test_an_authorization_counts_that_holds_on_the_day_of_the_call(days, a
     given = call(body, register=lambda: Register({"M-1": (held,)}))
     (action,) = (await order_dispatch.service.handle(given)).system_actions
     assert (parts(action["resource"])["pa-needed"] == ["satisfied"]) is authorized
+
+
+async def test_an_order_gets_one_update_however_often_it_came():
+    answer = await order_sign.service.handle(call(crd(order(), order(), service_request(), service_request())))
+    assert [one["resource"]["id"] for one in answer.system_actions] == ["rx-1", "sr-1"]
+
+
+async def test_of_an_order_in_several_versions_none_is_put_in_the_place_of_all():
+    drafted = [
+        within(),
+        within(note=[{"text": "another version"}]),
+        service_request(),
+        service_request(priority="stat"),
+    ]
+    answer = await order_sign.service.handle(call(crd(*drafted, within(id="rx-2"), prefetch=complete())))
+    assert [one["resource"]["id"] for one in answer.system_actions] == ["rx-2"]
+    first, second = answer.cards
+    assert first["indicator"] == "warning"
+    assert "several versions under one id" in first["detail"]
+    assert second["summary"] == first["summary"]
 
 
 async def test_a_crash_of_coverage_information_costs_nothing_but_it(monkeypatch, caplog):

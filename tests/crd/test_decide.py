@@ -291,6 +291,14 @@ def test_a_number_without_an_end_says_none():
     assert decision.reason == "Prior authorization PA-1 is on file."
 
 
+def test_the_period_of_an_authorization_stands_in_the_place_of_the_policys():
+    """Beside a last day of its own the policy's period would promise months that nobody has authorized."""
+    assert not details(decided(MEETS, authorization=NUMBER), AllowedPeriod)
+    (period,) = details(decided(MEETS, authorization=NUMBER.model_copy(update={"start": DAY})), AllowedPeriod)
+    assert (period.start, period.end) == (DAY, NUMBER.until)
+    assert "PA-1" in period.qualification
+
+
 UNREAD_DOSE = {"value": 1, "unit": "pill", "interval_value": 2, "interval_unit": "wk"}
 
 

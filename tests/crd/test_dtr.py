@@ -7,7 +7,7 @@ import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
 from cds_service.crd.evaluations import InMemory
-from tests.bodies import order, outcome, searchset
+from tests.bodies import ETOPOSIDE, order, outcome, searchset
 from tests.crd.calls import (
     BASE,
     DOCUMENTED,
@@ -19,6 +19,7 @@ from tests.crd.calls import (
     coverage,
     crd,
     said_on,
+    service_request,
     within,
 )
 from tests.crd.checker import said_of
@@ -194,6 +195,14 @@ async def test_an_order_that_was_not_evaluated_gets_the_whole_form(site):
     assert len(form["item"]) > 40
     assert begun["subject"] == {"reference": "Patient/pt-1"}
     assert remarks == ["The order was not evaluated here; the whole form is returned."]
+
+
+@pytest.mark.parametrize("other", [service_request(), order("rx-2", drug=ETOPOSIDE)])
+async def test_an_order_of_another_kind_gets_no_form(site, other):
+    _, answer = await post(site, PACKAGE, parameters(("coverage", coverage()), ("order", other)))
+    form, _, remarks = contents(answer)
+    assert form is None
+    assert remarks == ["No policy of this service speaks of this order."]
 
 
 async def test_a_form_is_found_by_its_canonical(site):

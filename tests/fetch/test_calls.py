@@ -216,6 +216,17 @@ async def test_a_token_for_another_patient_reads_nothing(demo: httpx.AsyncClient
     assert fhir.seen() == []
 
 
+@pytest.mark.parametrize(("granted_for", "called_for"), [("pt-1", "Patient/pt-1"), ("Patient/pt-1", "pt-1")])
+async def test_a_patient_who_is_named_by_a_reference_is_the_one_of_the_token(
+    demo: httpx.AsyncClient, fhir: FhirServer, granted_for: str, called_for: str
+) -> None:
+    grant = granted(fhir.base(), scope="patient/*.rs")
+    grant["fhirAuthorization"]["patient"] = granted_for
+    body = call(prefetch={}, **grant)
+    body["context"]["patientId"] = called_for
+    assert "indication" not in causes((await demo.post(SIGN, json=body)).json())
+
+
 # A server that misbehaves
 
 

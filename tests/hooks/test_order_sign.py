@@ -117,6 +117,13 @@ async def test_several_orders_are_judged_each_for_itself_and_name_each_other(pos
     assert any("MedicationRequest/rx-1" in note for note in second["notes"])
 
 
+async def test_an_order_that_came_twice_is_judged_once(posted: Callable[..., Any]) -> None:
+    answer = await posted(call(order("rx-1"), order("rx-1"), order(None), order(None)))
+    assert [one.get("order") for one in assessments(answer)] == ["MedicationRequest/rx-1", None, None]
+    first, *_ = assessments(answer)
+    assert not any(note.startswith("MedicationRequest/rx-1 is ordered") for note in first["notes"])
+
+
 async def test_an_order_where_the_bundle_belongs_is_no_empty_draft(posted: Callable[..., Any]) -> None:
     body = call()
     body["context"]["draftOrders"] = order()

@@ -152,7 +152,7 @@ async def test_what_is_under_way_ends_with_the_cache() -> None:
         {"keys": [{**ec_key().as_dict(private=False), "use": "enc"}]},
         {"keys": [{**ec_key().as_dict(private=False), "key_ops": ["encrypt"]}]},
         {"keys": [rsa_key("weak", 1024).as_dict(private=False)]},
-        {"keys": [ec_key().as_dict(private=False)] * 2},
+        {"keys": [{**key.as_dict(private=False), "kid": "ec-1"} for key in (ec_key(), ec_key("ec-2"))]},
         {"keys": [ec_key().as_dict(private=False)] * 101},
     ],
 )
@@ -189,3 +189,28 @@ def test_a_key_that_names_its_algorithm_serves_no_other() -> None:
     keys = read_keys({"keys": [{**rsa_key().as_dict(private=False), "alg": "RS256"}]})
     assert keys.find("rsa-1", "RS256")
     assert not keys.find("rsa-1", "RS384")
+
+
+def test_a_key_that_is_published_repeatedly_is_one_key() -> None:
+    (key,), (other,) = public(rsa_key())["keys"], public(ec_key())["keys"]
+    for again in (key, {**key, "alg": "RS384"}):
+        keys = read_keys({"keys": [key, again, other]})
+        for kid in ("rsa-1", None):
+            assert keys.find(kid, "RS384") is not None
+        assert keys.find("ec-1", "ES384") is not None
+    each = read_keys({"keys": [{**key, "alg": "RS256"}, {**key, "alg": "RS384"}]})
+    assert [found is not None for found in (each.find("rsa-1", "RS256"), each.find("rsa-1", "PS256"))] == [True, False]
+
+
+def test_of_two_keys_with_one_name_none_is_picked() -> None:
+    (key,), (other,) = public(rsa_key())["keys"], public(rsa_key("rsa-2"))["keys"]
+    keys = read_keys({"keys": [key, {**other, "kid": "rsa-1", "alg": "RS384"}]})
+    assert keys.find("rsa-1", "RS384") is None
+    with pytest.raises(KeySetError, match="same kid"):
+        read_keys({"keys": [key, {**other, "kid": "rsa-1"}]})
+
+
+def test_keys_of_different_curves_may_share_a_kid() -> None:
+    (key,), (other,) = public(ec_key())["keys"], public(ec_key("ec-2", "P-256"))["keys"]
+    keys = read_keys({"keys": [key, {**other, "kid": "ec-1"}]})
+    assert [keys.find("ec-1", name).fits(name) for name in ("ES384", "ES256")] == [True, True]

@@ -57,6 +57,11 @@ async def test_what_is_no_request_is_400(client: httpx.AsyncClient, path: str, b
     assert assert_operation_outcome(answer)
 
 
+async def test_a_mark_of_utf_8_before_a_body_is_passed_over(client: httpx.AsyncClient) -> None:
+    body = b"\xef\xbb\xbf" + json.dumps(call()).encode()
+    assert (await client.post(SIGN, content=body, headers=JSON_HEADERS)).json()["cards"]
+
+
 @pytest.mark.parametrize(("within", "levels"), [("context", 300), ("prefetch", 1100)])
 async def test_deep_nesting_is_400_even_where_nobody_reads_it(
     client: httpx.AsyncClient, within: str, levels: int
@@ -242,6 +247,8 @@ async def test_cors_headers_are_on_every_answer(client: httpx.AsyncClient, metho
     answer = await client.request(method, path, headers={"origin": "https://sandbox.example"})
     assert answer.status_code == status
     assert answer.headers["access-control-allow-origin"] == "*"
+    readable = set(answer.headers["access-control-expose-headers"].split(", "))
+    assert readable == {"Location", "Retry-After", "X-Request-Id"}, "a browser hides what is not named"
 
 
 # Crashes and logs
