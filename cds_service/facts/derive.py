@@ -352,12 +352,15 @@ _SINCE = {"days_on_therapy": _days_between, "months_on_therapy": months_between}
 
 
 def _phase(known: Record) -> None:
-    """Whether the order says that it is maintenance; one of the combination contradicts that this is completed."""
+    """Whether the order says that it is maintenance; one of the combination contradicts that this is completed.
+
+    A single agent is maintenance wherever a combination comes first; elsewhere nothing asks for one.
+    """
     dose, completed = known.get("dose"), known.get("prior_combination_completed")
     if not isinstance(dose, Known) or not dose.value:
         return
     phases = {line.phase for line in dose.value}
-    if phases == {"maintenance"}:
+    if phases <= {"maintenance", "single"}:
         known["in_maintenance"] = Known(value=True, evidence=dose.evidence)
     elif phases == {"combination"} and isinstance(completed, Known) and completed.value:
         meaning = FACTS["prior_combination_completed"].meaning
