@@ -51,6 +51,8 @@ TIMES = ("months_on_therapy", "days_on_therapy")
 """Time on therapy: above 0, it says the same."""
 
 _TOLD_BADLY = frozenset({Absence.CONFLICTING, Absence.NOT_UNDERSTOOD})
+_NOT_BEGUN = "a start of therapy before the order"
+"""What is looked for where a start of therapy lies after the order: it shows no earlier dose."""
 REQUEST_TYPE_OPEN = Unknown(Absence.NOT_RECORDED, "earlier doses of the drug")
 
 
@@ -286,8 +288,7 @@ def _begun(known: Record, on: date) -> Known[date] | None:
     if isinstance(start, Known):
         if start.value <= on:
             return start
-        missing = "a start of therapy before the order"
-        known["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, missing, start.evidence)
+        known["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, _NOT_BEGUN, start.evidence)
     elif isinstance(days, Known) and days.value >= 0:
         return Known(on - timedelta(days=int(days.value)), days.evidence)
     return None
@@ -406,12 +407,20 @@ def _is_some(time: Known[Decimal | Between]) -> bool:
 
 
 def _first_or_continued(known: Record) -> AnyFact:
+    """Continued where an earlier dose is known, first where the record is known to have none.
+
+    What is told of earlier doses and cannot be used may tell of one.
+    """
     for shown in _earlier_doses(known):
         if isinstance(shown, Known):
             return Known("continuation", shown.evidence)
-    for fact in map(known.get, TIMES):
+    times = [fact for fact in map(known.get, TIMES) if fact is not None]
+    for fact in times:
         if isinstance(fact, Known) and _is_some(fact):
             return Known("continuation", fact.evidence)
+    for fact in (*_earlier_doses(known), *times):
+        if isinstance(fact, Unknown) and fact.absence in _TOLD_BADLY and fact.looked_for != _NOT_BEGUN:
+            return Unknown(fact.absence, REQUEST_TYPE_OPEN.looked_for, fact.evidence)
     history = known.get("treatment_history")
     return Known("initial", history.evidence) if isinstance(history, Known) else REQUEST_TYPE_OPEN
 
