@@ -54,12 +54,15 @@ def choose(facts: Facts, revision: Revision) -> Choice:
 
 
 def _rank(diagnosis: Diagnosis) -> int:
-    """How much a diagnosis counts beside others: settled and confirmed first, refuted last."""
+    """How much a diagnosis counts beside others: settled and confirmed first, refuted last.
+
+    A tumour of which only the histology is missing is as certain as any: no ICD-10 code of the lung says which it is.
+    """
     if diagnosis.status == "refuted":
         return 3
     if diagnosis.status != "confirmed":
         return 2
-    return 0 if diagnosis.settled else 1
+    return 0 if diagnosis.settled or "histology" in diagnosis.ask else 1
 
 
 def with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:

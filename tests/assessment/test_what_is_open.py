@@ -124,6 +124,8 @@ LUNG, BILIARY = Diagnosis("nsclc", "NSCLC"), Diagnosis("btc", "cholangiocarcinom
     [
         (LUNG, None),
         (replace(LUNG, settled=False), "I.C"),
+        (replace(LUNG, settled=False, ask=("histology", "indication")), None),
+        (replace(LUNG, settled=False, ask=("histology", "indication"), status="provisional"), "I.C"),
         (replace(LUNG, status="provisional"), "I.C"),
         (replace(LUNG, status="refuted"), "I.C"),
         (replace(LUNG, status="provisional", named_by_order=True), "I.A"),
