@@ -41,6 +41,8 @@ SENSITIZING = re.compile(
 )
 EGFR_ASKS = ("biomarkers.egfr", "biomarkers.egfr_detail")
 NOT_SENSITIZING = re.compile(r"\b(non|not)[ -]*(a )?(sensiti[sz]ing|activating)")
+NOT_FOUND = re.compile(r"\b(?:no|none|not|non|neither|nor|negative|without|absen\w+|undetected|wild|wt|free)\b")
+"""Words by which the detail of a result says what was not found, beside what it names."""
 CONCURRENT = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
 SHOW_EARLIER_DOSES = (
     *("previous_dose", "days_since_last_dose", "therapy_start", "currently_receiving", "previously_met_initial"),
@@ -174,17 +176,22 @@ def _egfr(known: Record) -> None:
 
 
 def _sensitizing(result: Known[str], finding: AnyFact) -> AnyFact:
-    """Positive counts as sensitizing unless the finding is named and its class is not one of the known ones."""
+    """Positive counts as sensitizing unless the finding is named and its class is not one of the known ones.
+
+    A sensitizing mutation that is named as found contradicts a negative result.
+    """
+    detail = finding.value if isinstance(finding, Known) else None
+    text = detail.lower() if isinstance(detail, str) else ""
+    evidence = (*result.evidence, *finding.evidence)
     if result.value == "negative":
+        if SENSITIZING.search(text) and not NOT_FOUND.search(text):
+            return Unknown(Absence.CONFLICTING, FACTS["biomarkers.egfr"].meaning, evidence, EGFR_ASKS)
         return Known(False, result.evidence)
     if result.value != "positive":
         looked_for = f"an EGFR mutation result (recorded: {result.value})"
         return Unknown(Absence.NOT_RECORDED, looked_for, result.evidence)
     if isinstance(finding, Unknown) and finding.absence is Absence.CONFLICTING:
         return finding
-    detail = finding.value if isinstance(finding, Known) else None
-    text = detail.lower() if isinstance(detail, str) else ""
-    evidence = (*result.evidence, *finding.evidence)
     if NOT_SENSITIZING.search(text):
         return Known(False, evidence)
     if not text or SENSITIZING.search(text):
