@@ -135,14 +135,16 @@ class _Judging:
     def without_diagnosis(self) -> Assessment:
         """No usable diagnosis: nothing is picked, and the first criterion of every section stays open."""
         fact = self.facts["indication"]
-        several = isinstance(fact, Known) and len(fact.value) > 0
+        found: tuple[Diagnosis, ...] = fact.value if isinstance(fact, Known) else ()
         unknown = (
-            Unknown(Absence.CONFLICTING, "the one diagnosis this order is for (several are recorded)", fact.evidence)
-            if several
-            else fact
-            if isinstance(fact, Unknown)
-            else Unknown(Absence.NOT_RECORDED, "the diagnosis this order is for")
+            fact if isinstance(fact, Unknown) else Unknown(Absence.NOT_RECORDED, "the diagnosis this order is for")
         )
+        if len(found) > 1:
+            one_of_several = "the one diagnosis this order is for (several are recorded)"
+            unknown = Unknown(Absence.CONFLICTING, one_of_several, fact.evidence)
+        elif found:
+            ruled_out = f"the diagnosis this order is for ({found[0].shown} is ruled out)"
+            unknown = Unknown(Absence.NOT_RECORDED, ruled_out, fact.evidence)
         why = f"The diagnosis this order is for: {CAUSES[unknown.absence]}"
         findings = tuple(
             Finding(

@@ -54,12 +54,15 @@ def choose(facts: Facts, revision: Revision) -> Choice:
 
 
 def _rank(diagnosis: Diagnosis) -> int:
-    """How much a diagnosis counts beside others: settled and confirmed first, refuted last."""
+    """How much a diagnosis counts beside others: settled and confirmed first, refuted last.
+
+    A tumour of which only the histology is missing is as certain as any: no ICD-10 code of the lung says which it is.
+    """
     if diagnosis.status == "refuted":
         return 3
     if diagnosis.status != "confirmed":
         return 2
-    return 0 if diagnosis.settled else 1
+    return 0 if diagnosis.settled or "histology" in diagnosis.ask else 1
 
 
 def with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
@@ -84,8 +87,8 @@ def with_diagnosis(facts: Facts, disease: str, diagnosis: Diagnosis) -> Facts:
         extent = facts.get("sclc_extent")
     else:
         more["sclc_extent"] = extent
-    limited = disease == SMALL_CELL and isinstance(extent, Known) and extent.value == "limited"
-    more["diagnosis_covered"] = _covered(diagnosis, status, indication, evidence, limited=limited)
+    of_small_cell = extent if disease == SMALL_CELL else None
+    more["diagnosis_covered"] = _covered(diagnosis, status, indication, evidence, of_small_cell)
     if not facts.knows("covered_indication"):
         # Receiving it for this diagnosis is receiving it for a covered indication, as far as that one is covered.
         more["covered_indication"] = _RECEIVED_FOR_IT
@@ -118,11 +121,11 @@ def _extent(
 
 
 def _covered(
-    diagnosis: Diagnosis, status: AnyFact, indication: AnyFact, evidence: tuple[Evidence, ...], *, limited: bool
+    diagnosis: Diagnosis, status: AnyFact, indication: AnyFact, evidence: tuple[Evidence, ...], extent: AnyFact | None
 ) -> AnyFact:
-    """Whether the diagnosis is one of section I: settled, confirmed and, where it has an extent, in scope."""
+    """Whether the diagnosis is one of section I: settled, confirmed and, where it has an ``extent``, in scope."""
     said = status.value if isinstance(status, Known) else None
-    if said == "refuted" or limited:
+    if said == "refuted" or (isinstance(extent, Known) and extent.value == "limited"):
         return Known(False, evidence)
     if not diagnosis.settled:
         return indication
@@ -130,4 +133,6 @@ def _covered(
         return Unknown(status.absence, status.looked_for, status.evidence, ("diagnosis_status",))
     if said != "confirmed":
         return Unknown(Absence.NOT_RECORDED, "a confirmed diagnosis", evidence, ("diagnosis_status",))
+    if isinstance(extent, Unknown):
+        return Unknown(extent.absence, extent.looked_for, (*evidence, *extent.evidence), ("stage",))
     return Known(True, evidence)

@@ -121,8 +121,11 @@ def _judged_together(question: Question, worlds: tuple[World, ...]) -> DoseJudge
     deciding = tuple([_deciding_step(w) for w in worlds])
     several = range(len(question.steps)) if len(question.steps) > 1 else ()
     by_step = [tuple([w.steps[i] for w in worlds]) for i in several]
-    if verdict is Verdict.UNDETERMINED and (too_often := _too_often_anyhow(by_step)):
-        verdict, deciding = Verdict.WRONG_INTERVAL, too_often
+    if verdict is Verdict.UNDETERMINED and by_step:
+        if too_often := _too_often_anyhow(by_step):
+            verdict, deciding = Verdict.WRONG_INTERVAL, too_often
+        else:
+            deciding = _open_steps(by_step) or deciding
     pivotal, unsettled = frozenset(_pivotal(worlds, _outcome_of)), frozenset[str]()
     if verdict is Verdict.UNDETERMINED:
         # Where another verdict always is another outcome, both hang on the same.
@@ -157,11 +160,21 @@ def _too_often_anyhow(by_step: Sequence[tuple[StepJudgement, ...]]) -> tuple[Ste
     return ()
 
 
+def _open_steps(by_step: Sequence[tuple[StepJudgement, ...]]) -> tuple[StepJudgement, ...]:
+    """World by world the worst of the steps that are undetermined: those beside them decide nothing."""
+    undetermined = [judged for judged in by_step if agreed_verdict(j.verdict for j in judged) is Verdict.UNDETERMINED]
+    return tuple([_worst(judged) for judged in zip(*undetermined, strict=True)])
+
+
 def _deciding_step(world: World) -> StepJudgement:
     """The step whose verdict counts for the whole order: the worst."""
     if len(world.steps) == 1:
         return world.steps[0]
-    return min(world.steps, key=lambda judged: WORST_FIRST.index(judged.verdict))
+    return _worst(world.steps)
+
+
+def _worst(judged: Sequence[StepJudgement]) -> StepJudgement:
+    return min(judged, key=lambda one: WORST_FIRST.index(one.verdict))
 
 
 def _summary(judged: Sequence[StepJudgement], *, recorded: bool) -> Summary:

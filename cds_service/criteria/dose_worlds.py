@@ -14,7 +14,7 @@ from cds_service.criteria.criterion import COMBINATION, MAINTENANCE
 from cds_service.criteria.dose_rows import combination_row, judge_step
 from cds_service.criteria.dose_steps import HUGE, NEVER
 from cds_service.criteria.outcome import Outcome, all_of
-from cds_service.criteria.quantity import plain
+from cds_service.criteria.quantity import Interval, plain
 from cds_service.criteria.verdict import WORST_FIRST, Verdict
 from cds_service.values import dataclass
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cds_service.criteria.criterion import DoseRow, Partner
     from cds_service.criteria.dose_rows import StepJudgement
     from cds_service.criteria.dose_steps import Step
-    from cds_service.criteria.quantity import Amount, Companion, Interval, Weight
+    from cds_service.criteria.quantity import Amount, Companion, Weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def _worlds(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question
     if not weights:
         weights = _weights([r for setting in question.settings for r in tables.get(setting, ())], question)
     amounts = tuple(product(*[step.amounts for step in question.steps]))
-    intervals = tuple(product(*[step.intervals for step in question.steps]))
+    intervals = tuple(product(*[_intervals(step, tables, question) for step in question.steps]))
     for setting in question.settings:
         rows = tables.get(setting, ())
         for kg in weights:
@@ -111,6 +111,20 @@ def _worlds(tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question
                 for each in amounts:
                     for rhythm in intervals:
                         yield _world(setting, kg, band, phases, each, rhythm, question)
+
+
+def _intervals(
+    step: Step, tables: Mapping[str | None, tuple[DoseRow, ...]], question: Question
+) -> tuple[Interval, ...]:
+    """Every interval that makes a difference: for one that is not known also those of the rows.
+
+    A row may allow what another one forbids, so that phase or setting decides. The longest is like none at all. Steps
+    in sequence are tried at the extremes alone, for their possibilities multiply.
+    """
+    if len(step.intervals) == 1 or len(question.steps) > 1:
+        return step.intervals
+    days = sorted({row.every_days for setting in question.settings for row in tables.get(setting, ())})
+    return (*step.intervals, *[Interval(days=each) for each in days[:-1]])
 
 
 def _weights(rows: Iterable[DoseRow], question: Question) -> tuple[Decimal, ...]:

@@ -202,7 +202,7 @@ def companions(clause: Companions) -> Judge:
             return None
         return end_of_unknown(fact) if isinstance(fact, Unknown) else end_of_known(fact, judge(context)[0])
 
-    reads = ("prior_combination_completed", "combination_drugs", "regimen_complete")
+    reads = ("prior_combination_completed", "combination_drugs", "regimen_complete", "in_maintenance")
     return Judge(judge, lambda context: judge(context)[0], reads, (End("combination_drugs", None, end),))
 
 

@@ -41,6 +41,8 @@ SENSITIZING = re.compile(
 )
 EGFR_ASKS = ("biomarkers.egfr", "biomarkers.egfr_detail")
 NOT_SENSITIZING = re.compile(r"\b(non|not)[ -]*(a )?(sensiti[sz]ing|activating)")
+NOT_FOUND = re.compile(r"\b(?:no|none|not|non|neither|nor|negative|without|absen\w+|undetected|wild|wt|free)\b")
+"""Words by which the detail of a result says what was not found, beside what it names."""
 CONCURRENT = ("prior_therapy.concurrent_platinum_chemo", "prior_therapy.concurrent_rt")
 SHOW_EARLIER_DOSES = (
     *("previous_dose", "days_since_last_dose", "therapy_start", "currently_receiving", "previously_met_initial"),
@@ -51,6 +53,8 @@ TIMES = ("months_on_therapy", "days_on_therapy")
 """Time on therapy: above 0, it says the same."""
 
 _TOLD_BADLY = frozenset({Absence.CONFLICTING, Absence.NOT_UNDERSTOOD})
+_NOT_BEGUN = "a start of therapy before the order"
+"""What is looked for where a start of therapy lies after the order: it shows no earlier dose."""
 REQUEST_TYPE_OPEN = Unknown(Absence.NOT_RECORDED, "earlier doses of the drug")
 
 
@@ -172,17 +176,22 @@ def _egfr(known: Record) -> None:
 
 
 def _sensitizing(result: Known[str], finding: AnyFact) -> AnyFact:
-    """Positive counts as sensitizing unless the finding is named and its class is not one of the known ones."""
+    """Positive counts as sensitizing unless the finding is named and its class is not one of the known ones.
+
+    A sensitizing mutation that is named as found contradicts a negative result.
+    """
+    detail = finding.value if isinstance(finding, Known) else None
+    text = detail.lower() if isinstance(detail, str) else ""
+    evidence = (*result.evidence, *finding.evidence)
     if result.value == "negative":
+        if SENSITIZING.search(text) and not NOT_FOUND.search(text):
+            return Unknown(Absence.CONFLICTING, FACTS["biomarkers.egfr"].meaning, evidence, EGFR_ASKS)
         return Known(False, result.evidence)
     if result.value != "positive":
         looked_for = f"an EGFR mutation result (recorded: {result.value})"
         return Unknown(Absence.NOT_RECORDED, looked_for, result.evidence)
     if isinstance(finding, Unknown) and finding.absence is Absence.CONFLICTING:
         return finding
-    detail = finding.value if isinstance(finding, Known) else None
-    text = detail.lower() if isinstance(detail, str) else ""
-    evidence = (*result.evidence, *finding.evidence)
     if NOT_SENSITIZING.search(text):
         return Known(False, evidence)
     if not text or SENSITIZING.search(text):
@@ -286,8 +295,7 @@ def _begun(known: Record, on: date) -> Known[date] | None:
     if isinstance(start, Known):
         if start.value <= on:
             return start
-        missing = "a start of therapy before the order"
-        known["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, missing, start.evidence)
+        known["therapy_start"] = Unknown(Absence.NOT_UNDERSTOOD, _NOT_BEGUN, start.evidence)
     elif isinstance(days, Known) and days.value >= 0:
         return Known(on - timedelta(days=int(days.value)), days.evidence)
     return None
@@ -352,12 +360,15 @@ _SINCE = {"days_on_therapy": _days_between, "months_on_therapy": months_between}
 
 
 def _phase(known: Record) -> None:
-    """Whether the order says that it is maintenance; one of the combination contradicts that this is completed."""
+    """Whether the order says that it is maintenance; one of the combination contradicts that this is completed.
+
+    A single agent is maintenance wherever a combination comes first; elsewhere nothing asks for one.
+    """
     dose, completed = known.get("dose"), known.get("prior_combination_completed")
     if not isinstance(dose, Known) or not dose.value:
         return
     phases = {line.phase for line in dose.value}
-    if phases == {"maintenance"}:
+    if phases <= {"maintenance", "single"}:
         known["in_maintenance"] = Known(value=True, evidence=dose.evidence)
     elif phases == {"combination"} and isinstance(completed, Known) and completed.value:
         meaning = FACTS["prior_combination_completed"].meaning
@@ -403,12 +414,20 @@ def _is_some(time: Known[Decimal | Between]) -> bool:
 
 
 def _first_or_continued(known: Record) -> AnyFact:
+    """Continued where an earlier dose is known, first where the record is known to have none.
+
+    What is told of earlier doses and cannot be used may tell of one.
+    """
     for shown in _earlier_doses(known):
         if isinstance(shown, Known):
             return Known("continuation", shown.evidence)
-    for fact in map(known.get, TIMES):
+    times = [fact for fact in map(known.get, TIMES) if fact is not None]
+    for fact in times:
         if isinstance(fact, Known) and _is_some(fact):
             return Known("continuation", fact.evidence)
+    for fact in (*_earlier_doses(known), *times):
+        if isinstance(fact, Unknown) and fact.absence in _TOLD_BADLY and fact.looked_for != _NOT_BEGUN:
+            return Unknown(fact.absence, REQUEST_TYPE_OPEN.looked_for, fact.evidence)
     history = known.get("treatment_history")
     return Known("initial", history.evidence) if isinstance(history, Known) else REQUEST_TYPE_OPEN
 

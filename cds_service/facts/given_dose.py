@@ -161,7 +161,19 @@ def _lines(item: object, reading: Given) -> Sequence[DoseLine]:
                 more[name] = member
     if isinstance(drug, str) and drug.strip():
         more["drug"] = generic_name(drug) or drug.strip().lower()
-    return [replace(line, **more) for line in read]
+    return [_with_doubts(replace(line, **more), given) for line in read]
+
+
+def _with_doubts(line: DoseLine, given: Mapping[str, object]) -> DoseLine:
+    """The line without a rhythm where a member beside it leaves open how often the dose is given."""
+    as_needed = given.get("as_needed")
+    if as_needed is not None and str(as_needed).strip().lower() not in {"true", "false"}:
+        doubt = Missing("dose.interval", Absence.NOT_UNDERSTOOD, "timing (whether it is given as needed)")
+    elif line.once and (line.cycles or 1) > 1:
+        doubt = Missing("dose.interval", Absence.CONFLICTING, "timing (once, or repeated)")
+    else:
+        return line
+    return replace(line, interval=None, once=False, missing=(*line.missing, doubt))
 
 
 def _counted(value: object) -> int | None:

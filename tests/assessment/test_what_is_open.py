@@ -124,6 +124,8 @@ LUNG, BILIARY = Diagnosis("nsclc", "NSCLC"), Diagnosis("btc", "cholangiocarcinom
     [
         (LUNG, None),
         (replace(LUNG, settled=False), "I.C"),
+        (replace(LUNG, settled=False, ask=("histology", "indication")), None),
+        (replace(LUNG, settled=False, ask=("histology", "indication"), status="provisional"), "I.C"),
         (replace(LUNG, status="provisional"), "I.C"),
         (replace(LUNG, status="refuted"), "I.C"),
         (replace(LUNG, status="provisional", named_by_order=True), "I.A"),
@@ -135,6 +137,19 @@ def test_of_several_diagnoses_the_certain_one_counts_and_never_one_of_two_alike(
     for order in ((lung, BILIARY), (BILIARY, lung)):
         facts = read_given({"request_type": "initial", "label_change": False}, date(2026, 11, 22)).facts
         assert assess(facts.including({"indication": Known(order)}), REVISION).section == section
+
+
+@pytest.mark.parametrize(
+    ("indication", "absence", "said"),
+    [
+        ("melanoma", Absence.NOT_RECORDED, "melanoma is ruled out"),
+        (["melanoma", "gastric cancer"], Absence.CONFLICTING, "several are recorded"),
+    ],
+)
+def test_one_diagnosis_that_is_ruled_out_contradicts_nothing(indication, absence, said):
+    (missing,) = judged(indication=indication, diagnosis_status="refuted").missing
+    assert (missing.fact, missing.absence) == ("indication", absence)
+    assert said in missing.looked_for
 
 
 def test_of_diagnoses_that_are_open_the_less_doubtful_one_counts():

@@ -72,6 +72,21 @@ def test_a_finding_from_a_remembered_pattern_is_that_of_the_full_evaluation(reco
                     assert shown(evaluate(criterion, context)) == shown(in_full)
 
 
+def test_an_order_in_maintenance_leaves_no_other_pattern_for_the_orders_after_it():
+    """One drug of the completed combination goes on; of the next patient nothing but its end is recorded."""
+    revision = load_library().revision("CP.PHAR.339")[0]
+    criterion = next(c for p in revision.pathways for c in p.criteria if c.cite == "I.B.4")
+    ended = {"line_of_therapy": "first", "prior_combination_completed": True}
+    going_on = {
+        "combination_drugs": [{"name": "etoposide"}],
+        "regimen_complete": True,
+        "dose": {"phase": "maintenance"},
+    }
+    for record in ({**ended, **going_on}, ended):
+        context = Context(derive(read_given(record, date(2026, 11, 22)).facts))
+        assert evaluate(criterion, context).outcome is outcome_of(criterion, context) is Outcome.MET
+
+
 @pytest.mark.parametrize(
     ("facts", "section", "refuted_by"),
     [

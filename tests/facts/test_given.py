@@ -500,6 +500,27 @@ def test_intervals_that_are_missing_are_named(timing):
     assert missing(found) == ["dose.interval"]
 
 
+@pytest.mark.parametrize(
+    ("members", "absence"),
+    [
+        ({"count": 1, "cycles": 6}, Absence.CONFLICTING),
+        ({"interval_value": 3, "interval_unit": "wk", "count": 1, "cycles": 4}, Absence.CONFLICTING),
+        ({"text": "once", "cycles": 2}, Absence.CONFLICTING),
+        ({"interval_value": 3, "interval_unit": "wk", "as_needed": "yes"}, Absence.NOT_UNDERSTOOD),
+        ({"interval_value": 3, "interval_unit": "wk", "as_needed": 1}, Absence.NOT_UNDERSTOOD),
+    ],
+)
+def test_members_that_leave_open_how_often_leave_no_interval(members, absence):
+    found = line(value=1500, unit="mg", **members)
+    assert (found.once, found.interval) == (False, None)
+    assert [(item.fact, item.absence) for item in found.missing] == [("dose.interval", absence)]
+
+
+def test_members_that_say_how_often_alike_leave_the_interval():
+    assert line(value=1500, unit="mg", count=1, cycles=1).once
+    assert line(value=1500, unit="mg", interval_value=3, interval_unit="wk", as_needed="False").interval.days == 21
+
+
 def test_one_time_only():
     found = line(value=1500, unit="mg", count=1)
     assert (found.once, found.interval, found.missing) == (True, None, ())
