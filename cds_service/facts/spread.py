@@ -73,8 +73,9 @@ LINKS = frozenset(
 """Extensions that link a secondary tumour to its primary."""
 
 _EFFUSION = re.compile(
-    r"(?:(?:recurrent|left|right|bilateral|large|small|moderate) )*malignant (?:pleural|pericardial) effusions?"
-    r"(?: \((?:disorder|hcc|cms/hcc)\))?"
+    r"(?:(?:recurrent|left|right|bilateral|large|small|moderate) )*"
+    r"(?:malignant (?:pleural|pericardial) effusions?|(?:pleural|pericardial) effusions?, malignant)"
+    r"(?:, (?:recurrent|left|right|bilateral|unspecified laterality))*(?: \(disorder\))?"
 )
 _PRESENT = frozenset({"present", "yes", "true", "positive", "pos", "detected", "det", "found"})
 _ABSENT = frozenset(
@@ -378,7 +379,7 @@ def _secondary_in_words(reading: Reading, about: Subject) -> Iterator[_Secondary
 def _effusions(reading: Reading, about: Subject) -> Iterator[Evidence]:
     """Malignant effusions: M1a with lung cancer, but neither their code nor their name says of which tumour."""
     malignant = [resource for resource, _ in coded(reading.chart, "Condition", "malignant_effusion")]
-    named = [one for one in uncoded(reading.chart, "Condition") if _EFFUSION.fullmatch(plain(one.code.words))]
+    named = [one for one in uncoded(reading.chart, "Condition") if _EFFUSION.fullmatch(spelled_out(one.code.words))]
     for resource in (*malignant, *named):
         raw = resource.raw
         of_another = _linked(reading, resource, about) is False

@@ -14,6 +14,7 @@ from cds_service.terminology.codes import ICD10, ICDO3, Coding, canonical_code, 
 from cds_service.terminology.diagnosis import Diagnosis
 from cds_service.terminology.doubt import doubt, plain
 from cds_service.terminology.organs import OTHER_ORGAN
+from cds_service.terminology.risk import without_risk_marks
 from cds_service.terminology.stages import stage_in_text
 from cds_service.values import dataclass, replace
 
@@ -129,10 +130,6 @@ def _icd10(code: str) -> list[_Mark]:
 
 # --- words ---------------------------------------------------------------------------------------------------------
 
-_HCC_CATEGORY = re.compile(
-    r"[(\[] ?(?:cms|hhs|rxhcc)?[ /-]*hcc[ 0-9.]*[)\]]|\bhcc \(?hierarchical[^,;.]*|"
-    r"\bhcc ?\d{1,3}\b(?! ?(?:[x/.]|[cm]m\b|nodul|lesion|foc|tumou?r))|\bhcc coding\b"
-)  # a billing category, not the tumour
 _NAME_NEXT = (
     r"(?=[: ]+(?:nsclc|sclc|[el][sd] ?sclc|hcc|btc|lung|non|small|squamous|adeno|hepato|cholangio|gall|bil|liver))"
 )
@@ -163,7 +160,8 @@ _SPREAD = re.compile(
 )
 _COMPLICATION = re.compile(
     r"\bmalignant (?:(?:pleural|pericardial|peritoneal|biliary|bile duct|bronchial|airway|bowel|spinal|cord) )*"
-    r"(?:effusions?|ascites|obstructions?|obstructive jaundice|strictures?|compression)\b"
+    r"(?:effusions?|ascites|obstructions?|obstructive jaundice|strictures?|compression)\b|"
+    r"\b(?:(?:pleural|pericardial) effusions?|ascites), malignant\b"
 )
 """What a tumour does, whichever it is: malignant pleural effusion."""
 _SPREAD_TO = re.compile(
@@ -341,7 +339,7 @@ _CORRECTED = re.compile(
 
 def _plain(text: str) -> str:
     """Lower case, hyphens and dashes as blanks, billing-category marks and denied or historical mentions removed."""
-    words = _HCC_CATEGORY.sub(" ", plain(text)).replace("-", " ").replace("_", " ")
+    words = without_risk_marks(plain(text)).replace("-", " ").replace("_", " ")
     if _ANOTHERS.search(words):
         words = _CLAUSE.sub(lambda clause: " " if _ANOTHERS.search(clause[0]) else clause[0], words)
     return " ".join(words.split())

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from cds_service.terminology.doubt import plain
+from cds_service.terminology.risk import without_risk_marks
 
 
 def _listed(words: str) -> frozenset[str]:
@@ -182,7 +183,7 @@ def spelled_out(words: str) -> str:
     >>> spelled_out("uHCC\nno brain mets")
     'unresectable hcc, no brain metastases'
     """
-    said = plain(_LINE.sub(", ", words) if "\n" in words else words)
+    said = without_risk_marks(plain(_LINE.sub(", ", words) if "\n" in words else words)).strip()
     for short, full in _SHORT:
         said = short.sub(full, said)
     return said

@@ -629,6 +629,8 @@ def test_a_doubtful_metastasis_beside_an_early_stage_without_a_day_leaves_it_ope
     [
         lambda **more: icd("J91.0", "c2", **more),
         lambda **more: condition("Malignant pleural effusion (HCC)", "c2", **more),
+        lambda **more: condition("Pleural effusion, malignant (CMS/HHS-HCC)", "c2", **more),
+        lambda **more: condition("Malignant pleural effusion, left (Multi)", "c2", **more),
         lambda **more: condition("Recurrent malignant pleural effusion", "c2", **more),
         lambda **more: condition("Malignant pericardial effusion", "c2", **more),
     ],

@@ -33,6 +33,23 @@ def short(diagnosis):
     return name + ("" if diagnosis.settled else "?") + (f" {diagnosis.extent}" if diagnosis.extent else "")
 
 
+RISK_MARKS = (
+    *("(CMS-HCC)", "(CMS/HHS-HCC)", "(CMS-HCC, HHS-HCC)", "(CMS/HCC) (HHS/HCC)", "(HCC Code)", "(HCC/CMS)", "(HCC-9)"),
+    *(
+        "[HCC 9]",
+        "{HCC}",
+        "(HCC V24 9)",
+        "(HCC category 85)",
+        "(RAF/HCC)",
+        "(*HCC*)",
+        "(HCC risk)",
+        "(MULTI)",
+        "HCC 85",
+    ),
+)
+"""Of risk adjustment, as sites print them behind a diagnosis."""
+
+
 @pytest.mark.parametrize(
     ("text", "disease"),
     [
@@ -108,9 +125,14 @@ def short(diagnosis):
         ("carcinoma in situ of bronchus", "other"),
         ("Hypertension", None),
         ("Type 2 diabetes mellitus (HCC)", None),
+        *((f"Type 2 diabetes mellitus {mark}", None) for mark in RISK_MARKS),
+        *((f"Malignant neoplasm of right lung {mark}", "nsclc?") for mark in RISK_MARKS),
+        *((f"Hepatocellular carcinoma {mark}", "hcc") for mark in RISK_MARKS),
+        *((words, "hcc") for words in ("Liver mass (HCC, 4 cm)", "Cirrhosis (HCC on biopsy)", "HCC (child-pugh A)")),
         ("COPD", None),
         ("lung nodule", None),
         ("gallbladder polyp", None),
+        ("Pleural effusion, malignant", None),
         ("primary biliary cholangitis", None),
         *(
             (words, None)
