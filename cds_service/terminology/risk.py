@@ -14,7 +14,7 @@ _WORD = (
     r"diagnosis|dx|risk|adjust\w*|v ?\d\d|\d+(?:\.\d+)?)\b"
 )
 _MARK = re.compile(
-    rf"[(\[{{][ *]?(?=[^)\]}}]*\b(?:rx)?hcc\b|(?:multi|cmd|hc code)\b)(?:{_WORD}[ ,/:;#*&+-]*){{1,8}}[)\]}}]|"
+    rf"[(\[{{][ *]?(?=[^)\]}}]{{0,60}}\b(?:rx)?hcc\b|(?:multi|cmd|hc code)\b)(?:{_WORD}[ ,/:;#*&+-]*){{1,8}}[)\]}}]|"
     r"\bhcc \(?hierarchical[^,;.]*|\bhcc ?\d{1,3}\b(?! ?(?:[x/.]|[cm]m\b|nodul|lesion|foc|tumou?r))|"
     r"\bhcc (?:coding|code|category)\b"
 )
