@@ -47,6 +47,10 @@ def test_by_report(report, histology):
     assert value(facts(icd("C34.11"), lab("31206-6", report))["histology"]) == histology
 
 
+def test_by_report_of_a_cancer_registry():
+    assert value(facts(icd("C34.11"), lab("59847-4", concept(ICDO3, "8070/3")))["histology"]) == "squamous"
+
+
 def test_not_recorded():
     assert cause(facts(dx(NSCLC), empty=("oncologyObservations",))["histology"]) is Absence.NOT_RECORDED
 
