@@ -84,7 +84,7 @@ SOURCE = FactSource(
     reads=(
         "Condition.code (SNOMED), the mCODE histology extension, Condition.evidence and Observations LOINC 31206-6 or "
         "59847-4 (ICD-O-3 or SNOMED morphology) that point to the Condition or to no other tumour. Words only where "
-        "codes are silent. Records that disagree make it conflicting. A report that names no tumour and is a year older "
-        "than the first record of this one, or of the time of another one that is over, is only shown."
+        "codes are silent. Records that disagree make it conflicting. A report that names no tumour and is a year "
+        "older than the first record of this one, or of the time of another one that is over, is only shown."
     ),
 )
