@@ -168,7 +168,10 @@ _SHORT = (
     ),
     (re.compile(r"\bgall[- ]bladder\b"), "gallbladder"),
     (
-        re.compile(r"\bsecondary (?:malignant (?:neoplasm|tumou?r)|malignancy|cancer|carcinoma) (?:of|to|in) "),
+        re.compile(
+            r"\bsecondary (?:malignant (?:neoplasm|tumou?r)|malignancy|cancer|(?:adeno|squamous cell )?carcinoma) "
+            r"(?:of|to|in) "
+        ),
         "metastasis to ",
     ),
     # not "walks 4 METs", the unit of effort

@@ -633,6 +633,11 @@ def test_a_doubtful_metastasis_beside_an_early_stage_without_a_day_leaves_it_ope
         lambda **more: condition("Malignant pleural effusion, left (Multi)", "c2", **more),
         lambda **more: condition("Recurrent malignant pleural effusion", "c2", **more),
         lambda **more: condition("Malignant pericardial effusion", "c2", **more),
+        lambda **more: condition("Leptomeningeal carcinomatosis (HCC)", "c2", **more),
+        lambda **more: condition("Peritoneal carcinomatosis (CMS/HCC)", "c2", **more),
+        lambda **more: condition("Malignant ascites", "c2", **more),
+        lambda **more: icd("I31.31", "c2", **more),
+        lambda **more: icd("R18.0", "c2", **more),
     ],
 )
 def test_a_malignant_effusion_after_an_early_staging_leaves_metastases_open(effusion):
