@@ -27,7 +27,7 @@ _BEFORE = (
     r"(?:6|7|8|9)(?:th)?(?: ed(?:\.|ition)?)?|v[6-9]|edition|version)[ ,:;-]*)*"
 )
 _AFTER = (
-    r"(?:[ ,;-]*(?:disease|ajcc(?:[ ,]*v?[6-9])?|uicc(?:[ ,]*[6-9])?|tnm|v[6-9]|(?:6|7|8|9)th(?: ed(?:\.|ition)?)?|"
+    r"(?:[ ,;-]*(?:disease|(?:ajcc|uicc)(?:[ ,]*[6-9]\b)?|tnm|v[6-9]|(?:6|7|8|9)th(?: ed(?:\.|ition)?)?|"
     r"edition|\(qualifier value\)|"
     # The manual it was staged by, in brackets: "IIIB (AJCC 8th edition)".
     r"\((?:ajcc|uicc|tnm)(?:[ ,]+(?:ajcc|uicc|tnm|v?[6-9](?:th)?|ed(?:\.|ition)?|version|staging manual))*\)))*"
@@ -65,9 +65,9 @@ _NOT_NOW = doubt(
 )
 _ASKED = doubt("choice", also=r"\?|\b(?:excluded|ruled out|suspected|possible|probable|unlikely)\b")
 _M_CATEGORY = re.compile(
-    r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*m([01])(?:[a-c][12]?)?(?:category)?(?:\((?:qualifiervalue|finding)\))?"
+    r"(?:[cpyr]*t(?:is|x|[0-4])(?:mi|[a-d])?[,;]?(?:[cpyr]*n[x0-3][a-c]?[,;]?)?)?(?:americanjointcommitteeoncancer|ajcc)?[cpy]*m([01])(?:[a-c][12]?)?(?:category)?(?:\((?:qualifiervalue|finding)\))?"
 )
-"""A whole M category, its blanks taken out: "M1a", "cM0", "American Joint Committee on Cancer cM1"."""
+"""A whole M category, its blanks taken out: "M1a", "cM0", "American Joint Committee on Cancer cM1", "cT3,N2,M0"."""
 _M_UNASSESSED = re.compile(
     r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*mx(?:category)?(?:[:(](?:distantmetastas[ei]s)?cannotbeassessed\)?)?"
 )
@@ -157,9 +157,9 @@ def stage_from_codings(codings: Iterable[Coding], text: str = "") -> str | None:
 
 
 def metastatic_by_category(text: str) -> bool | None:
-    """Whether an M category is M1; None for what is no M category, or "MX".
+    """Whether an M category is M1, alone or behind those of the tumour and the nodes; None for anything else, or "MX".
 
-    >>> metastatic_by_category("M1a"), metastatic_by_category("AJCC cM0 category"), metastatic_by_category("MX")
+    >>> metastatic_by_category("M1a"), metastatic_by_category("AJCC cM0 category"), metastatic_by_category("T3 N2 MX")
     (True, False, None)
     """
     category = _M_CATEGORY.fullmatch(_without_blanks(text))
