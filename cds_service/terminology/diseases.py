@@ -76,6 +76,8 @@ _NEUROENDOCRINE = ("8013/3", "8240/3", "8246/3", "8249/3")  # near NSCLC and SCL
 _UNSPECIFIED = ("8000/3", "8010/3", "8020/3")
 _FOREIGN = re.compile(r"(?:858|86[89]|87|88|89[0-3]|899|90[4-9]|91|9[2-9])\d*/3")
 """ICD-O-3 beyond the carcinomas: of the thymus, melanoma, sarcoma, mesothelioma, germ cells, nerves, blood."""
+_MORPHOLOGY = re.compile(r" *(?:M-?)?\d{4}/\d *", re.IGNORECASE)
+"""A morphology of ICD-O-3, by the form of its code, which no other system has."""
 HISTOLOGY_KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
 """The ``histology`` attribute of codes, as the fact carries it."""
 
@@ -747,7 +749,7 @@ def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
 
     Codes that disagree say nothing.
     """
-    seen = tuple(codings)
+    seen = _with_morphologies(tuple(codings), text)
     found: set[tuple[str, str | None]] = set()
     for coding in seen:
         marks, confirmed = _marks_of(coding)
@@ -769,6 +771,13 @@ def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
     if len(groups) != 1 or len(kinds) > 1:
         return None
     return Histology(groups.pop(), kinds.pop() if kinds else None, shown)
+
+
+def _with_morphologies(seen: tuple[Coding, ...], text: str) -> tuple[Coding, ...]:
+    """The codes of a histology, those of ICD-O-3 also where one stands as words or without its system."""
+    if not seen and _MORPHOLOGY.fullmatch(text):
+        return (Coding(ICDO3, text),)
+    return tuple(c._replace(system=ICDO3) if not c.system and _MORPHOLOGY.fullmatch(c.code) else c for c in seen)
 
 
 def _histology_in(words: str) -> tuple[str, str | None]:
