@@ -532,7 +532,7 @@ def diagnosis_from_codings(
     if not texts and not doubtful:
         texts = (_our_display(seen),)  # a code we know for something else still has a name
     parts = [_diagnosis_part(words) for words in texts]
-    spoken = next((said for words in parts if (said := _marks_in(words))), ())
+    spoken = _spoken(parts)
     status = "provisional" if any(_status_in(words) == "provisional" for words in parts) else "confirmed"
     if not marks and not spoken and doubtful:
         diagnosis = _joined(tuple(doubtful), shown, status)
@@ -542,17 +542,30 @@ def diagnosis_from_codings(
         return None
     if histology is not None:
         every = (*every, _Mark("morphology", histology=histology.kind, group=histology.group))
-    diagnosis = _joined(every, shown, status)
-    if not marks:
-        return _asked_if_over(diagnosis, *texts)
-    if all(mark.kind == "other" for mark in marks) and diagnosis.disease is not None and diagnosis.settled:
+    diagnosis = _asked_if_over(_joined(every, shown, status), *texts)
+    name = "code" if marks else "display"
+    if marks and all(mark.kind == "other" for mark in marks) and diagnosis.disease is not None and diagnosis.settled:
         return _contradictory(diagnosis, diagnosis.disease, "its code names another disease than its words")
     if diagnosis.disease is not None and diagnosis.settled and any(_names_another(words) for words in parts):
-        return _contradictory(diagnosis, diagnosis.disease, "its code names the disease, its words another one")
-    if any(_taken_back(words, diagnosis.disease) for words in texts):
-        why = "its code names the disease, its words say otherwise"
+        return _contradictory(diagnosis, diagnosis.disease, f"its {name} names the disease, its words another one")
+    if any(_taken_back(words, diagnosis.disease) for words in texts if not _marks_in(words)):
+        why = f"its {name} names the disease, its words say otherwise"
         return replace(diagnosis, settled=False, why=why, ask=_ASK_DIAGNOSIS, cause=Absence.CONFLICTING)
     return diagnosis
+
+
+def _spoken(parts: Iterable[str]) -> tuple[_Mark, ...]:
+    """The readings of the words and displays of one concept: an exact one beside a vague one, or two that differ.
+
+    Where one names a tumour that is none of ours, and another one of ours, the first of them speaks for all.
+    """
+    each = [marks for words in parts if (marks := _marks_in(words))]
+    alike = [marks for marks in each if _is_other(marks) == _is_other(each[0])]
+    return tuple(dict.fromkeys(mark for marks in alike for mark in marks))
+
+
+def _is_other(marks: Iterable[_Mark]) -> bool:
+    return any(mark.kind == "other" for mark in marks)
 
 
 def _names_another(text: str) -> bool:

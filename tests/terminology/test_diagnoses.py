@@ -632,3 +632,38 @@ def test_a_histology_of_another_tumour_leaves_a_diagnosis_open(code, tumour):
 def test_words_that_name_another_tumour_than_their_code_leave_it_open(code, text, settled):
     assert diagnosis_from_codings([Coding(SNOMED, code)], text).settled is settled
     assert diagnosis_from_codings([Coding(SNOMED, code, text)]).settled is settled
+
+
+OF_A_SITE = "http://local.example/diagnoses"
+
+
+@pytest.mark.parametrize(
+    ("text", "display", "expected"),
+    [
+        ("Malignant neoplasm of right lung (HCC)", "Squamous cell carcinoma of right lung", "nsclc"),
+        ("Lung cancer", "Small cell carcinoma of lung, extensive stage", "es-sclc extensive"),
+        ("", "Adenocarcinoma of right lung", "nsclc"),
+        ("Non-small cell lung cancer", "Small cell carcinoma of right lung", "nsclc?"),
+        ("Liver cancer", "Hepatocellular carcinoma", "hcc"),
+        ("Breast cancer metastatic to lung", "Non-small cell lung cancer", "other"),
+        ("Non-small cell lung cancer", "Breast cancer", "nsclc?"),
+        ("History of non-small cell lung cancer", "Non-small cell lung cancer", "nsclc?"),
+        ("Mother with NSCLC", "Non-small cell lung cancer", "nsclc?"),
+        ("NSCLC, stage IV ruled out", "Non-small cell lung cancer", "nsclc"),
+    ],
+)
+def test_the_words_and_the_displays_of_a_concept_are_read_together(text, display, expected):
+    vague = Coding(ICD10, "C22.9" if "iver" in text else "C34.91", "")
+    codings = [Coding(OF_A_SITE, "77", display)]
+    assert short(diagnosis_from_codings(codings, text)) == expected
+    if expected != "other":
+        assert short(diagnosis_from_codings([vague, *codings], text)) == expected
+
+
+def test_types_of_which_words_and_display_differ_are_no_histology():
+    codings = [Coding(OF_A_SITE, "77", "Squamous cell carcinoma of right lung")]
+    assert diagnosis_from_codings(codings, "Adenocarcinoma of right lung").histology is None
+
+
+def test_words_that_say_that_a_coded_disease_is_over_leave_it_open():
+    assert short(diagnosis_from_codings([Coding(SNOMED, "254637007")], "NSCLC, in remission")) == "nsclc?"
