@@ -52,7 +52,9 @@ _COURSE = {
     **dict.fromkeys(("complete remission", "partial remission"), "remission"),
     "cured": "resolved",
 }
-_PAST = frozenset({"inactive", "remission", "resolved"})
+_ABATED = "abated"
+"""What an abatement says, which stands beside the clinical status and not in it."""
+_PAST = frozenset({"inactive", "remission", "resolved", _ABATED})
 _AGAIN = frozenset({"recurrence", "relapse"})
 
 _UNSURE = doubt("unsure", "open")
@@ -119,14 +121,25 @@ def _shown(concept: object) -> str:
 
 
 def course(raw: Json) -> Course:
-    """What a Condition's clinical status says."""
-    return _course(raw.get("clinicalStatus"))
+    """What a Condition's clinical status says, with an abatement that contradicts it.
+
+    A disease that came back abated before it did.
+    """
+    found = _course(raw.get("clinicalStatus"))
+    if found.said and not found.past and not found.came_back and _is_abated(raw):
+        return found._replace(said=(*found.said, _ABATED))
+    return found
 
 
 def is_past(raw: Json) -> bool:
     """Whether a Condition is over: by its clinical status, else by an abatement."""
     found = course(raw)
-    return found.past if found.said else any(name.startswith("abatement") for name in raw)
+    return found.past if found.said else _is_abated(raw)
+
+
+def _is_abated(raw: Json) -> bool:
+    """Whether a Condition has an abatement; older versions also write that it has none."""
+    return any(name.startswith("abatement") and raw[name] is not False for name in raw)
 
 
 @by_content

@@ -46,7 +46,7 @@ _RENAL = re.compile(r"filtration|creatinin|\bgfr\b|ml/min|\brenal\b|\bkidney")
 _ALK_PROTEIN = re.compile(r"\bIHC\b|D5F3|immunohistochem|immunostain", re.IGNORECASE)
 """ALK is tested in the protein too, as EGFR is not."""
 _GENETIC = re.compile(
-    r"mutation|\bgene\b|genetic|exon|L858R|sequenc|rearrange|fusion|translocation|\bFISH\b|\bNGS\b|variant",
+    r"mutation|\bgene\b|genetic|exon|L858R|sequenc|rearrange|fusion|translocation|\bFISH\b|\bNGS\b|variant|\bEML4\b",
     re.IGNORECASE,
 )
 OF_ANOTHER = doubt("person", also=r"\bgermline\b")
@@ -246,12 +246,15 @@ def _is_no_finding_of(gene: str, said: str) -> bool:
     return (fusion or _OTHER_METHOD.search(said) is not None) and not set(GENE.findall(said)) - {"egfr", "met"}
 
 
-def by_name(resource: Resource) -> Iterator[GeneResult]:
-    """A result without a code we know whose name says the gene, in its own letters, and that it is a genetic test."""
+def by_name(resource: Resource, *, of_panel: bool = False) -> Iterator[GeneResult]:
+    """A result without a code we know whose name says the gene, in its own letters, and that it is a genetic test.
+
+    In a panel (``of_panel``) whose name says so, the gene alone is name enough.
+    """
     name = concept_text(resource.raw.get("code"))
     if ("EGFR" not in name and "ALK" not in name) or OF_ANOTHER.search(plain(name)):
         return
-    genetic = _GENETIC.search(name) is not None and not _PROTEIN.search(name)
+    genetic = (of_panel or _GENETIC.search(name) is not None) and not _PROTEIN.search(name)
     for gene, pattern in LETTERS.items():
         of_protein = gene == "alk" and _ALK_PROTEIN.search(name) is not None and "phos" not in name.lower()
         if pattern.search(name) and (genetic or of_protein):
@@ -281,8 +284,11 @@ def under_another_code(resource: Resource) -> Iterator[GeneResult]:
 def in_components(resource: Resource) -> Iterator[GeneResult]:
     """Gene tests that stand as components in the record of another one, or of a panel: each is a result."""
     raw = resource.raw
-    if "component" not in raw or OF_ANOTHER.search(plain(concept_text(raw.get("code")))):
+    name = concept_text(raw.get("code"))
+    if "component" not in raw or OF_ANOTHER.search(plain(name)):
         return
+    coded_panel = any(entry.value_set == "genomics_report_code" for entry in resource.code.entries)
+    of_panel = (coded_panel or _GENETIC.search(name) is not None) and not _PROTEIN.search(name)
     of_all = {name: raw[name] for name in _OF_ALL if name in raw}
     for component in objects(raw.get("component")):
         code = concept_of(component.get("code"))
@@ -290,7 +296,7 @@ def in_components(resource: Resource) -> Iterator[GeneResult]:
             continue
         part = Resource({**of_all, **component}, resource.type, resource.id, resource.reference, resource.origin)
         coded = [lab_coded(part, entry) for value_set, entry in code.meanings if value_set in LABS]
-        for result in coded if code.meanings else by_name(part):
+        for result in coded if code.meanings else by_name(part, of_panel=of_panel):
             yield result._replace(said=replace(result.said, path=f"component.{result.said.path}"))
 
 

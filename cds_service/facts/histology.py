@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cds_service.facts.read import Reading
     from cds_service.terminology import Histology
 
-LOOKED_FOR = "the histology in the diagnosis, its mCODE extension or a report (LOINC 31206-6)"
+LOOKED_FOR = "the histology in the diagnosis, its mCODE extension or a report (LOINC 31206-6, 59847-4)"
 
 
 def read(reading: Reading) -> dict[str, AnyFact]:
@@ -82,9 +82,9 @@ SOURCE = FactSource(
         "lung_other_not_nsclc_sclc",
     ),
     reads=(
-        "Condition.code (SNOMED), the mCODE histology extension, Condition.evidence and Observations LOINC 31206-6 "
-        "(ICD-O-3 or SNOMED morphology) that point to the Condition or to no other tumour. Words only where codes "
-        "are silent. Records that disagree make it conflicting. A report that names no tumour and is a year older "
-        "than the first record of this one, or of the time of another one that is over, is only shown."
+        "Condition.code (SNOMED), the mCODE histology extension, Condition.evidence and Observations LOINC 31206-6 or "
+        "59847-4 (ICD-O-3 or SNOMED morphology) that point to the Condition or to no other tumour. Words only where "
+        "codes are silent. Records that disagree make it conflicting. A report that names no tumour and is a year "
+        "older than the first record of this one, or of the time of another one that is over, is only shown."
     ),
 )

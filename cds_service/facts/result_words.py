@@ -122,7 +122,9 @@ def _scanner(*phrases: tuple[str, str]) -> re.Pattern[str]:
         r"(?P<and>and\b|&)",
         r"(?P<or>or\b|nor\b)",
     )
-    return re.compile("|".join((*named, *joints, r"(?P<_>[\s:()/=\"]+|- (?=\w))")))
+    return re.compile(
+        "|".join((*named, *joints, r"(?P<_>[\s:()/=\"]+|- (?=\w)|(?<=\w)-(?=neg|pos|wild|wt|mut|rearr))"))
+    )
 
 
 _SCANNERS = {"egfr": _scanner(*_PHRASES), "alk": _scanner(*_FOR_ALK, *_PHRASES)}

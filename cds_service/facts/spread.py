@@ -72,10 +72,16 @@ LINKS = frozenset(
 )
 """Extensions that link a secondary tumour to its primary."""
 
-_EFFUSION = re.compile(
-    r"(?:(?:recurrent|left|right|bilateral|large|small|moderate) )*malignant (?:pleural|pericardial) effusions?"
-    r"(?: \((?:disorder|hcc|cms/hcc)\))?"
+_SIGN_OF_SPREAD = re.compile(
+    r"(?:(?:recurrent|left|right|bilateral|large|small|moderate) )*"
+    r"(?:malignant (?:pleural|pericardial) effusions?|(?:pleural|pericardial) effusions?, malignant|malignant ascites|"
+    r"(?:(?:(?:lepto)?meningeal|peritoneal|pleural|omental) )?carcinomatosis|carcinomatous meningitis|"
+    r"leptomeningeal disease)"
+    r"(?:, (?:recurrent|left|right|bilateral|unspecified laterality))*(?: \(disorder\))?"
 )
+"""What only a tumour that has spread does, in a name that does not say which one. Lymphangitic carcinomatosis may be of
+the primary's own lobe."""
+_SIGN_HINT = re.compile(r"effusion|carcinomato|meningeal|ascites", re.IGNORECASE)
 _PRESENT = frozenset({"present", "yes", "true", "positive", "pos", "detected", "det", "found"})
 _ABSENT = frozenset(
     {"absent", "no", "none", "false", "negative", "neg", "not present", "not detected", "nd", "not found"}
@@ -107,7 +113,7 @@ def _says_nothing(reading: Reading, about: Subject, words: Sequence[tuple[str, E
         and not about.spread
         and not hints_in("\n".join([said for said, _ in words]))
         and not any(_metastasis_in_words(resource.code) for resource in _without_an_organ(chart))
-        and not any("effusion" in resource.code.words.lower() for resource in uncoded(chart, "Condition"))
+        and not any(_SIGN_HINT.search(resource.code.words) for resource in uncoded(chart, "Condition"))
         and not any(recurrence.came_back_by_status(cancer) for cancer in about.conditions)
         and not any(recurrence.perhaps_resected(reading))
     )
@@ -162,7 +168,7 @@ def _metastatic(reading: Reading, about: Subject, words: Sequence[tuple[str, Evi
         claims += one.claims
         doubtful += one.doubtful
     claims += _histories(reading, doubtful, unowned)
-    doubtful += _effusions(reading, about)
+    doubtful += _signs_of_spread(reading, about)
     spoken, unread = claims_of_words("metastatic", beyond_the_liver(about, words))
     claims += spoken
     if not claims:
@@ -375,10 +381,12 @@ def _secondary_in_words(reading: Reading, about: Subject) -> Iterator[_Secondary
             yield _Secondary(resource, [replace(claim, understood=False) if over else claim for claim in claims])
 
 
-def _effusions(reading: Reading, about: Subject) -> Iterator[Evidence]:
-    """Malignant effusions: M1a with lung cancer, but neither their code nor their name says of which tumour."""
+def _signs_of_spread(reading: Reading, about: Subject) -> Iterator[Evidence]:
+    """Malignant effusions and carcinomatosis: M1, but neither their code nor their name says of which tumour."""
     malignant = [resource for resource, _ in coded(reading.chart, "Condition", "malignant_effusion")]
-    named = [one for one in uncoded(reading.chart, "Condition") if _EFFUSION.fullmatch(plain(one.code.words))]
+    named = [
+        one for one in uncoded(reading.chart, "Condition") if _SIGN_OF_SPREAD.fullmatch(spelled_out(one.code.words))
+    ]
     for resource in (*malignant, *named):
         raw = resource.raw
         of_another = _linked(reading, resource, about) is False
@@ -505,7 +513,8 @@ SOURCE = FactSource(
         "definite, secondary tumours (C78, C79, SNOMED) with a link to the primary, or coded with it, too; else they "
         "count only if the chart has one tumour and they lie outside its organ, as do those that are the order's "
         "reason. Nodes (C77) are no metastasis, nor is more of a hepatocellular carcinoma in the liver; a malignant "
-        "effusion (J91.0) leaves open whether there are any, and so does a metastasis that is over: it was one. What "
+        "effusion (J91.0, I31.31, R18.0) or carcinomatosis leaves open whether there are any, and so does a metastasis "
+        "that is over: it was one. What "
         "names no tumour and is a year older than the first record of this one, or of the time of another one that is "
         "over, is only shown. Unresectable, locally advanced and liver-confined have no codes: the words of the "
         "diagnosis, its notes and the order's reason, with negation, where every word of the clause is known; a "

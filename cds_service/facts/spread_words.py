@@ -15,7 +15,7 @@ from cds_service.evidence import Absence, Unknown
 from cds_service.facts.claims import Claim, settle
 from cds_service.facts.records import evidence
 from cds_service.fhir.read import clinical_date, concept_text, objects, text
-from cds_service.terminology import extent
+from cds_service.terminology import extent, metastatic_by_category
 from cds_service.terminology.doubt import LOOK_BACK, SENTENCE, doubt
 from cds_service.terminology.organs import OTHER_PRIMARY, OTHER_TUMOUR, is_nodal
 from cds_service.values import remembered
@@ -151,8 +151,15 @@ def words_of(about: Subject) -> list[tuple[str, Evidence]]:
                 )
         for item in objects(raw["stage"]) if "stage" in raw else ():
             if words := concept_text(item.get("summary")):
-                said.append((words, evidence(cancer.resource, "stage.summary", words, day)))
+                staged = evidence(cancer.resource, "stage.summary", words, day)
+                said.append((_of_category(words) or words, staged))
     return [(extent.spelled_out(words), item) for words, item in dict.fromkeys(said)]
+
+
+def _of_category(stage: str) -> str:
+    """What a stage that is made of TNM categories alone says of metastases; empty for any other."""
+    metastatic = metastatic_by_category(stage)
+    return "" if metastatic is None else "metastatic disease" if metastatic else "no distant metastases"
 
 
 def beyond_the_liver(about: Subject, words: Sequence[tuple[str, Evidence]]) -> Sequence[tuple[str, Evidence]]:

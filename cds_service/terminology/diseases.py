@@ -14,6 +14,7 @@ from cds_service.terminology.codes import ICD10, ICDO3, Coding, canonical_code, 
 from cds_service.terminology.diagnosis import Diagnosis
 from cds_service.terminology.doubt import doubt, plain
 from cds_service.terminology.organs import OTHER_ORGAN
+from cds_service.terminology.risk import without_risk_marks
 from cds_service.terminology.stages import stage_in_text
 from cds_service.values import dataclass, replace
 
@@ -75,6 +76,8 @@ _NEUROENDOCRINE = ("8013/3", "8240/3", "8246/3", "8249/3")  # near NSCLC and SCL
 _UNSPECIFIED = ("8000/3", "8010/3", "8020/3")
 _FOREIGN = re.compile(r"(?:858|86[89]|87|88|89[0-3]|899|90[4-9]|91|9[2-9])\d*/3")
 """ICD-O-3 beyond the carcinomas: of the thymus, melanoma, sarcoma, mesothelioma, germ cells, nerves, blood."""
+_MORPHOLOGY = re.compile(r" *(?:M-?)?\d{4}/\d *", re.IGNORECASE)
+"""A morphology of ICD-O-3, by the form of its code, which no other system has."""
 HISTOLOGY_KINDS = {"squamous": "squamous", "nonsquamous": "non-squamous", "mixed": "adenosquamous"}
 """The ``histology`` attribute of codes, as the fact carries it."""
 
@@ -129,10 +132,6 @@ def _icd10(code: str) -> list[_Mark]:
 
 # --- words ---------------------------------------------------------------------------------------------------------
 
-_HCC_CATEGORY = re.compile(
-    r"[(\[] ?(?:cms|hhs|rxhcc)?[ /-]*hcc[ 0-9.]*[)\]]|\bhcc \(?hierarchical[^,;.]*|"
-    r"\bhcc ?\d{1,3}\b(?! ?(?:[x/.]|[cm]m\b|nodul|lesion|foc|tumou?r))|\bhcc coding\b"
-)  # a billing category, not the tumour
 _NAME_NEXT = (
     r"(?=[: ]+(?:nsclc|sclc|[el][sd] ?sclc|hcc|btc|lung|non|small|squamous|adeno|hepato|cholangio|gall|bil|liver))"
 )
@@ -163,7 +162,8 @@ _SPREAD = re.compile(
 )
 _COMPLICATION = re.compile(
     r"\bmalignant (?:(?:pleural|pericardial|peritoneal|biliary|bile duct|bronchial|airway|bowel|spinal|cord) )*"
-    r"(?:effusions?|ascites|obstructions?|obstructive jaundice|strictures?|compression)\b"
+    r"(?:effusions?|ascites|obstructions?|obstructive jaundice|strictures?|compression)\b|"
+    r"\b(?:(?:pleural|pericardial) effusions?|ascites), malignant\b"
 )
 """What a tumour does, whichever it is: malignant pleural effusion."""
 _SPREAD_TO = re.compile(
@@ -341,7 +341,7 @@ _CORRECTED = re.compile(
 
 def _plain(text: str) -> str:
     """Lower case, hyphens and dashes as blanks, billing-category marks and denied or historical mentions removed."""
-    words = _HCC_CATEGORY.sub(" ", plain(text)).replace("-", " ").replace("_", " ")
+    words = without_risk_marks(plain(text)).replace("-", " ").replace("_", " ")
     if _ANOTHERS.search(words):
         words = _CLAUSE.sub(lambda clause: " " if _ANOTHERS.search(clause[0]) else clause[0], words)
     return " ".join(words.split())
@@ -532,7 +532,7 @@ def diagnosis_from_codings(
     if not texts and not doubtful:
         texts = (_our_display(seen),)  # a code we know for something else still has a name
     parts = [_diagnosis_part(words) for words in texts]
-    spoken = next((said for words in parts if (said := _marks_in(words))), ())
+    spoken = _spoken(parts)
     status = "provisional" if any(_status_in(words) == "provisional" for words in parts) else "confirmed"
     if not marks and not spoken and doubtful:
         diagnosis = _joined(tuple(doubtful), shown, status)
@@ -542,17 +542,30 @@ def diagnosis_from_codings(
         return None
     if histology is not None:
         every = (*every, _Mark("morphology", histology=histology.kind, group=histology.group))
-    diagnosis = _joined(every, shown, status)
-    if not marks:
-        return _asked_if_over(diagnosis, *texts)
-    if all(mark.kind == "other" for mark in marks) and diagnosis.disease is not None and diagnosis.settled:
+    diagnosis = _asked_if_over(_joined(every, shown, status), *texts)
+    name = "code" if marks else "display"
+    if marks and all(mark.kind == "other" for mark in marks) and diagnosis.disease is not None and diagnosis.settled:
         return _contradictory(diagnosis, diagnosis.disease, "its code names another disease than its words")
     if diagnosis.disease is not None and diagnosis.settled and any(_names_another(words) for words in parts):
-        return _contradictory(diagnosis, diagnosis.disease, "its code names the disease, its words another one")
-    if any(_taken_back(words, diagnosis.disease) for words in texts):
-        why = "its code names the disease, its words say otherwise"
+        return _contradictory(diagnosis, diagnosis.disease, f"its {name} names the disease, its words another one")
+    if any(_taken_back(words, diagnosis.disease) for words in texts if not _marks_in(words)):
+        why = f"its {name} names the disease, its words say otherwise"
         return replace(diagnosis, settled=False, why=why, ask=_ASK_DIAGNOSIS, cause=Absence.CONFLICTING)
     return diagnosis
+
+
+def _spoken(parts: Iterable[str]) -> tuple[_Mark, ...]:
+    """The readings of the words and displays of one concept: an exact one beside a vague one, or two that differ.
+
+    Where one names a tumour that is none of ours, and another one of ours, the first of them speaks for all.
+    """
+    each = [marks for words in parts if (marks := _marks_in(words))]
+    alike = [marks for marks in each if _is_other(marks) == _is_other(each[0])]
+    return tuple(dict.fromkeys(mark for marks in alike for mark in marks))
+
+
+def _is_other(marks: Iterable[_Mark]) -> bool:
+    return any(mark.kind == "other" for mark in marks)
 
 
 def _names_another(text: str) -> bool:
@@ -749,7 +762,7 @@ def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
 
     Codes that disagree say nothing.
     """
-    seen = tuple(codings)
+    seen = _with_morphologies(tuple(codings), text)
     found: set[tuple[str, str | None]] = set()
     for coding in seen:
         marks, confirmed = _marks_of(coding)
@@ -771,6 +784,13 @@ def histology_of(codings: Iterable[Coding], text: str = "") -> Histology | None:
     if len(groups) != 1 or len(kinds) > 1:
         return None
     return Histology(groups.pop(), kinds.pop() if kinds else None, shown)
+
+
+def _with_morphologies(seen: tuple[Coding, ...], text: str) -> tuple[Coding, ...]:
+    """The codes of a histology, those of ICD-O-3 also where one stands as words or without its system."""
+    if not seen and _MORPHOLOGY.fullmatch(text):
+        return (Coding(ICDO3, text),)
+    return tuple(c._replace(system=ICDO3) if not c.system and _MORPHOLOGY.fullmatch(c.code) else c for c in seen)
 
 
 def _histology_in(words: str) -> tuple[str, str | None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from cds_service.terminology.doubt import plain
+from cds_service.terminology.risk import without_risk_marks
 
 
 def _listed(words: str) -> frozenset[str]:
@@ -167,7 +168,10 @@ _SHORT = (
     ),
     (re.compile(r"\bgall[- ]bladder\b"), "gallbladder"),
     (
-        re.compile(r"\bsecondary (?:malignant (?:neoplasm|tumou?r)|malignancy|cancer|carcinoma) (?:of|to|in) "),
+        re.compile(
+            r"\bsecondary (?:malignant (?:neoplasm|tumou?r)|malignancy|cancer|(?:adeno|squamous cell )?carcinoma) "
+            r"(?:of|to|in) "
+        ),
         "metastasis to ",
     ),
     # not "walks 4 METs", the unit of effort
@@ -182,7 +186,7 @@ def spelled_out(words: str) -> str:
     >>> spelled_out("uHCC\nno brain mets")
     'unresectable hcc, no brain metastases'
     """
-    said = plain(_LINE.sub(", ", words) if "\n" in words else words)
+    said = without_risk_marks(plain(_LINE.sub(", ", words) if "\n" in words else words)).strip()
     for short, full in _SHORT:
         said = short.sub(full, said)
     return said

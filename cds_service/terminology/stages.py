@@ -16,23 +16,29 @@ if TYPE_CHECKING:
 _ARABIC = {"1": "I", "2": "II", "3": "III", "4": "IV"}
 _SUBSTAGES = {"I": "ABC", "II": "ABC", "III": "ABCD", "IV": "ABC"}
 _GROUP = r"(?P<group>0|(?:iv|i{1,3}|[1-4])[ -]?(?:[a-d](?:[1-3])?)?)"
-_TNM = r"[cpy]{0,2}t(?:is|x|[0-4])[a-d]?(?:\([^)]*\))?[, ]*(?:[cpy]{0,2}n[x0-3][a-c]?)?[, ]*(?:[cpy]{0,2}m[x01][a-c]?)?"
+_T = r"[cpy]{0,2}t(?:is|x|[0-4])(?:mi|[a-d])?(?:\([^)]*\))?"
+_N = r"[cpy]{0,2}n[x0-3][a-c]?"
+_M1 = r"[cpy]{0,2}m1(?:[a-c][12]?)?"
+_TNM = rf"{_T}[, ]*(?:{_N})?[, ]*(?:{_M1}|[cpy]{{0,2}}m[x0])?(?:[, ]*g[1-4x])?"
+"""The categories behind a stage group, with the grade that some forms print beside them."""
 _BEFORE = (
-    r"(?:(?:ajcc|uicc|tnm|figo|clinical(?:ly)?|pathologic(?:al)?(?:ly)?|anatomic|prognostic|overall|tumou?r|cancer|disease|"
+    r"(?:(?:ajcc|american joint committee on cancer|uicc|tnm|figo|clin(?:ical(?:ly)?)?|path(?:ologic(?:al)?(?:ly)?)?|"
+    r"anatomic|prognostic|overall|tumou?r|cancer|disease|"
     r"(?:6|7|8|9)(?:th)?(?: ed(?:\.|ition)?)?|v[6-9]|edition|version)[ ,:;-]*)*"
 )
 _AFTER = (
-    r"(?:[ ,;-]*(?:disease|ajcc|uicc|tnm|v[6-9]|(?:6|7|8|9)th(?: ed(?:\.|ition)?)?|edition|\(qualifier value\)|"
+    r"(?:[ ,;-]*(?:disease|(?:ajcc|uicc)(?:[ ,]*[6-9]\b)?|tnm|v[6-9]|(?:6|7|8|9)th(?: ed(?:\.|ition)?)?|"
+    r"edition|\(qualifier value\)|"
     # The manual it was staged by, in brackets: "IIIB (AJCC 8th edition)".
     r"\((?:ajcc|uicc|tnm)(?:[ ,]+(?:ajcc|uicc|tnm|v?[6-9](?:th)?|ed(?:\.|ition)?|version|staging manual))*\)))*"
 )
 _STAGE = re.compile(
     rf"{_BEFORE}(?:{_TNM}[ ,;:-]*)?{_BEFORE}(?:stage|stg\.?)?[ :,-]*(?:group(?:ing)?[ :,-]*)?(?:is )?[cpy]{{0,2}}"
-    rf"{_GROUP}{_AFTER}[ ,;:-]*(?:\(?{_TNM}\)?)?{_AFTER}\.?"
+    rf"{_GROUP}{_AFTER}[ ,;:-]*(?:\(?(?:{_TNM}|{_M1})\)?)?{_AFTER}\.?"
 )
 _DAY = r"\d{1,2}/\d{1,2}/\d{2,4}"
 _FORM = re.compile(
-    r"(?:staging form: (?:lung|liver(?: \(excluding intrahepatic bile ducts?\))?|gallbladder|"
+    r"(?:(?:staging form: )?(?:lung|liver(?: \(excluding intrahepatic bile ducts?\))?|gallbladder|"
     r"(?:intrahepatic|extrahepatic|perihilar|distal) bile ducts?)[, ]+(?=ajcc ))?"
     r"(?P<staged>.+?)"
     rf"(?: - signed by [a-z'-]+(?:,? [a-z'-]+\.?){{1,2}},? (?:md|do|np|pa-?c?|aprn)(?:,? phd)? on {_DAY})?"
@@ -59,9 +65,9 @@ _NOT_NOW = doubt(
 )
 _ASKED = doubt("choice", also=r"\?|\b(?:excluded|ruled out|suspected|possible|probable|unlikely)\b")
 _M_CATEGORY = re.compile(
-    r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*m([01])(?:[a-c][12]?)?(?:category)?(?:\((?:qualifiervalue|finding)\))?"
+    r"(?:[cpyr]*t(?:is|x|[0-4])(?:mi|[a-d])?[,;]?(?:[cpyr]*n[x0-3][a-c]?[,;]?)?)?(?:americanjointcommitteeoncancer|ajcc)?[cpy]*m([01])(?:[a-c][12]?)?(?:category)?(?:\((?:qualifiervalue|finding)\))?"
 )
-"""A whole M category, its blanks taken out: "M1a", "cM0", "American Joint Committee on Cancer cM1"."""
+"""A whole M category, its blanks taken out: "M1a", "cM0", "American Joint Committee on Cancer cM1", "cT3,N2,M0"."""
 _M_UNASSESSED = re.compile(
     r"(?:americanjointcommitteeoncancer|ajcc)?[cpy]*mx(?:category)?(?:[:(](?:distantmetastas[ei]s)?cannotbeassessed\)?)?"
 )
@@ -151,9 +157,9 @@ def stage_from_codings(codings: Iterable[Coding], text: str = "") -> str | None:
 
 
 def metastatic_by_category(text: str) -> bool | None:
-    """Whether an M category is M1; None for what is no M category, or "MX".
+    """Whether an M category is M1, alone or behind those of the tumour and the nodes; None for anything else, or "MX".
 
-    >>> metastatic_by_category("M1a"), metastatic_by_category("AJCC cM0 category"), metastatic_by_category("MX")
+    >>> metastatic_by_category("M1a"), metastatic_by_category("AJCC cM0 category"), metastatic_by_category("T3 N2 MX")
     (True, False, None)
     """
     category = _M_CATEGORY.fullmatch(_without_blanks(text))

@@ -47,6 +47,19 @@ def test_by_report(report, histology):
     assert value(facts(icd("C34.11"), lab("31206-6", report))["histology"]) == histology
 
 
+@pytest.mark.parametrize("report", ["8140/3", "M-8140/3", {"coding": [{"code": "8140/3"}]}, {"text": "8140/3"}])
+def test_by_a_morphology_without_its_system(report):
+    assert value(facts(icd("C34.11"), lab("31206-6", report))["histology"]) == "non-squamous"
+
+
+def test_a_morphology_without_its_behaviour_is_none():
+    assert cause(facts(icd("C34.11"), lab("31206-6", "8140"))["histology"]) is Absence.NOT_UNDERSTOOD
+
+
+def test_by_report_of_a_cancer_registry():
+    assert value(facts(icd("C34.11"), lab("59847-4", concept(ICDO3, "8070/3")))["histology"]) == "squamous"
+
+
 def test_not_recorded():
     assert cause(facts(dx(NSCLC), empty=("oncologyObservations",))["histology"]) is Absence.NOT_RECORDED
 

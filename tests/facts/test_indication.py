@@ -394,6 +394,23 @@ def test_a_clinical_status_in_words_is_one():
     assert (diagnosis.settled, diagnosis.why) == (False, "recorded as resolved")
 
 
+def test_an_active_diagnosis_that_abated_contradicts_itself():
+    (diagnosis,) = value(facts(dx(NSCLC, clinicalStatus="active", abatementDateTime="2026-02-01"))["indication"])
+    assert (diagnosis.settled, diagnosis.why) == (False, "recorded as active and abated")
+    assert diagnosis.cause is Absence.CONFLICTING
+
+
+@pytest.mark.parametrize("more", [{"abatementBoolean": False}, {"abatementBoolean": False, "clinicalStatus": "active"}])
+def test_no_abatement_in_older_versions_is_none(more):
+    assert [diagnosis.settled for diagnosis in value(facts(dx(NSCLC, **more))["indication"])] == [True]
+
+
+def test_a_recurrence_after_an_abatement_is_current():
+    found = facts(dx(NSCLC, clinicalStatus="recurrence", abatementDateTime="2024-02-01"))
+    assert [diagnosis.settled for diagnosis in value(found["indication"])] == [True]
+    assert value(found["recurrent"]) is True
+
+
 def test_an_abatement_without_a_status_is_past():
     (diagnosis,) = value(facts(dx(NSCLC, abatementDateTime="2026-02-01"))["indication"])
     assert (diagnosis.settled, diagnosis.why) == (False, "recorded as abated")

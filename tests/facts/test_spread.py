@@ -625,12 +625,33 @@ def test_a_doubtful_metastasis_beside_an_early_stage_without_a_day_leaves_it_ope
 
 
 @pytest.mark.parametrize(
+    ("categories", "metastatic"),
+    [
+        *(("cT3 N2 M1b", True), ("cM1c2", True), ("pT2a, pN1, cM0", False), ("cT4N2M0", False)),
+        *(("cT3 N2 MX", None), ("cT3 N2", None), ("cT3 N2 M0?", None), ("cT3 N2 M0 or M1", None)),
+    ],
+)
+def test_categories_alone_as_the_stage_of_a_condition_say_whether_it_is_metastatic(categories, metastatic):
+    found = facts(dx(ADENO, stage=[{"summary": {"text": categories}}]))["metastatic"]
+    assert (value(found) if isinstance(found, Known) else None) is metastatic
+    of_another = icd("C50.911", "b", stage=[{"summary": {"text": categories}}])
+    assert not isinstance(facts(dx(ADENO), of_another)["metastatic"], Known)
+
+
+@pytest.mark.parametrize(
     "effusion",
     [
         lambda **more: icd("J91.0", "c2", **more),
         lambda **more: condition("Malignant pleural effusion (HCC)", "c2", **more),
+        lambda **more: condition("Pleural effusion, malignant (CMS/HHS-HCC)", "c2", **more),
+        lambda **more: condition("Malignant pleural effusion, left (Multi)", "c2", **more),
         lambda **more: condition("Recurrent malignant pleural effusion", "c2", **more),
         lambda **more: condition("Malignant pericardial effusion", "c2", **more),
+        lambda **more: condition("Leptomeningeal carcinomatosis (HCC)", "c2", **more),
+        lambda **more: condition("Peritoneal carcinomatosis (CMS/HCC)", "c2", **more),
+        lambda **more: condition("Malignant ascites", "c2", **more),
+        lambda **more: icd("I31.31", "c2", **more),
+        lambda **more: icd("R18.0", "c2", **more),
     ],
 )
 def test_a_malignant_effusion_after_an_early_staging_leaves_metastases_open(effusion):

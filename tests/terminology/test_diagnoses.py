@@ -33,6 +33,23 @@ def short(diagnosis):
     return name + ("" if diagnosis.settled else "?") + (f" {diagnosis.extent}" if diagnosis.extent else "")
 
 
+RISK_MARKS = (
+    *("(CMS-HCC)", "(CMS/HHS-HCC)", "(CMS-HCC, HHS-HCC)", "(CMS/HCC) (HHS/HCC)", "(HCC Code)", "(HCC/CMS)", "(HCC-9)"),
+    *(
+        "[HCC 9]",
+        "{HCC}",
+        "(HCC V24 9)",
+        "(HCC category 85)",
+        "(RAF/HCC)",
+        "(*HCC*)",
+        "(HCC risk)",
+        "(MULTI)",
+        "HCC 85",
+    ),
+)
+"""Of risk adjustment, as sites print them behind a diagnosis."""
+
+
 @pytest.mark.parametrize(
     ("text", "disease"),
     [
@@ -108,9 +125,14 @@ def short(diagnosis):
         ("carcinoma in situ of bronchus", "other"),
         ("Hypertension", None),
         ("Type 2 diabetes mellitus (HCC)", None),
+        *((f"Type 2 diabetes mellitus {mark}", None) for mark in RISK_MARKS),
+        *((f"Malignant neoplasm of right lung {mark}", "nsclc?") for mark in RISK_MARKS),
+        *((f"Hepatocellular carcinoma {mark}", "hcc") for mark in RISK_MARKS),
+        *((words, "hcc") for words in ("Liver mass (HCC, 4 cm)", "Cirrhosis (HCC on biopsy)", "HCC (child-pugh A)")),
         ("COPD", None),
         ("lung nodule", None),
         ("gallbladder polyp", None),
+        ("Pleural effusion, malignant", None),
         ("primary biliary cholangitis", None),
         *(
             (words, None)
@@ -427,7 +449,17 @@ def test_histology_as_the_fact_carries_it(text, kind):
         ("AJCC stage IIB", "IIB"),
         ("Clinical stage IIB", "IIB"),
         ("pathologic stage IA3", "IA3"),
-        ("American Joint Committee on Cancer stage IIIA", None),
+        ("American Joint Committee on Cancer stage IIIA (qualifier value)", "IIIA"),
+        ("Stage IVB (cT2a, cN0, cM1c2)", "IVB"),
+        ("Stage IIIA (cT1c, cN2b, cM0)", "IIIA"),
+        ("Stage IA1 (pT1mi, pN0, cM0)", "IA1"),
+        ("Stage IIIA (pT4, pN0, cM0, G3)", "IIIA"),
+        ("Stage IVA (M1a)", "IVA"),
+        ("Stage IIIA (M1a)", None),
+        ("Stage IIIA, M0, 4", None),
+        ("pT2a pN1 cM0, Stage IIB, AJCC 8", "IIB"),
+        ("Clin Stage Group 3B", "IIIB"),
+        ("3 N2 M0", None),
         ("cIIIA", "IIIA"),
         ("Stage group IVA", "IVA"),
         ("Stage: IVB", "IVB"),
@@ -600,3 +632,38 @@ def test_a_histology_of_another_tumour_leaves_a_diagnosis_open(code, tumour):
 def test_words_that_name_another_tumour_than_their_code_leave_it_open(code, text, settled):
     assert diagnosis_from_codings([Coding(SNOMED, code)], text).settled is settled
     assert diagnosis_from_codings([Coding(SNOMED, code, text)]).settled is settled
+
+
+OF_A_SITE = "http://local.example/diagnoses"
+
+
+@pytest.mark.parametrize(
+    ("text", "display", "expected"),
+    [
+        ("Malignant neoplasm of right lung (HCC)", "Squamous cell carcinoma of right lung", "nsclc"),
+        ("Lung cancer", "Small cell carcinoma of lung, extensive stage", "es-sclc extensive"),
+        ("", "Adenocarcinoma of right lung", "nsclc"),
+        ("Non-small cell lung cancer", "Small cell carcinoma of right lung", "nsclc?"),
+        ("Liver cancer", "Hepatocellular carcinoma", "hcc"),
+        ("Breast cancer metastatic to lung", "Non-small cell lung cancer", "other"),
+        ("Non-small cell lung cancer", "Breast cancer", "nsclc?"),
+        ("History of non-small cell lung cancer", "Non-small cell lung cancer", "nsclc?"),
+        ("Mother with NSCLC", "Non-small cell lung cancer", "nsclc?"),
+        ("NSCLC, stage IV ruled out", "Non-small cell lung cancer", "nsclc"),
+    ],
+)
+def test_the_words_and_the_displays_of_a_concept_are_read_together(text, display, expected):
+    vague = Coding(ICD10, "C22.9" if "iver" in text else "C34.91", "")
+    codings = [Coding(OF_A_SITE, "77", display)]
+    assert short(diagnosis_from_codings(codings, text)) == expected
+    if expected != "other":
+        assert short(diagnosis_from_codings([vague, *codings], text)) == expected
+
+
+def test_types_of_which_words_and_display_differ_are_no_histology():
+    codings = [Coding(OF_A_SITE, "77", "Squamous cell carcinoma of right lung")]
+    assert diagnosis_from_codings(codings, "Adenocarcinoma of right lung").histology is None
+
+
+def test_words_that_say_that_a_coded_disease_is_over_leave_it_open():
+    assert short(diagnosis_from_codings([Coding(SNOMED, "254637007")], "NSCLC, in remission")) == "nsclc?"
