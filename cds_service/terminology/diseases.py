@@ -223,7 +223,7 @@ _LIVER_OR_BILE = re.compile(
     r"(?:liver|hepato ?cellular)\b"
 )
 """Both organs in one name, which settles neither: "malignant neoplasm of liver and intrahepatic bile ducts"."""
-_AMPULLA = _word(r"ampull\w*|papilla of vater|vaters?")
+_AMPULLA = _word(r"(?:peri)?ampull\w*|papilla of vater|vaters?")
 _LIVER = _word("liver|hepatic|intrahepatic")
 _OTHER_LIVER = _word("hepatoblastoma|angiosarcoma|sarcoma", _BLOOD)
 _OTHER_BILE = _word("sarcoma|carcinoids?|melanoma|neuroendocrine tumou?r", _BLOOD)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from cds_service.criteria.criterion import AnyOf, Criterion, FactTest
 from cds_service.criteria.evaluate import evaluate, outcome_of, prepare
-from cds_service.criteria.finding import Finding, Missing, union
+from cds_service.criteria.finding import Finding, Missing, in_words, union
 from cds_service.criteria.judge import Context
 from cds_service.criteria.outcome import Outcome
 from cds_service.dosing import dose_context, judge_dose, steps
@@ -70,6 +70,40 @@ def test_a_finding_from_a_remembered_pattern_is_that_of_the_full_evaluation(reco
                 for criterion in pathway.criteria:
                     in_full = Finding(criterion.cite, criterion.label, *prepare(criterion).judge.find(context))
                     assert shown(evaluate(criterion, context)) == shown(in_full)
+
+
+class Watched(Facts):
+    """Facts that note which of them were looked at."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self, facts) -> None:
+        super().__init__(facts)
+        self.seen = set()
+
+    def __getitem__(self, name):
+        self.seen.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name, default=None):
+        self.seen.add(name)
+        return super().get(name, default)
+
+
+@settings(max_examples=150, deadline=None)
+@given(records)
+def test_a_criterion_looks_at_no_fact_but_those_it_says_it_reads(record) -> None:
+    """What else decided would be left out of its pattern, and one order would answer for another."""
+    recorded = derive(read_given(record, date(2026, 11, 22)).facts)
+    for disease in REVISION.document.diseases:
+        chosen = {"disease": Known(disease), "indication": Known(disease)}
+        facts = derive_for_disease(recorded.including(chosen))
+        for criterion in {id(c): c for p in REVISION.pathways for top in p.criteria for c in top.walk()}.values():
+            judge, watched = prepare(criterion).judge, Watched(facts)
+            if judge.reads is not None:
+                in_words(judge.find(Context(watched))[1])
+                judge.outcome(Context(watched))
+                assert watched.seen <= {*judge.reads}, criterion
 
 
 def test_an_order_in_maintenance_leaves_no_other_pattern_for_the_orders_after_it():

@@ -96,6 +96,7 @@ RISK_MARKS = (
         ("bile duct cancer", "btc"),
         ("Klatskin tumor", "btc"),
         ("carcinoma of the ampulla of Vater", "btc?"),
+        ("periampullary adenocarcinoma", "btc?"),
         ("HCC", "hcc"),
         ("uHCC", "hcc"),
         ("Hepatocellular carcinoma (HCC)", "hcc"),
