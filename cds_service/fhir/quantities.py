@@ -44,6 +44,7 @@ _DISPLAY: dict[str, tuple[str, Decimal]] = {
         (
             "mg/kg",
             "mg/kg/dose",
+            "mg/kg per dose",
             "mg per kg",
             "mg/kg of body weight",
             "mg/kg body weight",
@@ -86,7 +87,7 @@ _WEIGHT_DISPLAY: dict[str, Decimal] = {
     **dict.fromkeys(("kg", "kgs", "kilogram", "kilograms", "kilo", "kilos"), _WEIGHT_UCUM["kg"]),
     **dict.fromkeys(("g", "gm", "gram", "grams"), _WEIGHT_UCUM["g"]),
     **dict.fromkeys(("lb", "lbs", "{lb_av}", "lb_av", "pound", "pounds"), POUND),
-    **dict.fromkeys(("oz", "ounce", "ounces"), _WEIGHT_UCUM["[oz_av]"]),
+    **dict.fromkeys(("oz", "oz_av", "ounce", "ounces"), _WEIGHT_UCUM["[oz_av]"]),
     **dict.fromkeys(("stone", "stones"), _WEIGHT_UCUM["[stone_av]"]),
 }
 _WEIGHT_NAMES = {"[lb_av]": "lb", "[oz_av]": "oz", "[stone_av]": "stone"}
