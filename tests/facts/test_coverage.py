@@ -30,8 +30,19 @@ def test_medicaid_has_codes(code):
     assert value(line(coverage(concept("urn:oid:2.16.840.1.113883.3.221.5", code)))) == "medicaid"
 
 
-def test_medicare_is_another_line_of_business():
-    assert value(line(coverage(concept(SOPT, "1")))) == "medicare"
+def test_an_applicant_has_no_medicaid_yet():
+    found = line(coverage(concept(SOPT, "24")))
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert [seen.shown for seen in found.evidence] == ["24"]
+
+
+@pytest.mark.parametrize("code", ["1", "11", "111", "112", "113", "12", "121", "122"])
+def test_medicare_is_another_line_of_business(code):
+    assert value(line(coverage(concept(SOPT, code)))) == "medicare"
+
+
+def test_tricare_is_another_line_of_business():
+    assert value(line(coverage(concept(SOPT, "311")))) == "tricare"
 
 
 @pytest.mark.parametrize(
