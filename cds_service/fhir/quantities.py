@@ -110,8 +110,8 @@ NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 """A number in words, also with commas between its thousands. What it comes to depends on its unit (number_said)."""
 
 DILUENTS = (
-    *("ns", "nss", "d5w", "normal saline", r"(?:0\.9 ?% )?(?:sodium chloride|nacl)(?: 0\.9 ?%)?"),
-    r"5 ?% dextrose|dextrose 5 ?%",
+    *("ns", "nss", "d5w", "normal saline", r"(?:0\.9 ?% )?(?:sodium chloride|nacl)(?: 0\.9 ?%)?(?: \(ns\))?"),
+    r"(?:5 ?% dextrose|dextrose 5 ?%)(?: in water)?(?: \(d5w\))?",
 )
 """What drugs are diluted in, as orders write it."""
 

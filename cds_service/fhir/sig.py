@@ -317,7 +317,8 @@ _ONCE = (
 )
 _DURATION = r"(?:order )?duration:?"
 _FOR_DOSES = (
-    rf"(?:x|for|\u00d7|{_DURATION}) ?(?:a total of |up to |total )?(?P<number>{_INT}) "
+    rf"(?:x|for|\u00d7|{_DURATION}|up to|max(?:imum)?) ?(?:a total of |a maximum of |of |up to |total )?"
+    rf"(?P<number>{_INT}) "
     rf"(?P<what>doses/times|doses?|cycles?|infusions?|treatments?|administrations?|times)(?: total)?{_END}"
 )
 _FOR_TIME = (
@@ -344,7 +345,7 @@ _COMBINED = (
 _INFUSED_OVER = (
     rf"(?:infused |run )?over:? (?:approximately |about )?(?:an?|{_INT})(?:{_TO}{_INT})? ?"
     r"(?:minutes?|mins?|hours?|hrs?|hr|h)(?![a-z])|"
-    rf"(?:for|{_DURATION}) {_INT} ?(?:minutes?|mins?)(?![a-z])"
+    rf"(?:for|{_DURATION}) {_INT} ?(?:minutes?|mins?)(?![a-z])|{_INT}[ -](?:minute|min|hour|hr) infusion(?![a-z])"
 )
 _RATE = rf"(?:(?:run )?at |rate:? )?{_NUM} ?mls? ?/ ?(?:hours?|hrs?|h)(?![a-z])"
 _FILTER = (
