@@ -33,8 +33,8 @@ LINES = {
 """Names of the lines of business, as sites and requests write them."""
 
 _NAMED = (
-    (re.compile(r"\b(?:medicaid|chip)\b"), "medicaid"),
-    (re.compile(r"\b(?:marketplace|insurance exchange|qualified health plan)\b"), "him"),
+    (re.compile(r"\b(?:medicaid|medi-cal|chip|children'?s health insurance program)\b"), "medicaid"),
+    (re.compile(r"\b(?:marketplace|insurance exchange|on-exchange|qualified health plan)\b"), "him"),
     (re.compile(r"\bmedicare\b"), "medicare"),
     (re.compile(r"\bcommercial\b"), "commercial"),
 )

@@ -2,17 +2,20 @@
 
 Lines that only name days are one schedule: the same dose is one line on all of these days, and of different doses each
 is as far from the next as the days are. Lines whose courses do not overlap are successive; the last of them may have no
-end, and days before another course are as far from it as they are. All others are given together.
+end, and days before another course are as far from it as they are. Lines of one rhythm that begin on different days of
+it are given between each other, on days 1 and 15 of every four weeks. All others are given together.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from cds_service.fhir.read import as_list, as_object, clinical_date
+from cds_service.fhir.read import as_list, as_object, clinical_date, concept_text, text
 from cds_service.fhir.timing import schedule
+from cds_service.terminology.doubt import plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 
 _APART = frozenset({"timing", "id", "sequence"})
 _NO_END = date.max
+_DAY_OF_CYCLE = re.compile(r"(?:on )?day (?P<day>\d{1,2})(?: of (?:each |every |the )?cycle)?")
+_WORDS = frozenset({"text", "patientInstruction", "additionalInstruction"})
 
 
 class Turn(NamedTuple):
@@ -37,19 +42,25 @@ class Turn(NamedTuple):
 
 
 def in_turn(instructions: Sequence[Json]) -> list[Turn]:
-    """The instructions with the numbers, and the days of the whole schedule, that their timings imply."""
+    """The instructions with the numbers, and the days of the whole schedule, that their timings imply.
+
+    Numbers that they have are kept, but where lines are given between each other: those follow no other.
+    """
     as_they_are = [Turn(item, place) for place, item in enumerate(instructions)]
-    if len(instructions) < 2 or any(item.get("sequence") is not None for item in instructions):
+    if len(instructions) < 2:
         return as_they_are
+    numbered = any(item.get("sequence") is not None for item in instructions)
     named = [_days(item) for item in instructions]
-    if all(named) and len(set(named)) > 1 and not _overlap(named):
+    if not numbered and all(named) and len(set(named)) > 1 and not _overlap(named):
         return _one_schedule(instructions, named)
     courses = [_course(item, days) for item, days in zip(instructions, named, strict=True)]
     known = [course for course in courses if course is not None]
     if len(known) < len(courses):
-        return as_they_are
+        return _between_each_other(instructions) or as_they_are
     order = sorted(range(len(known)), key=lambda place: known[place])
     if not all(_in_succession(instructions, known, pair) for pair in pairwise(order)):
+        return _between_each_other(instructions) or as_they_are
+    if numbered:
         return as_they_are
     turns = [Turn({**instructions[place], "sequence": number}, place) for number, place in enumerate(order, 1)]
     for number, (place, following) in enumerate(pairwise(order)):
@@ -84,6 +95,59 @@ def _one_schedule(instructions: Sequence[Json], named: Sequence[tuple[date, ...]
         Turn({**doses[place], "timing": timing, "sequence": number}, place, len(named[place]))
         for number, place in enumerate(order, 1)
     ]
+
+
+def _between_each_other(instructions: Sequence[Json]) -> list[Turn]:
+    """Lines of one rhythm that begin on different days of it; none where they are anything else.
+
+    The same dose is one line as often as all of them, and of different doses each is as far from the next as the
+    nearest two of the days are.
+    """
+    starts, every = _starts(instructions), _one_rhythm(instructions)
+    if every is None or len(set(starts)) < 2 or max(starts) - min(starts) >= every:
+        return []
+    days = sorted(set(starts))
+    apart = min(later - earlier for earlier, later in pairwise([*days, days[0] + every]))
+    timing = {"repeat": {"frequency": 1, "period": apart, "periodUnit": "d"}}
+    doses = [{name: value for name, value in item.items() if name not in _APART} for item in instructions]
+    without_words = [{name: value for name, value in dose.items() if name not in _WORDS} for dose in doses]
+    if len(days) == len(starts) and all(dose == without_words[0] for dose in without_words):
+        return [Turn({**doses[0], "timing": timing}, 0)]
+    order = sorted(range(len(doses)), key=lambda place: starts[place])
+    return [
+        Turn({**doses[place], "timing": timing, "sequence": days.index(starts[place]) + 1}, place) for place in order
+    ]
+
+
+def _one_rhythm(instructions: Sequence[Json]) -> int | None:
+    """The days from one dose of a line to its next, where they are whole and the same for every line."""
+    found = [schedule(item.get("timing")).interval for item in instructions]
+    first = found[0]
+    if first is None or first.days % first.times or not all(one and one.same_rhythm(first) for one in found):
+        return None
+    return int(first.days / first.times)
+
+
+def _starts(instructions: Sequence[Json]) -> list[int]:
+    """The days on which lines begin, by dates, else by words the days of a cycle. Empty where one of them is open."""
+    dates = [_first_date(as_object(item.get("timing"))) for item in instructions]
+    days = [day.toordinal() for day in dates if day is not None]
+    if not days:
+        days = [int(found["day"]) for item in instructions if (found := _day_of_cycle(item)) is not None]
+    return days if len(days) == len(instructions) else []
+
+
+def _first_date(timing: Json) -> date | None:
+    written = as_list(timing.get("event"))
+    if not written:
+        written = [as_object(as_object(timing.get("repeat")).get("boundsPeriod")).get("start")]
+    return clinical_date(written[0]) if len(written) == 1 else None
+
+
+def _day_of_cycle(instruction: Json) -> re.Match[str] | None:
+    said = [text(instruction.get("text")), *map(concept_text, as_list(instruction.get("additionalInstruction")))]
+    found = [match for words in said if (match := _DAY_OF_CYCLE.fullmatch(plain(words).rstrip(".")))]
+    return found[0] if len(found) == 1 else None
 
 
 def _overlap(named: Sequence[tuple[date, ...]]) -> bool:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
+    from cds_service.criteria.quantity import PartialDate
     from cds_service.evidence import AnyFact
     from cds_service.facts.read import Reading
     from cds_service.fhir.chart import Chart
@@ -168,11 +169,11 @@ def _oncologists(reading: Reading) -> Iterator[Evidence]:
     chart, day = reading.chart, reading.order_day
     for team in chart.of("CareTeam"):
         if not entered_in_error(team) and status_of(team.raw) not in {"inactive", "proposed", "suspended"}:
-            found = _among(chart, team, "participant", ("member", "onBehalfOf"), ("role",), day)
+            found = _among(reading, team, "participant", ("member", "onBehalfOf"), ("role",))
             yield from _of_the_tumour(reading, team, found)
     for encounter in chart.of("Encounter"):
         if not entered_in_error(encounter) and status_of(encounter.raw) not in {"cancelled", "planned", "unknown"}:
-            found = _among(chart, encounter, "participant", ("individual", "actor"), ("type",), day)
+            found = _among(reading, encounter, "participant", ("individual", "actor"), ("type",))
             yield from _of_the_tumour(reading, encounter, found)
     for referral in chart.of("ServiceRequest", "ReferralRequest"):
         if status_of(referral.raw) == "completed" and referral.raw.get("doNotPerform") is not True:
@@ -200,25 +201,34 @@ def _of_the_tumour(reading: Reading, resource: Resource, oncologists: Iterator[E
     period = as_object(raw.get("period") or raw.get("occurrencePeriod"))
     start = partial_date(period.get("start"))
     last = partial_date(period.get("end") or raw.get("occurrenceDateTime") or raw.get("authoredOn")) or start
-    if start is not None and start.earliest > max(reading.order_day, reading.on):
-        return
-    if last is not None and names_no_tumour(reading, raw) and is_of_earlier_tumour(reading, last.latest):
-        return
-    if whose(reading, raw) is not Whose.ANOTHER:
+    if _is_in_time(reading, raw, start, last) and whose(reading, raw) is not Whose.ANOTHER:
         yield first
         yield from oncologists
 
 
+def _is_in_time(reading: Reading, raw: Json, start: PartialDate | None, last: PartialDate | None) -> bool:
+    """Whether a part in the care has begun, and did not end in the time of an earlier tumour."""
+    if start is not None and start.earliest > max(reading.order_day, reading.on):
+        return False
+    return last is None or not (names_no_tumour(reading, raw) and is_of_earlier_tumour(reading, last.latest))
+
+
 def _among(
-    chart: Chart, resource: Resource, element: str, members: tuple[str, ...], roles: tuple[str, ...], day: date
+    reading: Reading, resource: Resource, element: str, members: tuple[str, ...], roles: tuple[str, ...]
 ) -> Iterator[Evidence]:
+    """The oncologists among those who take part. One may have left long before the others, or is yet to come."""
     for participant in objects(resource.raw.get(element)):
+        ends = as_object(participant.get("period"))
+        if ends and not _is_in_time(
+            reading, resource.raw, partial_date(ends.get("start")), partial_date(ends.get("end"))
+        ):
+            continue
         for name in roles:
             for concept in as_list(participant.get(name)):
                 if (said := _named(concept)) and is_oncology_specialty(said):
                     yield evidence(resource, f"{element}.{name}", said)
         for name in members:
-            yield from _members(chart, resource, name, participant, day)
+            yield from _members(reading.chart, resource, name, participant, reading.order_day)
 
 
 def _members(chart: Chart, resource: Resource | None, element: str, holder: Json, day: date) -> Iterator[Evidence]:

@@ -28,7 +28,9 @@ _UCUM: dict[str, tuple[str, Decimal]] = {
     "MG": ("mg", ONE),  # UCUM's case-insensitive form; in the other it is no mass at all
     "g": ("mg", Decimal(1000)),
     "ug": ("mg", Decimal("0.001")),
+    "mg/{dose}": ("mg", ONE),  # words in braces are one of something
     "mg/kg": ("mg/kg", ONE),
+    "mg/kg/{dose}": ("mg/kg", ONE),
     "mg.kg-1": ("mg/kg", ONE),
     "mL": ("mL", ONE),
     "ml": ("mL", ONE),
@@ -44,6 +46,7 @@ _DISPLAY: dict[str, tuple[str, Decimal]] = {
         (
             "mg/kg",
             "mg/kg/dose",
+            "mg/kg per dose",
             "mg per kg",
             "mg/kg of body weight",
             "mg/kg body weight",
@@ -56,7 +59,7 @@ _DISPLAY: dict[str, tuple[str, Decimal]] = {
         ("mg/kg", ONE),
     ),
     **dict.fromkeys(("ml", "mls", "cc", "milliliter", "milliliters", "millilitre", "millilitres"), ("mL", ONE)),
-    **dict.fromkeys(("vial", "vials", "{vial}", "vial(s)", "single-dose vial", "single-dose vials"), ("vial", ONE)),
+    **dict.fromkeys(("vial", "vials", "{vial}", "single-dose vial", "single-dose vials"), ("vial", ONE)),
 }
 
 _BILLED = re.compile(
@@ -86,7 +89,7 @@ _WEIGHT_DISPLAY: dict[str, Decimal] = {
     **dict.fromkeys(("kg", "kgs", "kilogram", "kilograms", "kilo", "kilos"), _WEIGHT_UCUM["kg"]),
     **dict.fromkeys(("g", "gm", "gram", "grams"), _WEIGHT_UCUM["g"]),
     **dict.fromkeys(("lb", "lbs", "{lb_av}", "lb_av", "pound", "pounds"), POUND),
-    **dict.fromkeys(("oz", "ounce", "ounces"), _WEIGHT_UCUM["[oz_av]"]),
+    **dict.fromkeys(("oz", "oz_av", "ounce", "ounces"), _WEIGHT_UCUM["[oz_av]"]),
     **dict.fromkeys(("stone", "stones"), _WEIGHT_UCUM["[stone_av]"]),
 }
 _WEIGHT_NAMES = {"[lb_av]": "lb", "[oz_av]": "oz", "[stone_av]": "stone"}
@@ -105,12 +108,15 @@ class Product:
     sizes: int = 0
 
 
+_PLURAL = re.compile(r"(?<=[a-z])\(s\)$")
+"""``milligram(s)``, ``lb(s)``: one or several."""
+
 NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?"
 """A number in words, also with commas between its thousands. What it comes to depends on its unit (number_said)."""
 
 DILUENTS = (
-    *("ns", "nss", "d5w", "normal saline", r"(?:0\.9 ?% )?(?:sodium chloride|nacl)(?: 0\.9 ?%)?"),
-    r"5 ?% dextrose|dextrose 5 ?%",
+    *("ns", "nss", "d5w", "normal saline", r"(?:0\.9 ?% )?(?:sodium chloride|nacl)(?: 0\.9 ?%)?(?: \(ns\))?"),
+    r"(?:5 ?% dextrose|dextrose 5 ?%)(?: in water)?(?: \(d5w\))?",
 )
 """What drugs are diluted in, as orders write it."""
 
@@ -155,7 +161,7 @@ def unit_of(unit: str | None) -> tuple[str, Decimal] | None:
 
 def _other_unit(unit: str) -> tuple[str, Decimal] | None:
     exact = unit.strip()
-    known = _UCUM.get(exact) or _DISPLAY.get(" ".join(exact.lower().split()))
+    known = _UCUM.get(exact) or _DISPLAY.get(_PLURAL.sub("s", " ".join(exact.lower().split())))
     if known is None and (billed := _BILLED.fullmatch(" ".join(exact.upper().split()))):
         for entry in lookup(HCPCS, billed["code"]):
             if "unit_mg" in entry.attributes:
@@ -370,7 +376,8 @@ def weight_unit(unit: str | None) -> Decimal | None:
     """Kilograms per unit of body weight, exact; None for no unit or one that is not in the table."""
     if not unit:
         return None
-    return _WEIGHT_UCUM.get(unit.strip()) or _WEIGHT_DISPLAY.get(unit.strip().lower().rstrip("."))
+    written = unit.strip()
+    return _WEIGHT_UCUM.get(written) or _WEIGHT_DISPLAY.get(_PLURAL.sub("s", written.lower().rstrip(".")))
 
 
 def weight_unit_in_words(unit: str) -> str:

@@ -81,7 +81,7 @@ _TIME = _any(
 )
 _UNIT = (
     _any(
-        r"mg ?/ ?kg(?: ?/ ?dose| (?:of )?(?:actual )?(?:body )?weight| bw)?",
+        r"mg ?/ ?kg(?: ?/ ?dose| per dose| (?:of )?(?:actual )?(?:body )?weight| bw)?",
         r"(?:mg|milligrams?) per (?:kg|kilogram)",
         r"mg ?/ ?m(?:2|\u00b2|\^2)",
         r"mg/dose|mgs?|milligrams?|grams?|gms?|g|mcgs?|ug|\u00b5g|\u03bcg|micrograms?",
@@ -156,6 +156,13 @@ def _worked_out(sig: Sig, _: re.Match[str]) -> None:
         raise _NotReadError
 
 
+def _rounded(sig: Sig, m: re.Match[str]) -> None:
+    """700 mg (rounded from 702 mg = 10 mg/kg x 70.2 kg): what the amount before it came to before it was rounded."""
+    unit = re.sub(r" ?/ ?", "/", m["unit"])
+    if _number(m["value"], unit) <= 0 or unit_of(unit) not in {unit_of(seen) for _, _, seen in sig.amounts} - {None}:
+        raise _NotReadError
+
+
 def _ceiling(sig: Sig, m: re.Match[str]) -> None:
     unit = re.sub(r" ?/ ?", "/", m["unit"])
     _set(sig, "ceiling", (_number(m["value"], unit), unit))
@@ -218,9 +225,15 @@ def _days_of_cycle(sig: Sig, m: re.Match[str]) -> None:
     _set_interval(sig, apart, "d")
 
 
+def _day_of_it(sig: Sig, m: re.Match[str]) -> None:
+    """The day of a single dose. Several days are several doses."""
+    if not sig.once or len(_ON_A_DAY.findall(m.string)) > 1:
+        raise _NotReadError
+
+
 def _count(sig: Sig, m: re.Match[str]) -> None:
     number = _whole(m["number"])
-    in_all = m[0].startswith("for") or "total" in m[0] or "cycle" in m[0]
+    in_all = m[0].startswith("for") or any(word in m[0] for word in ("total", "cycle", "duration"))
     if not in_all and _HOW_OFTEN_NEXT.match(m.string, m.end()):
         raise _NotReadError  # x 2 doses every 4 weeks: two in all, or two each time
     if not in_all and sig.interval is None and _AMOUNT_NEXT.match(m.string, m.end()):
@@ -261,6 +274,13 @@ def _cycle_onwards(sig: Sig, m: re.Match[str]) -> None:
         _set(sig, "phase", "maintenance")
 
 
+def _combined(sig: Sig, m: re.Match[str]) -> None:
+    """With chemotherapy, with carboplatin and etoposide. What is said of an amount after a partner may be its own."""
+    if m["partner"] and _AMOUNT.search(m.string, m.end()):
+        raise _NotReadError
+    _set(sig, "phase", "combination")
+
+
 def _flag(name: str, value: object = True) -> Handler:
     def handle(sig: Sig, _: re.Match[str]) -> None:
         _set(sig, name, value)
@@ -272,7 +292,7 @@ def _flag(name: str, value: object = True) -> Handler:
 
 _GIVEN = "(?:doses?|infusions?|administrations?|treatments?)"
 _EVERY = (
-    rf"(?:(?P<times>once|twice|thrice|{_INT}(?= (?:times|{_GIVEN}))|a(?= dose))(?: times| {_GIVEN})? )?"
+    rf"(?:(?P<times>once|twice|thrice|{_INT}(?= (?:times?|{_GIVEN}))|a(?= dose))(?: times?| {_GIVEN})? )?"
     rf"(?:every|each|per|q\.?) ?(?P<low>{_INT})(?:{_TO}(?P<high>{_INT}))?[ -]?(?P<time>{_TIME}){_END}{_WINDOW}"
 )
 _TIMES_PER = (
@@ -295,16 +315,19 @@ _ONCE = (
     )
     + r"(?![a-z])"
 )
+_DURATION = r"(?:order )?duration:?"
 _FOR_DOSES = (
-    rf"(?:x|for|\u00d7) ?(?:a total of |up to |total )?(?P<number>{_INT}) "
-    rf"(?P<what>doses?|cycles?|infusions?|treatments?|administrations?|times)(?: total)?{_END}"
+    rf"(?:x|for|\u00d7|{_DURATION}|up to|max(?:imum)?) ?(?:a total of |a maximum of |of |up to |total )?"
+    rf"(?P<number>{_INT}) "
+    rf"(?P<what>doses/times|doses?|cycles?|infusions?|treatments?|administrations?|times)(?: total)?{_END}"
 )
 _FOR_TIME = (
-    r"(?:x|for|\u00d7|max(?:imum)?|up to|not to exceed) ?(?:a total of |a maximum of |up to )?"
+    rf"(?:or )?(?:x|for|\u00d7|{_DURATION}|(?:a )?max(?:imum)?(?: of)?|up to|not to exceed) "
+    "?(?:a total of |a maximum of |up to )?"
     rf"(?P<number>{_INT})[ -]?(?P<time>{_TIME}){_END}(?: total| max)?"
 )
 _OPEN_END = _any(
-    "until (?:disease )?progression(?: or (?:unacceptable |intolerable )?toxicity)?",
+    "until (?:disease )?progression(?:(?:,| or) (?:unacceptable |intolerable )?toxicity)?",
     "until (?:unacceptable )?toxicity",
     *("until discontinued", "until further notice", "indefinitely", "ongoing"),
 )
@@ -313,32 +336,41 @@ _ONWARDS = (
     r"(?:\+|(?:and )?(?:beyond|onwards?|subsequent|after|later))(?![a-z])"
 )
 _SINGLE = r"(?:as )?(?:a )?(?:single[- ]agent|monotherapy|consolidation(?: (?:phase|therapy|treatment))?)(?![a-z])"
+_PARTNER = _any("tremelimumab", "carboplatin", "cisplatin", "etoposide", "gemcitabine")
 _COMBINED = (
     r"(?:combination|induction)(?: (?:phase|therapy|treatment))?(?![a-z])|"
-    r"(?:in combination )?with (?:chemotherapy|chemo|tremelimumab|platinum[a-z -]{0,20}chemotherapy)(?![a-z])"
+    r"(?:in combination )?with (?:chemotherapy|chemo|platinum[a-z -]{0,20}chemotherapy|"
+    rf"(?P<partner>{_PARTNER}(?:(?:, and|,| and| ?[/+&]) ?(?:{_PARTNER}|pemetrexed))*))(?![a-z])"
 )
 _INFUSED_OVER = (
-    rf"(?:infused |run )?over (?:approximately |about )?(?:an?|{_INT})(?:{_TO}{_INT})? ?"
+    rf"(?:infused |run )?over:? (?:approximately |about )?(?:an?|{_INT})(?:{_TO}{_INT})? ?"
     r"(?:minutes?|mins?|hours?|hrs?|hr|h)(?![a-z])|"
-    rf"for {_INT} ?(?:minutes?|mins?)(?![a-z])"
+    rf"(?:for|{_DURATION}) {_INT} ?(?:minutes?|mins?)(?![a-z])|{_INT}[ -](?:minute|min|hour|hr) infusion(?![a-z])"
 )
+_RATE = rf"(?:(?:run )?at |rate:? )?{_NUM} ?mls? ?/ ?(?:hours?|hrs?|h)(?![a-z])"
 _FILTER = (
-    r"(?:through|via|using|with) (?:an? )?(?:sterile,? )?(?:low[- ]protein[- ]binding )?"
-    r"0\.2(?:2|(?: or | to |-)0\.22)? ?-?(?:micron|micrometer|\u00b5m|um) ?(?:in-?line )?filter"
+    r"(?:through|via|using|use|with) (?:an? )?(?:sterile,? )?(?:low[- ]protein[- ]binding )?"
+    r"0\.2(?:2|(?: or | to |-)0\.22)? ?-?(?:micron|micrometer|\u00b5m|um) ?"
+    r"(?:low[- ]protein[- ]binding )?(?:in-?line )?filter"
+)
+_DAY = (
+    r"(?:(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]* )?\d{1,2}/\d{1,2}/\d{2,4}|\d{4}-\d{2}-\d{2})"
+    r"(?:(?: at)? \d{1,2}:?\d{2}(?::\d{2})?(?: (?:[ecmp][sd]t|utc|gmt))?)?(?![a-z0-9/:-])"
 )
 _STARTING = (
-    r"(?:start(?:ing)?(?: on)?|first dose(?: \(after last (?:modification|reorder)\))?(?: on)?|(?<=1 dose )on) "
-    r"(?:(?<!on )today|(?<!on )tomorrow|(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]* )?\d{1,2}/\d{1,2}/\d{2,4})"
-    r"(?: at \d{1,2}:?\d{2})?(?![a-z0-9/:])"
+    r"(?:start(?:ing)?(?: date)?:?(?: on)?|first dose(?: \(after last (?:modification|reorder)\))?(?: on)?) "
+    rf"(?:(?<!on )(?:now|today|tomorrow|when released)(?![a-z])|{_DAY})"
 )
+_ON_A_DAY = re.compile(rf"(?<![a-z])on {_DAY}")
 _WHICH_WEIGHT = (
-    r"(?<=kg) ?\((?:treatment plan(?: recorded| actual| weight)*|order-specific(?: weight)?|dosing weight)\)"
+    r"(?<=kg) ?\(?(?:treatment plan(?: recorded| actual| weight)*|order-specific(?: weight)?|dosing weight)(?![a-z])\)?"
 )
 _FILLERS = (
     _any(
         "durvalumab|imfinzi|infuse|give|administer|inject|take|start|starting",
-        "dose|doses|flat dose|fixed dose|weight[- ]based|total|total dose|per dose|each dose",
-        r"iv|i\.v\.|ivpb|intravenously|intravenous|infusions?|piggyback|drip|injection|injectable|solution|slowly|route",
+        "dose|doses|flat dose|fixed dose|weight[- ]based|total|total dose|per dose|each dose|frequency|interval",
+        r"iv|i\.v\.|ivpb|intravenously|intravenous|infusions?|piggyback|drip|injection|injectable|slowly|route",
+        r"solution|soln(?:-iv)?|diluted?|\*\*high alert\*\*",
         "of|an?|the|by|via|through|as|on|at|for|per protocol|and repeat|then repeat|repeat",
     )
     + _END
@@ -362,7 +394,10 @@ _RULES: tuple[tuple[str, Handler], ...] = (
     (_CYCLE_LENGTH, _stretch),
     (_DAYS_OF_CYCLE, _days_of_cycle),
     (rf" ?\((?P<number>{_INT})[ -](?P<time>days?|weeks?)\)", _stretch),
-    (r"(?:on )?days? ?1(?: (?:of )?(?:each|every) cycle)?(?![0-9-])|(?:on )?d1(?![0-9])", _skip),
+    (
+        r"(?:on )?days? ?1(?: (?:of )?(?:each|every|the) cycle| of cycle(?! ?#?\d))?(?![0-9-])|(?:on )?d1(?![0-9])",
+        _skip,
+    ),
     (_TWO_MEANINGS, _flag("ambiguous")),
     (_any("prn", r"p\.r\.n\.?", "(?:as|when|if) needed") + r"(?![a-z])", _flag("as_needed")),
     (_ONCE, _flag("once")),
@@ -378,18 +413,21 @@ _RULES: tuple[tuple[str, Handler], ...] = (
     (_ONWARDS, _cycle_onwards),
     (r"(?:as |for )?maintenance(?: (?:phase|therapy|treatment|dose))?(?![a-z])", _flag("phase", "maintenance")),
     (_SINGLE, _flag("phase", "single")),
-    (_COMBINED, _flag("phase", "combination")),
+    (_COMBINED, _combined),
     # what says nothing of dose or schedule
     (rf"in (?:an? )?{_NUM} ?mls?(?: (?:of )?{_DILUENT})?(?: bag)?(?![a-z])", _skip),
     (rf"in {_DILUENT} {_NUM} ?mls?(?: bag)?(?![a-z])", _skip),
     (rf"(?:{_DILUENT} )?ivpb(?![a-z])", _skip),
     (_INFUSED_OVER, _skip),
-    (rf"= ?(?={_NUM} ?mls?{_END})", _skip),  # 1500 mg = 30 mL: two views of one dose
+    (_RATE, _skip),
+    (rf"= ?(?={_NUM} ?{_UNIT})", _skip),  # 1500 mg = 30 mL, 10 mg/kg = 700 mg: two views of one dose
+    (rf"rounded (?:up |down )?from (?P<value>{_NUM}) ?(?P<unit>{_UNIT})", _rounded),
     (rf"[x\u00d7] ?{_NUM} ?kg{_END}", _by_weight),
     (rf"[x\u00d7] ?{_NUM} ?kg ?= ?(?={_NUM} ?mg{_END})", _worked_out),
     (_WHICH_WEIGHT, _skip),
     (_FILTER, _skip),
     (_STARTING, _skip),
+    (rf"on {_DAY}", _day_of_it),
     (r"into (?:an? |the )?(?:venous catheter|vein|(?:central )?(?:venous )?(?:line|port))(?![a-z])", _skip),
     (_FILLERS, _skip),
 )
@@ -398,6 +436,7 @@ _COMPILED = tuple((re.compile(pattern), handle) for pattern, handle in _RULES)
 _HOW_OFTEN_NEXT = re.compile(
     rf" ?(?:every|each|per(?! protocol| dose)|q|/|an? (?:day|week|month|year)|{'|'.join(_ADVERB)})"
 )
+_AMOUNT = re.compile(rf"{_NUM} ?{_UNIT}")
 _AMOUNT_NEXT = re.compile(rf"[ ,:(]*(?:of )?{_NUM} ?{_UNIT}")
 _THEN = re.compile(r"[,;.]? (?:and then|then|followed by) (?!repeat)")
 _SPELLED_INTERVAL = re.compile(rf"\b(?:every|q) ?(?P<low>{_INT})[ -]?(?P<time>{_TIME}){_END}")
@@ -412,8 +451,12 @@ _SAID_TWICE = re.compile(
 )
 
 
+_PLURAL = re.compile(r"(?<=[a-z])\(s\)")
+
+
 def _plain(text: str) -> str:
-    return _SAID_TWICE.sub(_said_once, plain(text))
+    """The words as the rules expect them: ``28 (twenty-eight) day(s)`` as ``28 days``."""
+    return _SAID_TWICE.sub(_said_once, _PLURAL.sub("s", plain(text)))
 
 
 def _said_once(m: re.Match[str]) -> str:
@@ -482,6 +525,8 @@ def reworded(text: str, dose: str | None, every: str | None) -> str | None:
         while position < len(words):
             match, handle = _longest_rule(words, position)
             handle(sig, match)
+            if dose is not None and handle is _rounded:
+                return None
             instead = dose if handle is _amount else every if handle in _HOW_OFTEN else None
             if instead is not None and instead in parts:
                 return None

@@ -30,8 +30,19 @@ def test_medicaid_has_codes(code):
     assert value(line(coverage(concept("urn:oid:2.16.840.1.113883.3.221.5", code)))) == "medicaid"
 
 
-def test_medicare_is_another_line_of_business():
-    assert value(line(coverage(concept(SOPT, "1")))) == "medicare"
+def test_an_applicant_has_no_medicaid_yet():
+    found = line(coverage(concept(SOPT, "24")))
+    assert cause(found) is Absence.NOT_UNDERSTOOD
+    assert [seen.shown for seen in found.evidence] == ["24"]
+
+
+@pytest.mark.parametrize("code", ["1", "11", "111", "112", "113", "12", "121", "122"])
+def test_medicare_is_another_line_of_business(code):
+    assert value(line(coverage(concept(SOPT, code)))) == "medicare"
+
+
+def test_tricare_is_another_line_of_business():
+    assert value(line(coverage(concept(SOPT, "311")))) == "tricare"
 
 
 @pytest.mark.parametrize(
@@ -45,13 +56,23 @@ def test_private_and_managed_care_do_not_tell_commercial_from_marketplace(kind):
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("State Medicaid Plan", "medicaid"), ("Silver Marketplace 2", "him"), ("Commercial PPO", "commercial")],
+    [
+        *(("State Medicaid Plan", "medicaid"), ("Silver Marketplace 2", "him"), ("Commercial PPO", "commercial")),
+        *(("Health Net Medi-Cal", "medicaid"), ("Children\u2019s Health Insurance Program", "medicaid")),
+        ("Silver 70 On-Exchange", "him"),
+    ],
 )
 def test_plan_names_that_say_it(name, said):
     assert value(line(coverage(concept(ACT, "PPO"), **plan(name)))) == said
 
 
-@pytest.mark.parametrize("name", ["Medicare-Medicaid Plan", "Commercial / Marketplace", "Non-Medicaid"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Medicare-Medicaid Plan", "Commercial / Marketplace", "Non-Medicaid", "Medi-Cal Medicare Plan"),
+        *("Silver Off-Exchange", "Medical Mutual", "Private Exchange PPO"),
+    ],
+)
 def test_a_plan_name_that_says_two_or_denies_one_says_none(name):
     assert cause(line(coverage(concept(ACT, "PPO"), **plan(name)))) is Absence.NOT_UNDERSTOOD
 

@@ -262,6 +262,12 @@ def single(day, mg=1500):
     return {"timing": {"repeat": {"count": 1, "boundsPeriod": {"start": day, "end": day}}}, **_mg(mg)}
 
 
+def on_day(number, where="text"):
+    words = f"On day {number} of each cycle"
+    timing = {"repeat": {"frequency": 1, "period": 28, "periodUnit": "d"}}
+    return {where: words if where == "text" else [{"text": words}], "timing": timing, **_mg(750)}
+
+
 TWO_WEEKS_APART = "1500 mg on 2 dates, at least 14 days apart"
 
 
@@ -318,6 +324,36 @@ TWO_WEEKS_APART = "1500 mg on 2 dates, at least 14 days apart"
             [within("2026-11-20", "2027", weeks=3), within("2027-02-12", None)],
             ["1500 mg every 3 wk + 1500 mg every 4 wk"],
         ),
+        ([within("2026-11-20", None, mg=750), within("2026-12-04", None, mg=750)], ["750 mg every 14 d"]),
+        ([within("2026-12-04", None, mg=750), within("2026-11-20", "2027-11-20", mg=750)], ["750 mg every 14 d"]),
+        ([within("2026-11-20", None, mg=750), within("2026-11-27", None, mg=750)], ["750 mg every 7 d"]),
+        ([within("2026-11-20", None, mg=750), within("2026-12-11", None, mg=750)], ["750 mg every 7 d"]),
+        ([within("2026-11-20", None, mg=750), within("2026-11-20", None, mg=750)], ["1500 mg every 4 wk (2 lines)"]),
+        ([within("2026-11-20", None, mg=750), within("2026-12-18", None, mg=750)], ["1500 mg every 4 wk (2 lines)"]),
+        (
+            [within("2026-11-20", None, mg=640), within("2026-12-04", None, mg=750)],
+            ["640 mg every 14 d", "750 mg every 14 d"],
+        ),
+        (
+            [within("2026-11-20", None, mg=500), within("2026-12-04", None), within("2026-11-20", None, mg=250)],
+            ["750 mg every 14 d (2 lines)", "1500 mg every 14 d"],
+        ),
+        ([on_day(1), on_day(15)], ["750 mg every 14 d"]),
+        ([{**on_day(1), "sequence": 1}, {**on_day(15), "sequence": 2}], ["750 mg every 14 d"]),
+        (
+            [{**within("2026-11-20", None), "sequence": 1}, {**within("2026-12-04", None), "sequence": 2}],
+            ["1500 mg every 14 d"],
+        ),
+        (
+            [{**within("2026-11-20", "2026-12-03"), "sequence": 1}, {**within("2026-12-04", None), "sequence": 2}],
+            ["1500 mg every 4 wk", "1500 mg every 4 wk"],
+        ),
+        (
+            [{**within("2026-11-20", None), "sequence": 1}, {**within("2026-11-20", None), "sequence": 2}],
+            ["1500 mg every 4 wk", "1500 mg every 4 wk"],
+        ),
+        ([on_day(1), {**on_day(15), "text": "given on a Monday"}], ["1500 mg every 28 d (2 lines)"]),
+        ([on_day(1, "additionalInstruction"), on_day(15, "additionalInstruction")], ["750 mg every 14 d"]),
         ([on("2026-11-20"), within("2026-11-20", None)], ["1500 mg once + 1500 mg every 4 wk"]),
         ([within("2026-11-20", None), on("2026-12-04")], ["1500 mg every 4 wk + 1500 mg once"]),
         ([on("2026-11-20"), {**_mg(700), "timing": Q2W}], ["1500 mg once + 700 mg every 2 wk"]),

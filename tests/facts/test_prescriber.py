@@ -217,6 +217,25 @@ def test_a_consultation_is_one_for_the_tumour(kind, more, known):
     assert isinstance(found["consult"], Known) is known
 
 
+@pytest.mark.parametrize(
+    ("period", "known"),
+    [
+        *(({"start": "2026-02-01"}, True), ({"start": "2012"}, True), ({"end": "2026-03"}, True), ({}, True)),
+        *(({"end": "2013-05-01"}, False), ({"start": "2012-01-01", "end": "2013"}, False)),
+        ({"start": "2027-01-01"}, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["CareTeam", "Encounter"])
+def test_who_left_before_the_tumour_or_is_yet_to_come_was_not_consulted(kind, period, known):
+    who = {"member": {"reference": "Practitioner/u2"}, "individual": {"reference": "Practitioner/u2"}, "period": period}
+    status = {"CareTeam": "active", "Encounter": "finished"}[kind]
+    record = {"resourceType": kind, "id": "c1", "status": status, "participant": [who]}
+    found = facts(TUMOUR, role("207R00000X"), role("207RX0202X", "r2", "u2"), record)
+    assert isinstance(found["consult"], Known) is known
+    named = {**record, "participant": [{**who, "role": [{"text": "Medical oncologist"}]}]}
+    assert isinstance(facts(TUMOUR, named)["consult"], Known) is (known if kind == "CareTeam" else False)
+
+
 def test_a_specialty_that_may_be_oncology_is_not_lost_behind_another():
     for specialties in (["Nurse Practitioner", "Krebsmedizin"], ["Krebsmedizin", "Nurse Practitioner"]):
         roles = [role(identity=name, specialty=[{"text": name}]) for name in specialties]

@@ -76,12 +76,12 @@ def test_platinum_more_than_a_year_from_the_radiotherapy_is_not_the_other_half_o
 
 def test_radiotherapy_to_a_site_of_which_only_an_unknown_code_is_known_may_be_to_the_chest():
     given = administered("cisplatin", "2026-03-20", "a1")
-    course = {**COURSE, "bodySite": [concept(SNOMED, "90572001")]}
+    course = {**COURSE, "bodySite": [concept(SNOMED, "72410000")]}
     found = facts(dx(), course, given, empty=("procedures",))[RT]
     assert cause(found) is Absence.NOT_UNDERSTOOD
     assert "Procedure/rt-1" in {item.reference for item in found.evidence}
     assert chemoradiation(course, administered("cisplatin", "2026-01-10", "a1")) == (None, None, None)
-    named = {**COURSE, "bodySite": [concept(SNOMED, "90572001", display="Structure of lower lobe of lung")]}
+    named = {**COURSE, "bodySite": [concept(SNOMED, "72410000", display="Mediastinum")]}
     assert chemoradiation(named, given) == (True, True, None)
 
 
@@ -95,8 +95,10 @@ def test_care_and_plans_of_radiotherapy_are_shown_and_are_no_course(system, code
     assert chemoradiation(unclear, administered("cisplatin", "2026-01-10", "a1")) == (None, None, None)
 
 
-@pytest.mark.parametrize("code", ["45653009", "41224006"])
-def test_a_lobe_is_a_part_of_the_lung(code):
+@pytest.mark.parametrize(
+    "code", ["45653009", "41224006", "90572001", "3341006", "42400003", "72481006", "266005", "44029006", "44714003"]
+)
+def test_a_lobe_is_a_part_of_the_lung_and_so_is_a_side(code):
     course = {**COURSE, "bodySite": [concept(SNOMED, code)]}
     assert chemoradiation(course, administered("cisplatin", "2026-03-20", "a1")) == (True, True, None)
 

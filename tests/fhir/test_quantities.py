@@ -108,6 +108,8 @@ def test_a_billing_code_beside_another_unit_makes_no_billing_unit(unit):
         ("kg", "pound(s)", False),
         ("kg", "stone", False),
         ("[lb_av]", "lb.", True),
+        ("[oz_av]", "oz_av", True),
+        ("mg/kg", "mg/kg  per DOSE", True),
         ("[lb_av]", "kilogram (kg)", False),
         ("{pill}", "mg", False),
     ],

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cds_service.fhir.sig import parse, spelled_intervals
+from cds_service.fhir.sig import parse, reworded, spelled_intervals
 
 
 @given(st.text(max_size=80))
@@ -98,3 +98,9 @@ def test_numbers_of_any_length_raise_nothing(how_often):
     text = "1500 mg " + how_often.format("9" * 60)
     parse(text)
     spelled_intervals(f"as told: {text}")
+
+
+def test_a_dose_that_says_what_it_was_rounded_from_is_not_reworded():
+    sig = "720 mg (rounded from 714 mg) IV every 2 weeks"
+    assert reworded(sig, "700 mg", None) is None
+    assert reworded(sig, None, "every 4 weeks") == "720 mg (rounded from 714 mg) IV every 4 weeks"
